@@ -1,0 +1,45 @@
+"""Everything that a user, a client or a file can get wrong, as one tree of exceptions.
+
+Each message is one line that says what is wrong and what to do; the command line prints it as it is and the language
+server logs it. Our own broken invariants are ``assert``s, never one of these.
+"""
+
+
+class MidtokenError(Exception):
+    """Base of every error that Midtoken raises on purpose."""
+
+
+class ModelFolderError(MidtokenError):
+    """The model folder is missing, truncated, or not one of ours."""
+
+
+class ManifestError(ModelFolderError):
+    """``midtoken.json`` is malformed, or names a file that is absent, altered, or outside the folder."""
+
+
+class ContractError(ModelFolderError):
+    """Tokenizer, embedding, head and control ids of a model folder do not agree with each other."""
+
+
+class DeviceError(MidtokenError):
+    """The requested device cannot run the model, or ran out of memory."""
+
+
+class RequestError(MidtokenError):
+    """A request holds a value out of range, an unknown name, or a combination that makes no sense."""
+
+
+class DocumentError(MidtokenError):
+    """A document cannot be read: missing, not UTF-8, or the position lies outside it."""
+
+
+class ExportError(MidtokenError):
+    """A checkpoint cannot be turned into a model folder, or the result failed a check."""
+
+
+class TrainingError(MidtokenError):
+    """A training run cannot start, go on, or be resumed."""
+
+
+class Cancelled(MidtokenError):
+    """Nobody waits for this completion any more. Not a failure: callers drop the request silently."""

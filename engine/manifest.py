@@ -1,0 +1,262 @@
+"""The model-folder contract: ``midtoken.json``, parsed, checked and written.
+
+A folder is data: the manifest can name files of its own folder only, and nothing in it is ever executed. See
+``docs/models.md`` for the format in words.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from engine.errors import ManifestError, ModelFolderError
+
+MANIFEST_NAME = "midtoken.json"
+FORMAT = 1
+
+Slot = Literal["prefix", "suffix"]
+FimOrder = Literal["psm", "spm"]
+TemplatePart = int | Slot
+Precision = Literal["fp32", "fp16", "int8", "int4"]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphNames:
+    """Names of the graph's inputs and outputs; ``{}`` stands for the layer number. None: the graph has no such input.
+
+    ``logits_positions`` is our own input, ``[K] int64``: the rows of the new tokens whose logits are wanted.
+    """
+
+    input_ids: str = "input_ids"
+    attention_mask: str = "attention_mask"
+    position_ids: str | None = None
+    logits_positions: str | None = "logits_positions"
+    logits: str = "logits"
+    past_key: str = "past_key_values.{}.key"
+    past_value: str = "past_key_values.{}.value"
+    present_key: str = "present.{}.key"
+    present_value: str = "present.{}.value"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValueLayout:
+    """Key/value buffers: ``layers`` times two tensors ``[batch, heads, length, head_size]`` of ``dtype``.
+
+    ``shared`` says that past and present may be one buffer of full length (GroupQueryAttention), which is what lets
+    the cache rewind without a copy.
+    """
+
+    layers: int
+    heads: int
+    head_size: int
+    dtype: Literal["float32", "float16"] = "float32"
+    shared: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ControlIds:
+    """Begin-of-sequence id or None, ids that end a completion (at least one), padding id or None (may equal an end)."""
+
+    begin: int | None
+    end: tuple[int, ...]
+    pad: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FimTemplates:
+    """Fill-in-the-middle templates by order: control ids and the slots ``prefix`` and ``suffix`` in sequence.
+
+    For example ``{"psm": (1, "prefix", 2, "suffix", 3), "spm": (1, 2, "suffix", 3, "prefix")}``; what the model
+    writes after the last part is the middle. ``default`` is the order used where a request does not care.
+    """
+
+    templates: Mapping[FimOrder, tuple[TemplatePart, ...]]
+    default: FimOrder
+
+    @property
+    def control_ids(self) -> frozenset[int]:
+        return frozenset(part for parts in self.templates.values() for part in parts if isinstance(part, int))
+
+
+@dataclass(frozen=True, slots=True)
+class VocabularySizes:
+    """Entries of the tokenizer, rows of the embedding, rows of the output head (rows past the entries are padding)."""
+
+    tokenizer: int
+    embedding: int
+    head: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything the engine must know of a model beside its graph and tokenizer."""
+
+    name: str
+    architecture: str
+    precision: Precision
+    context_length: int
+    graph: GraphNames
+    key_value: KeyValueLayout
+    control: ControlIds
+    vocabulary: VocabularySizes
+    files: Mapping[str, str]
+    fim: FimTemplates | None = None
+    model_file: str = "model.onnx"
+    tokenizer_file: str = "tokenizer.json"
+    licence: str = ""
+    training_data: str = ""
+    format: int = field(default=FORMAT)
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read and check ``folder/midtoken.json`` and the presence and SHA-256 of every file that it names.
+
+    Raises `ModelFolderError` where there is no such folder or manifest, `ManifestError` where it is malformed, names a
+    file outside the folder, or a file's hash differs.
+    """
+    if not folder.is_dir():
+        raise ModelFolderError(f"no model folder at {folder}; give a folder that holds {MANIFEST_NAME}")
+    path = folder / MANIFEST_NAME
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelFolderError(
+            f"{folder} holds no {MANIFEST_NAME}; turn a checkpoint into a model folder with 'midtoken export'"
+        ) from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ManifestError(f"{path} cannot be read as JSON ({error}); export the model again") from None
+    manifest = parse_manifest(raw, path)
+    for name, digest in manifest.files.items():
+        _check_file(folder, name, digest)
+    return manifest
+
+
+def parse_manifest(raw: object, source: Path | str = MANIFEST_NAME) -> Manifest:
+    """Turn decoded JSON into a `Manifest`. Raises `ManifestError`, naming ``source`` and the offending field."""
+    try:
+        manifest = _build(_object(raw))
+    except KeyError as error:
+        raise ManifestError(f"{source}: field {error.args[0]!r} is missing; export the model again") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ManifestError(f"{source}: {error}; export the model again") from None
+    return manifest
+
+
+def dump_manifest(manifest: Manifest) -> str:
+    """The manifest as the text of ``midtoken.json``; `parse_manifest` of it gives an equal value."""
+    return json.dumps(asdict(manifest), indent=2, ensure_ascii=False, default=dict) + "\n"
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in blocks of one MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _check_file(folder: Path, name: str, digest: str) -> None:
+    path = folder / name
+    if Path(name).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
+        raise ManifestError(f"{MANIFEST_NAME} names {name!r}, which lies outside {folder}; do not use this folder")
+    try:
+        actual = sha256_of(path)
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read ({error.strerror}); copy or export the model again") from None
+    if actual != digest:
+        raise ManifestError(f"{path} is damaged or altered (its SHA-256 differs); copy or export the model again")
+
+
+def _build(raw: dict[str, Any]) -> Manifest:
+    if raw["format"] != FORMAT:
+        raise ValueError(f"format {raw['format']!r} is not {FORMAT}, the one this version reads")
+    control = _object(raw["control"])
+    fim = raw.get("fim")
+    manifest = Manifest(
+        format=FORMAT,
+        name=_text(raw, "name"),
+        architecture=_text(raw, "architecture"),
+        precision=_choice(raw, "precision", get_args(Precision)),
+        context_length=_count(raw, "context_length"),
+        graph=GraphNames(**_object(raw["graph"])),
+        key_value=_key_value(_object(raw["key_value"])),
+        control=ControlIds(
+            begin=_optional_id(control, "begin"),
+            end=tuple(_id(value, "control.end") for value in control["end"]),
+            pad=_optional_id(control, "pad"),
+        ),
+        vocabulary=VocabularySizes(**{k: _id(v, k) for k, v in _object(raw["vocabulary"]).items()}),
+        files={str(k): str(v) for k, v in _object(raw["files"]).items()},
+        fim=None if fim is None else _fim(_object(fim)),
+        model_file=_text(raw, "model_file"),
+        tokenizer_file=_text(raw, "tokenizer_file"),
+        licence=str(raw.get("licence", "")),
+        training_data=str(raw.get("training_data", "")),
+    )
+    for required in (manifest.model_file, manifest.tokenizer_file):
+        if required not in manifest.files:
+            raise ValueError(f"files has no SHA-256 of {required!r}")
+    if not manifest.control.end:
+        raise ValueError("control.end is empty, but a completion must be able to end")
+    return manifest
+
+
+def _key_value(raw: dict[str, Any]) -> KeyValueLayout:
+    return KeyValueLayout(
+        layers=_count(raw, "layers"),
+        heads=_count(raw, "heads"),
+        head_size=_count(raw, "head_size"),
+        dtype=_choice(raw, "dtype", ("float32", "float16")),
+        shared=bool(raw["shared"]),
+    )
+
+
+def _fim(raw: dict[str, Any]) -> FimTemplates:
+    templates: dict[FimOrder, tuple[TemplatePart, ...]] = {}
+    for order, parts in _object(raw["templates"]).items():
+        if order not in get_args(FimOrder):
+            raise ValueError(f"fim order {order!r} is not one of {', '.join(get_args(FimOrder))}")
+        if sorted(p for p in parts if isinstance(p, str)) != ["prefix", "suffix"]:
+            raise ValueError(f"fim template {order!r} must hold 'prefix' and 'suffix' once each")
+        templates[order] = tuple(p if isinstance(p, str) else _id(p, "fim") for p in parts)
+    if raw["default"] not in templates:
+        raise ValueError(f"fim default {raw['default']!r} has no template")
+    return FimTemplates(templates=templates, default=raw["default"])
+
+
+def _object(value: object) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise TypeError(f"expected an object where {type(value).__name__} stands")
+    return value
+
+
+def _text(raw: dict[str, Any], name: str) -> str:
+    if not isinstance(raw[name], str):
+        raise TypeError(f"{name} must be text")
+    return str(raw[name])
+
+
+def _choice(raw: dict[str, Any], name: str, choices: tuple[str, ...]) -> Any:
+    if raw[name] not in choices:
+        raise ValueError(f"{name} is {raw[name]!r}, not one of {', '.join(choices)}")
+    return raw[name]
+
+
+def _id(value: object, name: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{name} holds {value!r} where a whole number of at least 0 belongs")
+    return value
+
+
+def _optional_id(raw: dict[str, Any], name: str) -> int | None:
+    return None if raw.get(name) is None else _id(raw[name], name)
+
+
+def _count(raw: dict[str, Any], name: str) -> int:
+    value = _id(raw[name], name)
+    if value == 0:
+        raise ValueError(f"{name} is 0")
+    return value

@@ -1,0 +1,128 @@
+"""The values that travel through the house: a request, what it becomes, and how it ended.
+
+All of them are frozen; the one exception is `CancellationToken`, which exists to be changed from another thread.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.config import HealingParams, SamplingParams, StopParams
+from engine.errors import Cancelled
+
+TokenIds: TypeAlias = tuple[int, ...]
+IdArray: TypeAlias = NDArray[np.int32]
+"""Token ids, ``[S] int32``: no vocabulary comes near 2**31 entries."""
+FloatArray: TypeAlias = NDArray[np.float32]
+
+StopReason = Literal["end", "stop-string", "line", "block", "length", "context", "budget"]
+"""Why a completion ended: an end-of-sequence or template control id, a stop string, the end of the line, the end of
+the indented block, ``max_new_tokens``, the model's context length, or the time budget."""
+
+
+class CancellationToken:
+    """Tells a running completion that nobody waits for it any more. Safe to set from any thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def cancel(self) -> None:
+        """Ask the completion to stop; it does so before its next model call."""
+        self._event.set()
+
+    @property
+    def cancelled(self) -> bool:
+        return self._event.is_set()
+
+    def raise_if_cancelled(self) -> None:
+        """Raises `Cancelled` once `cancel` was called."""
+        if self._event.is_set():
+            raise Cancelled("the completion was cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """What to complete: all text before the cursor and all text after it, as the editor holds them.
+
+    ``extra_context`` is text that belongs before the document (other open files); it may be cut first when the
+    context window is short. ``max_completions`` asks for that many distinct candidates, best first.
+    """
+
+    prefix: str
+    suffix: str = ""
+    language: str | None = None
+    extra_context: str = ""
+    max_completions: int = 1
+    budget_ms: float | None = None
+    healing: HealingParams = field(default_factory=HealingParams)
+    sampling: SamplingParams = field(default_factory=SamplingParams)
+    stop: StopParams = field(default_factory=StopParams)
+
+
+@dataclass(frozen=True, slots=True)
+class HealingReport:
+    """How the partial token at the cursor was healed.
+
+    ``tail`` is the text that the healed step wrote again, ``tokens_back`` the number of tokens of its encoding that
+    were dropped, ``covers`` the number of vocabulary entries that were scored, ``surprise_bits`` minus log2 of the
+    probability that the model gives to what the user typed (of the dropped text alone under ``k-step``).
+    """
+
+    mode: str
+    tail: str
+    tokens_back: int
+    covers: int
+    surprise_bits: float
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Text to insert at the cursor, byte-exact after what is typed. ``logprob`` is natural, summed over ``tokens``."""
+
+    text: str
+    logprob: float
+    tokens: int
+    stop: StopReason
+    healing: HealingReport
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time of one request went, in milliseconds."""
+
+    tokenize_ms: float = 0.0
+    heal_ms: float = 0.0
+    prefill_ms: float = 0.0
+    decode_ms: float = 0.0
+    total_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionResult:
+    """Distinct completions, best first (possibly none), with the timing of the whole request.
+
+    ``reused_tokens`` of the ``prompt_tokens`` were still in the key/value cache from the request before.
+    """
+
+    completions: tuple[Completion, ...]
+    timing: Timing
+    prompt_tokens: int
+    reused_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What is loaded and where it runs; ``provider`` is the execution provider in use, not the one asked for."""
+
+    path: str
+    name: str
+    device: str
+    provider: str
+    precision: str
+    vocabulary: int
+    context_length: int
+    prefix_index: str
+    fim_orders: tuple[str, ...]
