@@ -1,0 +1,47 @@
+# Each target makes the environment that it needs, with Python's own venv, below .venvs/.
+PYTHON ?= python3
+# Torch is asked for by exact version: a looser requirement may fetch gigabytes of CUDA libraries that no test needs.
+TORCH ?= torch==2.13.0
+VENVS := .venvs
+PIP_FLAGS := --quiet --disable-pip-version-check
+
+.PHONY: demo test check test-export clean
+
+demo: $(VENVS)/demo/ready
+	$(VENVS)/demo/bin/python docs/examples/demo.py
+
+test: $(VENVS)/dev/ready
+	$(VENVS)/dev/bin/python -m pytest
+
+check: $(VENVS)/dev/ready
+	$(VENVS)/dev/bin/ruff format --check .
+	$(VENVS)/dev/bin/ruff check .
+	$(VENVS)/dev/bin/mypy
+	$(VENVS)/dev/bin/lint-imports
+
+test-export: $(VENVS)/export/ready
+	HF_HUB_OFFLINE=1 $(VENVS)/export/bin/python -m pytest tests/onnx_export --override-ini=addopts=-ra
+
+clean:
+	rm -rf $(VENVS) build dist *.egg-info
+
+$(VENVS)/demo/ready: pyproject.toml tools/prerequisites.py
+	$(PYTHON) tools/prerequisites.py
+	$(PYTHON) -m venv $(VENVS)/demo
+	$(VENVS)/demo/bin/pip install $(PIP_FLAGS) --editable .
+	touch $@
+
+$(VENVS)/dev/ready: pyproject.toml tools/prerequisites.py
+	$(PYTHON) tools/prerequisites.py
+	$(PYTHON) -m venv $(VENVS)/dev
+	$(VENVS)/dev/bin/pip install $(PIP_FLAGS) --editable '.[dev]'
+	touch $@
+
+# onnxruntime-genai is the graph builder only; with its dependencies it would put a second onnxruntime over the first.
+$(VENVS)/export/ready: pyproject.toml tools/prerequisites.py
+	$(PYTHON) tools/prerequisites.py
+	$(PYTHON) -m venv $(VENVS)/export
+	$(VENVS)/export/bin/pip install $(PIP_FLAGS) $(TORCH)
+	$(VENVS)/export/bin/pip install $(PIP_FLAGS) --editable '.[export,dev]'
+	$(VENVS)/export/bin/pip install $(PIP_FLAGS) --no-deps 'onnxruntime-genai>=0.18,<0.19'
+	touch $@
