@@ -1,1 +1,80 @@
-"""The completion engine: token healing over ONNX code models. Knows nothing of editors and never imports torch."""
+"""The completion engine: token healing over ONNX code models. Knows nothing of editors and never imports torch.
+
+>>> from engine import Completer, CompletionRequest
+>>> completer = Completer.load()  # the bundled model
+>>> result = completer.complete(CompletionRequest(prefix="for i in ran"))
+"""
+
+from engine.completer import BUNDLED_MODEL, DEFAULT_CONTEXT_TOKENS, Completer
+from engine.config import (
+    DEVICES,
+    HEALING_MODES,
+    STRATEGIES,
+    DeviceChoice,
+    HealingMode,
+    HealingParams,
+    LineMode,
+    SamplingParams,
+    StopParams,
+    Strategy,
+)
+from engine.errors import (
+    Cancelled,
+    ContractError,
+    DeviceError,
+    DocumentError,
+    ExportError,
+    ManifestError,
+    MidtokenError,
+    ModelFolderError,
+    RequestError,
+    TrainingError,
+)
+from engine.types import (
+    CancellationToken,
+    Completion,
+    CompletionRequest,
+    CompletionResult,
+    HealingReport,
+    HealingTrace,
+    ModelInfo,
+    StopReason,
+    Timing,
+    TracedCover,
+)
+
+__all__ = [
+    "BUNDLED_MODEL",
+    "DEFAULT_CONTEXT_TOKENS",
+    "DEVICES",
+    "HEALING_MODES",
+    "STRATEGIES",
+    "CancellationToken",
+    "Cancelled",
+    "Completer",
+    "Completion",
+    "CompletionRequest",
+    "CompletionResult",
+    "ContractError",
+    "DeviceChoice",
+    "DeviceError",
+    "DocumentError",
+    "ExportError",
+    "HealingMode",
+    "HealingParams",
+    "HealingReport",
+    "HealingTrace",
+    "LineMode",
+    "ManifestError",
+    "MidtokenError",
+    "ModelFolderError",
+    "ModelInfo",
+    "RequestError",
+    "SamplingParams",
+    "StopParams",
+    "StopReason",
+    "Strategy",
+    "Timing",
+    "TracedCover",
+    "TrainingError",
+]

@@ -3,6 +3,7 @@
 All of them are frozen; the one exception is `CancellationToken`, which exists to be changed from another thread.
 """
 
+import math
 import threading
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -10,7 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.config import HealingParams, SamplingParams, StopParams
+from engine.config import HealingParams, SamplingParams, StopParams, require_range
 from engine.errors import Cancelled
 
 TokenIds: TypeAlias = tuple[int, ...]
@@ -60,6 +61,11 @@ class CompletionRequest:
     healing: HealingParams = field(default_factory=HealingParams)
     sampling: SamplingParams = field(default_factory=SamplingParams)
     stop: StopParams = field(default_factory=StopParams)
+
+    def __post_init__(self) -> None:
+        require_range("max_completions", self.max_completions, 1, 64)
+        if self.budget_ms is not None:
+            require_range("budget_ms", self.budget_ms, 0, math.inf, open_low=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,3 +132,28 @@ class ModelInfo:
     context_length: int
     prefix_index: str
     fim_orders: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TracedCover:
+    """A candidate of the healed first step: its token's bytes, how many were typed already, its probability."""
+
+    token: int
+    data: bytes
+    typed: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class HealingTrace:
+    """How a text is healed, for people to read: tokens as bytes, and for each number of tokens taken back the bytes
+    that must be written again with the number of vocabulary entries that extend them.
+    """
+
+    mode: str
+    context: tuple[bytes, ...]
+    tail: tuple[bytes, ...]
+    steps_back: tuple[tuple[bytes, int], ...]
+    dropped: int
+    surprise_bits: float
+    covers: tuple[TracedCover, ...]

@@ -1,0 +1,312 @@
+"""The public way in: a model folder becomes a `Completer`, a request becomes completions."""
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.config import DeviceChoice
+from engine.context import fit, prefix_window, suffix_window
+from engine.contract import check_contract
+from engine.decode import BudgetExceeded, Checkpoint, decode
+from engine.errors import ModelFolderError, RequestError
+from engine.fim import Prompt, PromptParts, assemble, choose_order, overhead
+from engine.healing import Cover, FirstStep, HealingPlan, first_step, plan_healing
+from engine.kv_cache import TokenCache
+from engine.manifest import Manifest, load_manifest
+from engine.postprocess import common_end, trim_suffix_overlap
+from engine.sampling import Chooser, build_chooser
+from engine.session import ModelSession, OrtSession
+from engine.stopping import StopTracker
+from engine.tokenizer import Tokenizer
+from engine.trie import PrefixIndex, load_or_build_index
+from engine.types import (
+    CancellationToken,
+    Completion,
+    CompletionRequest,
+    CompletionResult,
+    HealingReport,
+    HealingTrace,
+    ModelInfo,
+    Timing,
+    TracedCover,
+)
+
+BUNDLED_MODEL = Path(__file__).parent / "bundled"
+"""The model folder that ships inside the package."""
+DEFAULT_CONTEXT_TOKENS = 2048
+"""Positions reserved in the key/value cache unless the caller asks for others; models often allow many more."""
+MAX_TAIL_CHARACTERS = 512
+"""A cursor's line longer than this is not healed from its start, but from the last certain place before the cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """One request after its prefill: everything that its candidates share."""
+
+    prompt: Prompt
+    plan: HealingPlan
+    first: FirstStep
+    chooser: Chooser
+    checkpoint: Checkpoint
+    line_prefix: str
+    reused: int
+    timing: Timing
+
+
+class Completer:
+    """A loaded model. One request runs at a time; others wait for it, so cancel what nobody wants any more."""
+
+    def __init__(
+        self, session: ModelSession, tokenizer: Tokenizer, index: PrefixIndex, manifest: Manifest, info: ModelInfo
+    ) -> None:
+        """Wire parts that are loaded already; `load` does it from a folder. Raises `ContractError`."""
+        check_contract(manifest, tokenizer.vocabulary)
+        self._cache = TokenCache(session)
+        self._tokenizer = tokenizer
+        self._index = index
+        self._manifest = manifest
+        self._info = info
+        self._lock = threading.Lock()
+        self._ends = tokenizer.vocabulary.control_ids | set(manifest.control.end)
+        self.notices: tuple[str, ...] = ()
+
+    @classmethod
+    def load(
+        cls,
+        model_dir: Path | None = None,
+        *,
+        device: DeviceChoice = "auto",
+        threads: int | None = None,
+        context_tokens: int = DEFAULT_CONTEXT_TOKENS,
+    ) -> "Completer":
+        """Load a model folder (default: the bundled model) on a device.
+
+        ``threads`` bounds the threads of one forward pass (default: one a physical core); ``context_tokens`` bounds
+        the memory of the key/value cache. Raises `ModelFolderError` (`ManifestError`, `ContractError`) or
+        `DeviceError`, each in one line. Lines for the user, such as a fall-back to the CPU, are in `notices`.
+        """
+        folder = BUNDLED_MODEL if model_dir is None else Path(model_dir)
+        manifest = load_manifest(folder)
+        try:
+            text = (folder / manifest.tokenizer_file).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelFolderError(f"{folder / manifest.tokenizer_file} cannot be read ({error})") from None
+        tokenizer = Tokenizer(text)
+        check_contract(manifest, tokenizer.vocabulary)
+        index = load_or_build_index(tokenizer.vocabulary, folder, manifest.files[manifest.tokenizer_file])
+        session = OrtSession.load(folder, manifest, device=device, threads=threads, context_length=context_tokens)
+        info = ModelInfo(
+            path=str(folder),
+            name=manifest.name,
+            device=session.device.kind,
+            provider=session.provider,
+            precision=manifest.precision,
+            vocabulary=tokenizer.vocabulary.size,
+            context_length=session.context_length,
+            prefix_index=index.name,
+            fim_orders=() if manifest.fim is None else tuple(manifest.fim.templates),
+        )
+        completer = cls(session, tokenizer, index, manifest, info)
+        completer.notices = (session.device.notice,) if session.device.notice else ()
+        return completer
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is loaded, and where it runs."""
+        return self._info
+
+    @property
+    def manifest(self) -> Manifest:
+        """The model folder's manifest."""
+        return self._manifest
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The tokenizer with its vocabulary, for inspection."""
+        return self._tokenizer
+
+    def complete(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> CompletionResult:
+        """Distinct completions of the request, best first; none where the model has nothing to add.
+
+        Blocks; call it from a thread of its own and set ``cancel`` to stop it before its next model call. Raises
+        `Cancelled`, `RequestError` or `DeviceError`. A time budget that runs out is no error: what was written by then
+        is returned, with ``stop`` ``budget``.
+        """
+        with self._lock:
+            started = time.perf_counter()
+            try:
+                prepared = self._prepare(request, cancel or CancellationToken())
+            except BudgetExceeded:
+                total = _milliseconds_since(started)
+                return CompletionResult((), Timing(prefill_ms=total, total_ms=total), 0, 0)
+            decode_started = time.perf_counter()
+            completions = []
+            for cover in _covers(prepared, request.max_completions):
+                candidate = _Candidate(StopTracker(request.stop, prepared.line_prefix))
+                for _ in self._write(prepared, cover, candidate):
+                    pass
+                completions.append(_finished(candidate, prepared, request))
+            timing = replace(
+                prepared.timing,
+                decode_ms=_milliseconds_since(decode_started),
+                total_ms=_milliseconds_since(started),
+            )
+        return CompletionResult(_distinct(completions), timing, len(prepared.prompt.ids), prepared.reused)
+
+    def stream(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> Iterator[str]:
+        """Yield the text of the best completion in pieces, each as soon as no later token can take it back.
+
+        The pieces joined are the text that `complete` returns. Raises as `complete` does. The model is held until the
+        iterator is exhausted or closed.
+        """
+        with self._lock:
+            try:
+                prepared = self._prepare(request, cancel or CancellationToken())
+            except BudgetExceeded:
+                return
+            candidate = _Candidate(StopTracker(request.stop, prepared.line_prefix))
+            sent = 0
+            for _ in self._write(prepared, _covers(prepared, 1)[0], candidate):
+                decided = candidate.tracker.decided
+                end = len(decided) - common_end(decided, request.suffix)
+                if end > sent:
+                    yield decided[sent:end]
+                    sent = end
+            yield from filter(None, [trim_suffix_overlap(candidate.tracker.text, request.suffix)[sent:]])
+
+    def trace(self, request: CompletionRequest, count: int = 10) -> HealingTrace:
+        """How the request would be healed, with the ``count`` most probable covers. Raises as `complete` does."""
+        with self._lock:
+            prepared = self._prepare(request, CancellationToken())
+        vocabulary, tail = self._tokenizer.vocabulary, prepared.prompt.tail
+        context = prepared.prompt.ids[: len(prepared.prompt.ids) - len(tail)]
+        typed = [vocabulary.bytes_of(tail[-k:]) for k in range(1, min(request.healing.k_max, len(tail)) + 1)]
+        slices = [self._index.slice(data) for data in typed]
+        first = prepared.first
+        covers = [first.cover(int(index)) for index in np.argsort(-first.logprobs, kind="stable")[:count]]
+        return HealingTrace(
+            mode=prepared.plan.mode,
+            context=tuple(vocabulary.token_bytes[token] for token in context),
+            tail=tuple(vocabulary.token_bytes[token] for token in tail),
+            steps_back=tuple((d, s.stop - s.start) for d, s in zip(typed, slices, strict=True)),
+            dropped=prepared.plan.dropped,
+            surprise_bits=first.surprise_bits,
+            covers=tuple(
+                TracedCover(c.token, vocabulary.token_bytes[c.token], c.typed, math.exp(c.logprob)) for c in covers
+            ),
+        )
+
+    def _prepare(self, request: CompletionRequest, cancel: CancellationToken) -> _Prepared:
+        """From the request to the distribution of its first token."""
+        started = time.perf_counter()
+        deadline = math.inf if request.budget_ms is None else time.monotonic() + request.budget_ms / 1000
+        checkpoint = Checkpoint(cancel, deadline)
+        prompt = self._prompt(request)
+        tokenized = time.perf_counter()
+        length = len(prompt.ids)
+        plan = plan_healing(prompt.tail, length, self._tokenizer.vocabulary, self._index, request.healing)
+        planned = time.perf_counter()
+        logits, reused = self._cache.prefill(prompt.ids, plan.rows(length), checkpoint)
+        prefilled = time.perf_counter()
+        # Rows of the head beyond the vocabulary are padding: cut off here and in the loop, nothing can choose them.
+        first = first_step(plan, length, logits[:, : self._tokenizer.vocabulary.size])
+        timing = Timing(
+            tokenize_ms=(tokenized - started) * 1000,
+            heal_ms=(planned - tokenized) * 1000 + _milliseconds_since(prefilled),
+            prefill_ms=(prefilled - planned) * 1000,
+        )
+        chooser = build_chooser(request.sampling)
+        return _Prepared(prompt, plan, first, chooser, checkpoint, _line_prefix(request.prefix), reused, timing)
+
+    def _prompt(self, request: CompletionRequest) -> Prompt:
+        """Window, tokenise, split at the stable boundary, fit the budget, assemble."""
+        fim = self._manifest.fim
+        order = choose_order(fim, request.suffix)
+        budget = self._cache.capacity - request.stop.max_new_tokens - overhead(fim, order)
+        if budget < 1:
+            raise RequestError(
+                f"max_new_tokens is {request.stop.max_new_tokens} but the context holds {self._cache.capacity}; "
+                "ask for fewer"
+            )
+        prefix = prefix_window(request.extra_context + request.prefix, budget)
+        context, tail = self._tokenizer.encode_split(prefix, self._boundary(prefix))
+        suffix = () if order == "plain" else self._tokenizer.encode(suffix_window(request.suffix, budget))
+        return assemble(fit(PromptParts(context, tail, suffix), budget), fim, order, self._manifest.control)
+
+    def _boundary(self, prefix: str) -> int:
+        """Where the tail begins: before the cursor's line where that is near, for then it stays while one types."""
+        boundary = self._tokenizer.split_stable(prefix, prefix.rfind("\n") + 1)
+        if len(prefix) - boundary <= MAX_TAIL_CHARACTERS:
+            return boundary
+        return self._tokenizer.split_stable(prefix)
+
+    def _write(self, prepared: _Prepared, cover: Cover, candidate: "_Candidate") -> Iterator[None]:
+        """Decode one candidate to its end; a pause after every token, where a caller may look at what is decided."""
+        vocabulary = self._tokenizer.vocabulary
+        tracker, limit = candidate.tracker, candidate.tracker.params.max_new_tokens
+        steps = decode(self._cache, prepared.prompt.ids, cover, prepared.chooser, vocabulary.size, prepared.checkpoint)
+        try:
+            for step in steps:
+                if step.token in self._ends:
+                    return tracker.finish("end")
+                candidate.tokens += 1
+                candidate.logprob += step.logprob
+                tracker.push(vocabulary.token_bytes[step.token][step.typed :])
+                yield
+                if tracker.ended is not None:
+                    return None
+                if candidate.tokens >= limit:
+                    return tracker.finish("length")
+            tracker.finish("context")
+        except BudgetExceeded:
+            tracker.finish("budget")
+
+
+@dataclass(slots=True)
+class _Candidate:
+    """A completion while it is written."""
+
+    tracker: StopTracker
+    tokens: int = 0
+    logprob: float = 0.0
+
+
+def _covers(prepared: _Prepared, count: int) -> list[Cover]:
+    first = prepared.first
+    return [first.cover(index) for index in prepared.chooser.choose_distinct(first.logprobs, count, first.ids)]
+
+
+def _finished(candidate: _Candidate, prepared: _Prepared, request: CompletionRequest) -> Completion:
+    tracker, plan = candidate.tracker, prepared.plan
+    assert tracker.ended is not None
+    report = HealingReport(
+        mode=plan.mode,
+        tail=plan.typed.decode("utf-8", errors="replace"),
+        tokens_back=plan.dropped,
+        covers=len(plan.candidates),
+        surprise_bits=prepared.first.surprise_bits,
+    )
+    text = trim_suffix_overlap(tracker.text, request.suffix)
+    return Completion(text, candidate.logprob, candidate.tokens, tracker.ended, report)
+
+
+def _distinct(completions: list[Completion]) -> tuple[Completion, ...]:
+    """Without empty and repeated texts; the model's first choice stays in front, the others by log-probability."""
+    unique: dict[str, Completion] = {}
+    for completion in completions[:1] + sorted(completions[1:], key=lambda c: -c.logprob):
+        if completion.text:
+            unique.setdefault(completion.text, completion)
+    return tuple(unique.values())
+
+
+def _line_prefix(prefix: str) -> str:
+    return prefix[prefix.rfind("\n") + 1 :]
+
+
+def _milliseconds_since(start: float) -> float:
+    return (time.perf_counter() - start) * 1000

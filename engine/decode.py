@@ -1,0 +1,68 @@
+"""The loop: a healed first step, then one token after the other, as long as somebody asks for the next.
+
+It is a generator, so that nothing is computed that nobody takes: the forward pass over a token is made when the token
+after it is wanted.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from engine.healing import Cover
+from engine.kv_cache import TokenCache
+from engine.sampling import Chooser, log_softmax
+from engine.types import CancellationToken, IdArray
+
+
+class BudgetExceeded(Exception):
+    """The time budget of a request ran out; what was written so far stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Looked at before every forward pass: is somebody still waiting, is there time left.
+
+    ``deadline`` is in seconds of `time.monotonic`, infinite without a budget.
+    """
+
+    cancel: CancellationToken
+    deadline: float = float("inf")
+
+    def __call__(self) -> None:
+        """Raises `engine.errors.Cancelled` or `BudgetExceeded`."""
+        self.cancel.raise_if_cancelled()
+        if time.monotonic() >= self.deadline:
+            raise BudgetExceeded
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One token written: its id, how many of its leading bytes were typed already, its natural log-probability."""
+
+    token: int
+    typed: int
+    logprob: float
+
+
+def decode(
+    cache: TokenCache, prompt: IdArray, cover: Cover, chooser: Chooser, vocabulary_size: int, checkpoint: Checkpoint
+) -> Iterator[Step]:
+    """Yield the steps of one completion of ``prompt`` (``[S] int32``) that begins with ``cover``, without an end.
+
+    The cache may hold anything; at least what it shares with the prompt is used. The iterator ends by itself only when
+    the cache is full. Raises `engine.errors.Cancelled`, `BudgetExceeded` or `engine.errors.DeviceError`.
+    """
+    # 1. The first token is already chosen: it needs no forward pass to be shown.
+    yield Step(cover.token, cover.typed, cover.logprob)
+    token = cover.token
+    # 2. Back to the tokens that the cover keeps; a further candidate finds them in the cache.
+    kept = prompt[: cover.kept]
+    if cache.common_prefix(kept) < len(kept):
+        cache.prefill(kept, (), checkpoint)
+    cache.rewind(len(kept))
+    # 3. Ordinary decoding.
+    while len(cache) < cache.capacity:
+        checkpoint()
+        logits = cache.append(token)[:vocabulary_size]
+        token = chooser.choose(logits)
+        yield Step(token, 0, float(log_softmax(logits)[token]))

@@ -1,0 +1,82 @@
+"""The key/value cache as a rewindable sequence of tokens.
+
+Between two keystrokes nearly the whole prompt stays the same. `TokenCache` knows which tokens the session's buffers
+hold, so a prompt costs a forward pass over what differs from the one before, and going back costs nothing.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from engine.session import ModelSession
+from engine.types import FloatArray, IdArray
+
+PREFILL_CHUNK = 128
+"""Tokens of one prefill call. Cancellation is heeded between two calls: this many tokens bound how late."""
+
+
+class TokenCache:
+    """One sequence in the key/value buffers of ``session``; not safe for use from two threads at once."""
+
+    def __init__(self, session: ModelSession, *, chunk: int = PREFILL_CHUNK) -> None:
+        assert chunk >= 1
+        self._session = session
+        self._chunk = chunk
+        self._ids: IdArray = np.zeros(session.context_length, np.int32)
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def capacity(self) -> int:
+        """Tokens that fit."""
+        return self._session.context_length
+
+    @property
+    def ids(self) -> IdArray:
+        """A copy of the tokens held, ``[S] int32``."""
+        return self._ids[: self._length].copy()
+
+    def common_prefix(self, ids: IdArray) -> int:
+        """How many leading tokens of ``ids`` (``[S] int32``) the cache holds already."""
+        limit = min(self._length, len(ids))
+        different = np.flatnonzero(self._ids[:limit] != ids[:limit])
+        return int(different[0]) if len(different) else limit
+
+    def rewind(self, length: int) -> None:
+        """Keep the first ``length`` tokens only. Copies nothing."""
+        assert 0 <= length <= self._length
+        self._length = length
+
+    def prefill(self, ids: IdArray, rows: Sequence[int], checkpoint: Callable[[], None]) -> tuple[FloatArray, int]:
+        """Make the cache hold exactly ``ids``; return the logits after the tokens at ``rows``, and the tokens reused.
+
+        ``ids`` is ``[S] int32``, ``rows`` are K ascending indices into it; the logits are ``[K, V] float32``.
+        ``checkpoint`` is called before every chunk and may raise to stop: the chunks done by then stay in the cache.
+        """
+        assert len(ids) > 0
+        assert list(rows) == sorted(set(rows)), "rows must ascend"
+        # A row is computed by a pass over its token, so the earliest row wanted is run again even where it is cached.
+        reused = min(self.common_prefix(ids), min(rows, default=len(ids)))
+        self.rewind(reused)
+        parts = []
+        while self._length < len(ids):
+            checkpoint()
+            start, end = self._length, min(self._length + self._chunk, len(ids))
+            wanted = [row - start for row in rows if start <= row < end]
+            parts.append(self._forward(ids[start:end], wanted))
+        return np.concatenate(parts), reused
+
+    def append(self, token: int) -> FloatArray:
+        """One decode step: add ``token`` and return the logits after it, ``[V] float32``."""
+        row: FloatArray = self._forward(np.array([token], np.int32), (0,))[0]
+        return row
+
+    def _forward(self, ids: IdArray, rows: Sequence[int]) -> FloatArray:
+        start = self._length
+        # Forgotten first: should the call fail, what it wrote must not count as cached.
+        logits = self._session.forward(ids, start, rows)
+        self._ids[start : start + len(ids)] = ids
+        self._length = start + len(ids)
+        return logits

@@ -1,0 +1,73 @@
+"""Pure functions on one row of logits, ``[N] float32``, which may hold ``-inf`` (never drawn) but not only that.
+
+N is the vocabulary, or the number of covers in the healed first step: truncation acts on that categorical
+distribution once, in place of a decode step (``docs/healing.md``).
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from engine.types import FloatArray
+
+Transform: TypeAlias = Callable[[FloatArray], FloatArray]
+
+
+def log_softmax(logits: FloatArray) -> FloatArray:
+    """Natural log-probabilities of a row, ``[N] float32``, summed in float64 after subtracting the maximum."""
+    shifted = logits - logits.max()
+    total = np.log(np.exp(shifted, dtype=np.float32).sum(dtype=np.float64))
+    result: FloatArray = shifted - np.float32(total)
+    return result
+
+
+def temperature(value: float) -> Transform:
+    """``z / T`` for T > 0. (T = 0 is greedy, which the chooser handles.)"""
+    assert value > 0
+
+    def apply(logits: FloatArray) -> FloatArray:
+        # Shifted first, so that a small T cannot overflow: the maximum stays at 0.
+        result: FloatArray = (logits - logits.max()) / np.float32(value)
+        return result
+
+    return apply
+
+
+def top_k(count: int) -> Transform:
+    """Keep the ``count`` largest logits, ties at the edge kept (Fan et al. 2018, arXiv 1805.04833)."""
+    assert count >= 1
+
+    def apply(logits: FloatArray) -> FloatArray:
+        if count >= len(logits):
+            return logits
+        edge = np.partition(logits, -count)[-count]
+        return _masked(logits, logits >= edge)
+
+    return apply
+
+
+def top_p(mass: float) -> Transform:
+    """Keep the smallest set, by descending probability, whose mass is at least ``mass``.
+
+    The token that crosses is kept; equal probabilities enter in order of their index. Holtzman et al. 2020,
+    arXiv 1904.09751.
+    """
+    assert 0 < mass <= 1
+
+    def apply(logits: FloatArray) -> FloatArray:
+        if mass == 1.0:
+            return logits
+        probabilities = np.exp(log_softmax(logits), dtype=np.float64)
+        order = np.argsort(-probabilities, kind="stable")
+        before = np.cumsum(probabilities[order]) - probabilities[order]
+        keep = np.zeros(len(logits), np.bool_)
+        keep[order[before < mass]] = True
+        return _masked(logits, keep)
+
+    return apply
+
+
+def _masked(logits: FloatArray, keep: np.typing.NDArray[np.bool_]) -> FloatArray:
+    result: FloatArray = np.where(keep, logits, np.float32(-np.inf))
+    return result

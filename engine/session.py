@@ -1,0 +1,224 @@
+"""The model as a function: new token ids in, rows of logits out. The only importer of onnxruntime.
+
+The key/value buffers live on the device, are bound once, and are both past and present of every call
+(GroupQueryAttention writes the new positions into the buffer that it reads). How many of their positions count is said
+by the length of the attention mask alone, so rewinding is passing a smaller ``start``: nothing is copied.
+"""
+
+import ctypes
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from engine.config import DeviceChoice
+from engine.errors import ContractError, DeviceError, ModelFolderError
+from engine.manifest import GraphNames, KeyValueLayout, Manifest
+from engine.types import FloatArray, IdArray
+
+_NUMPY_TYPES = {"float32": np.float32, "float16": np.float16}
+
+
+class ModelSession(Protocol):
+    """What the decode loop needs of a model; `OrtSession` runs a graph, the tests have a session of counts."""
+
+    @property
+    def context_length(self) -> int:
+        """Positions that the key/value buffers hold."""
+
+    def forward(self, ids: IdArray, start: int, rows: Sequence[int]) -> FloatArray:
+        """Write ``ids`` at positions ``start``, ``start + 1``, ... and return some rows of logits.
+
+        ``ids`` is ``[S] int32``, S >= 1. Positions before ``start`` must have been written by earlier calls and stay
+        as they are; those after ``start + S`` are forgotten. ``rows`` are K indices into ``ids``, K may be 0. Returns
+        ``[K, V] float32``, V the rows of the head. Raises `DeviceError` where the device fails or runs out of memory.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Where a session runs: ``kind`` is ``cpu`` or ``cuda``; ``notice`` is one line for the user, or empty."""
+
+    kind: str
+    notice: str = ""
+
+
+def cuda_device_count() -> int:
+    """Number of NVIDIA devices that the driver shows; 0 without a driver. Loads the driver library, no toolkit."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def choose_device(choice: DeviceChoice) -> Device:
+    """Settle ``auto`` and an impossible ``cuda``: the CPU serves then, and the notice says why."""
+    if choice == "cpu":
+        return Device("cpu")
+    if "CUDAExecutionProvider" not in ort.get_available_providers():
+        reason = "the installed onnxruntime has no CUDA provider (install onnxruntime-gpu)"
+    elif cuda_device_count() == 0:
+        reason = "no NVIDIA device is visible"
+    else:
+        return Device("cuda")
+    return Device("cpu", f"CUDA was asked for but {reason}; running on the CPU" if choice == "cuda" else "")
+
+
+class OrtSession:
+    """A model folder's graph in onnxruntime, with its key/value buffers."""
+
+    def __init__(self, session: Any, manifest: Manifest, context_length: int, device: Device) -> None:
+        self._session = session
+        self._names = manifest.graph
+        self._context_length = context_length
+        self.device = device
+        self._mask: NDArray[np.int64] = np.ones((1, context_length), np.int64)
+        self._positions: NDArray[np.int64] = np.arange(context_length, dtype=np.int64)[None, :]
+        self._binding = session.io_binding()
+        # Kept, because onnxruntime holds the bound memory by address only.
+        self._buffers = _bind_buffers(self._binding, manifest.graph, manifest.key_value, context_length, device)
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        manifest: Manifest,
+        *,
+        device: DeviceChoice = "auto",
+        threads: int | None = None,
+        context_length: int | None = None,
+    ) -> "OrtSession":
+        """Open ``folder``'s graph on ``device`` and reserve buffers for ``context_length`` positions.
+
+        Raises `ModelFolderError` where onnxruntime refuses the graph, `ContractError` where its inputs and outputs are
+        not those of the manifest, `DeviceError` where the buffers do not fit.
+        """
+        chosen = choose_device(device)
+        try:
+            session = ort.InferenceSession(
+                str(folder / manifest.model_file), _options(threads), providers=_providers(chosen)
+            )
+        except Exception as error:  # onnxruntime raises plain RuntimeErrors and types of its own
+            raise ModelFolderError(
+                f"onnxruntime refuses {folder / manifest.model_file} ({_first_line(error)}); export the model again"
+            ) from None
+        if chosen.kind == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
+            notice = "CUDA was found but onnxruntime could not start it; running on the CPU"
+            chosen = Device("cpu", notice)
+        check_graph(session, manifest)
+        length = min(manifest.context_length, context_length or manifest.context_length)
+        return cls(session, manifest, length, chosen)
+
+    @property
+    def context_length(self) -> int:
+        return self._context_length
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use, as onnxruntime names it."""
+        return str(self._session.get_providers()[0])
+
+    def forward(self, ids: IdArray, start: int, rows: Sequence[int]) -> FloatArray:
+        """See `ModelSession.forward`."""
+        end = start + len(ids)
+        assert len(ids) > 0, "a forward pass needs at least one token"
+        assert end <= self._context_length, "the key/value buffers are full"
+        binding, names = self._binding, self._names
+        binding.bind_cpu_input(names.input_ids, ids.astype(np.int64)[None, :])  # [1, S]
+        binding.bind_cpu_input(names.attention_mask, self._mask[:, :end])  # [1, start + S]
+        if names.position_ids is not None:
+            binding.bind_cpu_input(names.position_ids, np.ascontiguousarray(self._positions[:, start:end]))
+        if names.logits_positions is not None:
+            # One row is asked for where none is wanted: empty tensors are a corner case of kernels.
+            binding.bind_cpu_input(names.logits_positions, np.asarray(rows or (0,), np.int64))
+        binding.bind_output(names.logits, "cpu")
+        try:
+            self._session.run_with_iobinding(binding)
+        except Exception as error:
+            raise DeviceError(f"the model failed while running ({_first_line(error)})") from None
+        logits: NDArray[Any] = binding.get_outputs()[0].numpy()[0]
+        if names.logits_positions is None:
+            logits = logits[list(rows)]
+        return logits[: len(rows)].astype(np.float32, copy=False)
+
+
+def check_graph(session: Any, manifest: Manifest) -> None:
+    """Raise `ContractError` unless the graph has the inputs, outputs and sizes that the manifest states."""
+    names, layout = manifest.graph, manifest.key_value
+    inputs = {value.name: value for value in session.get_inputs()}
+    outputs = {value.name: value for value in session.get_outputs()}
+    wanted_inputs = [names.input_ids, names.attention_mask]
+    wanted_inputs += [name for name in (names.position_ids, names.logits_positions) if name is not None]
+    past, present = _buffer_names(names, layout)
+    for kind, wanted, found in (("input", wanted_inputs + past, inputs), ("output", [names.logits, *present], outputs)):
+        missing = [name for name in wanted if name not in found]
+        if missing:
+            raise ContractError(f"{manifest.model_file} has no {kind} {missing[0]!r}, which the manifest names")
+    extra = set(inputs) - {*wanted_inputs, *past}
+    if extra:
+        raise ContractError(f"{manifest.model_file} needs an input {min(extra)!r} that the manifest does not name")
+    rows = outputs[names.logits].shape[-1]
+    if isinstance(rows, int) and rows != manifest.vocabulary.head:
+        raise ContractError(
+            f"the head of {manifest.model_file} has {rows} rows, the manifest says {manifest.vocabulary.head}"
+        )
+    shape = inputs[past[0]].shape
+    for axis, value, name in ((1, layout.heads, "heads"), (3, layout.head_size, "head size")):
+        if isinstance(shape[axis], int) and shape[axis] != value:
+            raise ContractError(
+                f"{manifest.model_file} has {shape[axis]} as its key/value {name}, the manifest {value}"
+            )
+
+
+def _buffer_names(names: GraphNames, layout: KeyValueLayout) -> tuple[list[str], list[str]]:
+    layers = range(layout.layers)
+    past = [template.format(layer) for layer in layers for template in (names.past_key, names.past_value)]
+    present = [template.format(layer) for layer in layers for template in (names.present_key, names.present_value)]
+    return past, present
+
+
+def _bind_buffers(binding: Any, names: GraphNames, layout: KeyValueLayout, length: int, device: Device) -> list[Any]:
+    if not layout.shared:
+        raise ContractError("this graph copies its key/value cache in every step; export the model with Midtoken")
+    dtype, shape = _NUMPY_TYPES[layout.dtype], (1, layout.heads, length, layout.head_size)
+    buffers = []
+    for past, present in zip(*_buffer_names(names, layout), strict=True):
+        try:
+            buffer = ort.OrtValue.ortvalue_from_shape_and_type(shape, dtype, device.kind, 0)
+        except Exception as error:
+            raise DeviceError(
+                f"no memory for a key/value cache of {length} tokens ({_first_line(error)}); ask for fewer"
+            ) from None
+        binding.bind_ortvalue_input(past, buffer)
+        binding.bind_ortvalue_output(present, buffer)
+        buffers.append(buffer)
+    return buffers
+
+
+def _options(threads: int | None) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    # A spinning thread pool keeps a core busy between keystrokes, and is slower on a busy machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _providers(device: Device) -> list[str]:
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if device.kind == "cuda" else ["CPUExecutionProvider"]
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

@@ -1,0 +1,129 @@
+"""``midtoken inspect``: what a model folder holds, and how a text is healed with it."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from engine import Completer, CompletionRequest, HealingTrace
+from lsp_server.commands.options import (
+    add_command,
+    add_healing_option,
+    add_model_options,
+    healing_params,
+    load_completer,
+)
+
+_SAMPLES = {
+    "python": "def read(path: str) -> list[str]:\n    with open(path) as stream:\n        return stream.readlines()\n",
+    "typescript": "export function sum(values: number[]): number {\n  return values.reduce((a, b) => a + b, 0);\n}\n",
+    "c": 'int main(int argc, char **argv) {\n    printf("%d\\n", argc);\n    return 0;\n}\n',
+    "prose": "The quick brown fox jumps over the lazy dog, and nobody asks why.\n",
+}
+
+
+def register(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser = add_command(
+        commands,
+        "inspect",
+        "show a model's vocabulary contract and how a text is healed",
+        "midtoken inspect --text 'import nump'",
+    )
+    parser.add_argument("--text", help="trace how completing after this text is healed")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_healing_option(parser)
+    add_model_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the contract, the fertility and, with ``--text``, the trace."""
+    completer = load_completer(args, lambda line: print(f"midtoken: {line}", file=sys.stderr))
+    report: dict[str, Any] = {"model": contract(completer), "characters_per_token": fertility(completer)}
+    trace = None
+    if args.text is not None:
+        trace = completer.trace(CompletionRequest(prefix=args.text, healing=healing_params(args)))
+        report["healing"] = _trace_as_json(trace)
+    if args.json:
+        print(json.dumps(report, ensure_ascii=False))
+        return 0
+    for title in ("model", "characters_per_token"):
+        print(title.replace("_", " "))
+        for name, value in report[title].items():
+            print(f"  {name.replace('_', ' '):<18} {value}")
+    if trace is not None:
+        print("\n".join(_trace_as_text(trace)))
+    return 0
+
+
+def contract(completer: Completer) -> dict[str, Any]:
+    """What the folder states and the loader has verified, as names and printable values."""
+    info, manifest, vocabulary = completer.info, completer.manifest, completer.tokenizer.vocabulary
+    return {
+        "path": info.path,
+        "name": info.name,
+        "architecture": manifest.architecture,
+        "precision": info.precision,
+        "device": info.device,
+        "provider": info.provider,
+        "context_length": f"{info.context_length} of {manifest.context_length} tokens",
+        "tokenizer_entries": manifest.vocabulary.tokenizer,
+        "embedding_rows": manifest.vocabulary.embedding,
+        "head_rows": manifest.vocabulary.head,
+        "control_tokens": len(vocabulary.control_ids),
+        "healing_candidates": len(vocabulary.candidate_ids),
+        "longest_token": f"{vocabulary.longest} bytes",
+        "prefix_index": info.prefix_index,
+        "fill_in_the_middle": ", ".join(info.fim_orders) or "none: only the text before the cursor is used",
+        "licence": manifest.licence or "not stated",
+    }
+
+
+def fertility(completer: Completer) -> dict[str, float]:
+    """Characters a token on one short sample of each language: how far one decode step goes."""
+    return {
+        language: round(len(text) / len(completer.tokenizer.encode(text)), 2) for language, text in _SAMPLES.items()
+    }
+
+
+def _trace_as_json(trace: HealingTrace) -> dict[str, Any]:
+    return {
+        "mode": trace.mode,
+        "tail": [_show(token) for token in trace.tail],
+        "steps_back": [{"bytes": _show(data), "candidates": count} for data, count in trace.steps_back],
+        "dropped": trace.dropped,
+        "surprise_bits": trace.surprise_bits,
+        "covers": [
+            {"token": c.token, "bytes": _show(c.data), "typed": c.typed, "probability": c.probability}
+            for c in trace.covers
+        ],
+    }
+
+
+def _trace_as_text(trace: HealingTrace) -> list[str]:
+    lines = [
+        f"healing ({trace.mode})",
+        f"  certain   {_tokens(trace.context[-8:])}",
+        f"  tail      {_tokens(trace.tail)}",
+    ]
+    for back, (data, count) in enumerate(trace.steps_back, 1):
+        chosen = "  <- taken back" if back == trace.dropped else ""
+        lines.append(f"  {back} back    {_show(data):<24} {count:>7} entries extend it{chosen}")
+    if trace.dropped:
+        lines.append(f"  surprise  {trace.surprise_bits:.2f} bits for what is typed")
+    lines.append("  probability   typed | new")
+    for cover in trace.covers:
+        typed, new = cover.data[: cover.typed], cover.data[cover.typed :]
+        lines.append(f"  {cover.probability:>11.4f}   {_show(typed)} | {_show(new)}")
+    return lines
+
+
+def _tokens(tokens: tuple[bytes, ...]) -> str:
+    return " ".join(f"[{_show(token)}]" for token in tokens) or "(empty)"
+
+
+def _show(data: bytes) -> str:
+    """Bytes on one line: readable text stays as it is, line breaks and broken characters are escaped."""
+    text = data.decode("utf-8", errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
