@@ -1,4 +1,4 @@
-"""The demonstration behind ``make demo``: one real file, cut where programmers stop typing, with and without healing."""
+"""The demonstration behind ``make demo``: a real file, cut where programmers stop typing, healed and not."""
 
 from pathlib import Path
 
