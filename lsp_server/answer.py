@@ -1,0 +1,84 @@
+"""One completion from a question to the engine's candidates: the part that both kinds of completion share."""
+
+import logging
+import time
+from dataclasses import dataclass
+
+from engine import CancellationToken, Completion, CompletionResult, MidtokenError
+from lsp_server.documents import Document
+from lsp_server.language_server import MidtokenServer
+from lsp_server.logs import describe
+from lsp_server.prompt import Place, build_request
+from lsp_server.scheduler import RequestKind, Ticket
+from lsp_server.selection import is_selected
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a client wants completed: a place in one version of a document, and how many candidates at most."""
+
+    kind: RequestKind
+    document: Document
+    place: Place
+    candidates: int
+    automatic: bool
+
+
+def document_of(server: MidtokenServer, uri: str) -> Document | None:
+    """The open document that a request speaks of; None, with a log line, if there is none to complete."""
+    document = server.session.documents.get(uri)
+    if document is None:
+        log.warning("a completion was asked for in a document that is not open; it is empty")
+        return None
+    return document if is_selected(document, server.session.settings) else None
+
+
+async def answer(server: MidtokenServer, question: Question) -> tuple[Completion, ...]:
+    """The candidates, best first; none where anything stands against it. Raises only `asyncio.CancelledError`."""
+    session, document = server.session, question.document
+    settings, others = session.settings, session.others(document.uri)
+    arrived = time.monotonic()
+
+    def left_ms() -> float:
+        return settings.budget_ms - (time.monotonic() - arrived) * 1000
+
+    def work(token: CancellationToken) -> CompletionResult | None:
+        budget_ms = left_ms()
+        if budget_ms <= 0:
+            return None
+        request = build_request(document, question.place, settings, others, question.candidates, budget_ms)
+        token.raise_if_cancelled()
+        return session.model.complete(request, token)
+
+    try:
+        result = await session.scheduler.run(
+            Ticket(document.uri, document.version, question.kind),
+            work,
+            delay_s=settings.debounce_ms / 1000 if question.automatic else 0.0,
+            ready=lambda: session.model.wait(left_ms() / 1000),
+        )
+    except MidtokenError as error:
+        log.warning("a completion failed: %s", error)
+        return ()
+    except Exception as error:  # whatever broke, the editor gets an empty list and the server lives
+        log.error("a completion failed: %s", describe(error))
+        return ()
+    completions = () if result is None else result.completions
+    server.trace(_line(question, result, (time.monotonic() - arrived) * 1000, settings.trace == "verbose"))
+    return completions
+
+
+def _line(question: Question, result: CompletionResult | None, took_ms: float, verbose: bool) -> str:
+    """A line for the trace: figures only, never what is in the document."""
+    if result is None:
+        return f"{question.kind}: superseded, out of time or without a model after {took_ms:.0f} ms"
+    line = f"{question.kind}: {len(result.completions)} candidates in {took_ms:.0f} ms"
+    if not verbose:
+        return line
+    timing = result.timing
+    return (
+        f"{line} (tokenize {timing.tokenize_ms:.1f}, heal {timing.heal_ms:.1f}, prefill {timing.prefill_ms:.1f},"
+        f" decode {timing.decode_ms:.1f} ms; {result.reused_tokens} of {result.prompt_tokens} prompt tokens reused)"
+    )

@@ -1,0 +1,119 @@
+"""From the bytes of a message to pygls, past everything that a message can be wrong about.
+
+What comes through is well-formed, of a method that is served, and allowed at this point of the session. Every request
+that does not come through is answered, by an error of the protocol.
+"""
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException
+
+from lsp_server.language_server import MidtokenServer
+from lsp_server.logs import describe
+from lsp_server.transport import Connection, Frame, Malformed
+
+log = logging.getLogger(__name__)
+
+EXIT_CLEAN, EXIT_UNCLEAN = 0, 1
+
+
+class Dispatcher:
+    """Hands the messages of one connection to a server."""
+
+    def __init__(self, server: MidtokenServer, connection: Connection) -> None:
+        self._server = server
+        self._connection = connection
+
+    def handle(self, frame: Frame) -> int | None:
+        """Deal with one frame; the exit status once the client asked to exit."""
+        if isinstance(frame, Malformed):
+            log.warning("%s; it is skipped", frame.reason)
+            return None
+        try:
+            message = json.loads(frame)
+        except (ValueError, RecursionError) as error:
+            self._refuse(None, types.ErrorCodes.ParseError, f"a message is no JSON ({type(error).__name__})")
+            return None
+        if not _is_message(message):
+            known = message.get("id") if isinstance(message, dict) else None
+            number = known if isinstance(known, str | int) else None
+            self._refuse(number, types.ErrorCodes.InvalidRequest, "a message is no JSON-RPC 2.0 request or response")
+            return None
+        if message.get("method") == types.EXIT:
+            return self.exit_status
+        if "method" not in message or self._is_allowed(message):
+            self._pass_on(message)
+        return None
+
+    @property
+    def exit_status(self) -> int:
+        """0 after a shutdown request, 1 without, as the specification has it."""
+        return EXIT_CLEAN if self._server.session.phase == "shut down" else EXIT_UNCLEAN
+
+    def _is_allowed(self, message: dict[str, Any]) -> bool:
+        method, phase = message["method"], self._server.session.phase
+        reason: tuple[types.ErrorCodes, str] | None = None
+        if phase == "new" and method != types.INITIALIZE:
+            reason = types.ErrorCodes.ServerNotInitialized, "the first request must be initialize"
+        elif phase != "new" and method == types.INITIALIZE:
+            reason = types.ErrorCodes.InvalidRequest, "initialize was sent before"
+        elif phase == "shut down":
+            reason = types.ErrorCodes.InvalidRequest, "the server is shut down"
+        elif not self._server.serves(method):
+            reason = types.ErrorCodes.MethodNotFound, f"unknown method {method[:80]!r}"
+        if reason is None:
+            return True
+        if "id" in message:
+            self._refuse(message["id"], *reason)
+        elif not method.startswith("$/"):  # those may be ignored without a word
+            log.warning("%s; the notification is ignored", reason[1])
+        return False
+
+    def _pass_on(self, message: dict[str, Any]) -> None:
+        protocol = self._server.protocol
+        try:
+            structured = protocol.structure_message(message)
+        except JsonRpcException as error:
+            text = f"the parameters of {str(message.get('method', 'a response'))[:80]} are not as specified"
+            if "id" in message and "method" in message:
+                self._refuse(message["id"], types.ErrorCodes.InvalidParams, text)
+            else:
+                log.warning("%s (%s); it is ignored", text, type(error).__name__)
+            return
+        try:
+            protocol.handle_message(structured)
+        except Exception as error:  # one message must not end the server
+            log.error("a message failed: %s", describe(error))
+
+    def _refuse(self, number: str | int | None, code: types.ErrorCodes, text: str) -> None:
+        log.warning("%s; it is refused", text)
+        reply = {"jsonrpc": "2.0", "id": number, "error": {"code": code.value, "message": text}}
+        body = json.dumps(reply).encode("ascii")
+        self._connection.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+
+
+def _is_message(message: object) -> bool:
+    if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
+        return False
+    if "id" in message and (not isinstance(message["id"], str | int) or isinstance(message["id"], bool)):
+        return False
+    return isinstance(message.get("method"), str) or ("method" not in message and "id" in message)
+
+
+async def converse(server: MidtokenServer, connection: Connection) -> int:
+    """Serve a client until it exits or is gone; the exit status of the process."""
+    dispatcher = Dispatcher(server, connection)
+    server.protocol.set_writer(connection)
+    connection.start_reading()
+    status: int | None = None
+    while status is None and (frame := await connection.receive()) is not None:
+        status = dispatcher.handle(frame)
+        # A request's handler starts here, before the next message: it sees the document that its position speaks of.
+        await asyncio.sleep(0)
+    connection.close()
+    server.session.scheduler.drop_all()
+    return dispatcher.exit_status if status is None else status

@@ -1,0 +1,28 @@
+"""``textDocument/inlineCompletion``: ghost text."""
+
+from lsprotocol import types
+
+from lsp_server.answer import Question, answer, document_of
+from lsp_server.items import inline_items, place_at, place_of_selected
+from lsp_server.language_server import MidtokenServer
+from lsp_server.positions import index_of
+
+INVOKED_CANDIDATES = 3
+"""Someone who asks by hand wants to choose; while typing only one is shown."""
+
+
+async def inline_completion(ls: MidtokenServer, params: types.InlineCompletionParams) -> types.InlineCompletionList:
+    """Answer with items for the cursor, or for the item selected in the client's list."""
+    encoding = ls.session.client.encoding
+    document = document_of(ls, params.text_document.uri)
+    if document is None:
+        return types.InlineCompletionList([])
+    cursor = index_of(document, params.position, encoding)
+    selected = params.context.selected_completion_info
+    place = place_of_selected(document, cursor, selected, encoding) if selected else place_at(document, cursor)
+    if place is None:
+        return types.InlineCompletionList([])
+    automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
+    candidates = 1 if automatic else INVOKED_CANDIDATES
+    completions = await answer(ls, Question("inline", document, place, candidates, automatic))
+    return types.InlineCompletionList(inline_items(document, place, completions, encoding))

@@ -1,0 +1,99 @@
+"""Completions as the protocol's items, and the place in the document that they replace."""
+
+import unicodedata
+from collections.abc import Sequence
+
+from lsprotocol import types
+
+from engine import Completion
+from lsp_server.documents import Document
+from lsp_server.line_endings import to_document
+from lsp_server.positions import PositionEncoding, range_of, span_of
+from lsp_server.prompt import Place
+
+MAX_WORD = 256
+"""A longer run of word characters is data, not a word: its items replace nothing."""
+
+
+def place_at(document: Document, cursor: int) -> Place:
+    """The word that ends at the cursor.
+
+    Clients show an item only if the text it replaces is a prefix of the item, and filter by whole words: so an item
+    starts with the word.
+    """
+    line_start, _ = document.line_span(document.line_at(cursor))
+    start = cursor
+    while start > line_start and cursor - start <= MAX_WORD and _is_word_character(document.text[start - 1]):
+        start -= 1
+    if cursor - start > MAX_WORD:
+        start = cursor
+    return Place(start, cursor, document.text[start:cursor])
+
+
+def place_of_selected(
+    document: Document, cursor: int, selected: types.SelectedCompletionInfo, encoding: PositionEncoding
+) -> Place | None:
+    """The place of the item selected in the client's list, which ghost text must extend; None if it is nonsense.
+
+    A range is nonsense over more than one line, or where the cursor is not in it.
+    """
+    start, end = span_of(document, selected.range, encoding)
+    if not start <= cursor <= end or document.line_at(start) != document.line_at(end):
+        return None
+    return Place(start, end, selected.text)
+
+
+def inline_items(
+    document: Document, place: Place, completions: Sequence[Completion], encoding: PositionEncoding
+) -> list[types.InlineCompletionItem]:
+    """Items of ``textDocument/inlineCompletion``, best first."""
+    span = range_of(document, place.start, place.end, encoding)
+    return [
+        types.InlineCompletionItem(insert_text=text, range=span)
+        for completion in completions
+        if (text := _inserted(document, place, completion)) is not None
+    ]
+
+
+def list_items(
+    document: Document, place: Place, completions: Sequence[Completion], encoding: PositionEncoding
+) -> list[types.CompletionItem]:
+    """Items of ``textDocument/completion``, best first."""
+    span = range_of(document, place.start, place.end, encoding)
+    items: list[types.CompletionItem] = []
+    for completion in completions:
+        text = _inserted(document, place, completion)
+        if text is None or not text.strip():
+            continue
+        items.append(
+            types.CompletionItem(
+                label=_label(text),
+                kind=types.CompletionItemKind.Text,
+                detail="Midtoken",
+                sort_text=f"{len(items):04d}",
+                filter_text=text.splitlines()[0] or None,
+                text_edit=types.TextEdit(span, text),
+                insert_text_format=types.InsertTextFormat.PlainText,
+                # The text is indented for where it goes; a client that indents it again would do so twice.
+                insert_text_mode=types.InsertTextMode.AsIs,
+            )
+        )
+    return items
+
+
+def _inserted(document: Document, place: Place, completion: Completion) -> str | None:
+    """The whole text of an item; None where there is nothing to add."""
+    if not completion.text:
+        return None
+    return place.typed + to_document(completion.text, document.line_break_near(document.line_at(place.start)))
+
+
+def _label(text: str) -> str:
+    """The first line that shows something, with a mark if more follows."""
+    first, *rest = text.strip().splitlines()
+    return f"{first} …" if rest else first
+
+
+def _is_word_character(character: str) -> bool:
+    # Marks belong to the letter before them: without them a word would be cut in the middle of what is one letter.
+    return character == "_" or character.isalnum() or unicodedata.category(character).startswith("M")

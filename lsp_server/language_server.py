@@ -1,0 +1,62 @@
+"""pygls's language server without the parts of it that are ours to do."""
+
+import importlib.metadata
+import logging
+from collections.abc import Iterable
+
+from lsprotocol import types
+from pygls.lsp.server import LanguageServer
+
+from lsp_server.logs import describe
+from lsp_server.session import Session
+
+log = logging.getLogger(__name__)
+
+# Its documents split lines in the wrong places, it keeps an object for every notification that they handle, and its
+# exit never reports a status.
+_OURS = (
+    types.TEXT_DOCUMENT_DID_OPEN,
+    types.TEXT_DOCUMENT_DID_CHANGE,
+    types.TEXT_DOCUMENT_DID_CLOSE,
+    types.NOTEBOOK_DOCUMENT_DID_OPEN,
+    types.NOTEBOOK_DOCUMENT_DID_CHANGE,
+    types.NOTEBOOK_DOCUMENT_DID_CLOSE,
+    types.EXIT,
+)
+
+
+class MidtokenServer(LanguageServer):
+    """A language server that carries the session of its client."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__("midtoken", _version(), text_document_sync_kind=types.TextDocumentSyncKind.Incremental)
+        self.session = session
+        for method in _OURS:
+            self.protocol.fm.builtin_features.pop(method, None)
+
+    def serves(self, method: str) -> bool:
+        """Whether there is a handler of this method."""
+        features = self.protocol.fm
+        return method == types.CANCEL_REQUEST or method in features.features or method in features.builtin_features
+
+    def report_server_error(self, error: Exception, source: object) -> None:
+        """Log it: a user can do nothing about it in a message box."""
+        log.error("an error of the protocol: %s", describe(error))
+
+    def tell(self, kind: types.MessageType, messages: Iterable[str]) -> None:
+        """Show each message to the user, once in the session, and log it."""
+        for message in self.session.unreported(messages):
+            log.warning("%s", message)
+            self.window_show_message(types.ShowMessageParams(kind, f"Midtoken: {message}"))
+
+    def trace(self, message: str) -> None:
+        """Log a line at the client if the ``trace`` setting asks for it. Never text of a document."""
+        if self.session.settings.trace != "off":
+            self.window_log_message(types.LogMessageParams(types.MessageType.Log, message))
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("midtoken")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"  # run from a checkout

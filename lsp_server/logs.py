@@ -1,0 +1,64 @@
+"""Log lines on standard error, and what must never be in them: the text of a document."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+from engine import MidtokenError
+
+OWN_LOGGERS = ("lsp_server", "engine")
+
+
+class PrivateFormatter(logging.Formatter):
+    """One line a record; exceptions as type and place.
+
+    Other packages put messages of the client, and so documents, into the arguments of a record and into the text of an
+    exception: of their records only the literal part is written, and of exceptions only that of our own tree.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        own = record.name.startswith(OWN_LOGGERS)
+        text = record.getMessage() if own else str(record.msg)
+        error = record.exc_info[1] if record.exc_info else None
+        return f"midtoken {record.levelname.lower()}: {text}{'' if error is None else f' ({describe(error)})'}"
+
+
+def describe(error: BaseException) -> str:
+    """An exception without what it may quote: type and place, and the message where it is one of ours."""
+    if isinstance(error, MidtokenError):
+        return str(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {frames[-1].name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"
+
+
+@contextmanager
+def logging_to(stream: TextIO | None = None) -> Iterator[None]:
+    """Send our log and the warnings of others to a stream, standard error by default, until the context ends."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(PrivateFormatter())
+    root, own, library = logging.getLogger(), logging.getLogger("lsp_server"), logging.getLogger("pygls")
+    root.addHandler(handler)
+    own.setLevel(logging.INFO)
+    library.setLevel(logging.WARNING)  # it logs whole messages one level below
+    # An editor's cancellation often crosses our answer on the way; that is no news.
+    quiet = _Without("Cancel notification for unknown message id")
+    handler.addFilter(quiet)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+
+
+class _Without(logging.Filter):
+    """Drops the records of one literal message."""
+
+    def __init__(self, start: str) -> None:
+        super().__init__()
+        self._start = start
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith(self._start)

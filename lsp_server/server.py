@@ -1,0 +1,99 @@
+"""The language server: which method is answered where, and how it is served. No logic."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from lsprotocol import types
+
+from engine import Completer, DeviceChoice
+from lsp_server.dispatch import converse
+from lsp_server.features.completion import completion
+from lsp_server.features.configuration import did_change_configuration
+from lsp_server.features.inline_completion import inline_completion
+from lsp_server.features.lifecycle import initialize, initialized, shutdown
+from lsp_server.features.text_document import did_change, did_close, did_open
+from lsp_server.language_server import MidtokenServer
+from lsp_server.logs import logging_to
+from lsp_server.model import Loader, ModelHost
+from lsp_server.scheduler import Scheduler
+from lsp_server.session import Session
+from lsp_server.settings import read_environment, resolve
+from lsp_server.transport import Connection, accept_client, claim_standard_streams, loopback_family
+from lsp_server.worker import ModelThread
+
+log = logging.getLogger(__name__)
+
+CLOSING_TIMEOUT_S = 2.0
+
+
+def create_server(launch: Mapping[str, object], environment: Mapping[str, str], load: Loader) -> MidtokenServer:
+    """A server with every method in its place. ``launch`` holds settings of the command line, by field name."""
+    values, notes = read_environment(environment)
+    thread = ModelThread()
+    layers = {**values, **launch}
+    session = Session(ModelHost(thread, load), Scheduler(thread), layers, notes, settings=resolve(layers))
+    server = MidtokenServer(session)
+    server.feature(types.INITIALIZE)(initialize)
+    server.feature(types.INITIALIZED)(initialized)
+    server.feature(types.SHUTDOWN)(shutdown)
+    server.feature(types.WORKSPACE_DID_CHANGE_CONFIGURATION)(did_change_configuration)
+    server.feature(types.TEXT_DOCUMENT_DID_OPEN)(did_open)
+    server.feature(types.TEXT_DOCUMENT_DID_CHANGE)(did_change)
+    server.feature(types.TEXT_DOCUMENT_DID_CLOSE)(did_close)
+    server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(inline_completion)
+    server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=["."]))(completion)
+    return server
+
+
+def serve(
+    *,
+    model: Path | None = None,
+    device: DeviceChoice = "auto",
+    tcp: tuple[str, int] | None = None,
+    load: Loader = Completer.load,
+) -> int:
+    """Serve one client until it leaves, on standard input and output or on a TCP port; returns the exit status.
+
+    ``model`` and ``device`` are what the command line says. Over the environment they decide, under the client they
+    yield; None and ``auto`` say nothing.
+    """
+    with logging_to():
+        connection = _connect(tcp)
+        if isinstance(connection, int):
+            return connection
+        launch: dict[str, object] = {}
+        if model is not None:
+            launch["model"] = model.expanduser().resolve()
+        if device != "auto":
+            launch["device"] = device
+        server = create_server(launch, os.environ, load)
+        try:
+            status = asyncio.run(converse(server, connection))
+        except KeyboardInterrupt:
+            status = 1
+        if not server.session.model.close(CLOSING_TIMEOUT_S):
+            log.warning("a model call does not end; the server leaves without it")
+            os._exit(status)
+        return status
+
+
+def _connect(tcp: tuple[str, int] | None) -> Connection | int:
+    if tcp is None:
+        return claim_standard_streams()
+    host, port = tcp
+    family = loopback_family(host)
+    if family is None:
+        log.error(
+            "%s is not a loopback address; documents travel unencrypted, so use 127.0.0.1, ::1 or localhost", host
+        )
+        return 2
+    try:
+        return accept_client(host, port, family)
+    except (OSError, OverflowError) as error:
+        log.error("cannot listen on %s port %d: %s", host, port, error)
+    except KeyboardInterrupt:
+        pass
+    return 1

@@ -1,0 +1,94 @@
+"""The state of one client's session: the only mutable state of the server."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from lsprotocol import types
+
+from lsp_server.documents import Document
+from lsp_server.model import ModelHost
+from lsp_server.positions import PositionEncoding, negotiated_encoding
+from lsp_server.scheduler import Scheduler
+from lsp_server.settings import Settings, Values, read_client, resolve
+
+Phase = Literal["new", "running", "shut down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """What the client can do, as far as it matters here."""
+
+    encoding: PositionEncoding = "utf-16"
+    configuration: bool = False
+    configuration_registration: bool = False
+    progress: bool = False
+
+    @classmethod
+    def of(cls, capabilities: types.ClientCapabilities) -> "Client":
+        """Read a client's capabilities."""
+        workspace, window = capabilities.workspace, capabilities.window
+        changes = workspace.did_change_configuration if workspace else None
+        return cls(
+            encoding=negotiated_encoding(capabilities),
+            configuration=bool(workspace and workspace.configuration),
+            configuration_registration=bool(changes and changes.dynamic_registration),
+            progress=bool(window and window.work_done_progress),
+        )
+
+
+@dataclass(slots=True)
+class Session:
+    """Settings, open documents, running requests (in the scheduler) and the model (in its host).
+
+    Only the event loop's thread reads or writes it. Handlers take what they need before their first ``await``: the
+    values are frozen, so that what a request was asked about does not change under it.
+    """
+
+    model: ModelHost
+    scheduler: Scheduler
+    launch: Values = field(default_factory=dict)
+    """Settings of the command line over those of the environment."""
+    notes: tuple[str, ...] = ()
+    """What was wrong with them, to be told once there is a client."""
+    client: Client = field(default_factory=Client)
+    settings: Settings = field(default_factory=Settings)
+    documents: dict[str, Document] = field(default_factory=dict)
+    """By URI, least recently changed first."""
+    phase: Phase = "new"
+    _options: Values = field(default_factory=dict)
+    _reported: set[str] = field(default_factory=set)
+
+    def begin(self, capabilities: types.ClientCapabilities, options: object) -> None:
+        """The client introduced itself."""
+        self.client = Client.of(capabilities)
+        self._options, problems = read_client(options)
+        self.notes += problems
+        self.settings = resolve(self._options, self.launch)
+        self.phase = "running"
+
+    def configure(self, configuration: object) -> tuple[str, ...]:
+        """Take the settings that the client gives now; returns what is wrong with them."""
+        values, problems = read_client(configuration)
+        self.settings = resolve(values, self._options, self.launch)
+        return problems
+
+    def unreported(self, messages: Iterable[str]) -> tuple[str, ...]:
+        """Those of the messages that this session was not told before; from now on it was."""
+        new = tuple(dict.fromkeys(message for message in messages if message not in self._reported))
+        self._reported.update(new)
+        return new
+
+    def put(self, document: Document) -> None:
+        """A document was opened or changed."""
+        self.documents.pop(document.uri, None)
+        self.documents[document.uri] = document
+
+    def remove(self, uri: str) -> None:
+        """A document was closed: its requests answer empty."""
+        self.documents.pop(uri, None)
+        self.scheduler.drop_document(uri)
+
+    def others(self, uri: str) -> tuple[Document, ...]:
+        """The other open documents, most recently changed first."""
+        return tuple(document for document in reversed(self.documents.values()) if document.uri != uri)

@@ -1,0 +1,233 @@
+"""Settings: fully defaulted, converted once at the edge, never raising.
+
+They come in layers: what the client says (``workspace/configuration`` over ``initializationOptions``), then the
+command line, then ``MIDTOKEN_*`` in the environment, then the defaults here. A value that cannot be used is left out
+of its layer and reported by name, so that the next layer's counts.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias, get_args
+
+from engine import (
+    DEVICES,
+    DeviceChoice,
+    HealingMode,
+    HealingParams,
+    MidtokenError,
+    SamplingParams,
+    StopParams,
+    Strategy,
+)
+
+SECTION = "midtoken"
+ENVIRONMENT_PREFIX = "MIDTOKEN_"
+
+TraceLevel = Literal["off", "messages", "verbose"]
+Values: TypeAlias = Mapping[str, Any]
+"""One layer: field names of `Settings` to values that are known to be good."""
+
+SECRETS = ("**/.env", "**/.env.*", "**/*.pem", "**/*.key", "**/*.p12", "**/id_rsa", "**/id_ed25519", "**/.netrc")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user can choose; ``docs/protocol.md`` has the table.
+
+    ``budget_ms`` counts from the arrival of a request. The default is a cap, not a target: an answer that takes longer
+    is for text that was typed over long ago. ``debounce_ms`` holds an automatic request back. Editors wait already, and
+    a superseded request stops at its next model call, so it only has to outlast the repeat of a held-down key (33 ms).
+    """
+
+    model: Path | None = None
+    device: DeviceChoice = "auto"
+    healing: HealingMode = HealingParams().mode
+    max_new_tokens: int = 64
+    budget_ms: int = 1500
+    debounce_ms: int = 40
+    multi_line: bool = False
+    strategy: Strategy = "greedy"
+    temperature: float = 1.0
+    top_p: float = 1.0
+    languages: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = SECRETS
+    cross_file_context: bool = False
+    trace: TraceLevel = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """One row of the table: the client's name, our field, how a value of the client is checked (ValueError if bad)."""
+
+    name: str
+    field: str
+    read: Callable[[object], Any]
+
+    @property
+    def variable(self) -> str:
+        return ENVIRONMENT_PREFIX + self.field.upper()
+
+
+def read_client(raw: object) -> tuple[Values, tuple[str, ...]]:
+    """The values of a client's settings object, and what is wrong with it, one line each."""
+    if raw is None:
+        return {}, ()
+    if not isinstance(raw, Mapping):
+        return {}, (f"the settings are not an object but {_kind(raw)}; they are ignored",)
+    return _read({str(name): value for name, value in raw.items()}, {s.name: s for s in _SETTINGS}, "setting")
+
+
+def read_environment(environment: Mapping[str, str]) -> tuple[Values, tuple[str, ...]]:
+    """The values of the ``MIDTOKEN_*`` variables, and what is wrong with them, one line each."""
+    ours = {
+        name: _Variable(text.strip()) if text.strip() else None
+        for name, text in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
+    return _read(ours, {s.variable: s for s in _SETTINGS}, "environment variable")
+
+
+def resolve(*layers: Values) -> Settings:
+    """The settings that the layers give, the first one with a value deciding."""
+    merged: dict[str, Any] = {}
+    for layer in reversed(layers):
+        merged.update(layer)
+    if merged.get("temperature"):
+        merged.setdefault("strategy", "sample")  # as on the command line: greedy has no use for a temperature
+    return replace(Settings(), **merged)
+
+
+def _read(raw: Mapping[str, object], table: Mapping[str, _Setting], what: str) -> tuple[Values, tuple[str, ...]]:
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for name, value in raw.items():
+        setting = table.get(name)
+        if setting is None:
+            problems.append(f"unknown {what} {name[:80]!r}; it is ignored")
+        elif value is not None:  # null, as editors send for "not set"
+            try:
+                values[setting.field] = setting.read(value)
+            except (ValueError, MidtokenError) as error:
+                problems.append(f"{what} {name!r}: {error}; it is ignored")
+    return values, tuple(problems)
+
+
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    """The text of an environment variable, which each reader takes as the type that it wants."""
+
+    text: str
+
+
+_YES = ("1", "true", "on", "yes")
+_NO = ("0", "false", "off", "no")
+
+
+def _kind(value: object) -> str:
+    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", type(None): "null"}
+    return names.get(type(value), "an object")
+
+
+def _truth(value: object) -> bool:
+    if isinstance(value, _Variable):
+        word = value.text.lower()
+        value = word in _YES if word in _YES + _NO else word
+    if not isinstance(value, bool):
+        raise ValueError(f"it is {_kind(value)} where true or false belongs")
+    return value
+
+
+def _text(value: object) -> str:
+    if isinstance(value, _Variable):
+        return value.text
+    if not isinstance(value, str):
+        raise ValueError(f"it is {_kind(value)} where text belongs")
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, _Variable):
+        try:
+            value = float(value.text)
+        except ValueError:
+            raise ValueError("it is text where a number belongs") from None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"it is {_kind(value)} where a number belongs")
+    return float(value)
+
+
+def _whole(value: object) -> int:
+    number = _number(value)
+    if not number.is_integer():
+        raise ValueError(f"it is {number:g} where a whole number belongs")
+    return int(number)
+
+
+def _milliseconds(low: int) -> Callable[[object], int]:
+    def read(value: object) -> int:
+        number = _whole(value)
+        if not low <= number <= 60_000:
+            raise ValueError(f"it is {number}; it must be at least {low} and at most 60000")
+        return number
+
+    return read
+
+
+def _choice(choices: tuple[str, ...]) -> Callable[[object], str]:
+    def read(value: object) -> str:
+        if _text(value) not in choices:
+            raise ValueError(f"it is {_text(value)[:80]!r}; it must be one of {', '.join(choices)}")
+        return _text(value)
+
+    return read
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, _Variable):  # the environment has no lists
+        value = [part for part in (part.strip() for part in value.text.split(",")) if part]
+    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
+        raise ValueError(f"it is {_kind(value)} where a list of texts belongs")
+    return tuple(value)
+
+
+def _folder(value: object) -> Path | None:
+    if not _text(value):
+        return None
+    try:
+        path = Path(_text(value)).expanduser()
+    except RuntimeError as error:
+        raise ValueError(str(error)) from None
+    if not path.is_absolute():
+        raise ValueError("it is a relative path; give an absolute one")
+    return path
+
+
+def _trace(value: object) -> str:
+    # Editors built on the reference client keep their own switch at midtoken.trace.server.
+    server = value.get("server", "off") if isinstance(value, Mapping) else value
+    return _choice(get_args(TraceLevel))(server)
+
+
+# The engine's own parameters check what they will be given: its names and ranges are not repeated here.
+_SETTINGS = (
+    _Setting("model", "model", _folder),
+    _Setting("device", "device", _choice(DEVICES)),
+    _Setting("healing", "healing", lambda value: HealingParams(mode=_text(value)).mode),  # type: ignore[arg-type]
+    _Setting("maxNewTokens", "max_new_tokens", lambda value: StopParams(max_new_tokens=_whole(value)).max_new_tokens),
+    _Setting("budgetMs", "budget_ms", _milliseconds(1)),
+    _Setting("debounceMs", "debounce_ms", _milliseconds(0)),
+    _Setting("multiLine", "multi_line", _truth),
+    _Setting("strategy", "strategy", lambda value: SamplingParams(strategy=_text(value)).strategy),  # type: ignore[arg-type]
+    _Setting("temperature", "temperature", lambda value: SamplingParams(temperature=_number(value)).temperature),
+    _Setting("topP", "top_p", lambda value: SamplingParams(top_p=_number(value)).top_p),
+    _Setting("languages", "languages", _texts),
+    _Setting("exclude", "exclude", _texts),
+    _Setting("crossFileContext", "cross_file_context", _truth),
+    _Setting("trace", "trace", _trace),
+)
+
+NAMES: Mapping[str, str] = MappingProxyType({setting.name: setting.field for setting in _SETTINGS})
+"""Names of the settings, as clients write them, to fields of `Settings`."""

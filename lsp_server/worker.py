@@ -1,0 +1,47 @@
+"""The one thread that runs the model."""
+
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class ModelThread:
+    """Runs jobs one at a time, in order. A job whose future is cancelled before its turn never starts.
+
+    It is a daemon thread and nothing joins it at interpreter exit, as `concurrent.futures` would: a model call that is
+    stuck must not keep a server alive whose editor is gone.
+    """
+
+    def __init__(self) -> None:
+        self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="midtoken-model", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Callable[[], T]) -> Future[T]:
+        """Queue a job; its result or exception arrives in the future."""
+        future: Future[T] = Future()
+        self._jobs.put((future, job))
+        return future
+
+    def stop(self, timeout_s: float) -> bool:
+        """Let the thread end after the jobs that are queued; False if it is still busy after ``timeout_s``."""
+        self._jobs.put(None)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (entry := self._jobs.get()) is not None:
+            future, job = entry
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = job()
+            except BaseException as error:  # whatever it was, whoever waits must hear of it
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+            del entry, future, job  # a job holds a whole document
