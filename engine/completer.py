@@ -7,15 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from engine.config import DeviceChoice
 from engine.context import fit, prefix_window, suffix_window
 from engine.contract import check_contract
 from engine.decode import BudgetExceeded, Checkpoint, decode
 from engine.errors import ModelFolderError, RequestError
 from engine.fim import Prompt, PromptParts, assemble, choose_order, overhead
-from engine.healing import Cover, FirstStep, HealingPlan, first_step, plan_healing
+from engine.first_step import Healed, choose_covers, heal
+from engine.healing import Cover
 from engine.kv_cache import TokenCache
 from engine.manifest import Manifest, load_manifest
 from engine.postprocess import common_end, trim_suffix_overlap
@@ -23,6 +22,7 @@ from engine.sampling import Chooser, build_chooser
 from engine.session import ModelSession, OrtSession
 from engine.stopping import StopTracker
 from engine.tokenizer import Tokenizer
+from engine.trace import trace_healing
 from engine.trie import PrefixIndex, load_or_build_index
 from engine.types import (
     CancellationToken,
@@ -33,7 +33,6 @@ from engine.types import (
     HealingTrace,
     ModelInfo,
     Timing,
-    TracedCover,
 )
 
 BUNDLED_MODEL = Path(__file__).parent / "bundled"
@@ -49,12 +48,11 @@ class _Prepared:
     """One request after its prefill: everything that its candidates share."""
 
     prompt: Prompt
-    plan: HealingPlan
-    first: FirstStep
+    healed: Healed
+    covers: list[Cover]
     chooser: Chooser
     checkpoint: Checkpoint
     line_prefix: str
-    reused: int
     timing: Timing
 
 
@@ -146,17 +144,17 @@ class Completer:
                 return CompletionResult((), Timing(prefill_ms=total, total_ms=total), 0, 0)
             decode_started = time.perf_counter()
             completions = []
-            for cover in _covers(prepared, request.max_completions):
+            for cover in prepared.covers:
                 candidate = _Candidate(StopTracker(request.stop, prepared.line_prefix))
                 for _ in self._write(prepared, cover, candidate):
                     pass
-                completions.append(_finished(candidate, prepared, request))
+                completions.append(_finished(candidate, prepared, cover, request))
             timing = replace(
                 prepared.timing,
                 decode_ms=_milliseconds_since(decode_started),
                 total_ms=_milliseconds_since(started),
             )
-        return CompletionResult(_distinct(completions), timing, len(prepared.prompt.ids), prepared.reused)
+        return CompletionResult(_distinct(completions), timing, len(prepared.prompt.ids), prepared.healed.reused)
 
     def stream(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> Iterator[str]:
         """Yield the text of the best completion in pieces, each as soon as no later token can take it back.
@@ -169,9 +167,11 @@ class Completer:
                 prepared = self._prepare(request, cancel or CancellationToken())
             except BudgetExceeded:
                 return
+            if not prepared.covers:
+                return
             candidate = _Candidate(StopTracker(request.stop, prepared.line_prefix))
             sent = 0
-            for _ in self._write(prepared, _covers(prepared, 1)[0], candidate):
+            for _ in self._write(prepared, prepared.covers[0], candidate):
                 decided = candidate.tracker.decided
                 end = len(decided) - common_end(decided, request.suffix)
                 if end > sent:
@@ -183,22 +183,13 @@ class Completer:
         """How the request would be healed, with the ``count`` most probable covers. Raises as `complete` does."""
         with self._lock:
             prepared = self._prepare(request, CancellationToken())
-        vocabulary, tail = self._tokenizer.vocabulary, prepared.prompt.tail
-        context = prepared.prompt.ids[: len(prepared.prompt.ids) - len(tail)]
-        typed = [vocabulary.bytes_of(tail[-k:]) for k in range(1, min(request.healing.k_max, len(tail)) + 1)]
-        slices = [self._index.slice(data) for data in typed]
-        first = prepared.first
-        covers = [first.cover(int(index)) for index in np.argsort(-first.logprobs, kind="stable")[:count]]
-        return HealingTrace(
-            mode=prepared.plan.mode,
-            context=tuple(vocabulary.token_bytes[token] for token in context),
-            tail=tuple(vocabulary.token_bytes[token] for token in tail),
-            steps_back=tuple((d, s.stop - s.start) for d, s in zip(typed, slices, strict=True)),
-            dropped=prepared.plan.dropped,
-            surprise_bits=first.surprise_bits,
-            covers=tuple(
-                TracedCover(c.token, vocabulary.token_bytes[c.token], c.typed, math.exp(c.logprob)) for c in covers
-            ),
+        return trace_healing(
+            prepared.prompt,
+            prepared.healed,
+            prepared.covers,
+            self._tokenizer.vocabulary,
+            mode=request.healing.mode,
+            count=count,
         )
 
     def _prepare(self, request: CompletionRequest, cancel: CancellationToken) -> _Prepared:
@@ -208,20 +199,21 @@ class Completer:
         checkpoint = Checkpoint(cancel, deadline)
         prompt = self._prompt(request)
         tokenized = time.perf_counter()
-        length = len(prompt.ids)
-        plan = plan_healing(prompt.tail, length, self._tokenizer.vocabulary, self._index, request.healing)
-        planned = time.perf_counter()
-        logits, reused = self._cache.prefill(prompt.ids, plan.rows(length), checkpoint)
-        prefilled = time.perf_counter()
-        # Rows of the head beyond the vocabulary are padding: cut off here and in the loop, nothing can choose them.
-        first = first_step(plan, length, logits[:, : self._tokenizer.vocabulary.size])
+        chooser = build_chooser(request.sampling)
+        best_only = chooser.generator is None and request.max_completions == 1
+        healed = heal(
+            prompt, self._cache, self._tokenizer, self._index, request.healing, checkpoint, best_only=best_only
+        )
+        covers = choose_covers(healed, chooser, request.max_completions)
+        if healed.first.surprise_bits > request.healing.max_surprise_bits:
+            covers = []
+        total_seconds = time.perf_counter() - tokenized
         timing = Timing(
             tokenize_ms=(tokenized - started) * 1000,
-            heal_ms=(planned - tokenized) * 1000 + _milliseconds_since(prefilled),
-            prefill_ms=(prefilled - planned) * 1000,
+            heal_ms=(total_seconds - healed.model_seconds) * 1000,
+            prefill_ms=healed.model_seconds * 1000,
         )
-        chooser = build_chooser(request.sampling)
-        return _Prepared(prompt, plan, first, chooser, checkpoint, _line_prefix(request.prefix), reused, timing)
+        return _Prepared(prompt, healed, covers, chooser, checkpoint, _line_prefix(request.prefix), timing)
 
     def _prompt(self, request: CompletionRequest) -> Prompt:
         """Window, tokenise, split at the stable boundary, fit the budget, assemble."""
@@ -276,20 +268,16 @@ class _Candidate:
     logprob: float = 0.0
 
 
-def _covers(prepared: _Prepared, count: int) -> list[Cover]:
-    first = prepared.first
-    return [first.cover(index) for index in prepared.chooser.choose_distinct(first.logprobs, count, first.ids)]
-
-
-def _finished(candidate: _Candidate, prepared: _Prepared, request: CompletionRequest) -> Completion:
-    tracker, plan = candidate.tracker, prepared.plan
+def _finished(candidate: _Candidate, prepared: _Prepared, cover: Cover, request: CompletionRequest) -> Completion:
+    tracker, first = candidate.tracker, prepared.healed.first
     assert tracker.ended is not None
+    data = request.prefix[-MAX_TAIL_CHARACTERS:].encode()
     report = HealingReport(
-        mode=plan.mode,
-        tail=plan.typed.decode("utf-8", errors="replace"),
-        tokens_back=plan.dropped,
-        covers=len(plan.candidates),
-        surprise_bits=prepared.first.surprise_bits,
+        mode=request.healing.mode,
+        tail=data[max(0, len(data) - cover.typed) :].decode("utf-8", errors="replace"),
+        tokens_back=len(prepared.prompt.ids) - cover.kept,
+        covers=len(first.ids) if cover.typed else 0,
+        surprise_bits=first.surprise_bits,
     )
     text = trim_suffix_overlap(tracker.text, request.suffix)
     return Completion(text, candidate.logprob, candidate.tokens, tracker.ended, report)

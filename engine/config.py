@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from engine.errors import RequestError
 
-HealingMode = Literal["off", "k-step"]
+HealingMode = Literal["off", "k-step", "exact"]
 Strategy = Literal["greedy", "sample"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 LineMode = Literal["single", "multi"]
@@ -38,20 +38,23 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 class HealingParams:
     """How the partial token at the cursor is healed; see ``docs/healing.md``.
 
-    ``k_max`` bounds the tokens dropped, ``tau`` is the least number of candidates at which ``k-step`` stops going
-    back, ``mixture`` the weight of the healed distribution beside the un-healed one (1 is pure healing).
+    For ``k-step``, ``k_max`` bounds the tokens dropped, ``tau`` is the least number of candidates at which it stops
+    going back, ``mixture`` the weight of the healed distribution beside the un-healed one (1 is pure healing).
+    Where the typed text surprises the model by more than ``max_surprise_bits``, nothing is completed.
     """
 
-    mode: HealingMode = "k-step"
+    mode: HealingMode = "exact"
     k_max: int = 3
     tau: int = 2
     mixture: float = 1.0
+    max_surprise_bits: float = math.inf
 
     def __post_init__(self) -> None:
         require_choice("healing", self.mode, HEALING_MODES)
         require_range("k_max", self.k_max, 1, 64)
         require_range("tau", self.tau, 1, 1_000_000)
         require_range("mixture", self.mixture, 0.0, 1.0)
+        require_range("max_surprise_bits", self.max_surprise_bits, 0.0, math.inf)
 
 
 @dataclass(frozen=True, slots=True)

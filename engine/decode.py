@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
 from engine.healing import Cover
 from engine.kv_cache import TokenCache
 from engine.sampling import Chooser, log_softmax
@@ -55,11 +57,11 @@ def decode(
     # 1. The first token is already chosen: it needs no forward pass to be shown.
     yield Step(cover.token, cover.typed, cover.logprob)
     token = cover.token
-    # 2. Back to the tokens that the cover keeps; a further candidate finds them in the cache.
-    kept = prompt[: cover.kept]
-    if cache.common_prefix(kept) < len(kept):
-        cache.prefill(kept, (), checkpoint)
-    cache.rewind(len(kept))
+    # 2. Back to what stands before the cover's token; a further candidate finds most of it in the cache.
+    before = np.concatenate([prompt[: cover.kept], np.array(cover.extra, np.int32)])
+    if cache.common_prefix(before) < len(before):
+        cache.prefill(before, (), checkpoint)
+    cache.rewind(len(before))
     # 3. Ordinary decoding.
     while len(cache) < cache.capacity:
         checkpoint()

@@ -51,12 +51,14 @@ def choose_order(fim: FimTemplates | None, suffix: str, wanted: FimOrder | None 
 def assemble(parts: PromptParts, fim: FimTemplates | None, order: Order, control: ControlIds) -> Prompt:
     """Lay out a prompt. It starts with the begin-of-sequence id where the model has one.
 
-    A model without one that would get nothing at all is given its end-of-sequence id, after which documents start.
+    A model without one gets its end-of-sequence id, after which documents start, where nothing certain would stand
+    before the tail: the first token too must be scored after something.
     """
     start = () if control.begin is None else (control.begin,)
     if order == "plain" or fim is None:
-        ids = (*start, *parts.context, *parts.tail)
-        return Prompt(np.array(ids or (control.end[0],), np.int32), parts.tail, "plain")
+        if not start and not parts.context:
+            start = (control.end[0],)
+        return Prompt(np.array((*start, *parts.context, *parts.tail), np.int32), parts.tail, "plain")
     template = fim.templates[order]
     tail_in_prefix = template[-1] == "prefix"
     slots = {"prefix": parts.context + parts.tail if tail_in_prefix else parts.context, "suffix": parts.suffix}

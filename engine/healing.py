@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.config import HealingMode, HealingParams
-from engine.sampling import log_softmax
+from engine.sampling import log_softmax, log_sum_exp
 from engine.trie import PrefixIndex
 from engine.types import FloatArray, IdArray, TokenIds
 from engine.vocabulary import Vocabulary
@@ -44,12 +44,13 @@ class HealingPlan:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """One way to go on: keep ``kept`` tokens of the prompt, then write ``token``.
+    """One way to go on: keep ``kept`` tokens of the prompt, write ``extra`` (typed text, cut otherwise) and ``token``.
 
     The first ``typed`` bytes of the token are what the user typed already. ``logprob`` is natural.
     """
 
     kept: int
+    extra: TokenIds
     token: int
     typed: int
     logprob: float
@@ -60,9 +61,14 @@ class CoverGroup:
     """Covers that keep the same tokens: ``ids`` ``[N] int32`` with ``logprobs`` ``[N] float32``."""
 
     kept: int
+    extra: TokenIds
     typed: int
     ids: IdArray
     logprobs: FloatArray
+
+    def cover(self, index: int) -> Cover:
+        """The cover at ``index`` of `ids`."""
+        return Cover(self.kept, self.extra, int(self.ids[index]), self.typed, float(self.logprobs[index]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +92,7 @@ class FirstStep:
         """The cover at ``index`` of `logprobs`."""
         for group in self.groups:
             if index < len(group.ids):
-                return Cover(group.kept, int(group.ids[index]), group.typed, float(group.logprobs[index]))
+                return group.cover(index)
             index -= len(group.ids)
         raise AssertionError("index outside the distribution")
 
@@ -119,7 +125,7 @@ def first_step(plan: HealingPlan, prompt_length: int, logits: FloatArray) -> Fir
     if plan.dropped == 0:
         return FirstStep((_group(prompt_length, 0, _all_ids(logits[0]), log_softmax(logits[0]), 1.0),), 0.0)
     logprobs = log_softmax(logits[0])[plan.candidates]
-    total = _logsumexp(logprobs)
+    total = log_sum_exp(logprobs)
     if not math.isfinite(total):
         # The model rules out every extension: uniform over them, which still agrees with what is typed.
         logprobs, total = np.zeros(len(plan.candidates), np.float32), math.log(len(plan.candidates))
@@ -127,7 +133,7 @@ def first_step(plan: HealingPlan, prompt_length: int, logits: FloatArray) -> Fir
     else:
         surprise = max(0.0, -total / math.log(2))
     kept = prompt_length - plan.dropped
-    healed = _group(kept, len(plan.typed), plan.candidates, logprobs - np.float32(total), plan.mixture)
+    healed = _group(kept, len(plan.typed), plan.candidates, logprobs - logprobs.dtype.type(total), plan.mixture)
     if plan.mixture == 1.0:
         return FirstStep((healed,), surprise)
     unhealed = _group(prompt_length, 0, _all_ids(logits[1]), log_softmax(logits[1]), 1.0 - plan.mixture)
@@ -136,16 +142,9 @@ def first_step(plan: HealingPlan, prompt_length: int, logits: FloatArray) -> Fir
 
 def _group(kept: int, typed: int, ids: IdArray, logprobs: FloatArray, weight: float) -> CoverGroup:
     if weight != 1.0 and weight > 0.0:
-        logprobs = logprobs + np.float32(math.log(weight))
-    return CoverGroup(kept, typed, ids, logprobs)
+        logprobs = logprobs + logprobs.dtype.type(math.log(weight))
+    return CoverGroup(kept, (), typed, ids, logprobs)
 
 
 def _all_ids(row: FloatArray) -> IdArray:
     return np.arange(len(row), dtype=np.int32)
-
-
-def _logsumexp(values: FloatArray) -> float:
-    top = float(values.max())
-    if not math.isfinite(top):
-        return top
-    return top + math.log(float(np.exp(values - np.float32(top)).sum(dtype=np.float64)))

@@ -16,7 +16,11 @@ PREFILL_CHUNK = 128
 
 
 class TokenCache:
-    """One sequence in the key/value buffers of ``session``; not safe for use from two threads at once."""
+    """One sequence in the key/value buffers of ``session``; not safe for use from two threads at once.
+
+    The logits of the last prefill's rows are remembered as long as the tokens up to them stay: a keystroke that leaves
+    the healed part of the prompt as it was needs no forward pass at all.
+    """
 
     def __init__(self, session: ModelSession, *, chunk: int = PREFILL_CHUNK) -> None:
         assert chunk >= 1
@@ -24,6 +28,7 @@ class TokenCache:
         self._chunk = chunk
         self._ids: IdArray = np.zeros(session.context_length, np.int32)
         self._length = 0
+        self._rows: dict[int, FloatArray] = {}
 
     def __len__(self) -> int:
         return self._length
@@ -57,16 +62,18 @@ class TokenCache:
         """
         assert len(ids) > 0
         assert list(rows) == sorted(set(rows)), "rows must ascend"
-        # A row is computed by a pass over its token, so the earliest row wanted is run again even where it is cached.
-        reused = min(self.common_prefix(ids), min(rows, default=len(ids)))
+        # A row is computed by a pass over its token: one that is not remembered is run again although it is cached.
+        common = self.common_prefix(ids)
+        reused = min([common, *(row for row in rows if row >= common or row not in self._rows)])
+        known = {row: self._rows[row] for row in rows if row < reused}
         self.rewind(reused)
-        parts = []
         while self._length < len(ids):
             checkpoint()
             start, end = self._length, min(self._length + self._chunk, len(ids))
-            wanted = [row - start for row in rows if start <= row < end]
-            parts.append(self._forward(ids[start:end], wanted))
-        return np.concatenate(parts), reused
+            wanted = [row for row in rows if start <= row < end]
+            known.update(zip(wanted, self._forward(ids[start:end], [row - start for row in wanted]), strict=True))
+        self._rows = known
+        return np.stack([known[row] for row in rows]) if rows else np.zeros((0, 0), np.float32), reused
 
     def append(self, token: int) -> FloatArray:
         """One decode step: add ``token`` and return the logits after it, ``[V] float32``."""
@@ -75,7 +82,8 @@ class TokenCache:
 
     def _forward(self, ids: IdArray, rows: Sequence[int]) -> FloatArray:
         start = self._length
-        # Forgotten first: should the call fail, what it wrote must not count as cached.
+        # Written over from here on, also where the call fails half-way: it must not count as remembered.
+        self._rows = {row: logits for row, logits in self._rows.items() if row < start}
         logits = self._session.forward(ids, start, rows)
         self._ids[start : start + len(ids)] = ids
         self._length = start + len(ids)

@@ -136,24 +136,25 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class TracedCover:
-    """A candidate of the healed first step: its token's bytes, how many were typed already, its probability."""
+    """A way to go on: the tokens of the tail ``before`` it, then its token's ``data``, the first ``typed`` bytes of
+    which were typed already; its probability among the covers, whether it is canonical, whether it was chosen.
+    """
 
-    token: int
+    before: tuple[bytes, ...]
     data: bytes
     typed: int
     probability: float
+    valid: bool
+    chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
 class HealingTrace:
-    """How a text is healed, for people to read: tokens as bytes, and for each number of tokens taken back the bytes
-    that must be written again with the number of vocabulary entries that extend them.
-    """
+    """How a text is healed, for people to read: tokens as bytes, the number of candidates, the heaviest covers."""
 
     mode: str
     context: tuple[bytes, ...]
     tail: tuple[bytes, ...]
-    steps_back: tuple[tuple[bytes, int], ...]
-    dropped: int
+    candidates: int
     surprise_bits: float
     covers: tuple[TracedCover, ...]

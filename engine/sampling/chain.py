@@ -35,7 +35,7 @@ class Chooser:
         """
         shaped = self.shape(logits)
         if self.generator is not None:
-            shaped = shaped + self.generator.gumbel(size=len(shaped)).astype(np.float32)
+            shaped = shaped + self.generator.gumbel(size=len(shaped)).astype(shaped.dtype)
         if count == 1:
             return [_argmax(shaped, ids)]
         support = np.flatnonzero(shaped > -np.inf)

@@ -4,6 +4,7 @@ N is the vocabulary, or the number of covers in the healed first step: truncatio
 distribution once, in place of a decode step (``docs/healing.md``).
 """
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -14,11 +15,18 @@ from engine.types import FloatArray
 Transform: TypeAlias = Callable[[FloatArray], FloatArray]
 
 
+def log_sum_exp(logits: FloatArray) -> float:
+    """``log(sum(exp(z)))`` of a row, natural, summed in float64; ``-inf`` where every entry is."""
+    top = float(logits.max())
+    if not math.isfinite(top):
+        return top
+    return top + math.log(float(np.exp(logits - logits.dtype.type(top)).sum(dtype=np.float64)))
+
+
 def log_softmax(logits: FloatArray) -> FloatArray:
-    """Natural log-probabilities of a row, ``[N] float32``, summed in float64 after subtracting the maximum."""
+    """Natural log-probabilities of a row, ``[N]``, in its own precision (float64 stays float64)."""
     shifted = logits - logits.max()
-    total = np.log(np.exp(shifted, dtype=np.float32).sum(dtype=np.float64))
-    result: FloatArray = shifted - np.float32(total)
+    result: FloatArray = shifted - logits.dtype.type(log_sum_exp(shifted))
     return result
 
 
@@ -28,7 +36,7 @@ def temperature(value: float) -> Transform:
 
     def apply(logits: FloatArray) -> FloatArray:
         # Shifted first, so that a small T cannot overflow: the maximum stays at 0.
-        result: FloatArray = (logits - logits.max()) / np.float32(value)
+        result: FloatArray = (logits - logits.max()) / logits.dtype.type(value)
         return result
 
     return apply
@@ -69,5 +77,5 @@ def top_p(mass: float) -> Transform:
 
 
 def _masked(logits: FloatArray, keep: np.typing.NDArray[np.bool_]) -> FloatArray:
-    result: FloatArray = np.where(keep, logits, np.float32(-np.inf))
+    result: FloatArray = np.where(keep, logits, logits.dtype.type(-np.inf))
     return result

@@ -2,16 +2,16 @@
 
 import argparse
 import json
-import sys
 from typing import Any
 
 from engine import Completer, CompletionRequest, HealingTrace
 from lsp_server.commands.options import (
-    add_command,
     add_healing_option,
     add_model_options,
     healing_params,
     load_completer,
+    set_example,
+    use_environment,
 )
 
 _SAMPLES = {
@@ -22,24 +22,20 @@ _SAMPLES = {
 }
 
 
-def register(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = add_command(
-        commands,
-        "inspect",
-        "show a model's vocabulary contract and how a text is healed",
-        "midtoken inspect --text 'import nump'",
-    )
-    parser.add_argument("--text", help="trace how completing after this text is healed")
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    set_example(parser, "midtoken inspect", "midtoken inspect --model my-model --text 'import nump'")
+    parser.add_argument("--text", metavar="TEXT", help="trace how completing after this text is healed")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_healing_option(parser)
     add_model_options(parser)
+    use_environment(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the contract, the fertility and, with ``--text``, the trace."""
-    completer = load_completer(args, lambda line: print(f"midtoken: {line}", file=sys.stderr))
+    completer = load_completer(args)
     report: dict[str, Any] = {"model": contract(completer), "characters_per_token": fertility(completer)}
     trace = None
     if args.text is not None:
@@ -91,12 +87,18 @@ def _trace_as_json(trace: HealingTrace) -> dict[str, Any]:
     return {
         "mode": trace.mode,
         "tail": [_show(token) for token in trace.tail],
-        "steps_back": [{"bytes": _show(data), "candidates": count} for data, count in trace.steps_back],
-        "dropped": trace.dropped,
+        "candidates": trace.candidates,
         "surprise_bits": trace.surprise_bits,
         "covers": [
-            {"token": c.token, "bytes": _show(c.data), "typed": c.typed, "probability": c.probability}
-            for c in trace.covers
+            {
+                "before": [_show(token) for token in cover.before],
+                "token": _show(cover.data),
+                "typed_bytes": cover.typed,
+                "probability": cover.probability,
+                "canonical": cover.valid,
+                "chosen": cover.chosen,
+            }
+            for cover in trace.covers
         ],
     }
 
@@ -104,18 +106,16 @@ def _trace_as_json(trace: HealingTrace) -> dict[str, Any]:
 def _trace_as_text(trace: HealingTrace) -> list[str]:
     lines = [
         f"healing ({trace.mode})",
-        f"  certain   {_tokens(trace.context[-8:])}",
-        f"  tail      {_tokens(trace.tail)}",
+        f"  certain    {_tokens(trace.context[-8:])}",
+        f"  tail       {_tokens(trace.tail)}",
+        f"  surprise   {trace.surprise_bits:.2f} bits for what is typed; {trace.candidates:,} candidates",
+        "  probability  tokens (what is new stands after the bar)",
     ]
-    for back, (data, count) in enumerate(trace.steps_back, 1):
-        chosen = "  <- taken back" if back == trace.dropped else ""
-        lines.append(f"  {back} back    {_show(data):<24} {count:>7} entries extend it{chosen}")
-    if trace.dropped:
-        lines.append(f"  surprise  {trace.surprise_bits:.2f} bits for what is typed")
-    lines.append("  probability   typed | new")
     for cover in trace.covers:
-        typed, new = cover.data[: cover.typed], cover.data[cover.typed :]
-        lines.append(f"  {cover.probability:>11.4f}   {_show(typed)} | {_show(new)}")
+        typed, new = _show(cover.data[: cover.typed]), _show(cover.data[cover.typed :])
+        notes = ("" if cover.valid else "  not canonical") + ("  <- chosen" if cover.chosen else "")
+        before = _tokens(cover.before) + " " if cover.before else ""
+        lines.append(f"  {cover.probability:>11.4f}  {before}[{typed}|{new}]{notes}")
     return lines
 
 

@@ -1,0 +1,199 @@
+"""Exact token healing: every canonical way in which the typed text can go on, weighted by the model.
+
+Write ``x`` for the bytes of the tail and ``enc`` for the tokenizer. A *cover* is a pair (h, t): ``h = enc(x[:s])`` for
+a split ``0 <= s < len(x)`` and a token t whose bytes start with ``x[s:]``, such that the pair is canonical,
+``enc(x[:s] + bytes(t)) == h + [t]``. Its weight is ``P(h | context) * P(t | context, h)``. The token sequences that the model was trained on are canonical,
+and each one that begins with x as text crosses its end with exactly one cover; so a draw in proportion to the weights,
+decoded on, is a draw from the model conditioned on what was typed (token alignment, arXiv 2403.08688; byte-level
+probabilities, arXiv 2410.09303; the valid covering tree, arXiv 2506.14123).
+
+What it costs: most h are beginnings of ``enc(x)`` itself, *on the path*, so one pass over the tail gives their logits.
+An h off the path leaves it after some token and is one or two tokens long; it gets a short pass of its own, but only if
+the probability of its first token, known from the path, says that it could still matter.
+
+All weights here are relative to the tokens of the tail that every cover shares.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.healing import Cover, CoverGroup, FirstStep
+from engine.sampling import log_softmax, log_sum_exp
+from engine.tokenizer import Tokenizer
+from engine.trie import PrefixIndex
+from engine.types import FloatArray, IdArray, TokenIds
+
+NEGLIGIBLE = 1e-6
+"""Branches off the path that hold at most this share of the mass are left out when a cover is drawn."""
+SMALL = 64
+"""Up to this many candidates of a branch off the path are checked before a forward pass is spent on it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """The covers that share one h: ``shared`` tokens of the tail, then ``extra`` tokens (none on the path).
+
+    ``typed`` is ``x[s:]``; ``candidates``, ``[C] int32``, are the ids whose bytes start with it.
+    """
+
+    shared: int
+    extra: TokenIds
+    typed: bytes
+    candidates: IdArray
+
+
+@dataclass(frozen=True, slots=True)
+class ExactPlan:
+    """All branches of a tail. ``base`` is the number of prompt tokens before the tail."""
+
+    tail: TokenIds
+    base: int
+    branches: tuple[Branch, ...]
+
+    @property
+    def first(self) -> int:
+        """Tail tokens that every branch keeps."""
+        return min(branch.shared for branch in self.branches)
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """Ascending indices of the prompt tokens whose logits are needed: one after each split on the path."""
+        last = max(branch.shared for branch in self.branches)
+        return tuple(range(self.base + self.first - 1, self.base + last))
+
+
+@dataclass(frozen=True, slots=True)
+class PathScores:
+    """What one pass over the tail tells: ``steps[i]`` ``[V]`` log-probabilities after ``first + i`` tail tokens, and
+    ``reached[i]``, the log-probability of coming there along the path.
+    """
+
+    steps: tuple[FloatArray, ...]
+    reached: tuple[float, ...]
+
+
+def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: PrefixIndex) -> ExactPlan | None:
+    """Enumerate the branches of ``tail``, or None where no vocabulary entry extends any end of it.
+
+    One split after every byte, from the end backwards as far as the longest entry reaches; a split counts if the trie
+    knows an entry that begins with the bytes after it. A split that leaves no token before the cover is used only
+    where the prompt holds something else to stand on.
+    """
+    vocabulary = tokenizer.vocabulary
+    base = prompt_length - len(tail)
+    text = vocabulary.bytes_of(tail)
+    starts = _starts(tail, vocabulary.token_bytes)
+    branches = []
+    for split in range(len(text) - 1, max(0, len(text) - vocabulary.longest) - 1, -1):
+        candidates = index.ids[index.slice(text[split:])]
+        if not len(candidates):
+            continue
+        if split in starts:
+            shared, extra = starts[split], ()
+        else:
+            head = tokenizer.encode_bytes(text[:split])
+            shared = _common(head, tail)
+            extra = head[shared:]
+        if base + shared > 0:
+            branches.append(Branch(shared, extra, text[split:], candidates))
+    return ExactPlan(tail, base, tuple(branches)) if branches else None
+
+
+def score_path(plan: ExactPlan, logits: FloatArray) -> PathScores:
+    """Turn the rows that the plan asked for, ``[len(plan.rows), V]``, into log-probabilities along the path."""
+    steps = tuple(log_softmax(row) for row in logits)
+    reached = [0.0]
+    for step, token in zip(steps[:-1], plan.tail[plan.first :], strict=False):
+        reached.append(reached[-1] + float(step[token]))
+    return PathScores(steps, tuple(reached))
+
+
+def path_groups(plan: ExactPlan, scores: PathScores) -> list[CoverGroup]:
+    """The covers on the path with their log-weights."""
+    return [
+        _group(plan, branch, scores.reached[branch.shared - plan.first], scores.steps[branch.shared - plan.first])
+        for branch in plan.branches
+        if not branch.extra
+    ]
+
+
+def branches_that_matter(plan: ExactPlan, scores: PathScores, threshold: float, tokenizer: Tokenizer) -> list[Branch]:
+    """The branches off the path that could hold a cover of log-weight above ``threshold``.
+
+    No cover weighs more than the first token of its h that is off the path, whose probability the path knows. A
+    branch of few candidates must also have a canonical one.
+    """
+    found = []
+    for branch in plan.branches:
+        if not branch.extra:
+            continue
+        at = branch.shared - plan.first
+        bound = scores.reached[at] + float(scores.steps[at][branch.extra[0]])
+        if bound > threshold and (len(branch.candidates) > SMALL or _any_canonical(plan, branch, tokenizer)):
+            found.append(branch)
+    return found
+
+
+def branch_prompt(prompt: IdArray, plan: ExactPlan, branch: Branch) -> tuple[IdArray, tuple[int, ...]]:
+    """The tokens that lead to a branch off the path, ``[S] int32``, and the rows that score it (after each extra)."""
+    ids = np.concatenate([prompt[: plan.base + branch.shared], np.array(branch.extra, np.int32)])
+    return ids, tuple(range(len(ids) - len(branch.extra), len(ids)))
+
+
+def branch_group(plan: ExactPlan, scores: PathScores, branch: Branch, logits: FloatArray) -> CoverGroup:
+    """The covers of a branch off the path from its rows, ``[len(extra), V]``."""
+    at = branch.shared - plan.first
+    reached = scores.reached[at] + float(scores.steps[at][branch.extra[0]])
+    steps = [log_softmax(row) for row in logits]
+    for step, token in zip(steps[:-1], branch.extra[1:], strict=True):
+        reached += float(step[token])
+    return _group(plan, branch, reached, steps[-1])
+
+
+def is_canonical(plan: ExactPlan, cover: Cover, tokenizer: Tokenizer) -> bool:
+    """Whether ``enc(x[:s] + bytes(t)) == h + [t]``, by encoding again."""
+    tokens = (*plan.tail[: cover.kept - plan.base], *cover.extra, cover.token)
+    return tokenizer.encode_bytes(tokenizer.vocabulary.bytes_of(tokens)) == tokens
+
+
+def exact_first_step(groups: Sequence[CoverGroup]) -> FirstStep:
+    """Normalise the weights of all groups; their sum before that is the probability of what was typed."""
+    total = log_sum_exp(np.array([log_sum_exp(group.logprobs) for group in groups], np.float64))
+    if not math.isfinite(total):
+        # The model rules out everything that agrees with the text: all covers are as good as each other.
+        even = -math.log(sum(len(group.ids) for group in groups))
+        return FirstStep(tuple(replace(g, logprobs=np.full_like(g.logprobs, even)) for g in groups), math.inf)
+    scaled = tuple(replace(group, logprobs=group.logprobs - group.logprobs.dtype.type(total)) for group in groups)
+    return FirstStep(scaled, max(0.0, -total / math.log(2)))
+
+
+def _group(plan: ExactPlan, branch: Branch, reached: float, step: FloatArray) -> CoverGroup:
+    weights = step[branch.candidates] + step.dtype.type(reached)
+    return CoverGroup(plan.base + branch.shared, branch.extra, len(branch.typed), branch.candidates, weights)
+
+
+def _any_canonical(plan: ExactPlan, branch: Branch, tokenizer: Tokenizer) -> bool:
+    head = plan.tail[: branch.shared] + branch.extra
+    bytes_of = tokenizer.vocabulary.bytes_of
+    return any(
+        tokenizer.encode_bytes(bytes_of((*head, token))) == (*head, token) for token in branch.candidates.tolist()
+    )
+
+
+def _starts(tail: TokenIds, token_bytes: Sequence[bytes]) -> dict[int, int]:
+    """Byte offset of each token of the tail, to the number of tokens before it."""
+    starts, offset = {}, 0
+    for number, token in enumerate(tail):
+        starts[offset] = number
+        offset += len(token_bytes[token])
+    return starts
+
+
+def _common(left: TokenIds, right: TokenIds) -> int:
+    for number, (a, b) in enumerate(zip(left, right, strict=False)):
+        if a != b:
+            return number
+    return min(len(left), len(right))

@@ -1,0 +1,168 @@
+"""The healed first step of a prompt, model calls included: plan, forward passes, one distribution over covers."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engine.config import HealingParams
+from engine.covers import (
+    NEGLIGIBLE,
+    ExactPlan,
+    branch_group,
+    branch_prompt,
+    branches_that_matter,
+    exact_first_step,
+    is_canonical,
+    path_groups,
+    plan_exact,
+    score_path,
+)
+from engine.decode import Checkpoint
+from engine.fim import Prompt
+from engine.healing import Cover, CoverGroup, FirstStep, first_step, plan_healing
+from engine.kv_cache import TokenCache
+from engine.sampling import Chooser, log_sum_exp
+from engine.tokenizer import Tokenizer
+from engine.trie import PrefixIndex
+
+SETTLED = 1e-3
+"""Before a draw, covers are verified from the heaviest down until those not looked at hold at most this mass..."""
+SETTLED_CHECKS = 64
+"""...or this many were verified; what is drawn from the rest is verified then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """A `FirstStep` with what it took: ``reused`` prompt tokens from the cache, ``model_seconds`` in forward passes.
+
+    ``is_valid`` says whether a cover is canonical; it is asked only about covers that are about to be used.
+    """
+
+    first: FirstStep
+    reused: int
+    model_seconds: float
+    is_valid: Callable[[Cover], bool]
+
+
+@dataclass(slots=True)
+class _Model:
+    """The cache with a stop-watch."""
+
+    cache: TokenCache
+    size: int
+    checkpoint: Checkpoint
+    seconds: float = 0.0
+    reused: list[int] = field(default_factory=list)
+
+    def rows(self, ids: np.typing.NDArray[np.int32], rows: tuple[int, ...]) -> np.typing.NDArray[np.float32]:
+        """Logits after ``rows`` of ``ids``, ``[K, V]``; nothing beyond the last row is run.
+
+        Rows of the head beyond the vocabulary are padding: cut off here and in the decode loop, nothing chooses them.
+        """
+        started = time.perf_counter()
+        logits, reused = self.cache.prefill(ids[: rows[-1] + 1], rows, self.checkpoint)
+        self.seconds += time.perf_counter() - started
+        self.reused.append(reused)
+        return logits[:, : self.size]
+
+
+def heal(
+    prompt: Prompt,
+    cache: TokenCache,
+    tokenizer: Tokenizer,
+    index: PrefixIndex,
+    params: HealingParams,
+    checkpoint: Checkpoint,
+    *,
+    best_only: bool,
+) -> Healed:
+    """The distribution of what may follow ``prompt``. ``best_only`` says that the heaviest cover alone is wanted.
+
+    Raises `engine.errors.Cancelled`, `engine.errors.DeviceError` or `engine.decode.BudgetExceeded`.
+    """
+    model = _Model(cache, tokenizer.vocabulary.size, checkpoint)
+    plan = plan_exact(prompt.tail, len(prompt.ids), tokenizer, index) if params.mode == "exact" else None
+    if plan is not None:
+        first, is_valid = _exact(prompt, plan, model, tokenizer, best_only=best_only)
+    else:
+        simple = plan_healing(prompt.tail, len(prompt.ids), tokenizer.vocabulary, index, params)
+        logits = model.rows(prompt.ids, simple.rows(len(prompt.ids)))
+        first, is_valid = first_step(simple, len(prompt.ids), logits), _always
+    return Healed(first, model.reused[0], model.seconds, is_valid)
+
+
+def choose_covers(healed: Healed, chooser: Chooser, count: int) -> list[Cover]:
+    """Up to ``count`` different canonical covers, the one chosen first in front.
+
+    Covers are verified lazily: what is chosen and turns out not to be canonical is struck out and chosen again, which
+    for a draw is rejection sampling and leaves the law of the canonical ones as it is.
+    """
+    first = healed.first
+    logprobs, ids = first.logprobs.copy(), first.ids
+    verdicts: dict[int, bool] = {}
+
+    def strike_out(indices: list[int]) -> bool:
+        for index in indices:
+            if index not in verdicts:
+                verdicts[index] = healed.is_valid(first.cover(index))
+        wrong = [index for index in indices if not verdicts[index]]
+        logprobs[wrong] = -np.inf
+        return bool(wrong)
+
+    if chooser.generator is not None and healed.is_valid is not _always:
+        _settle(logprobs, strike_out)
+    while np.isfinite(logprobs.max()):
+        chosen = chooser.choose_distinct(logprobs, count, ids)
+        if not strike_out(chosen):
+            return [first.cover(index) for index in chosen]
+    return []
+
+
+def _exact(
+    prompt: Prompt, plan: ExactPlan, model: _Model, tokenizer: Tokenizer, *, best_only: bool
+) -> tuple[FirstStep, Callable[[Cover], bool]]:
+    scores = score_path(plan, model.rows(prompt.ids, plan.rows))
+    groups = path_groups(plan, scores)
+    verdicts: dict[tuple[int, ...], bool] = {}
+
+    def is_valid(cover: Cover) -> bool:
+        key = (cover.kept, *cover.extra, cover.token)
+        if key not in verdicts:
+            verdicts[key] = is_canonical(plan, cover, tokenizer)
+        return verdicts[key]
+
+    total = log_sum_exp(np.array([log_sum_exp(group.logprobs) for group in groups] or [-np.inf], np.float64))
+    threshold = _best(groups, is_valid) if best_only else total + float(np.log(NEGLIGIBLE))
+    for branch in branches_that_matter(plan, scores, threshold, tokenizer):
+        groups.append(branch_group(plan, scores, branch, model.rows(*branch_prompt(prompt.ids, plan, branch))))
+    return exact_first_step(groups), is_valid
+
+
+def _best(groups: list[CoverGroup], is_valid: Callable[[Cover], bool]) -> float:
+    """Log-weight of the heaviest canonical cover of ``groups``; ``-inf`` where there is none."""
+    best = float("-inf")
+    for group in groups:
+        weights = group.logprobs.copy()
+        while float(weights.max()) > best:
+            top = int(np.argmax(weights))
+            if is_valid(group.cover(top)):
+                best = float(weights[top])
+            weights[top] = -np.inf
+    return best
+
+
+def _settle(logprobs: np.typing.NDArray[np.float32], strike_out: Callable[[list[int]], bool]) -> None:
+    left = 1.0
+    count = min(SETTLED_CHECKS, len(logprobs))
+    heaviest = np.argpartition(-logprobs, count - 1)[:count]
+    for index in heaviest[np.argsort(-logprobs[heaviest], kind="stable")].tolist():
+        left -= float(np.exp(logprobs[index]))
+        strike_out([index])
+        if left <= SETTLED:
+            return
+
+
+def _always(cover: Cover) -> bool:
+    return True
