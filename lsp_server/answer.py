@@ -27,19 +27,23 @@ class Question:
 
 
 def document_of(server: MidtokenServer, uri: str) -> Document | None:
-    """The open document that a request speaks of; None, with a log line, if there is none to complete."""
+    """The open document that a request speaks of; None, with a log line, if there is none."""
     document = server.session.documents.get(uri)
     if document is None:
         log.warning("a completion was asked for in a document that is not open; it is empty")
-        return None
-    return document if is_selected(document, server.session.settings) else None
+    return document
 
 
 async def answer(server: MidtokenServer, question: Question) -> tuple[Completion, ...]:
     """The candidates, best first; none where anything stands against it. Raises only `asyncio.CancelledError`."""
     session, document = server.session, question.document
-    settings, others = session.settings, session.others(document.uri)
+    others = session.others(document.uri)
     arrived = time.monotonic()
+    if not await session.configured_within(session.settings.budget_ms / 1000):
+        return ()
+    settings = session.settings
+    if not is_selected(document, settings):
+        return ()
 
     def left_ms() -> float:
         return settings.budget_ms - (time.monotonic() - arrived) * 1000

@@ -14,11 +14,13 @@ from pygls.exceptions import JsonRpcException
 
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
-from lsp_server.transport import Connection, Frame, Malformed
+from lsp_server.transport import Connection
 
 log = logging.getLogger(__name__)
 
 EXIT_CLEAN, EXIT_UNCLEAN = 0, 1
+FAREWELL_S = 0.2
+"""For the empty answers to what was still open."""
 
 
 class Dispatcher:
@@ -28,13 +30,10 @@ class Dispatcher:
         self._server = server
         self._connection = connection
 
-    def handle(self, frame: Frame) -> int | None:
-        """Deal with one frame; the exit status once the client asked to exit."""
-        if isinstance(frame, Malformed):
-            log.warning("%s; it is skipped", frame.reason)
-            return None
+    def handle(self, body: bytes) -> int | None:
+        """Deal with one message; the exit status once the client asked to exit."""
         try:
-            message = json.loads(frame)
+            message = json.loads(body)
         except (ValueError, RecursionError) as error:
             self._refuse(None, types.ErrorCodes.ParseError, f"a message is no JSON ({type(error).__name__})")
             return None
@@ -110,10 +109,13 @@ async def converse(server: MidtokenServer, connection: Connection) -> int:
     server.protocol.set_writer(connection)
     connection.start_reading()
     status: int | None = None
-    while status is None and (frame := await connection.receive()) is not None:
-        status = dispatcher.handle(frame)
+    while status is None and (body := await connection.receive()) is not None:
+        status = dispatcher.handle(body)
         # A request's handler starts here, before the next message: it sees the document that its position speaks of.
         await asyncio.sleep(0)
-    connection.close()
     server.session.scheduler.drop_all()
+    if pending := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(pending, timeout=FAREWELL_S)
+    await asyncio.sleep(0)  # the answer of a handler that has just ended is still to be written
+    connection.close()
     return dispatcher.exit_status if status is None else status

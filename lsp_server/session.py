@@ -1,5 +1,6 @@
 """The state of one client's session: the only mutable state of the server."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -57,6 +58,7 @@ class Session:
     """By URI, least recently changed first."""
     phase: Phase = "new"
     _options: Values = field(default_factory=dict)
+    _configured: asyncio.Event = field(default_factory=asyncio.Event)
     _reported: set[str] = field(default_factory=set)
 
     def begin(self, capabilities: types.ClientCapabilities, options: object) -> None:
@@ -71,7 +73,17 @@ class Session:
         """Take the settings that the client gives now; returns what is wrong with them."""
         values, problems = read_client(configuration)
         self.settings = resolve(values, self._options, self.launch)
+        self._configured.set()
         return problems
+
+    async def configured_within(self, timeout_s: float) -> bool:
+        """Whether the client told its settings by then. Until it did, nobody knows what must not be read."""
+        if not self._configured.is_set():
+            try:
+                await asyncio.wait_for(self._configured.wait(), timeout_s)
+            except TimeoutError:
+                return False
+        return True
 
     def unreported(self, messages: Iterable[str]) -> tuple[str, ...]:
         """Those of the messages that this session was not told before; from now on it was."""

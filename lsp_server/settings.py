@@ -5,7 +5,6 @@ command line, then ``MIDTOKEN_*`` in the environment, then the defaults here. A 
 of its layer and reported by name, so that the next layer's counts.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -123,6 +122,7 @@ class _Variable:
 
 
 _YES = ("1", "true", "on", "yes")
+_TOO_LARGE = 10**15
 _NO = ("0", "false", "off", "no")
 
 
@@ -154,8 +154,10 @@ def _number(value: object) -> float:
             value = float(value.text)
         except ValueError:
             raise ValueError("it is text where a number belongs") from None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"it is {_kind(value)} where a number belongs")
+    if not abs(value) < _TOO_LARGE:  # not a number is not below it either
+        raise ValueError("it is no number of a sensible size")
     return float(value)
 
 

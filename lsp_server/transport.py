@@ -13,8 +13,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import BinaryIO, TypeAlias
+from typing import BinaryIO
 
 log = logging.getLogger(__name__)
 
@@ -24,34 +23,25 @@ _LENGTH = re.compile(rb"content-length:[ \t]*(\d{1,18})[ \t]*\r?\n$", re.IGNOREC
 _HEADER = re.compile(rb"[!-9;-~]+:[^\r\n]*\r?\n$")
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """Bytes that are no message."""
-
-    reason: str
-
-
-Frame: TypeAlias = bytes | Malformed
-
-
-def read_frame(stream: BinaryIO) -> Frame | None:
+def read_frame(stream: BinaryIO) -> bytes | None:
     """The body of the next message; None at the end of the stream, also in the middle of a message.
 
-    After anything malformed it picks up at the next ``Content-Length``, even one that stands behind the body of a
-    message that had none.
+    After anything malformed, which it logs, it picks up at the next ``Content-Length``, even one that stands right
+    behind the body of a message that had none.
     """
     length: int | None = None
     while line := stream.readline(MAX_HEADER_BYTES):
-        if not line.strip(b"\r\n"):
-            if length is not None:
-                return _read_body(stream, length)
-            return Malformed("a message has no Content-Length")
-        if match := _LENGTH.search(line):
+        match = _LENGTH.search(line)
+        if match is not None:
             length = int(match[1])
-            if length > MAX_BODY_BYTES:
-                return Malformed(f"a message claims {length} bytes, more than {MAX_BODY_BYTES}")
-        elif not _HEADER.match(line):
-            return Malformed("there is something that is no header where a message should begin")
+        if not line.strip(b"\r\n"):
+            if length is not None and length <= MAX_BODY_BYTES:
+                return _read_body(stream, length)
+            what = "no Content-Length" if length is None else f"more than {MAX_BODY_BYTES} bytes"
+            log.warning("a message has %s; it is skipped", what)
+            length = None
+        elif match.start() > 0 if match else not _HEADER.match(line):
+            log.warning("there is something that is no header where a message should begin; it is skipped")
     return None
 
 
@@ -67,7 +57,7 @@ class Connection:
         self._source = source
         self._sink = sink
         self._open = True
-        self._inbox: asyncio.Queue[Frame | None] = asyncio.Queue()
+        self._inbox: asyncio.Queue[bytes | None] = asyncio.Queue()
 
     def write(self, data: bytes) -> None:
         """Send the bytes of one message."""
@@ -84,29 +74,29 @@ class Connection:
         """Send nothing from now on."""
         self._open = False
 
-    async def receive(self) -> Frame | None:
-        """The next frame; None when the client is gone."""
+    async def receive(self) -> bytes | None:
+        """The body of the next message; None when the client is gone."""
         return await self._inbox.get()
 
     def start_reading(self) -> None:
         """Begin to read, on a thread of its own: a blocking read cannot be called off, and must hold up nobody."""
         loop = asyncio.get_running_loop()
 
-        def deliver(frame: Frame | None) -> None:
-            loop.call_soon_threadsafe(self._inbox.put_nowait, frame)
+        def deliver(body: bytes | None) -> None:
+            loop.call_soon_threadsafe(self._inbox.put_nowait, body)
 
         threading.Thread(target=_read_all, args=(self._source, deliver), name="midtoken-reader", daemon=True).start()
 
 
-def _read_all(source: BinaryIO, deliver: Callable[[Frame | None], None]) -> None:
-    frame: Frame | None = b""
-    while frame is not None:
+def _read_all(source: BinaryIO, deliver: Callable[[bytes | None], None]) -> None:
+    body: bytes | None = b""
+    while body is not None:
         try:
-            frame = read_frame(source)
+            body = read_frame(source)
         except (OSError, ValueError):  # reset by the client, or closed under us
-            frame = None
+            body = None
         try:
-            deliver(frame)
+            deliver(body)
         except RuntimeError:  # the event loop has ended
             return
 

@@ -1,0 +1,76 @@
+"""A completer without a model. What it does is written in the line that it is asked to complete."""
+
+import os
+import threading
+import time
+from pathlib import Path
+
+from engine import (
+    CancellationToken,
+    Completion,
+    CompletionRequest,
+    CompletionResult,
+    DeviceChoice,
+    HealingReport,
+    RequestError,
+    Timing,
+)
+
+SLOW_S = 5.0
+STEP_S = 0.005
+
+
+class FakeCompleter:
+    """Answers ``texts``, best first, unless the cursor's line holds one of the words below.
+
+    ``!slow`` waits until it is cancelled, ``!step`` for 50 ms, ``!count`` answers how often it was asked, ``!error``
+    and ``!crash`` raise, ``!print`` writes on standard output, ``!lines`` answers two lines, ``!nothing`` nothing.
+    """
+
+    def __init__(self, texts: tuple[str, ...] = ("one", "two", "three"), notices: tuple[str, ...] = ()) -> None:
+        self.texts = texts
+        self.notices = notices
+        self.requests: list[CompletionRequest] = []
+        self.cancelled = 0
+        self.started = threading.Event()
+
+    def load(self, model_dir: Path | None = None, *, device: DeviceChoice = "auto") -> "FakeCompleter":
+        return self
+
+    def complete(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> CompletionResult:
+        self.requests.append(request)
+        self.started.set()
+        line = request.prefix.rsplit("\n", 1)[-1]
+        if "!slow" in line or "!step" in line:
+            self._wait(cancel, SLOW_S if "!slow" in line else 0.05)
+        if "!error" in line:
+            raise RequestError("top_p is 7; it must be at most 1")
+        if "!crash" in line:
+            raise RuntimeError(f"cannot complete {line}")
+        if "!print" in line:
+            print("printed by Python", flush=True)  # noqa: T201
+            os.write(1, b"printed by a library\n")
+        texts = self.texts
+        if "!count" in line:
+            texts = (f"#{len(self.requests)}",)
+        elif "!lines" in line:
+            texts = ("if x:\n    y()",)
+        elif "!nothing" in line:
+            texts = ()
+        return result_of(*texts[: request.max_completions])
+
+    def _wait(self, cancel: CancellationToken | None, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if cancel is not None and cancel.cancelled:
+                self.cancelled += 1
+                cancel.raise_if_cancelled()
+            time.sleep(STEP_S)
+
+
+def result_of(*texts: str) -> CompletionResult:
+    return CompletionResult(tuple(completion_of(text) for text in texts), Timing(), prompt_tokens=7, reused_tokens=3)
+
+
+def completion_of(text: str) -> Completion:
+    return Completion(text, -1.0, 2, "line", HealingReport("k-step", "", 0, 0, 0.0))

@@ -1,0 +1,172 @@
+import asyncio
+import threading
+
+import pytest
+
+from engine import ModelFolderError
+from lsp_server.features import configuration
+from tests.lsp_server.fakes import FakeCompleter
+from tests.lsp_server.wire import CAPABILITIES, Wire
+
+pytestmark = pytest.mark.asyncio
+PROGRESS = "$/progress"
+
+
+class Gated:
+    """A loader that waits for the gate and fails for models named "bad"."""
+
+    def __init__(self, *, is_open: bool = True) -> None:
+        self.gate = threading.Event()
+        self.loaded: list[tuple[object, str]] = []
+        self.fake = FakeCompleter(notices=("CUDA was asked for but is not available; running on the CPU",))
+        if is_open:
+            self.gate.set()
+
+    def __call__(self, model_dir=None, *, device="auto"):
+        assert self.gate.wait(5)
+        self.loaded.append((model_dir and model_dir.name, device))
+        if model_dir and model_dir.name == "bad":
+            raise ModelFolderError("no model folder at bad; give one")
+        if model_dir and model_dir.name == "broken":
+            raise RuntimeError("protobuf parsing failed")
+        return self.fake
+
+
+def progress_of(wire: Wire) -> list[str]:
+    return [told["params"]["value"]["kind"] for told in wire.told if told["method"] == PROGRESS]
+
+
+async def test_the_client_is_asked_for_its_settings(monkeypatch):
+    load = Gated()
+    async with Wire(load, {"device": "cpu", "debounceMs": 0}, {"MIDTOKEN_BUDGET_MS": "700"}) as wire:
+        await wire.initialize({"device": "cuda", "topP": 0.5})
+        await wire.until(lambda: load.loaded)
+        settings = wire.server.session.settings
+        assert (settings.device, settings.debounce_ms, settings.top_p, settings.budget_ms) == ("cpu", 0, 0.5, 700)
+        assert load.loaded == [(None, "cpu")]
+        assert [asked["method"] for asked in wire.asked][:2] == ["client/registerCapability", "workspace/configuration"]
+
+
+async def test_a_client_that_cannot_be_asked_sends_them():
+    load = Gated()
+    capabilities = {"textDocument": CAPABILITIES["textDocument"]}
+    async with Wire(load) as wire:
+        await wire.initialize({"device": "cpu"}, capabilities)
+        await wire.until(lambda: load.loaded == [(None, "cpu")])
+        wire.notify("workspace/didChangeConfiguration", {"settings": {"midtoken": {"budgetMs": 99}, "other": 1}})
+        await wire.until(lambda: wire.server.session.settings.budget_ms == 99)
+        wire.notify("workspace/didChangeConfiguration", {"settings": None})
+        await wire.until(lambda: wire.server.session.settings.budget_ms == 1500)
+        assert wire.asked == []
+        assert progress_of(wire) == []
+
+
+async def test_a_client_that_does_not_answer_gets_its_completions(monkeypatch):
+    monkeypatch.setattr(configuration, "CONFIGURATION_TIMEOUT_S", 0.01)
+    wire = Wire(Gated())
+    wire._take_asked = wire._take  # type: ignore[attr-defined]
+    wire._take = lambda message: None if "id" in message and "method" in message else Wire._take(wire, message)  # type: ignore[method-assign]
+    async with wire:
+        await wire.initialize({"topP": 0.5})
+        wire.open("x")
+        assert await wire.inline(0, 1) != []
+        assert wire.server.session.settings.top_p == 0.5
+
+
+async def test_bad_settings_are_reported_once_by_name():
+    async with Wire(Gated(), {"budgetMs": "soon", "colour": "red"}, {"MIDTOKEN_TOP_P": "7"}) as wire:
+        await wire.initialize({"trace": "loud"})
+        for _ in range(3):
+            wire.notify("workspace/didChangeConfiguration", {"settings": {}})
+        wire.open("x")
+        assert await wire.inline(0, 1) != []
+        await wire.until(lambda: len([a for a in wire.asked if a["method"] == "workspace/configuration"]) == 4)
+        problems = [message for message in wire.messages() if "ignored" in message]
+        assert len(problems) == 4
+        for name in ("budgetMs", "colour", "MIDTOKEN_TOP_P", "trace"):
+            assert sum(name in problem for problem in problems) == 1
+
+
+async def test_settings_that_are_no_object_are_reported():
+    async with Wire(Gated(), "fast") as wire:
+        await wire.initialize([1])
+        await wire.until(lambda: len([message for message in wire.messages() if "not an object" in message]) == 2)
+
+
+async def test_requests_wait_for_the_model_as_long_as_their_budget_lasts():
+    load = Gated(is_open=False)
+    async with Wire(load, {"budgetMs": 3000}) as wire:
+        await wire.initialize()
+        wire.open("x")
+        _, early = wire.ask_inline(0, 1)
+        await wire.until(lambda: progress_of(wire) == ["begin"])
+        load.gate.set()
+        assert (await early)["items"] != []
+        await wire.until(lambda: progress_of(wire) == ["begin", "end"])
+        assert wire.messages() == ["Midtoken: CUDA was asked for but is not available; running on the CPU"]
+
+
+async def test_requests_are_empty_when_their_budget_ends_before_the_model_is_there():
+    load = Gated(is_open=False)
+    async with Wire(load, {"budgetMs": 20}) as wire:
+        await wire.initialize()
+        wire.open("x")
+        assert await wire.inline(0, 1) == []
+        load.gate.set()
+
+
+async def test_no_progress_is_begun_for_a_model_that_is_there_already():
+    wire = Wire(Gated())
+    wire.answers_progress = False
+    async with wire:
+        await wire.initialize()
+        wire.open("x")
+        assert await wire.inline(0, 1) != []
+        assert progress_of(wire) == []
+
+
+@pytest.mark.parametrize(("name", "reason"), [("bad", "no model folder at bad; give one"), ("broken", "RuntimeError")])
+async def test_a_model_that_fails_to_load_is_told_once_and_answers_empty(name, reason):
+    load = Gated()
+    async with Wire(load, {"model": f"/{name}"}) as wire:
+        await wire.initialize()
+        wire.open("x")
+        assert await wire.inline(0, 1) == []
+        await wire.until(wire.messages)
+        assert await wire.inline(0, 1) == []
+        [message] = wire.messages()
+        assert reason in message
+        wire.configuration = {"model": "/good"}
+        wire.notify("workspace/didChangeConfiguration", {"settings": None})
+        await wire.until(lambda: len(load.loaded) == 2)
+        assert await wire.inline(0, 1) != []
+
+
+async def test_the_model_is_loaded_again_only_if_it_is_another():
+    load = Gated()
+    async with Wire(load, {"budgetMs": 900}) as wire:
+        await wire.initialize()
+        wire.configuration = {"budgetMs": 800}
+        wire.notify("workspace/didChangeConfiguration", {"settings": None})
+        await wire.until(lambda: wire.server.session.settings.budget_ms == 800)
+        wire.configuration = {"device": "cpu"}
+        wire.notify("workspace/didChangeConfiguration", {"settings": None})
+        await wire.until(lambda: len(load.loaded) == 2)
+        assert load.loaded == [(None, "auto"), (None, "cpu")]
+        await asyncio.sleep(0.01)
+
+
+async def test_what_must_not_be_read_is_known_before_anything_is():
+    load = Gated()
+    async with Wire(load, {"exclude": ["*.py"]}) as wire:
+        await wire.initialize()
+        wire.open("x")
+        assert await wire.inline(0, 1) == []
+        assert load.fake.requests == []
+
+
+async def test_without_initialized_requests_are_empty_within_their_budget():
+    async with Wire(Gated(), environment={"MIDTOKEN_BUDGET_MS": "20"}) as wire:
+        await wire.request("initialize", {"processId": None, "rootUri": None, "capabilities": {}})
+        wire.open("x")
+        assert await wire.inline(0, 1) == []

@@ -1,0 +1,72 @@
+import asyncio
+import os
+
+import pytest
+
+from tests.lsp_server.fakes import FakeCompleter
+from tests.lsp_server.wire import Wire, WireError
+
+pytestmark = pytest.mark.asyncio
+
+
+async def test_the_capabilities():
+    async with Wire(FakeCompleter().load) as wire:
+        result = await wire.initialize()
+        offered = result["capabilities"]
+        assert offered["positionEncoding"] == "utf-16"
+        assert offered["textDocumentSync"]["openClose"] is True
+        assert offered["textDocumentSync"]["change"] == 2
+        assert "inlineCompletionProvider" in offered
+        assert offered["completionProvider"] == {"triggerCharacters": ["."]}
+        assert result["serverInfo"]["name"] == "midtoken"
+
+
+async def test_exit_after_shutdown_is_clean():
+    async with Wire(FakeCompleter().load) as wire:
+        await wire.initialize()
+        assert await wire.request("shutdown") is None
+        with pytest.raises(WireError) as caught:
+            await wire.inline(0, 0)
+        assert caught.value.code == -32600
+        wire.open("ignored")
+        wire.notify("exit")
+        assert await asyncio.wait_for(wire.status, 5) == 0
+
+
+async def test_exit_without_shutdown_is_not():
+    async with Wire(FakeCompleter().load) as wire:
+        await wire.initialize()
+        wire.notify("exit")
+        assert await asyncio.wait_for(wire.status, 5) == 1
+
+
+@pytest.mark.parametrize("shut_down", [False, True])
+async def test_the_end_of_the_stream_ends_the_server(shut_down):
+    async with Wire(FakeCompleter().load) as wire:
+        await wire.initialize()
+        if shut_down:
+            await wire.request("shutdown")
+        wire.writer.write_eof()
+        assert await asyncio.wait_for(wire.status, 5) == (0 if shut_down else 1)
+
+
+async def test_shutdown_answers_what_is_open():
+    fake = FakeCompleter()
+    async with Wire(fake.load) as wire:
+        await wire.initialize()
+        wire.open("!slow")
+        _, answer = wire.ask_inline(0, 5)
+        await wire.until(fake.started.is_set)
+        await wire.request("shutdown")
+        with pytest.raises(WireError) as caught:
+            await asyncio.wait_for(answer, 1)
+        assert caught.value.code == -32800
+        await wire.until(lambda: fake.cancelled == 1)
+
+
+async def test_the_parent_is_watched(monkeypatch):
+    watched: list[int] = []
+    monkeypatch.setattr("lsp_server.features.lifecycle.watch_parent", lambda number, _: watched.append(number))
+    async with Wire(FakeCompleter().load) as wire:
+        await wire.request("initialize", {"processId": os.getpid(), "rootUri": None, "capabilities": {}})
+        assert watched == [os.getpid()]

@@ -1,0 +1,123 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lsprotocol import types
+
+from lsp_server.documents import Document
+from lsp_server.items import MAX_WORD, inline_items, list_items, place_at, place_of_selected
+from lsp_server.positions import span_of
+from lsp_server.prompt import Place
+from tests.lsp_server.fakes import completion_of
+from tests.lsp_server.texts import encodings, texts
+
+
+def document(text: str) -> Document:
+    return Document.create("file:///a.py", "python", 1, text)
+
+
+def marked(text: str) -> tuple[Document, int]:
+    """A document with the cursor at the bar."""
+    return document(text.replace("|", "")), text.index("|")
+
+
+@pytest.mark.parametrize(
+    ("text", "typed"),
+    [
+        ("import nump|", "nump"),
+        ("x = a_1|b", "a_1"),
+        ("np.|", ""),
+        ("|", ""),
+        ("\nab|", "ab"),
+        ("a\r|", ""),
+        ("😀ab|", "ab"),
+        ("cafe\u0301|", "cafe\u0301"),
+        ("广州|", "广州"),
+        ("a" * (MAX_WORD + 1) + "|", ""),
+        ("." + "a" * MAX_WORD + "|", "a" * MAX_WORD),
+    ],
+)
+def test_the_place_is_the_word_before_the_cursor(text, typed):
+    made, cursor = marked(text)
+    assert place_at(made, cursor) == Place(cursor - len(typed), cursor, typed)
+
+
+def test_an_inline_item_is_the_whole_word_over_the_words_range():
+    made, cursor = marked("😀 nump|)")
+    [item] = inline_items(made, place_at(made, cursor), [completion_of("y as np")], "utf-16")
+    assert item.insert_text == "numpy as np"
+    assert item.range == types.Range(types.Position(0, 3), types.Position(0, 7))
+    assert item.filter_text is None
+
+
+def test_a_completion_without_text_is_no_item():
+    made, cursor = marked("x|")
+    assert inline_items(made, place_at(made, cursor), [completion_of("")], "utf-16") == []
+    assert list_items(made, place_at(made, cursor), [completion_of("")], "utf-16") == []
+
+
+def test_a_list_item_replaces_the_word_and_filters_by_it():
+    made, cursor = marked("    ret|")
+    items = list_items(made, place_at(made, cursor), [completion_of("urn x"), completion_of("ry()")], "utf-16")
+    assert [item.label for item in items] == ["return x", "retry()"]
+    assert [item.sort_text for item in items] == ["0000", "0001"]
+    assert [item.filter_text for item in items] == ["return x", "retry()"]
+    span = types.Range(types.Position(0, 4), types.Position(0, 7))
+    assert items[0].text_edit == types.TextEdit(span, "return x")
+    assert items[0].kind == types.CompletionItemKind.Text
+    assert items[0].insert_text_format == types.InsertTextFormat.PlainText
+    assert items[0].insert_text is None
+
+
+def test_a_label_shows_something_or_there_is_no_item():
+    made, cursor = marked("x =|")
+    place = place_at(made, cursor)
+    items = list_items(
+        made, place, [completion_of("\n    "), completion_of(" {\n  }"), completion_of("\n  y")], "utf-16"
+    )
+    assert [item.label for item in items] == ["{ …", "y"]
+    assert [item.filter_text for item in items] == [" {", None]
+
+
+def test_inserted_text_has_the_documents_line_breaks():
+    made, cursor = marked("a\r\nif x|")
+    [item] = inline_items(made, place_at(made, cursor), [completion_of(":\n    y")], "utf-16")
+    assert item.insert_text == "x:\r\n    y"
+
+
+@given(texts, texts.filter(bool), encodings, st.data())
+def test_accepting_an_item_inserts_the_completion_and_changes_nothing_else(text, new, encoding, data):
+    new = new.replace("\r", "")
+    made = document(text)
+    cursor = data.draw(st.integers(0, len(text)).filter(lambda i: text[i - 1 : i + 1] != "\r\n"))
+    place = place_at(made, cursor)
+    for item in inline_items(made, place, [completion_of(new)], encoding):
+        assert isinstance(item.insert_text, str)
+        assert item.range is not None
+        start, end = span_of(made, item.range, encoding)
+        assert item.insert_text.startswith(text[start:end])
+        assert item.range.start.line == item.range.end.line
+        accepted = text[:start] + item.insert_text + text[end:]
+        assert accepted.startswith(text[:cursor])
+        assert accepted.endswith(text[cursor:])
+        assert accepted[cursor : len(accepted) - len(text[cursor:])].replace("\r\n", "\n").replace("\r", "\n") == new
+
+
+def selected(start: int, end: int, text: str, line: int = 0) -> types.SelectedCompletionInfo:
+    return types.SelectedCompletionInfo(
+        range=types.Range(types.Position(0, start), types.Position(line, end)), text=text
+    )
+
+
+def test_items_extend_the_selected_item_and_take_its_range():
+    made, cursor = marked("os.pa|th")
+    place = place_of_selected(made, cursor, selected(3, 7, "pathsep"), "utf-16")
+    assert place == Place(3, 7, "pathsep")
+    [item] = inline_items(made, place, [completion_of(".join")], "utf-16")
+    assert item.insert_text == "pathsep.join"
+    assert item.range == types.Range(types.Position(0, 3), types.Position(0, 7))
+
+
+@pytest.mark.parametrize("info", [selected(0, 1, "x"), selected(3, 1, "x", line=1)])
+def test_a_selected_item_elsewhere_or_over_lines_is_nonsense(info):
+    made, cursor = marked("os.pa|th\nmore")
+    assert place_of_selected(made, cursor, info, "utf-16") is None

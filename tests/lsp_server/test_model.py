@@ -1,0 +1,83 @@
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from engine import CancellationToken, CompletionRequest, ModelFolderError
+from lsp_server.model import ModelHost
+from lsp_server.worker import ModelThread
+from tests.lsp_server.fakes import FakeCompleter
+
+pytestmark = pytest.mark.asyncio
+
+
+class SlowLoader:
+    """Loads when it is told to."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.loaded: list[object] = []
+
+    def __call__(self, model_dir=None, *, device="auto"):
+        assert self.gate.wait(5)
+        self.loaded.append((model_dir, device))
+        if str(model_dir) == "bad":
+            raise ModelFolderError("no model folder at bad")
+        return FakeCompleter((str(model_dir),))
+
+
+async def test_requests_wait_for_the_model_no_longer_than_they_may():
+    load = SlowLoader()
+    host = ModelHost(ModelThread(), load)
+    assert not await host.wait(0.0)
+    loading = asyncio.ensure_future(host.load(None, "cpu"))
+    assert not await host.wait(0.01)
+    waiting = asyncio.ensure_future(host.wait(5))
+    await asyncio.sleep(0)
+    load.gate.set()
+    assert await waiting
+    assert await loading is not None
+    assert host.state == "ready"
+    assert await host.wait(0.0)
+    assert await asyncio.to_thread(host.close, 5)
+    assert host.complete(CompletionRequest("x"), CancellationToken()) is None
+
+
+async def test_the_same_model_is_loaded_once_and_another_replaces_it():
+    load = SlowLoader()
+    load.gate.set()
+    host = ModelHost(ModelThread(), load)
+    assert await host.load(None, "cpu") is not None
+    assert await host.load(None, "cpu") is None
+    assert await host.load(Path("other"), "cpu") is not None
+    assert load.loaded == [(None, "cpu"), (Path("other"), "cpu")]
+    result = host.complete(CompletionRequest("x"), CancellationToken())
+    assert result is not None
+    assert result.completions[0].text == "other"
+    assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_only_the_model_that_was_wanted_last_counts():
+    load = SlowLoader()
+    host = ModelHost(ModelThread(), load)
+    both = [asyncio.ensure_future(host.load(Path(name), "cpu")) for name in ("bad", "good")]
+    await asyncio.sleep(0)
+    load.gate.set()
+    first, second = await asyncio.gather(*both, return_exceptions=True)
+    assert isinstance(first, ModelFolderError)
+    assert isinstance(second, FakeCompleter)
+    assert host.state == "ready"
+    assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_a_model_that_fails_leaves_none():
+    load = SlowLoader()
+    load.gate.set()
+    host = ModelHost(ModelThread(), load)
+    await host.load(Path("good"), "cpu")
+    with pytest.raises(ModelFolderError):
+        await host.load(Path("bad"), "cpu")
+    assert host.state == "failed"
+    assert not await host.wait(5)
+    assert await asyncio.to_thread(host.close, 5)

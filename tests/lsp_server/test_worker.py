@@ -1,0 +1,33 @@
+import threading
+
+import pytest
+
+from lsp_server.worker import ModelThread
+
+
+def test_jobs_run_in_order_and_a_cancelled_one_never_starts():
+    worker, gate, seen = ModelThread(), threading.Event(), []
+    worker.submit(gate.wait)
+    second = worker.submit(lambda: seen.append("second"))
+    third = worker.submit(lambda: seen.append("third"))
+    assert second.cancel()
+    gate.set()
+    third.result(timeout=5)
+    assert seen == ["third"]
+    assert worker.stop(timeout_s=5)
+
+
+def test_an_exception_arrives_and_the_thread_goes_on():
+    worker = ModelThread()
+    with pytest.raises(ZeroDivisionError):
+        worker.submit(lambda: 1 // 0).result(timeout=5)
+    assert worker.submit(lambda: 7).result(timeout=5) == 7
+    assert worker.stop(timeout_s=5)
+
+
+def test_a_job_that_does_not_end_is_reported():
+    worker, gate = ModelThread(), threading.Event()
+    worker.submit(gate.wait)
+    assert not worker.stop(timeout_s=0.01)
+    gate.set()
+    assert worker.stop(timeout_s=5)
