@@ -28,7 +28,9 @@ def check_contract(manifest: Manifest, vocabulary: Vocabulary) -> None:
             # Padding may use a row that the tokenizer does not know; it is never fed to the model.
             limit = sizes.embedding if role == "pad" else vocabulary.size
             if token >= limit:
-                raise ContractError(f"the {role} id {token} is out of range; this vocabulary has {limit} entries")
+                raise ContractError(f"the {role} id {token} is not below {limit}; export the model again")
     for token in sorted(named["fill-in-the-middle"]):
         if token not in vocabulary.control_ids:
-            raise ContractError(f"the fill-in-the-middle id {token} is ordinary text in {manifest.tokenizer_file}")
+            raise ContractError(
+                f"the fill-in-the-middle id {token} is ordinary text in {manifest.tokenizer_file}; export the model again"
+            )

@@ -22,6 +22,7 @@ from engine.manifest import GraphNames, KeyValueLayout, Manifest
 from engine.types import FloatArray, IdArray
 
 _NUMPY_TYPES = {"float32": np.float32, "float16": np.float16}
+_ONNX_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)"}
 
 
 class ModelSession(Protocol):
@@ -85,6 +86,8 @@ class OrtSession:
         self._mask: NDArray[np.int64] = np.ones((1, context_length), np.int64)
         self._positions: NDArray[np.int64] = np.arange(context_length, dtype=np.int64)[None, :]
         self._binding = session.io_binding()
+        # First, for outputs come back in the order in which they were bound; binding a name again keeps its place.
+        self._binding.bind_output(manifest.graph.logits, "cpu")
         # Kept, because onnxruntime holds the bound memory by address only.
         self._buffers = _bind_buffers(self._binding, manifest.graph, manifest.key_value, context_length, device)
 
@@ -161,23 +164,28 @@ def check_graph(session: Any, manifest: Manifest) -> None:
     wanted_inputs += [name for name in (names.position_ids, names.logits_positions) if name is not None]
     past, present = _buffer_names(names, layout)
     for kind, wanted, found in (("input", wanted_inputs + past, inputs), ("output", [names.logits, *present], outputs)):
-        missing = [name for name in wanted if name not in found]
-        if missing:
-            raise ContractError(f"{manifest.model_file} has no {kind} {missing[0]!r}, which the manifest names")
+        for name in wanted:
+            _require(name in found, manifest, f"has no {kind} {name!r}, which the manifest names")
     extra = set(inputs) - {*wanted_inputs, *past}
-    if extra:
-        raise ContractError(f"{manifest.model_file} needs an input {min(extra)!r} that the manifest does not name")
-    rows = outputs[names.logits].shape[-1]
-    if isinstance(rows, int) and rows != manifest.vocabulary.head:
-        raise ContractError(
-            f"the head of {manifest.model_file} has {rows} rows, the manifest says {manifest.vocabulary.head}"
-        )
-    shape = inputs[past[0]].shape
-    for axis, value, name in ((1, layout.heads, "heads"), (3, layout.head_size, "head size")):
-        if isinstance(shape[axis], int) and shape[axis] != value:
-            raise ContractError(
-                f"{manifest.model_file} has {shape[axis]} as its key/value {name}, the manifest {value}"
-            )
+    _require(not extra, manifest, f"needs an input {min(extra, default='')!r} that the manifest does not name")
+    key = inputs[past[0]]
+    for what, found_size, stated in (
+        ("head rows", outputs[names.logits].shape[-1], manifest.vocabulary.head),
+        ("key/value heads", key.shape[1], layout.heads),
+        ("key/value head size", key.shape[3], layout.head_size),
+    ):
+        # A dimension that the graph leaves open is a name, not a number.
+        agrees = not isinstance(found_size, int) or found_size == stated
+        _require(agrees, manifest, f"has {found_size} as its {what}, the manifest says {stated}")
+    wanted_type = _ONNX_TYPES[layout.dtype]
+    _require(
+        key.type == wanted_type, manifest, f"has a key/value cache of {key.type}, the manifest says {layout.dtype}"
+    )
+
+
+def _require(condition: bool, manifest: Manifest, disagreement: str) -> None:
+    if not condition:
+        raise ContractError(f"{manifest.model_file} {disagreement}; export the model again")
 
 
 def _buffer_names(names: GraphNames, layout: KeyValueLayout) -> tuple[list[str], list[str]]:

@@ -1,0 +1,217 @@
+"""The session on a real graph: a layer of GroupQueryAttention whose past and present are one buffer."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine import session as session_module
+from engine.config import DeviceChoice
+from engine.errors import ContractError, DeviceError, MidtokenError, ModelFolderError
+from engine.kv_cache import TokenCache
+from engine.manifest import GraphNames, Manifest
+from engine.session import OrtSession, choose_device, cuda_device_count
+from engine.types import IdArray
+from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, make_manifest
+
+IDS = np.array([3, 7, 300, 9, 9, 9, 1, 2, 3, 3, 511, 0, 42, 7], np.int32)
+EVERY_ROW = tuple(range(len(IDS)))
+# Another order of summation in the kernels may change the last bits; a wrong history changes the first digits.
+CLOSE = {"rtol": 0.0, "atol": 1e-5}
+needs_gpu = pytest.mark.skipif(cuda_device_count() == 0, reason="no NVIDIA device is visible")
+
+
+@pytest.fixture
+def manifest() -> Manifest:
+    return make_manifest(ATTENTION_HEAD)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(ATTENTION_GRAPH, tmp_path / "model.onnx")
+    return tmp_path
+
+
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=needs_gpu)])
+def session(request: pytest.FixtureRequest, folder: Path, manifest: Manifest) -> OrtSession:
+    loaded = OrtSession.load(folder, manifest, device=request.param, threads=1)
+    assert loaded.device.kind == request.param
+    return loaded
+
+
+def fresh(ids: IdArray) -> np.ndarray:
+    """All rows of logits of ``ids``, computed in one pass of a session of its own."""
+    loaded = OrtSession.load(ATTENTION_GRAPH.parent, graph_manifest(), device="cpu", threads=1)
+    return loaded.forward(ids, 0, range(len(ids)))
+
+
+def graph_manifest() -> Manifest:
+    return dataclasses.replace(make_manifest(ATTENTION_HEAD), model_file=ATTENTION_GRAPH.name)
+
+
+def test_logits_have_one_row_for_each_row_asked_for(session: OrtSession):
+    logits = session.forward(IDS, 0, EVERY_ROW)
+    assert logits.shape == (len(IDS), ATTENTION_HEAD)
+    assert logits.dtype == np.float32
+
+
+def test_the_graph_attends_to_what_came_before(session: OrtSession):
+    # Without this the tests below would compare things that cannot differ.
+    same_token = session.forward(IDS, 0, EVERY_ROW)[[3, 4, 5]]
+    assert np.abs(same_token[0] - same_token[1]).max() > 1e-2
+    assert np.abs(same_token[1] - same_token[2]).max() > 1e-2
+
+
+@pytest.mark.parametrize("cut", [1, 5, 13])
+def test_a_chunked_prefill_equals_a_single_one(session: OrtSession, cut: int):
+    first = session.forward(IDS[:cut], 0, range(cut))
+    second = session.forward(IDS[cut:], cut, range(len(IDS) - cut))
+    np.testing.assert_allclose(np.concatenate([first, second]), fresh(IDS), **CLOSE)
+
+
+def test_token_by_token_equals_a_single_prefill(session: OrtSession):
+    rows = [session.forward(IDS[i : i + 1], i, (0,))[0] for i in range(len(IDS))]
+    np.testing.assert_allclose(np.stack(rows), fresh(IDS), **CLOSE)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 6, 13])
+def test_a_rewound_cache_equals_a_fresh_one(session: OrtSession, kept: int):
+    session.forward(IDS, 0, ())
+    other = np.array([400, 8, 8], np.int32)
+    rewound = session.forward(other, kept, range(3))
+    np.testing.assert_allclose(rewound, fresh(np.concatenate([IDS[:kept], other]))[kept:], **CLOSE)
+
+
+def test_rewinding_twice_and_going_on_token_by_token(session: OrtSession):
+    session.forward(IDS, 0, ())
+    session.forward(IDS[::-1].copy(), 4, ())
+    session.forward(np.array([5, 6], np.int32), 2, ())
+    last = session.forward(np.array([7], np.int32), 4, (0,))
+    np.testing.assert_allclose(last[0], fresh(np.array([*IDS[:2], 5, 6, 7], np.int32))[-1], **CLOSE)
+
+
+@pytest.mark.parametrize("rows", [(0,), (13,), (2, 3, 11), (13, 0), ()], ids=str)
+def test_some_rows_are_those_rows_of_all(session: OrtSession, rows: tuple[int, ...]):
+    logits = session.forward(IDS, 0, rows)
+    assert logits.shape == (len(rows), ATTENTION_HEAD)
+    np.testing.assert_allclose(logits, fresh(IDS)[list(rows)], **CLOSE)
+
+
+def test_returned_logits_are_not_overwritten_by_the_next_call(session: OrtSession):
+    before = session.forward(IDS, 0, EVERY_ROW)
+    copy = before.copy()
+    session.forward(IDS[::-1].copy(), 0, EVERY_ROW)
+    np.testing.assert_array_equal(before, copy)
+
+
+def test_the_token_cache_over_the_graph_equals_a_fresh_pass(session: OrtSession):
+    cache = TokenCache(session, chunk=4)
+    cache.prefill(IDS, (), lambda: None)
+    changed = np.concatenate([IDS[:9], [77, 78]]).astype(np.int32)
+    rows, reused = cache.prefill(changed, (9, 10), lambda: None)
+    assert reused == 9
+    np.testing.assert_allclose(rows, fresh(changed)[9:], **CLOSE)
+    np.testing.assert_allclose(cache.append(5), fresh(np.append(changed, np.int32(5)))[-1], **CLOSE)
+
+
+def test_the_context_can_be_shorter_than_the_model_allows(folder: Path, manifest: Manifest):
+    loaded = OrtSession.load(folder, manifest, device="cpu", context_length=8)
+    assert loaded.context_length == 8
+    loaded.forward(IDS[:8], 0, ())
+    with pytest.raises(AssertionError, match="full"):
+        loaded.forward(IDS[:1], 8, ())
+
+
+def test_the_context_is_never_longer_than_the_model_allows(folder: Path, manifest: Manifest):
+    assert OrtSession.load(folder, manifest, device="cpu", context_length=10**6).context_length == 256
+
+
+def test_a_full_context_works_to_the_last_position(folder: Path, manifest: Manifest):
+    ids = (np.arange(256, dtype=np.int32) * 7) % ATTENTION_HEAD
+    loaded = OrtSession.load(folder, manifest, device="cpu")
+    loaded.forward(ids[:255], 0, ())
+    np.testing.assert_allclose(loaded.forward(ids[255:], 255, (0,))[0], fresh(ids)[-1], **CLOSE)
+
+
+def test_the_provider_in_use_is_reported(session: OrtSession):
+    assert session.provider == {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}[session.device.kind]
+
+
+@pytest.mark.parametrize("choice", ["auto", "cuda"])
+def test_without_a_device_the_cpu_serves(
+    folder: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch, choice: DeviceChoice
+):
+    monkeypatch.setattr(session_module, "cuda_device_count", lambda: 0)
+    loaded = OrtSession.load(folder, manifest, device=choice)
+    assert (loaded.device.kind, loaded.provider) == ("cpu", "CPUExecutionProvider")
+    # Only who asked for CUDA by name is told.
+    assert bool(loaded.device.notice) == (choice == "cuda")
+    assert "\n" not in loaded.device.notice
+
+
+def test_without_the_provider_the_notice_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(session_module.ort, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    assert "install onnxruntime-gpu" in choose_device("cuda").notice
+    assert choose_device("auto").notice == choose_device("cpu").notice == ""
+
+
+def renamed(manifest: Manifest, **names: str | None) -> Manifest:
+    return dataclasses.replace(manifest, graph=dataclasses.replace(GraphNames(), **names))  # type: ignore[arg-type]
+
+
+def resized(manifest: Manifest, **sizes: object) -> Manifest:
+    return dataclasses.replace(manifest, key_value=dataclasses.replace(manifest.key_value, **sizes))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        pytest.param(lambda m: renamed(m, position_ids="position_ids"), "position_ids", id="missing input"),
+        pytest.param(lambda m: renamed(m, logits_positions=None), "logits_positions", id="extra input"),
+        pytest.param(lambda m: renamed(m, logits="scores"), "scores", id="missing output"),
+        pytest.param(lambda m: renamed(m, past_key="past.{}.k"), "past.0.k", id="missing past"),
+        pytest.param(lambda m: resized(m, layers=2), "past_key_values.1.key", id="too many layers"),
+        pytest.param(
+            lambda m: dataclasses.replace(m, vocabulary=dataclasses.replace(m.vocabulary, head=511)), "512", id="head"
+        ),
+        pytest.param(lambda m: resized(m, heads=2), "heads", id="heads"),
+        pytest.param(lambda m: resized(m, head_size=8), "head size", id="head size"),
+        pytest.param(lambda m: resized(m, dtype="float16"), "float16", id="cache of another type"),
+        pytest.param(lambda m: resized(m, shared=False), "export", id="copying cache"),
+    ],
+)
+def test_a_graph_that_disagrees_with_its_manifest_is_refused(folder: Path, manifest: Manifest, change, named: str):
+    with pytest.raises(ContractError) as caught:
+        OrtSession.load(folder, change(manifest), device="cpu")
+    assert named in str(caught.value)
+    assert_helpful(caught.value)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 3000])
+def test_a_truncated_graph_is_refused(folder: Path, manifest: Manifest, size: int):
+    model = folder / "model.onnx"
+    model.write_bytes(model.read_bytes()[:size])
+    with pytest.raises(ModelFolderError) as caught:
+        OrtSession.load(folder, manifest, device="cpu")
+    assert_helpful(caught.value)
+
+
+def test_a_missing_graph_is_refused(tmp_path: Path, manifest: Manifest):
+    with pytest.raises(ModelFolderError) as caught:
+        OrtSession.load(tmp_path, manifest, device="cpu")
+    assert_helpful(caught.value)
+
+
+def test_a_failing_run_is_a_device_error_and_the_next_one_works(folder: Path, manifest: Manifest):
+    loaded = OrtSession.load(folder, manifest, device="cpu")
+    with pytest.raises(DeviceError) as caught:
+        loaded.forward(np.array([ATTENTION_HEAD], np.int32), 0, (0,))  # no such row of the embedding
+    assert "\n" not in str(caught.value)
+    np.testing.assert_allclose(loaded.forward(IDS, 0, EVERY_ROW), fresh(IDS), **CLOSE)
+
+
+def assert_helpful(error: MidtokenError) -> None:
+    assert "\n" not in str(error)
+    assert "export the model" in str(error)
