@@ -23,7 +23,8 @@ class PrivateFormatter(logging.Formatter):
         own = record.name.startswith(OWN_LOGGERS)
         text = record.getMessage() if own else str(record.msg)
         error = record.exc_info[1] if record.exc_info else None
-        return f"midtoken {record.levelname.lower()}: {text}{'' if error is None else f' ({describe(error)})'}"
+        reason = "" if error is None else f" ({describe(error)})"
+        return f"midtoken {record.levelname.lower()}: {' '.join((text + reason).split())}"
 
 
 def describe(error: BaseException) -> str:

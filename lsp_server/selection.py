@@ -29,7 +29,7 @@ def _matches(path: str, pattern: str) -> bool:
 
     Letter case does not count: a secret is one under any spelling.
     """
-    path, pattern = path.casefold(), pattern.casefold()
+    path, pattern = "/" + path.lstrip("/").casefold(), pattern.casefold()
     if "/" not in pattern:
         return fnmatchcase(PurePosixPath(path).name, pattern)
     return fnmatchcase(path, pattern) or fnmatchcase(path, f"*/{pattern.lstrip('/')}")

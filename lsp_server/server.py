@@ -81,19 +81,16 @@ def serve(
 
 
 def _connect(tcp: tuple[str, int] | None) -> Connection | int:
-    if tcp is None:
-        return claim_standard_streams()
-    host, port = tcp
+    """The client, or the exit status where there is none to be had."""
+    host, port = tcp or ("", 0)
     family = loopback_family(host)
-    if family is None:
-        log.error(
-            "%s is not a loopback address; documents travel unencrypted, so use 127.0.0.1, ::1 or localhost", host
-        )
+    if tcp is not None and family is None:
+        log.error("%s is no loopback address; documents travel unencrypted, so use 127.0.0.1, ::1 or localhost", host)
         return 2
     try:
-        return accept_client(host, port, family)
+        return claim_standard_streams() if family is None else accept_client(host, port, family)
     except (OSError, OverflowError) as error:
-        log.error("cannot listen on %s port %d: %s", host, port, error)
+        log.error("cannot serve on %s: %s", "the standard streams" if tcp is None else f"{host} port {port}", error)
     except KeyboardInterrupt:
         pass
     return 1

@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from typing import IO, Any
 
 import pytest
@@ -176,7 +177,7 @@ def test_a_tcp_client_that_leaves_ends_the_server():
 def test_other_addresses_are_refused_with_a_clear_line(host):
     process = run(b"", host, "4000")
     assert process.returncode == 2
-    assert b"is not a loopback address" in process.stderr
+    assert b"is no loopback address" in process.stderr
     assert process.stderr.count(b"\n") == 1
 
 
@@ -184,7 +185,7 @@ def test_a_port_that_is_taken_is_told():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         process = run(b"", "127.0.0.1", str(taken.getsockname()[1]))
     assert process.returncode == 1
-    assert b"cannot listen" in process.stderr
+    assert b"cannot serve on 127.0.0.1 port" in process.stderr
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a closed standard error is a matter of POSIX shells")
@@ -196,3 +197,33 @@ def test_it_serves_with_standard_error_closed():
     )
     assert process.returncode == 0
     assert b'"id": 9' in process.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a closed standard input is a matter of POSIX shells")
+def test_without_standard_input_it_says_so():
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", *FAKE_SERVER]
+    process = subprocess.run(command, capture_output=True, timeout=TIMEOUT_S, env=environment(), cwd=ROOT)
+    assert process.returncode == 1
+    assert process.stderr.decode() == "midtoken error: cannot serve on the standard streams: " + (
+        "standard input or output is closed\n"
+    )
+
+
+def test_a_model_call_that_does_not_end_does_not_hold_the_process_up():
+    server = subprocess.Popen(
+        FAKE_SERVER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), cwd=ROOT
+    )
+    with server:
+        assert server.stdin is not None
+        assert server.stderr is not None
+        server.stdin.write(initialize())
+        server.stdin.flush()
+        while b"the model is loaded" not in server.stderr.readline():
+            pass
+        server.stdin.write(completion("!stuck"))
+        server.stdin.flush()
+        time.sleep(0.3)
+        server.stdin.write(SHUTDOWN + EXIT)
+        server.stdin.flush()
+        assert server.wait(TIMEOUT_S) == 0
+        assert b"leaves without it" in server.stderr.read()

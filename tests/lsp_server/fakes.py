@@ -17,14 +17,16 @@ from engine import (
 )
 
 SLOW_S = 5.0
+STUCK_S = 60.0
 STEP_S = 0.005
 
 
 class FakeCompleter:
     """Answers ``texts``, best first, unless the cursor's line holds one of the words below.
 
-    ``!slow`` waits until it is cancelled, ``!step`` for 50 ms, ``!count`` answers how often it was asked, ``!error``
-    and ``!crash`` raise, ``!print`` writes on standard output, ``!lines`` answers two lines, ``!nothing`` nothing.
+    ``!slow`` waits until it is cancelled, ``!step`` for 50 ms, ``!stuck`` hears no cancellation, ``!count`` answers how
+    often it was asked, ``!error`` and ``!crash`` raise, ``!print`` writes on standard output, ``!lines`` answers two
+    lines, ``!nothing`` nothing.
     """
 
     def __init__(self, texts: tuple[str, ...] = ("one", "two", "three"), notices: tuple[str, ...] = ()) -> None:
@@ -43,6 +45,8 @@ class FakeCompleter:
         line = request.prefix.rsplit("\n", 1)[-1]
         if "!slow" in line or "!step" in line:
             self._wait(cancel, SLOW_S if "!slow" in line else 0.05)
+        if "!stuck" in line:
+            time.sleep(STUCK_S)
         if "!error" in line:
             raise RequestError("top_p is 7; it must be at most 1")
         if "!crash" in line:

@@ -18,7 +18,7 @@ def test_our_lines_are_written_whole_and_those_of_others_without_arguments():
     stream = io.StringIO()
     with logging_to(stream):
         logging.getLogger("lsp_server.x").info("loaded %s", "it")
-        logging.getLogger("pygls.protocol").warning("Unknown message %s", SECRET)
+        logging.getLogger("pygls.protocol").warning("Unknown\nmessage %s", SECRET)
         logging.getLogger("pygls.protocol").info("Sending data: %s", SECRET)
         logging.getLogger("asyncio").error("Task exception was never retrieved", exc_info=raised(ValueError(SECRET)))
         logging.getLogger("pygls.protocol").warning('Cancel notification for unknown message id "%s"', 3)

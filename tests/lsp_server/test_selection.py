@@ -13,6 +13,7 @@ def selected(uri: str, settings: Settings | None = None, language: str = "python
     "uri",
     [
         "file:///home/me/.env",
+        "untitled:.env",
         "file:///home/me/.ENV.local",
         "file:///c%3A/keys/server.pem",
         "file:///home/me/.ssh/id_rsa",
