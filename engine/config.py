@@ -24,8 +24,19 @@ def require_range(name: str, value: float, low: float, high: float, *, open_low:
     above = value > low if open_low else value >= low
     if not (above and value <= high):
         relation = "above" if open_low else "at least"
-        upper = "" if math.isinf(high) else f" and at most {high:g}"
-        raise RequestError(f"{name} is {value:g}; it must be {relation} {low:g}{upper}")
+        upper = "" if math.isinf(high) else f" and at most {_plain(high)}"
+        raise RequestError(f"{name} is {_plain(value)}; it must be {relation} {_plain(low)}{upper}")
+
+
+def require_count(name: str, value: int, low: int, high: float = math.inf) -> None:
+    """Raise `RequestError` unless ``value`` is a whole number and ``low <= value <= high``."""
+    if not isinstance(value, int):
+        raise RequestError(f"{name} is {value!r}; it must be a whole number")
+    require_range(name, value, low, high)
+
+
+def _plain(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"
 
 
 def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
@@ -51,8 +62,8 @@ class HealingParams:
 
     def __post_init__(self) -> None:
         require_choice("healing", self.mode, HEALING_MODES)
-        require_range("k_max", self.k_max, 1, 64)
-        require_range("tau", self.tau, 1, 1_000_000)
+        require_count("k_max", self.k_max, 1, 64)
+        require_count("tau", self.tau, 1, 1_000_000)
         require_range("mixture", self.mixture, 0.0, 1.0)
         require_range("max_surprise_bits", self.max_surprise_bits, 0.0, math.inf)
 
@@ -70,10 +81,10 @@ class SamplingParams:
     def __post_init__(self) -> None:
         require_choice("strategy", self.strategy, STRATEGIES)
         require_range("temperature", self.temperature, 0.0, 100.0)
-        require_range("top_k", self.top_k, 0, math.inf)
+        require_count("top_k", self.top_k, 0)
         require_range("top_p", self.top_p, 0.0, 1.0, open_low=True)
         if self.seed is not None:
-            require_range("seed", self.seed, 0, 2**63 - 1)
+            require_count("seed", self.seed, 0, 2**63 - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +96,7 @@ class StopParams:
     stop_strings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        require_range("max_new_tokens", self.max_new_tokens, 1, 4096)
+        require_count("max_new_tokens", self.max_new_tokens, 1, 4096)
         require_choice("lines", self.lines, get_args(LineMode))
         if any(not text for text in self.stop_strings):
             raise RequestError("a stop string is empty; leave it out")

@@ -32,5 +32,5 @@ def check_contract(manifest: Manifest, vocabulary: Vocabulary) -> None:
     for token in sorted(named["fill-in-the-middle"]):
         if token not in vocabulary.control_ids:
             raise ContractError(
-                f"the fill-in-the-middle id {token} is ordinary text in {manifest.tokenizer_file}; export the model again"
+                f"the fill-in-the-middle id {token} is ordinary text in the tokenizer; export the model again"
             )

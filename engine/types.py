@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.config import HealingParams, SamplingParams, StopParams, require_range
+from engine.config import HealingParams, SamplingParams, StopParams, require_count, require_range
 from engine.errors import Cancelled
 
 TokenIds: TypeAlias = tuple[int, ...]
@@ -63,7 +63,7 @@ class CompletionRequest:
     stop: StopParams = field(default_factory=StopParams)
 
     def __post_init__(self) -> None:
-        require_range("max_completions", self.max_completions, 1, 64)
+        require_count("max_completions", self.max_completions, 1, 64)
         if self.budget_ms is not None:
             require_range("budget_ms", self.budget_ms, 0, math.inf, open_low=True)
 

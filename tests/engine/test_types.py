@@ -1,0 +1,51 @@
+"""The one mutable value: the cancellation token."""
+
+import dataclasses
+import threading
+
+import pytest
+
+from engine import types
+from engine.errors import Cancelled
+from engine.types import CancellationToken, CompletionRequest
+
+
+def test_a_token_starts_out_waited_for():
+    token = CancellationToken()
+    assert not token.cancelled
+    token.raise_if_cancelled()
+
+
+def test_a_cancelled_token_raises_from_then_on():
+    token = CancellationToken()
+    token.cancel()
+    token.cancel()
+    assert token.cancelled
+    for _ in range(2):
+        with pytest.raises(Cancelled):
+            token.raise_if_cancelled()
+
+
+def test_cancelling_is_seen_by_other_threads():
+    token, seen = CancellationToken(), threading.Event()
+
+    def wait_until_cancelled():
+        while not token.cancelled:
+            pass
+        seen.set()
+
+    thread = threading.Thread(target=wait_until_cancelled)
+    thread.start()
+    token.cancel()
+    thread.join(timeout=5)
+    assert seen.is_set()
+
+
+@pytest.mark.parametrize("name", sorted(name for name, value in vars(types).items() if dataclasses.is_dataclass(value)))
+def test_values_are_frozen(name):
+    assert getattr(types, name).__dataclass_params__.frozen
+
+
+def test_requests_with_equal_fields_are_equal():
+    assert CompletionRequest("a", "b") == CompletionRequest("a", "b")
+    assert CompletionRequest("a", "b") != CompletionRequest("a", "c")
