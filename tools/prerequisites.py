@@ -1,31 +1,67 @@
 """What must be on the machine before anything is installed; says in one line what is missing and how to get it."""
 
+# Run by whatever Python there is, to say that it is too old: annotations must not be evaluated.
+from __future__ import annotations
+
 import importlib.util
 import os
+import platform
 import shutil
 import sys
 import sysconfig
 from pathlib import Path
 
+_PACKAGES = {
+    "venv": "on Debian and Ubuntu: apt install python3-venv",
+    "compiler": "on Debian and Ubuntu: apt install build-essential",
+    "headers": "on Debian and Ubuntu: apt install python3-dev",
+}
+
 
 def problems() -> list[str]:
     """One line for each thing that is missing."""
     found = []
-    if sys.version_info < (3, 11):  # noqa: UP036 - it is run by whatever Python there is, to say so
+    if sys.version_info < (3, 11):  # noqa: UP036 - see above
         found.append(f"Python 3.11 or later is needed, this is {sys.version.split()[0]}; set PYTHON=python3.11")
     if importlib.util.find_spec("ensurepip") is None:
-        found.append("this Python has no venv; on Debian and Ubuntu: apt install python3-venv")
-    if sys.platform in ("linux", "darwin"):
-        compiler = os.environ.get("CC") or (sysconfig.get_config_var("CC") or "cc").split()[0]
-        if not any(shutil.which(name) for name in (compiler, "cc", "gcc", "clang")):
-            found.append("a C compiler is needed to build datrie; on Debian and Ubuntu: apt install build-essential")
+        found.append(f"this Python has no venv; {_PACKAGES['venv']}")
+    if _builds_datrie():
+        compiler = _compiler()
+        if shutil.which(compiler) is None:
+            found.append(f"a C compiler is needed to build datrie, and there is no {compiler}; {_hint('compiler')}")
         if not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists():
-            found.append("Python's headers are needed to build datrie; on Debian and Ubuntu: apt install python3-dev")
+            found.append(f"Python's headers are needed to build datrie; {_hint('headers')}")
     return found
 
 
-if __name__ == "__main__":
+def _builds_datrie() -> bool:
+    """Whether pyproject.toml asks for datrie here; elsewhere a sorted array takes its place."""
+    return sys.platform in ("linux", "darwin") and platform.python_implementation() == "CPython"
+
+
+def _compiler() -> str:
+    """The program that builds extensions: what CC says, else what Python itself was built with."""
+    for command in (os.environ.get("CC"), sysconfig.get_config_var("CC")):
+        if command and command.strip():
+            return str(command).split()[0]
+    return "cc"
+
+
+def _hint(what: str) -> str:
+    if os.environ.get("CC", "").strip() and what == "compiler":
+        return "CC names it: correct or unset CC"
+    if sys.platform == "darwin":
+        return "get the command line tools: xcode-select --install"
+    return _PACKAGES[what]
+
+
+def main() -> int:
+    """Print what is missing; 0 where nothing is."""
     lines = problems()
     for line in lines:
         print(f"midtoken: {line}", file=sys.stderr)
-    sys.exit(bool(lines))
+    return 1 if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
