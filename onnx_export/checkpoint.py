@@ -1,0 +1,112 @@
+"""A Hugging Face checkpoint folder, checked before anything expensive starts.
+
+Only data is read: weights in safetensors, a tokenizer.json, a config.json. A folder that wants to bring code
+(`auto_map`) or pickled weights is refused.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from engine.errors import ExportError
+from engine.manifest import FimOrder
+from onnx_export.architectures import Family, family_of
+
+SOURCE_NAME = "midtoken-source.json"
+PICKLED_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+COPIED_FILES = ("MODEL_CARD.md", "LICENSE")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the files of a checkpoint cannot say; `midtoken-source.json` beside them, every field optional."""
+
+    name: str
+    licence: str = ""
+    training_data: str = ""
+    fim_orders: tuple[FimOrder, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A folder that can be exported. `config` is the decoded config.json, `added` its control tokens' ids."""
+
+    folder: Path
+    config: Mapping[str, Any]
+    family: Family
+    source: Source
+    vocabulary: int
+    added: Mapping[str, int]
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Check a checkpoint folder. Errors: ExportError with what is wrong and what to do."""
+    if not folder.is_dir():
+        raise ExportError(f"no checkpoint folder at {folder}; give a folder that holds config.json and the weights")
+    config = _read_json(folder / "config.json")
+    if "auto_map" in config:
+        raise ExportError(f"{folder} wants to run code of its own (auto_map in config.json); that is never done")
+    family = family_of(config)
+    _require_safetensors(folder)
+    tokenizer = _read_json(folder / "tokenizer.json")
+    try:
+        added = {str(token["content"]): int(token["id"]) for token in tokenizer.get("added_tokens") or ()}
+        vocabulary = _vocabulary_size(tokenizer, added)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ExportError(
+            f"{folder / 'tokenizer.json'} is not a tokenizer ({error}); copy the checkpoint again"
+        ) from None
+    rows = config.get("vocab_size")
+    if not isinstance(rows, int) or vocabulary > rows:
+        raise ExportError(
+            f"the tokenizer has {vocabulary} entries but the model {rows} rows; they do not belong together"
+        )
+    return Checkpoint(folder, config, family, _read_source(folder), vocabulary, added)
+
+
+def _require_safetensors(folder: Path) -> None:
+    if any(folder.glob("*.safetensors")):
+        return
+    pickled = sorted(file.name for pattern in PICKLED_WEIGHTS for file in folder.glob(pattern))
+    if pickled:
+        raise ExportError(
+            f"{folder} has pickled weights only ({pickled[0]}), which can run code when read; "
+            "save the checkpoint as safetensors first"
+        )
+    raise ExportError(f"{folder} has no weights (*.safetensors); copy the checkpoint again")
+
+
+def _vocabulary_size(tokenizer: Mapping[str, Any], added: Mapping[str, int]) -> int:
+    entries = tokenizer["model"]["vocab"]
+    ids = set(entries.values()) if isinstance(entries, dict) else set(range(len(entries)))
+    return max(ids | set(added.values())) + 1
+
+
+def _read_source(folder: Path) -> Source:
+    path = folder / SOURCE_NAME
+    if not path.exists():
+        return Source(name=folder.resolve().name)
+    raw = _read_json(path)
+    orders = raw.get("fim_orders")
+    if orders is not None and not (orders and set(orders) <= set(get_args(FimOrder))):
+        raise ExportError(f"{path}: fim_orders is {orders!r}, not a list of {' and '.join(get_args(FimOrder))}")
+    return Source(
+        name=str(raw.get("name") or folder.resolve().name),
+        licence=str(raw.get("licence", "")),
+        training_data=str(raw.get("training_data", "")),
+        fim_orders=None if orders is None else tuple(orders),
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ExportError(f"{path.parent} holds no {path.name}; give a whole Hugging Face checkpoint folder") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ExportError(f"{path} cannot be read as JSON ({error}); copy the checkpoint again") from None
+    if not isinstance(raw, dict):
+        raise ExportError(f"{path} does not hold a JSON object; copy the checkpoint again")
+    return raw

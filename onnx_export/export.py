@@ -1,0 +1,188 @@
+"""Checkpoint to model folder: build the graph, change it, describe it, check it, and only then put it in place."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from engine.errors import ExportError
+from engine.manifest import (
+    MANIFEST_NAME,
+    KeyValueLayout,
+    Manifest,
+    Precision,
+    VocabularySizes,
+    dump_manifest,
+    sha256_of,
+)
+from onnx_export.architectures import control_ids, fim_templates
+from onnx_export.checkpoint import COPIED_FILES, Checkpoint, read_checkpoint
+from onnx_export.quantize import Device, Plan, plan
+
+SINGLE_FILE_BYTES = 1 << 30  # a protobuf message cannot exceed 2 GiB
+MODEL_FILE = "model.onnx"
+TOKENIZER_FILE = "tokenizer.json"
+
+
+def export_checkpoint(
+    checkpoint: Path, out: Path, *, precision: Precision = "int4", device: Device = "cpu", check: bool = True
+) -> Manifest:
+    """Turn a Hugging Face checkpoint folder into the model folder `out` and return its manifest.
+
+    The folder is built beside `out` and takes its place only when every check of `validate.py` has passed; what was
+    there before is untouched until then. `check=False` leaves out the comparison with the checkpoint.
+
+    Errors: ExportError for a checkpoint that cannot be exported, a precision without kernels, a missing package, a
+    full disk, or a failed check, with its figure and bound.
+    """
+    source = read_checkpoint(checkpoint)
+    chosen = plan(precision, device)
+    _require_replaceable(out)
+    with _workspace(out) as folder:
+        _build_graph(source, chosen, folder)
+        for name in (TOKENIZER_FILE, *COPIED_FILES):
+            if (checkpoint / name).exists():
+                shutil.copyfile(checkpoint / name, folder / name)
+        manifest = _describe(source, chosen, folder)
+        (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
+        if check:
+            from onnx_export.validate import validate  # needs torch and a model in memory
+
+            validate(source, chosen, manifest, folder)
+        _swap(folder, out)
+    return manifest
+
+
+def _build_graph(source: Checkpoint, chosen: Plan, folder: Path) -> None:
+    try:
+        import onnx  # noqa: F401
+    except ImportError:
+        raise ExportError("the package onnx is missing; install Midtoken with its 'export' extra") from None
+    from onnx_export import surgery
+
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        built = Path(scratch) / "built"
+        _run_builder(source.folder, built, Path(scratch) / "cache", chosen, tied=_is_tied(source))
+        model = surgery.load_graph(built / MODEL_FILE)
+    surgery.gather_logits(model, source.family)
+    surgery.float_logits(model, source.family)
+    if _is_tied(source):
+        surgery.share_quantised_embedding(model, source.family)
+    surgery.save_graph(model, folder / MODEL_FILE, SINGLE_FILE_BYTES)
+
+
+def _run_builder(checkpoint: Path, built: Path, cache: Path, chosen: Plan, *, tied: bool) -> None:
+    """Run the model builder as a program of its own: it changes import paths, prints and leaves files behind."""
+    options = [*chosen.builder_options, f"shared_embeddings={str(tied and chosen.precision == 'fp32').lower()}"]
+    command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", str(checkpoint.resolve())]
+    command += ["-o", str(built.resolve()), "-p", chosen.builder_precision, "-e", chosen.device]
+    command += ["-c", str(cache.resolve()), "--extra_options", "hf_remote=false", "hf_token=false", *options]
+    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(command, env={**os.environ, **offline}, capture_output=True, text=True, check=False)
+    if done.returncode == 0 and (built / MODEL_FILE).exists():
+        return
+    reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
+    if "No module named" in reason:
+        raise ExportError(
+            f"the model builder cannot start ({reason}); install onnxruntime-genai (with --no-deps) and onnx-ir"
+        )
+    raise ExportError(
+        f"the model builder failed on {checkpoint} ({reason[:200]}); see docs/models.md for what it takes"
+    )
+
+
+def _describe(source: Checkpoint, chosen: Plan, folder: Path) -> Manifest:
+    config = source.config
+    heads = int(config.get("num_key_value_heads") or config["num_attention_heads"])
+    head_size = int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
+    rows = int(config["vocab_size"])
+    files = [MODEL_FILE, TOKENIZER_FILE]
+    if (folder / f"{MODEL_FILE}.data").exists():
+        files.append(f"{MODEL_FILE}.data")
+    return Manifest(
+        name=source.source.name,
+        architecture=source.family.architecture,
+        precision=chosen.precision,
+        context_length=int(config["max_position_embeddings"]),
+        graph=source.family.names,
+        key_value=KeyValueLayout(
+            layers=int(config["num_hidden_layers"]),
+            heads=heads,
+            head_size=head_size,
+            dtype=chosen.key_value_dtype,
+            shared=True,
+        ),
+        control=control_ids(config),
+        vocabulary=VocabularySizes(tokenizer=source.vocabulary, embedding=rows, head=rows),
+        files={name: sha256_of(folder / name) for name in files},
+        fim=fim_templates(source.family, source.added, source.source.fim_orders),
+        licence=source.source.licence,
+        training_data=source.source.training_data,
+    )
+
+
+def _is_tied(source: Checkpoint) -> bool:
+    return bool(source.config.get("tie_word_embeddings", False))
+
+
+def _require_replaceable(out: Path) -> None:
+    if out.is_file():
+        raise ExportError(f"{out} is a file; name a folder to export to")
+    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).exists():
+        raise ExportError(f"{out} holds other files and no {MANIFEST_NAME}; name an empty or a new folder")
+
+
+@contextlib.contextmanager
+def _workspace(out: Path) -> Iterator[Path]:
+    """A new folder beside `out`, on the same file system, removed again unless it was moved away."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    except OSError as error:
+        raise ExportError(f"cannot write beside {out} ({error.strerror}); choose another place") from None
+    try:
+        yield folder
+    except OSError as error:
+        raise ExportError(f"cannot write {out} ({error.strerror}); make room or choose another place") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _swap(folder: Path, out: Path) -> None:
+    """Put `folder` in the place of `out`; the old folder is renamed back should the second rename fail."""
+    folder.chmod(0o755)  # made private by mkdtemp
+    if not out.exists():
+        folder.rename(out)
+        return
+    old = folder.with_suffix(".old")
+    out.rename(old)
+    try:
+        folder.rename(out)
+    except OSError:
+        old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size of a model folder in bytes."""
+    return sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+
+
+def summary(manifest: Manifest, folder: Path) -> dict[str, Any]:
+    """What the command line prints after an export."""
+    return {
+        "path": str(folder),
+        "name": manifest.name,
+        "architecture": manifest.architecture,
+        "precision": manifest.precision,
+        "context_length": manifest.context_length,
+        "vocabulary": manifest.vocabulary.tokenizer,
+        "fim": None if manifest.fim is None else manifest.fim.default,
+        "bytes": folder_bytes(folder),
+    }

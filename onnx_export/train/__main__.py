@@ -1,0 +1,110 @@
+"""`python -m onnx_export.train`: train the bundled model from nothing but a Python installation.
+
+Example: python -m onnx_export.train --out build/checkpoint --minutes 45
+"""
+
+import argparse
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from engine.errors import MidtokenError, TrainingError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the recipe; returns the exit status: 0 done, 1 failed with one line on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        _run(options)
+    except MidtokenError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ImportError as error:
+        print(
+            f"error: the package {error.name} is missing: install torch, transformers and tokenizers",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m onnx_export.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished model")
+    parser.add_argument("--corpus", type=Path, help="folder of *.py files (default: Python's standard library)")
+    parser.add_argument("--size", default="small", choices=("tiny", "small", "base", "large"))
+    parser.add_argument("--minutes", type=float, help="stop after this much training (default: 45 where no --steps)")
+    parser.add_argument("--steps", type=int, help="stop after this many steps; gives the same curve every time")
+    parser.add_argument("--rate", type=float, default=1.0, help="factor on both learning rates (default 1)")
+    parser.add_argument("--vocabulary", type=int, default=16_384, help="entries of the tokenizer")
+    parser.add_argument("--seed", type=int, default=20_240)
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument("--threads", type=int, help="processor threads of torch")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    import torch
+
+    from onnx_export.train.corpus import read_corpus
+    from onnx_export.train.finish import finish, load_or_train_tokenizer
+    from onnx_export.train.loop import TrainingSettings, train
+    from onnx_export.train.model import build_model
+    from onnx_export.train.tokenizer import control_ids
+
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("no CUDA device is available: leave --device out to train on the processor")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    minutes = 45.0 if options.minutes is None and options.steps is None else options.minutes
+    settings = TrainingSettings(
+        size=options.size,
+        steps=options.steps,
+        minutes=minutes,
+        matrix_rate=TrainingSettings.matrix_rate * options.rate,
+        embedding_rate=TrainingSettings.embedding_rate * options.rate,
+        seed=options.seed,
+        device=options.device,
+    )
+    started = time.monotonic()
+    corpus = read_corpus(options.corpus)
+    tokenizer = load_or_train_tokenizer(options.out, corpus, options.vocabulary)
+    model = build_model(settings.size, tokenizer.get_vocab_size(), control_ids(tokenizer), settings.seed)
+    print(
+        f"{len(corpus.train)} files to train on, {len(corpus.held_out)} held out; "
+        f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters; "
+        f"ready after {time.monotonic() - started:.0f} s",
+        flush=True,
+    )
+    progress = train(settings, model, tokenizer, corpus, options.out, _reporter())
+    finish(options.out, model, tokenizer, corpus, progress, asdict(settings))
+
+
+def _reporter() -> Any:
+    """Progress on one line that is rewritten on a terminal; a plain line each time elsewhere."""
+    from onnx_export.train.checkpoint import Progress
+    from onnx_export.train.loop import mean_loss
+
+    terminal = sys.stdout.isatty()
+
+    def report(progress: Progress, done: float) -> None:
+        loss = mean_loss(progress.losses)
+        bits = f"  held out {progress.held_out[-1][1]:.3f} bits/byte" if progress.held_out else ""
+        rate = progress.tokens / max(progress.elapsed_s, 1e-9)
+        filled = int(24 * done)
+        bar = f"[{'#' * filled}{'.' * (24 - filled)}] " if terminal else ""
+        line = f"{bar}{done:6.1%}  step {progress.step}  loss {loss:.3f}  {rate:,.0f} tokens/s{bits}"
+        print(f"\r{line}" if terminal else line, end="" if terminal else "\n", flush=True)
+
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

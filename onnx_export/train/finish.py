@@ -1,0 +1,99 @@
+"""The two ends of a run: the tokenizer at its start, the Hugging Face checkpoint folder and the figures at its end."""
+
+import json
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenizers import Tokenizer
+from transformers.utils.logging import disable_progress_bar
+
+from engine.errors import TrainingError
+from onnx_export.checkpoint import SOURCE_NAME
+from onnx_export.train.card import model_card, source_notes
+from onnx_export.train.checkpoint import Progress, write_atomically
+from onnx_export.train.corpus import Corpus, Document
+from onnx_export.train.held_out import bits_per_byte, token_bytes, torch_scorer
+from onnx_export.train.plot import plot_losses
+from onnx_export.train.tokenizer import text_only, train_tokenizer
+
+MODEL_FOLDER = "model"
+
+
+def load_or_train_tokenizer(out: Path, corpus: Corpus, vocabulary_size: int) -> Tokenizer:
+    """The tokenizer saved in `out`, so that a resumed run keeps its ids, or a new one, saved there."""
+    path = out / "tokenizer.json"
+    if path.exists():
+        try:
+            return text_only(Tokenizer.from_file(str(path)))
+        except Exception as error:  # the tokenizers library raises plain Exception
+            raise TrainingError(f"{path} is damaged: delete {out} to start again") from error
+    tokenizer = train_tokenizer(corpus.train, vocabulary_size)
+    write_atomically(path, lambda temporary: tokenizer.save(str(temporary)))
+    return tokenizer
+
+
+def finish(
+    out: Path, model: Any, tokenizer: Tokenizer, corpus: Corpus, progress: Progress, settings: dict[str, Any]
+) -> None:
+    """Write `out/model/`, a Hugging Face checkpoint with its model card, then the figures and the loss curve.
+
+    Errors: TrainingError where something cannot be written; the folder of an earlier run is then still there.
+    """
+    if not sys.stderr.isatty():
+        disable_progress_bar()
+    figures = run_figures(model, tokenizer, corpus, progress) | {"settings": settings}
+    folder, temporary = out / MODEL_FOLDER, out / (MODEL_FOLDER + ".partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        model.to("cpu").save_pretrained(temporary, safe_serialization=True)
+        tokenizer.save(str(temporary / "tokenizer.json"))
+        _write_text(temporary / SOURCE_NAME, json.dumps(source_notes(settings["size"]), indent=2))
+        _write_text(temporary / "MODEL_CARD.md", model_card(figures, settings["size"]))
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+    except OSError as error:
+        raise TrainingError(f"cannot write {folder}: {error.strerror}; make room, then run again") from error
+    text = json.dumps(figures, indent=2)
+    write_atomically(out / "figures.json", lambda path: _write_text(path, text))
+    if not plot_losses(progress, out / "loss.png"):
+        print("no loss.png: matplotlib is not installed")
+    print(text)
+
+
+def run_figures(model: Any, tokenizer: Tokenizer, corpus: Corpus, progress: Progress) -> dict[str, Any]:
+    """What a model card must state: sizes in bytes and tokens, time in seconds, losses."""
+    figures: dict[str, Any] = {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "vocabulary": tokenizer.get_vocab_size(),
+        "context_length": model.config.max_position_embeddings,
+        "train_files": len(corpus.train),
+        "train_bytes": _bytes(corpus.train),
+        "held_out_files": len(corpus.held_out),
+        "held_out_bytes": _bytes(corpus.held_out),
+        "steps": progress.step,
+        "tokens_seen": progress.tokens,
+        "epochs": progress.epoch + 1,
+        "training_s": round(progress.elapsed_s, 1),
+        "bytes_per_token": round(_bytes_per_token(tokenizer, corpus.held_out or corpus.train[:50]), 3),
+    }
+    if corpus.held_out:
+        window = model.config.max_position_embeddings
+        figures["held_out_bits_per_byte"] = bits_per_byte(torch_scorer(model), tokenizer, corpus.held_out, window)
+    return figures
+
+
+def _bytes(documents: Sequence[Document]) -> int:
+    return sum(len(document.text.encode()) for document in documents)
+
+
+def _bytes_per_token(tokenizer: Tokenizer, documents: Sequence[Document]) -> float:
+    encoded = [tokenizer.encode(document.text, add_special_tokens=False).ids for document in documents]
+    return sum(token_bytes(tokenizer, ids) for ids in encoded) / max(1, sum(map(len, encoded)))
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text + "\n", encoding="utf-8")

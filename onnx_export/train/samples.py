@@ -1,0 +1,151 @@
+"""Training samples: pieces of documents, as plain text or rearranged for filling in the middle.
+
+Cuts are made on characters, so they fall inside words as a cursor does. The three arrangements, with `+` between
+separately encoded parts:
+
+    plain   text + <eot>
+    PSM     <pre> + prefix + <suf> + suffix + <mid> + middle + <eot>
+    SPM     <pre><suf> + suffix + <mid> + (prefix middle as one text) + <eot>
+
+The engine heals after <mid> in PSM and cuts the prefix at a stable boundary. With this tokenizer that is the end of
+the line before, as the line break and the indentation after it are one token: nearly half of the PSM samples are cut
+there, some at the start of the line. In SPM the engine heals where prefix and middle meet: they are one text.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from onnx_export.train.corpus import Document
+from onnx_export.train.tokenizer import ControlIds
+
+MIN_PIECE_CHARS = 160
+MAX_PIECE_CHARS = 4_400  # about 1,000 tokens: one piece fits the context
+FIM_RATE = 0.5
+SPM_SHARE = 0.5
+BEFORE_BREAK_SHARE = 0.45
+LINE_START_SHARE = 0.15
+LINE_END_SHARE = 0.6
+MAX_MIDDLE_CHARS = 400
+NEIGHBOUR_RATE = 0.08
+TEST_PIECE_RATE = 0.35
+
+Part = str | int  # text to encode, or a control id
+CutPlace = Literal["anywhere", "before_break", "line_start"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Parts in order. `cuttable`: dropping the sample's end leaves a sample that is still true to its form."""
+
+    parts: tuple[Part, ...]
+    cuttable: bool
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A piece of text cut in three."""
+
+    prefix: str
+    middle: str
+    suffix: str
+
+
+def epoch_samples(documents: Sequence[Document], ids: ControlIds, rng: np.random.Generator) -> Iterator[Sample]:
+    """One pass over the documents in random order, cut at new places every time; yields samples."""
+    for index in rng.permutation(len(documents)):
+        document = documents[index]
+        for piece in pieces(document.text, rng):
+            if document.is_test and rng.random() >= TEST_PIECE_RATE:
+                continue
+            header: tuple[Part, ...] = ()
+            if rng.random() < NEIGHBOUR_RATE:
+                piece = piece[: MAX_PIECE_CHARS - 1_600]
+                header = _neighbour_header(documents, int(index), ids, rng)
+            yield make_sample(piece, header, ids, rng)
+
+
+def make_sample(piece: str, header: tuple[Part, ...], ids: ControlIds, rng: np.random.Generator) -> Sample:
+    """Arrange one piece at random as plain text, PSM or SPM, after `header` (context from another file, or empty)."""
+    if rng.random() >= FIM_RATE:
+        return Sample((*header, piece, ids.end_of_text), cuttable=True)
+    if rng.random() < SPM_SHARE:
+        return Sample((*header, *spm_parts(cut_piece(piece, "anywhere", rng), ids)), cuttable=False)
+    draw = rng.random()
+    place: CutPlace = "anywhere"
+    if draw < BEFORE_BREAK_SHARE + LINE_START_SHARE:
+        place = "before_break" if draw < BEFORE_BREAK_SHARE else "line_start"
+    return Sample((*header, *psm_parts(cut_piece(piece, place, rng), ids)), cuttable=False)
+
+
+def psm_parts(cut: Cut, ids: ControlIds) -> tuple[Part, ...]:
+    """Prefix, suffix, middle."""
+    head = (ids.fim_prefix, cut.prefix, ids.fim_suffix, cut.suffix, ids.fim_middle)
+    return (*head, cut.middle, ids.end_of_text)
+
+
+def spm_parts(cut: Cut, ids: ControlIds) -> tuple[Part, ...]:
+    """Suffix, prefix, middle; prefix and middle are one text."""
+    return (ids.fim_prefix, ids.fim_suffix, cut.suffix, ids.fim_middle, cut.prefix + cut.middle, ids.end_of_text)
+
+
+def cut_piece(piece: str, place: CutPlace, rng: np.random.Generator) -> Cut:
+    """Cut at a random character, or where that character's line starts, or before the line breaks before that line.
+
+    The middle ends after a few whole lines, or anywhere; short middles are the common case, as in an editor.
+    """
+    start = int(rng.integers(0, len(piece) + 1))
+    end = _middle_end(piece, start, rng)
+    if place != "anywhere":
+        start = piece.rfind("\n", 0, start) + 1
+    if place == "before_break":
+        start = len(piece[:start].rstrip("\n"))
+    return Cut(piece[:start], piece[start:end], piece[end:])
+
+
+def pieces(text: str, rng: np.random.Generator) -> Iterator[str]:
+    """Consecutive pieces of log-uniform length, mostly ending at a line end; together they are the text.
+
+    Some pieces end inside a line, so that the model also sees text that stops nowhere in particular.
+    """
+    start = 0
+    while start < len(text):
+        length = math.exp(rng.uniform(math.log(MIN_PIECE_CHARS), math.log(MAX_PIECE_CHARS)))
+        # Log-uniform lengths would give most of the *pieces* but little of the *text* to short ones: square-root it.
+        end = min(len(text), start + int(math.sqrt(length * MAX_PIECE_CHARS)))
+        newline = text.find("\n", end)
+        if newline != -1 and newline - end < 200 and rng.random() < 0.9:
+            end = newline + 1
+        yield text[start:end]
+        start = end
+
+
+def _middle_end(piece: str, start: int, rng: np.random.Generator) -> int:
+    if rng.random() < LINE_END_SHARE:
+        end = start
+        for _ in range(int(rng.geometric(0.5))):
+            newline = piece.find("\n", end + 1)
+            if newline == -1:
+                return len(piece)
+            end = newline
+        return end
+    length = math.exp(rng.uniform(0.0, math.log(MAX_MIDDLE_CHARS)))
+    return min(len(piece), start + int(length))
+
+
+def _neighbour_header(
+    documents: Sequence[Document], index: int, ids: ControlIds, rng: np.random.Generator
+) -> tuple[Part, ...]:
+    """`<sep> path line, snippet, <sep> path line`: a snippet of a file nearby in path order, then the file itself."""
+    other = documents[(index + int(rng.integers(1, 6))) % len(documents)]
+    start = other.text.rfind("\n", 0, int(rng.integers(0, len(other.text)))) + 1
+    snippet = other.text[start : start + int(rng.integers(200, 1_200))]
+    return (
+        ids.file_separator,
+        f"{other.path}\n{snippet}",
+        ids.file_separator,
+        f"{documents[index].path}\n",
+    )

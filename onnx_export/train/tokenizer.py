@@ -1,0 +1,84 @@
+"""The tokenizer: byte-level BPE whose entries may span words ("superwords"), never a line break.
+
+A line break with the indentation after it is one pre-token, a digit is one pre-token, everything else of a line is
+one pre-token. So an entry may be `for i in range(len(` or `if __name__ == "__main__":`, which makes decoding fast and
+makes healing matter. Single digits keep numbers regular.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from onnx_export.train.corpus import Document
+
+SPLIT = r"\n+[ \t]*|[0-9]|[^\n0-9]+"
+VOCABULARY_SIZE = 16_384
+# An entry that occurs less often is a quotation of one file, not a habit of the language.
+MIN_FREQUENCY = 20
+MAX_TOKEN_CHARS = 40
+TEST_FILES_ONE_IN = 8
+
+END_OF_TEXT = "<|endoftext|>"
+FIM_PREFIX = "<|fim_prefix|>"
+FIM_SUFFIX = "<|fim_suffix|>"
+FIM_MIDDLE = "<|fim_middle|>"
+FILE_SEPARATOR = "<|file_sep|>"
+CONTROL_TOKENS = (END_OF_TEXT, FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE, FILE_SEPARATOR)
+
+
+@dataclass(frozen=True)
+class ControlIds:
+    """Ids of the control tokens; they are ids, never text."""
+
+    end_of_text: int
+    fim_prefix: int
+    fim_suffix: int
+    fim_middle: int
+    file_separator: int
+
+
+def train_tokenizer(documents: Iterable[Document], vocabulary_size: int = VOCABULARY_SIZE) -> Tokenizer:
+    """Train on `documents`; the result encodes text that looks like a control token as ordinary text."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary_size,
+        min_frequency=MIN_FREQUENCY,
+        max_token_length=MAX_TOKEN_CHARS,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        special_tokens=[AddedToken(token, special=True, normalized=False) for token in CONTROL_TOKENS],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(_texts(documents), trainer)
+    return text_only(tokenizer)
+
+
+def text_only(tokenizer: Tokenizer) -> Tokenizer:
+    """Make `encode` treat the spelling of a control token as text; the flag is not saved in tokenizer.json."""
+    tokenizer.encode_special_tokens = True
+    return tokenizer
+
+
+def control_ids(tokenizer: Tokenizer) -> ControlIds:
+    """Look the control tokens up; asserts that the tokenizer is one of ours."""
+    found = [tokenizer.token_to_id(token) for token in CONTROL_TOKENS]
+    ids = [number for number in found if number is not None]
+    assert len(ids) == len(CONTROL_TOKENS), "tokenizer without our control tokens"
+    return ControlIds(*ids)
+
+
+def _texts(documents: Iterable[Document]) -> Iterable[str]:
+    tests_seen = 0
+    for document in documents:
+        if document.is_test:
+            tests_seen += 1
+            if tests_seen % TEST_FILES_ONE_IN:
+                continue
+        yield document.text

@@ -1,0 +1,159 @@
+"""Checks of an exported folder against its checkpoint, through the engine's own session.
+
+Every figure is the largest relative error over positions: |a - b| / |b - mean(b)| in Euclidean norms over the
+vocabulary, where b is the reference. It does not depend on the scale of a model's logits.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ExportError, MidtokenError
+from engine.manifest import Manifest, load_manifest
+from engine.session import OrtSession
+from onnx_export.checkpoint import Checkpoint
+from onnx_export.quantize import Plan
+
+Floats = NDArray[np.float32]
+Ids = NDArray[np.int32]
+
+CHECKED_TOKENS = 96
+GREEDY_TOKENS = 64
+# Two logits closer than this are a tie that rounding may settle either way.
+TIE = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: its figure must not exceed its bound."""
+
+    name: str
+    figure: float
+    bound: float
+
+
+def validate(source: Checkpoint, chosen: Plan, manifest: Manifest, folder: Path) -> tuple[Check, ...]:
+    """Run all checks on a finished folder; returns their figures. Errors: ExportError naming the first that fails."""
+    try:
+        load_manifest(folder)
+        session = OrtSession.load(folder, manifest, device=chosen.device)
+    except MidtokenError as error:
+        raise ExportError(f"check 'names and shapes' failed: {error}") from None
+    reference = TorchReference(source)
+    ids = check_ids(source, manifest)
+    checks = [_require(check) for check in _checks(session, reference, chosen, ids)]
+    if chosen.precision == "fp32":
+        checks.append(_require(greedy_check(session, reference, int(ids[0]), manifest)))
+    return tuple(checks)
+
+
+class TorchReference:
+    """The checkpoint in torch, in float32, without cache: the reference."""
+
+    def __init__(self, source: Checkpoint) -> None:
+        try:
+            import torch
+            from transformers import AutoModelForCausalLM
+            from transformers.utils.logging import disable_progress_bar
+        except ImportError as error:
+            raise ExportError(
+                f"the package {error.name} is missing; install Midtoken with its 'export' extra"
+            ) from None
+        self._torch = torch
+        if not sys.stderr.isatty():
+            disable_progress_bar()
+        try:
+            self._model: Any = AutoModelForCausalLM.from_pretrained(
+                source.folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
+            ).eval()
+        except Exception as error:  # safetensors and transformers raise types of their own
+            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ExportError(
+                f"the weights in {source.folder} cannot be read ({line[:200]}); copy them again"
+            ) from None
+
+    def logits(self, ids: Sequence[int] | Ids) -> Floats:
+        """Logits [S, V] float32 after every token of `ids` [S]."""
+        with self._torch.inference_mode():
+            inputs = self._torch.tensor([[int(number) for number in ids]])
+            result: Floats = self._model(input_ids=inputs).logits[0].float().numpy()
+        return result
+
+
+def check_ids(source: Checkpoint, manifest: Manifest) -> Ids:
+    """Token ids to check on: the start, then random entries of the vocabulary, always the same ones."""
+    rng = np.random.default_rng(0)
+    count = min(CHECKED_TOKENS, manifest.context_length - 1)
+    start = manifest.control.begin if manifest.control.begin is not None else manifest.control.end[0]
+    return np.array([start, *rng.integers(0, source.vocabulary, count - 1)], np.int32)
+
+
+def _checks(session: OrtSession, reference: TorchReference, chosen: Plan, ids: Ids) -> list[Check]:
+    count = len(ids)
+    rows, half, third = range(count), count // 2, count // 3
+    whole = session.forward(ids, 0, rows)
+    checks = [
+        Check("logits equal the checkpoint's", relative_error(whole, reference.logits(ids)), chosen.relative_error)
+    ]
+
+    some = session.forward(ids, 0, (third, count - 1))
+    checks.append(Check("chosen positions equal all positions", relative_error(some, whole[[third, count - 1]]), 1e-4))
+
+    parts = [
+        session.forward(ids[:third], 0, range(third)),
+        session.forward(ids[third:half], third, range(half - third)),
+    ]
+    parts += [session.forward(ids[at : at + 1], at, (0,)) for at in range(half, count)]
+    checks.append(Check("cached equals uncached", relative_error(np.concatenate(parts), whole), chosen.cache_error))
+
+    other = np.concatenate([ids[:third], ids[:third][::-1]])
+    fresh = session.forward(other, 0, range(len(other)))
+    session.forward(ids, 0, (0,))  # the cache now holds other tokens beyond the common start
+    rewound = session.forward(other[third:], third, range(len(other) - third))
+    checks.append(Check("rewound equals fresh", relative_error(rewound, fresh[third:]), chosen.cache_error))
+    return checks
+
+
+def greedy_check(session: OrtSession, reference: TorchReference, start: int, manifest: Manifest) -> Check:
+    """Greedy text of the graph against the checkpoint's; the figure is the number of differing tokens.
+
+    The reference scores the graph's own text, so that one difference is counted once and not for ever after.
+    """
+    ids = greedy(session, [start], min(GREEDY_TOKENS, manifest.context_length - 1))
+    logits = reference.logits(ids[:-1])
+    behind = logits.max(axis=1) - logits[np.arange(len(ids) - 1), ids[1:]]
+    return Check("greedy text equals the checkpoint's", float((behind > TIE).sum()), 0.0)
+
+
+def greedy(session: OrtSession, prompt: Sequence[int], count: int) -> list[int]:
+    """`prompt` and `count` greedy tokens after it."""
+    ids = list(prompt)
+    row = session.forward(np.array(ids, np.int32), 0, (len(ids) - 1,))[0]
+    for step in range(count):
+        ids.append(int(row.argmax()))
+        if step + 1 < count:
+            row = session.forward(np.array(ids[-1:], np.int32), len(ids) - 1, (0,))[0]
+    return ids
+
+
+def relative_error(values: Floats, reference: Floats) -> float:
+    """Largest error over positions, both [S, V]; infinite where a value is not finite."""
+    if values.shape != reference.shape or not np.isfinite(values).all():
+        return float("inf")
+    centred = reference - reference.mean(axis=1, keepdims=True)
+    errors = np.linalg.norm(values - reference, axis=1) / np.maximum(np.linalg.norm(centred, axis=1), 1e-9)
+    return float(errors.max())
+
+
+def _require(check: Check) -> Check:
+    if not check.figure <= check.bound:
+        raise ExportError(
+            f"check '{check.name}' failed: {check.figure:.3g} where at most {check.bound:g} is allowed; "
+            "nothing was written"
+        )
+    return check
