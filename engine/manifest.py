@@ -7,7 +7,7 @@ A folder is data: the manifest can name files of its own folder only, and nothin
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -136,7 +136,7 @@ def load_manifest(folder: Path) -> Manifest:
 def parse_manifest(raw: object, source: Path | str = MANIFEST_NAME) -> Manifest:
     """Turn decoded JSON into a `Manifest`. Raises `ManifestError`, naming ``source`` and the offending field."""
     try:
-        manifest = _build(_object(raw))
+        manifest = _build(_object(raw, "the manifest"))
     except KeyError as error:
         raise ManifestError(f"{source}: field {error.args[0]!r} is missing; export the model again") from None
     except (TypeError, ValueError, AttributeError) as error:
@@ -160,12 +160,14 @@ def sha256_of(path: Path) -> str:
 
 def _check_file(folder: Path, name: str, digest: str) -> None:
     path = folder / name
-    if Path(name).is_absolute() or not path.resolve().is_relative_to(folder.resolve()):
-        raise ManifestError(f"{MANIFEST_NAME} names {name!r}, which lies outside {folder}; do not use this folder")
     try:
-        actual = sha256_of(path)
-    except OSError as error:
-        raise ManifestError(f"{path} cannot be read ({error.strerror}); copy or export the model again") from None
+        inside = not Path(name).is_absolute() and path.resolve().is_relative_to(folder.resolve())
+        actual = sha256_of(path) if inside else ""
+    except (OSError, ValueError, RuntimeError) as error:  # not there; a name no file can have; a link to itself
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ManifestError(f"{str(path)!r} cannot be read ({reason}); copy or export the model again") from None
+    if not inside:
+        raise ManifestError(f"{MANIFEST_NAME} names {name!r}, which lies outside {folder}; do not use this folder")
     if actual != digest:
         raise ManifestError(f"{path} is damaged or altered (its SHA-256 differs); copy or export the model again")
 
@@ -173,69 +175,94 @@ def _check_file(folder: Path, name: str, digest: str) -> None:
 def _build(raw: dict[str, Any]) -> Manifest:
     if raw["format"] != FORMAT:
         raise ValueError(f"format {raw['format']!r} is not {FORMAT}, the one this version reads")
-    control = _object(raw["control"])
     fim = raw.get("fim")
+    files = _object(raw["files"], "files")
     manifest = Manifest(
         format=FORMAT,
         name=_text(raw, "name"),
         architecture=_text(raw, "architecture"),
         precision=_choice(raw, "precision", get_args(Precision)),
         context_length=_count(raw, "context_length"),
-        graph=GraphNames(**_object(raw["graph"])),
-        key_value=_key_value(_object(raw["key_value"])),
-        control=ControlIds(
-            begin=_optional_id(control, "begin"),
-            end=tuple(_id(value, "control.end") for value in control["end"]),
-            pad=_optional_id(control, "pad"),
-        ),
-        vocabulary=VocabularySizes(**{k: _id(v, k) for k, v in _object(raw["vocabulary"]).items()}),
-        files={str(k): str(v) for k, v in _object(raw["files"]).items()},
-        fim=None if fim is None else _fim(_object(fim)),
+        graph=_graph(_object(raw["graph"], "graph")),
+        key_value=_key_value(_object(raw["key_value"], "key_value")),
+        control=_control(_object(raw["control"], "control")),
+        vocabulary=_sizes(_object(raw["vocabulary"], "vocabulary")),
+        files={name: _text(files, name) for name in files},
+        fim=None if fim is None else _fim(_object(fim, "fim")),
         model_file=_text(raw, "model_file"),
         tokenizer_file=_text(raw, "tokenizer_file"),
-        licence=str(raw.get("licence", "")),
-        training_data=str(raw.get("training_data", "")),
+        licence=_text({"licence": "", **raw}, "licence"),
+        training_data=_text({"training_data": "", **raw}, "training_data"),
     )
     for required in (manifest.model_file, manifest.tokenizer_file):
         if required not in manifest.files:
             raise ValueError(f"files has no SHA-256 of {required!r}")
-    if not manifest.control.end:
-        raise ValueError("control.end is empty, but a completion must be able to end")
     return manifest
 
 
+def _graph(raw: dict[str, Any]) -> GraphNames:
+    for name in raw:
+        if not (raw[name] is None and name in ("position_ids", "logits_positions")):
+            _text(raw, name)
+    names = GraphNames(**raw)
+    for name in ("past_key", "past_value", "present_key", "present_value"):
+        template = getattr(names, name)
+        if template.count("{}") != 1 or set("{}") & set(template.replace("{}", "")):
+            raise ValueError(f"{name} is {template!r}; it must hold {{}} once, for the layer number")
+    return names
+
+
 def _key_value(raw: dict[str, Any]) -> KeyValueLayout:
+    if not isinstance(raw["shared"], bool):
+        raise TypeError("shared must be true or false")
     return KeyValueLayout(
         layers=_count(raw, "layers"),
         heads=_count(raw, "heads"),
         head_size=_count(raw, "head_size"),
         dtype=_choice(raw, "dtype", ("float32", "float16")),
-        shared=bool(raw["shared"]),
+        shared=raw["shared"],
     )
+
+
+def _control(raw: dict[str, Any]) -> ControlIds:
+    if not isinstance(raw["end"], list) or not raw["end"]:
+        raise ValueError("control.end must be a list of ids, at least one, for a completion must be able to end")
+    return ControlIds(
+        begin=_optional_id(raw, "begin"),
+        end=tuple(_id(value, "control.end") for value in raw["end"]),
+        pad=_optional_id(raw, "pad"),
+    )
+
+
+def _sizes(raw: dict[str, Any]) -> VocabularySizes:
+    known = [size.name for size in fields(VocabularySizes)]
+    if unknown := sorted(raw.keys() - set(known)):
+        raise ValueError(f"vocabulary has an unknown field {unknown[0]!r}")
+    return VocabularySizes(**{name: _count(raw, name) for name in known})
 
 
 def _fim(raw: dict[str, Any]) -> FimTemplates:
     templates: dict[FimOrder, tuple[TemplatePart, ...]] = {}
-    for order, parts in _object(raw["templates"]).items():
+    for order, parts in _object(raw["templates"], "fim.templates").items():
         if order not in get_args(FimOrder):
             raise ValueError(f"fim order {order!r} is not one of {', '.join(get_args(FimOrder))}")
-        if sorted(p for p in parts if isinstance(p, str)) != ["prefix", "suffix"]:
+        if not isinstance(parts, list) or sorted(p for p in parts if isinstance(p, str)) != ["prefix", "suffix"]:
             raise ValueError(f"fim template {order!r} must hold 'prefix' and 'suffix' once each")
         templates[order] = tuple(p if isinstance(p, str) else _id(p, "fim") for p in parts)
-    if raw["default"] not in templates:
+    if raw["default"] not in list(templates):
         raise ValueError(f"fim default {raw['default']!r} has no template")
     return FimTemplates(templates=templates, default=raw["default"])
 
 
-def _object(value: object) -> dict[str, Any]:
+def _object(value: object, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise TypeError(f"expected an object where {type(value).__name__} stands")
+        raise TypeError(f"{name} must be an object")
     return value
 
 
 def _text(raw: dict[str, Any], name: str) -> str:
     if not isinstance(raw[name], str):
-        raise TypeError(f"{name} must be text")
+        raise TypeError(f"{name!r} must be text")
     return str(raw[name])
 
 
