@@ -67,7 +67,10 @@ class Wire:
         self.writer.write(data)
 
     def send(self, **message: Any) -> None:
-        body = json.dumps({"jsonrpc": "2.0", **message}).encode()
+        self.send_json({"jsonrpc": "2.0", **message})
+
+    def send_json(self, value: object) -> None:
+        body = json.dumps(value).encode()
         self.send_raw(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
 
     def notify(self, method: str, params: object = None) -> None:
