@@ -113,9 +113,7 @@ async def converse(server: MidtokenServer, connection: Connection) -> int:
         status = dispatcher.handle(body)
         # A request's handler starts here, before the next message: it sees the document that its position speaks of.
         await asyncio.sleep(0)
-    server.session.scheduler.drop_all()
-    if pending := asyncio.all_tasks() - {asyncio.current_task()}:
-        await asyncio.wait(pending, timeout=FAREWELL_S)
+    await server.session.scheduler.finish(FAREWELL_S)
     await asyncio.sleep(0)  # the answer of a handler that has just ended is still to be written
     connection.close()
     return dispatcher.exit_status if status is None else status

@@ -1,6 +1,7 @@
 """Debounce, latest request wins, cancellation: what stands between a request and the model thread."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, TypeVar
@@ -84,6 +85,13 @@ class Scheduler:
     def drop_all(self) -> None:
         """The server is leaving."""
         self._drop(self._running)
+
+    async def finish(self, timeout_s: float) -> None:
+        """Drop everything, and wait until all have been told, but no longer than that."""
+        self.drop_all()
+        end = time.monotonic() + timeout_s
+        while not self.idle and time.monotonic() < end:
+            await asyncio.sleep(0.001)
 
     @property
     def idle(self) -> bool:
