@@ -35,8 +35,9 @@ def temperature(value: float) -> Transform:
     assert value > 0
 
     def apply(logits: FloatArray) -> FloatArray:
-        # Shifted first, so that a small T cannot overflow: the maximum stays at 0.
-        result: FloatArray = (logits - logits.max()) / logits.dtype.type(value)
+        # Shifted first, so that the maximum stays at 0 however small T is; what is too far below it becomes -inf.
+        with np.errstate(over="ignore"):
+            result: FloatArray = ((logits - logits.max()).astype(np.float64) / value).astype(logits.dtype)
         return result
 
     return apply
@@ -66,9 +67,10 @@ def top_p(mass: float) -> Transform:
     def apply(logits: FloatArray) -> FloatArray:
         if mass == 1.0:
             return logits
-        probabilities = np.exp(log_softmax(logits), dtype=np.float64)
-        order = np.argsort(-probabilities, kind="stable")
-        before = np.cumsum(probabilities[order]) - probabilities[order]
+        # Divided by the sum, not by way of logarithms: four equal entries are a quarter each, not a little less.
+        weights = np.exp((logits - logits.max()).astype(np.float64))
+        order = np.argsort(-weights, kind="stable")
+        before = np.concatenate([[0.0], np.cumsum(weights[order] / weights.sum())[:-1]])
         keep = np.zeros(len(logits), np.bool_)
         keep[order[before < mass]] = True
         return _masked(logits, keep)

@@ -1,0 +1,80 @@
+"""Tokenizer, embedding, head and control ids must agree."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from engine.contract import check_contract
+from engine.errors import ContractError
+from engine.manifest import ControlIds, FimTemplates, Manifest, VocabularySizes
+from engine.vocabulary import Vocabulary
+from tests.fakes import make_manifest
+
+# 0 to 3 are control tokens, 4 to 7 text.
+VOCABULARY = Vocabulary(
+    (b"", b"", b"", b"", b"a", b"b", b"c", b"d"), frozenset(range(4)), np.arange(4, 8, dtype=np.int32), 1, "byte-level"
+)
+FIM = FimTemplates(templates={"psm": (1, "prefix", 2, "suffix", 3)}, default="psm")
+
+
+def changed(**fields: object) -> Manifest:
+    return dataclasses.replace(make_manifest(8, fim=FIM), **fields)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        pytest.param(changed(), id="exactly fitting"),
+        pytest.param(changed(vocabulary=VocabularySizes(8, 64, 64)), id="padded head and embedding"),
+        pytest.param(changed(control=ControlIds(begin=0, end=(0, 1), pad=0)), id="one id in several roles"),
+        pytest.param(changed(control=ControlIds(None, (0,), pad=7), vocabulary=VocabularySizes(8, 8, 8)), id="padding"),
+        pytest.param(
+            changed(control=ControlIds(None, (0,), pad=9), vocabulary=VocabularySizes(8, 10, 8)), id="pad row"
+        ),
+        pytest.param(changed(fim=None), id="no fill-in-the-middle"),
+    ],
+)
+def test_parts_that_belong_together_are_accepted(manifest):
+    check_contract(manifest, VOCABULARY)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "named"),
+    [
+        pytest.param(changed(vocabulary=VocabularySizes(9, 9, 9)), "another model", id="another tokenizer"),
+        pytest.param(changed(vocabulary=VocabularySizes(7, 8, 8)), "another model", id="a tokenizer that grew"),
+        pytest.param(changed(vocabulary=VocabularySizes(8, 7, 8)), "embedding has 7 rows", id="short embedding"),
+        pytest.param(changed(vocabulary=VocabularySizes(8, 8, 7)), "output head has 7 rows", id="short head"),
+        pytest.param(changed(control=ControlIds(None, (8,))), "end id 8", id="end out of range"),
+        pytest.param(changed(control=ControlIds(None, (0, 99))), "end id 99", id="second end out of range"),
+        pytest.param(changed(control=ControlIds(8, (0,))), "begin id 8", id="begin out of range"),
+        pytest.param(
+            changed(control=ControlIds(None, (0,), pad=10), vocabulary=VocabularySizes(8, 10, 10)),
+            "pad id 10",
+            id="pad outside the embedding",
+        ),
+        pytest.param(
+            changed(fim=dataclasses.replace(FIM, templates={"psm": (1, "prefix", 2, "suffix", 8)})),
+            "fill-in-the-middle id 8",
+            id="template out of range",
+        ),
+        pytest.param(
+            changed(fim=dataclasses.replace(FIM, templates={"psm": (1, "prefix", 4, "suffix", 3)})),
+            "fill-in-the-middle id 4 is ordinary text",
+            id="template of ordinary text",
+        ),
+        pytest.param(
+            changed(fim=dataclasses.replace(FIM, templates={**FIM.templates, "spm": (5, "suffix", 3, "prefix")})),
+            "fill-in-the-middle id 5 is ordinary text",
+            id="the order that is not the default",
+        ),
+    ],
+)
+def test_parts_that_disagree_are_refused(manifest, named):
+    with pytest.raises(ContractError) as caught:
+        check_contract(manifest, VOCABULARY)
+    message = str(caught.value)
+    assert named in message
+    assert "\n" not in message
+    assert "export the model again" in message or "belongs to another model" in message
