@@ -1,0 +1,302 @@
+"""The bytes of every token id, which ids are control tokens, and which may be candidates of healing.
+
+Read from a ``tokenizer.json`` (the file format of the ``tokenizers`` library) with a BPE model of one of two kinds:
+
+- *byte-level* (GPT-2): an entry spells its bytes with the 256 characters of `byte_alphabet`;
+- *SentencePiece-style*: an entry is text in which ``▁`` (U+2581) stands for a space, and ``<0xNN>`` is one byte of a
+  character that has no entry of its own (byte fallback).
+
+What is decided here, each with a test:
+
+- *Control tokens* are the added tokens with ``special`` true, the unknown token, and gaps (ids below ``size`` that the
+  file does not name). Their bytes are empty, they are never candidates. Where a file gives one id both to a control
+  token and to an ordinary entry, the control token wins and the entry is dropped: text must never encode to control.
+- *Added tokens that are not special* are ordinary text: their bytes are their content, and they are candidates.
+- *Unreachable ids* can never come out of the encoder, so they are no candidates: entries that are neither in the base
+  alphabet nor the result of a merge of reachable entries (with ``ignore_merges`` every entry is reachable, for a whole
+  pre-token is looked up), a byte-fallback token whose byte has an entry of its own, and entries of a byte-level
+  vocabulary that use characters outside its alphabet.
+- *Equal bytes*: of several reachable ids with the same bytes one is the candidate, the one that the encoder takes: an
+  added token before a merged one, then the lowest id.
+- *Entries without bytes* are never candidates; entries of any length (128, 1024 bytes) are entries like any other.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from engine.errors import ContractError, ModelFolderError
+from engine.types import IdArray
+
+Kind = Literal["byte-level", "sentencepiece"]
+
+SPACE_MARK = "▁"
+MAX_SIZE = 1 << 24
+"""More ids than any vocabulary has; a stray huge id must not become a huge tuple."""
+_FALLBACK = re.compile(r"<0x([0-9A-F]{2})>\Z")
+# Bytes that occur in UTF-8 text. A tokenizer that cannot write one of them would lose text silently.
+_UTF8_BYTES = frozenset(range(256)) - {0xC0, 0xC1, *range(0xF5, 0x100)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Vocabulary:
+    """Ids and their bytes. ``token_bytes[id]`` is ``b""`` for control tokens; ``candidate_ids``, ``[C] int32``,
+    ascending, are the ids that may be candidates of healing; ``longest`` is the length of the longest entry in bytes.
+    """
+
+    token_bytes: tuple[bytes, ...]
+    control_ids: frozenset[int]
+    candidate_ids: IdArray
+    longest: int
+    kind: Kind
+
+    @property
+    def size(self) -> int:
+        """One more than the highest id."""
+        return len(self.token_bytes)
+
+    def bytes_of(self, ids: Iterable[int]) -> bytes:
+        """The bytes that ``ids`` write, control tokens nothing. The ids must be in range."""
+        token_bytes = self.token_bytes
+        return b"".join([token_bytes[token] for token in ids])
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizerFile:
+    """The parts of a ``tokenizer.json`` that say what its ids mean.
+
+    ``entries`` are the model's, without those that share an id or a spelling with a control token; ``ordinary`` are the
+    added tokens that are text; ``dropped`` are the entries left out, by spelling.
+    """
+
+    raw: Mapping[str, Any]
+    model: Mapping[str, Any]
+    kind: Kind
+    entries: Mapping[str, int]
+    ordinary: Mapping[str, int]
+    control: frozenset[int]
+    dropped: frozenset[str]
+
+    @property
+    def ignore_merges(self) -> bool:
+        return bool(self.model.get("ignore_merges"))
+
+
+def load_vocabulary(tokenizer_json: str) -> Vocabulary:
+    """The vocabulary of a ``tokenizer.json`` given as text.
+
+    Raises `ModelFolderError` where the text is not a tokenizer at all, `ContractError` where it is one that cannot be
+    healed exactly: another model than BPE, entries whose bytes are not defined, ids given twice, missing bytes.
+    """
+    return build_vocabulary(parse_tokenizer(tokenizer_json))
+
+
+def parse_tokenizer(tokenizer_json: str) -> TokenizerFile:
+    """Decode a ``tokenizer.json`` and sort its entries; raises as `load_vocabulary` does."""
+    try:
+        raw = json.loads(tokenizer_json)
+    except (ValueError, RecursionError) as error:
+        raise ModelFolderError(f"tokenizer.json is not JSON ({error}); copy or export the model again") from None
+    try:
+        return _parse(raw)
+    except (KeyError, TypeError, AttributeError) as error:
+        problem = f"field {error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        raise ModelFolderError(f"tokenizer.json is malformed ({problem}); copy or export the model again") from None
+
+
+def build_vocabulary(file: TokenizerFile) -> Vocabulary:
+    """Bytes, control ids and candidates of a parsed file. Raises `ContractError` where a byte cannot be written."""
+    spellings = list(file.entries)
+    spelled = _byte_level_bytes(spellings) if file.kind == "byte-level" else _sentencepiece_bytes(spellings)
+    token_bytes = [b""] * (1 + max([*file.entries.values(), *file.ordinary.values(), *file.control], default=-1))
+    for token, data in zip(file.entries.values(), spelled, strict=True):
+        token_bytes[token] = data
+    for text, token in file.ordinary.items():
+        token_bytes[token] = text.encode()
+    named = {*file.entries.values(), *file.ordinary.values()}
+    control = frozenset(file.control.union(set(range(len(token_bytes))) - named))
+    reachable = _reachable(file, dict(zip(spellings, spelled, strict=True)))
+    _require_all_bytes(file, {token_bytes[token] for token in reachable})
+    candidates = _without_equals((*file.ordinary.values(), *reachable), token_bytes)
+    candidates.flags.writeable = False
+    return Vocabulary(tuple(token_bytes), control, candidates, max(map(len, token_bytes), default=0), file.kind)
+
+
+def byte_alphabet() -> str:
+    """The GPT-2 alphabet: the character at index b spells byte b.
+
+    Printable Latin-1 characters stand for themselves, the other 68 bytes for U+0100 onwards: 0x20 is ``Ġ``.
+    """
+    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = iter(range(0x100, 0x200))
+    return "".join(chr(byte if byte in printable else next(others)) for byte in range(256))
+
+
+def _parse(raw: Any) -> TokenizerFile:
+    if not isinstance(raw, dict):
+        raise TypeError(f"an object is expected, not {type(raw).__name__}")
+    model = raw["model"]
+    kind = _kind(raw, model)
+    control, ordinary = _added_tokens(raw.get("added_tokens") or [], model)
+    reserved = set(control.values())
+    taken = control.keys() | ordinary.keys()
+    entries = {text: token for text, token in model["vocab"].items() if text not in taken and token not in reserved}
+    _check_ids([*entries.values(), *ordinary.values(), *reserved])
+    dropped = frozenset(model["vocab"].keys() - entries.keys() - ordinary.keys())
+    return TokenizerFile(raw, model, kind, entries, ordinary, frozenset(reserved), dropped)
+
+
+def _kind(raw: Mapping[str, Any], model: Mapping[str, Any]) -> Kind:
+    """Which of the two kinds this is. Raises `ContractError` for everything else."""
+    name = model.get("type") or ("BPE" if "merges" in model else "of unknown type")
+    if name != "BPE":
+        raise ContractError(f"tokenizer.json holds a {name} model; healing needs BPE")
+    for affix in ("continuing_subword_prefix", "end_of_word_suffix"):
+        if model.get(affix):
+            raise ContractError(
+                f"tokenizer.json has a {affix} ({model[affix]!r}); the bytes of its entries are unclear"
+            )
+    if "ByteLevel" in components(raw.get("pre_tokenizer")):
+        return "byte-level"
+    if "ByteLevel" in components(raw.get("decoder")) or "ByteLevel" in components(raw.get("normalizer")):
+        raise ContractError("tokenizer.json decodes bytes but has no ByteLevel pre-tokenizer; it cannot encode exactly")
+    marked = {"Metaspace"} & (components(raw.get("pre_tokenizer")).keys() | components(raw.get("decoder")).keys())
+    replaced = components(raw.get("normalizer")).get("Replace", {})
+    if marked or replaced.get("content") == SPACE_MARK:
+        return "sentencepiece"
+    raise ContractError("tokenizer.json is neither byte-level nor SentencePiece-style BPE; its entries have no bytes")
+
+
+def components(part: Any) -> dict[str, Mapping[str, Any]]:
+    """A normalizer, pre-tokenizer or decoder with the members of its sequences flattened, by type (the last wins)."""
+    if not isinstance(part, dict):
+        return {}
+    found: dict[str, Mapping[str, Any]] = {str(part.get("type")): part}
+    for name in ("normalizers", "pretokenizers", "decoders"):
+        for member in part.get(name) or ():
+            found.update(components(member))
+    return found
+
+
+def _added_tokens(
+    added: Sequence[Mapping[str, Any]], model: Mapping[str, Any]
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Control tokens and ordinary added tokens, each content to id. The unknown token writes nothing: it is control."""
+    control = {token["content"]: token["id"] for token in added if token.get("special")}
+    unknown = model.get("unk_token")
+    if unknown in model["vocab"]:
+        control.setdefault(unknown, model["vocab"][unknown])
+    ordinary = {token["content"]: token["id"] for token in added if token["content"] not in control}
+    ordinary.pop("", None)
+    return control, ordinary
+
+
+def _check_ids(ids: Collection[Any]) -> None:
+    if not all(type(token) is int for token in ids):
+        raise TypeError("an id is not a whole number")
+    if ids and not (min(ids) >= 0 and max(ids) < MAX_SIZE):
+        raise ContractError(f"tokenizer.json has ids from {min(ids)} to {max(ids)}; they must be 0 to {MAX_SIZE - 1}")
+    if len(set(ids)) < len(ids):
+        seen: set[int] = set()
+        twice = next(token for token in ids if token in seen or seen.add(token))  # type: ignore[func-returns-value]
+        raise ContractError(f"tokenizer.json gives id {twice} to two entries; export the model again")
+
+
+def _byte_level_bytes(spellings: Sequence[str]) -> list[bytes]:
+    """Translate all entries at once: one character is one byte, so the joined text is cut by the lengths again."""
+    table = {ord(character): byte for byte, character in enumerate(byte_alphabet())}
+    translation: dict[int, int | str] = dict(table)
+    # A Latin-1 character that spells nothing must not pass for a byte.
+    translation |= {code: "\uffff" for code in range(256) if code not in table}
+    try:
+        data = "".join(spellings).translate(translation).encode("latin-1")
+    except UnicodeEncodeError:
+        return [_spelled_bytes(text, table) for text in spellings]
+    ends = np.cumsum(np.fromiter(map(len, spellings), np.int64, len(spellings))).tolist()
+    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _spelled_bytes(text: str, table: Mapping[int, int]) -> bytes:
+    try:
+        return bytes([table[ord(character)] for character in text])
+    except KeyError:
+        # Never the result of encoding; its bytes are its text, as the library decodes it.
+        return text.encode()
+
+
+def _sentencepiece_bytes(spellings: Sequence[str]) -> list[bytes]:
+    return [
+        bytes([int(match[1], 16)]) if (match := _FALLBACK.match(text)) else text.replace(SPACE_MARK, " ").encode()
+        for text in spellings
+    ]
+
+
+def _reachable(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> list[int]:
+    """Ids of the entries that the encoder can produce, ascending."""
+    is_base = _base_test(file, bytes_by_spelling)
+    if file.ignore_merges:
+        alphabet = set(byte_alphabet())
+        known: Collection[str] = (
+            [text for text in file.entries if alphabet.issuperset(text)]
+            if file.kind == "byte-level"
+            else [text for text in file.entries if not _FALLBACK.match(text) or is_base(text)]
+        )
+        return sorted(file.entries[text] for text in known)
+    reached = {text for text in file.entries if is_base(text)}
+    pending = [merge_pair(merge) for merge in file.model["merges"]]
+    while True:
+        # Merges are ranked, so one pass finds nearly all; the rest need parts that a later merge makes.
+        waiting = []
+        for left, right in pending:
+            if left in reached and right in reached:
+                if left + right in file.entries:
+                    reached.add(left + right)
+            else:
+                waiting.append((left, right))
+        if len(waiting) == len(pending):
+            return sorted(file.entries[text] for text in reached)
+        pending = waiting
+
+
+def _base_test(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> Callable[[str], bool]:
+    """Whether an entry is of the base alphabet: what the encoder starts from before the first merge."""
+    if file.kind == "byte-level":
+        alphabet = set(byte_alphabet())
+        return lambda text: len(text) == 1 and text in alphabet
+    own = {bytes_by_spelling[text] for text in file.entries if len(text) == 1}
+    fallback = bool(file.model.get("byte_fallback"))
+
+    def is_base(text: str) -> bool:
+        if len(text) == 1:
+            return True
+        return fallback and _FALLBACK.match(text) is not None and bytes_by_spelling[text] not in own
+
+    return is_base
+
+
+def merge_pair(merge: Any) -> tuple[str, str]:
+    """A merge is ``["a", "b"]``, or ``"a b"`` in older files."""
+    parts = merge.split(" ") if isinstance(merge, str) else merge
+    if not (isinstance(parts, list) and len(parts) == 2 and all(isinstance(part, str) for part in parts)):
+        raise ModelFolderError(f"tokenizer.json has a malformed merge ({merge!r:.60}); copy or export the model again")
+    return parts[0], parts[1]
+
+
+def _require_all_bytes(file: TokenizerFile, written: Collection[bytes]) -> None:
+    missing = sorted(byte for byte in _UTF8_BYTES if bytes([byte]) not in written)
+    if missing:
+        advice = "" if file.kind == "byte-level" else "; it needs byte fallback (<0x00> to <0xFF>)"
+        raise ContractError(f"tokenizer.json has no entry for byte 0x{missing[0]:02X}, so it would lose text{advice}")
+
+
+def _without_equals(preferred: Iterable[int], token_bytes: Sequence[bytes]) -> IdArray:
+    """``[C] int32`` ascending: of the ids with equal bytes the first in order; none without bytes."""
+    chosen: dict[bytes, int] = {}
+    for token in preferred:
+        chosen.setdefault(token_bytes[token], token)
+    chosen.pop(b"", None)
+    return np.array(sorted(chosen.values()), np.int32)
