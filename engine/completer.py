@@ -231,7 +231,7 @@ class Completer:
         return assemble(fit(PromptParts(context, tail, suffix), budget), fim, order, self._manifest.control)
 
     def _boundary(self, prefix: str) -> int:
-        """Where the tail begins: before the cursor's line where that is near, for then it stays while one types."""
+        """Where the tail begins: before the cursor's line where that is near, for there it stays while one types."""
         boundary = self._tokenizer.split_stable(prefix, prefix.rfind("\n") + 1)
         if len(prefix) - boundary <= MAX_TAIL_CHARACTERS:
             return boundary

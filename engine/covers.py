@@ -2,10 +2,10 @@
 
 Write ``x`` for the bytes of the tail and ``enc`` for the tokenizer. A *cover* is a pair (h, t): ``h = enc(x[:s])`` for
 a split ``0 <= s < len(x)`` and a token t whose bytes start with ``x[s:]``, such that the pair is canonical,
-``enc(x[:s] + bytes(t)) == h + [t]``. Its weight is ``P(h | context) * P(t | context, h)``. The token sequences that the model was trained on are canonical,
-and each one that begins with x as text crosses its end with exactly one cover; so a draw in proportion to the weights,
-decoded on, is a draw from the model conditioned on what was typed (token alignment, arXiv 2403.08688; byte-level
-probabilities, arXiv 2410.09303; the valid covering tree, arXiv 2506.14123).
+``enc(x[:s] + bytes(t)) == h + [t]``. Its weight is ``P(h | context) * P(t | context, h)``. The token sequences that the
+model was trained on are canonical, and each one that begins with x as text crosses its end with exactly one cover; so a
+draw in proportion to the weights, decoded on, is a draw from the model conditioned on what was typed (token alignment,
+arXiv 2403.08688; byte-level probabilities, arXiv 2410.09303; the valid covering tree, arXiv 2506.14123).
 
 What it costs: most h are beginnings of ``enc(x)`` itself, *on the path*, so one pass over the tail gives their logits.
 An h off the path leaves it after some token and is one or two tokens long; it gets a short pass of its own, but only if
@@ -120,21 +120,28 @@ def path_groups(plan: ExactPlan, scores: PathScores) -> list[CoverGroup]:
     ]
 
 
-def branches_that_matter(plan: ExactPlan, scores: PathScores, threshold: float, tokenizer: Tokenizer) -> list[Branch]:
-    """The branches off the path that could hold a cover of log-weight above ``threshold``.
+def branch_bounds(plan: ExactPlan, scores: PathScores) -> list[tuple[float, Branch]]:
+    """The branches off the path, each with a bound on the log-weight of all its covers together, highest first.
 
-    No cover weighs more than the first token of its h that is off the path, whose probability the path knows. A
-    branch of few candidates must also have a canonical one.
+    They weigh no more than the first token of h that is off the path, whose probability the path knows.
     """
-    found = []
+    bounds = []
     for branch in plan.branches:
-        if not branch.extra:
-            continue
-        at = branch.shared - plan.first
-        bound = scores.reached[at] + float(scores.steps[at][branch.extra[0]])
-        if bound > threshold and (len(branch.candidates) > SMALL or _any_canonical(plan, branch, tokenizer)):
-            found.append(branch)
-    return found
+        if branch.extra:
+            at = branch.shared - plan.first
+            bounds.append((scores.reached[at] + float(scores.steps[at][branch.extra[0]]), branch))
+    return sorted(bounds, key=lambda pair: -pair[0])
+
+
+def may_be_canonical(plan: ExactPlan, branch: Branch, tokenizer: Tokenizer) -> bool:
+    """False where no candidate of ``branch`` is canonical; many candidates are not looked at and count as True."""
+    if len(branch.candidates) > SMALL:
+        return True
+    head = plan.tail[: branch.shared] + branch.extra
+    bytes_of = tokenizer.vocabulary.bytes_of
+    return any(
+        tokenizer.encode_bytes(bytes_of((*head, token))) == (*head, token) for token in branch.candidates.tolist()
+    )
 
 
 def branch_prompt(prompt: IdArray, plan: ExactPlan, branch: Branch) -> tuple[IdArray, tuple[int, ...]]:
@@ -173,14 +180,6 @@ def exact_first_step(groups: Sequence[CoverGroup]) -> FirstStep:
 def _group(plan: ExactPlan, branch: Branch, reached: float, step: FloatArray) -> CoverGroup:
     weights = step[branch.candidates] + step.dtype.type(reached)
     return CoverGroup(plan.base + branch.shared, branch.extra, len(branch.typed), branch.candidates, weights)
-
-
-def _any_canonical(plan: ExactPlan, branch: Branch, tokenizer: Tokenizer) -> bool:
-    head = plan.tail[: branch.shared] + branch.extra
-    bytes_of = tokenizer.vocabulary.bytes_of
-    return any(
-        tokenizer.encode_bytes(bytes_of((*head, token))) == (*head, token) for token in branch.candidates.tolist()
-    )
 
 
 def _starts(tail: TokenIds, token_bytes: Sequence[bytes]) -> dict[int, int]:

@@ -1,5 +1,6 @@
 """The healed first step of a prompt, model calls included: plan, forward passes, one distribution over covers."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,11 +11,12 @@ from engine.config import HealingParams
 from engine.covers import (
     NEGLIGIBLE,
     ExactPlan,
+    branch_bounds,
     branch_group,
     branch_prompt,
-    branches_that_matter,
     exact_first_step,
     is_canonical,
+    may_be_canonical,
     path_groups,
     plan_exact,
     score_path,
@@ -133,16 +135,24 @@ def _exact(
             verdicts[key] = is_canonical(plan, cover, tokenizer)
         return verdicts[key]
 
-    total = log_sum_exp(np.array([log_sum_exp(group.logprobs) for group in groups] or [-np.inf], np.float64))
-    threshold = _best(groups, is_valid) if best_only else total + float(np.log(NEGLIGIBLE))
-    for branch in branches_that_matter(plan, scores, threshold, tokenizer):
-        groups.append(branch_group(plan, scores, branch, model.rows(*branch_prompt(prompt.ids, plan, branch))))
+    best = _best(groups, is_valid) if best_only else -math.inf
+    for bound, branch in branch_bounds(plan, scores):
+        # What cannot be the heaviest, or holds next to nothing of what is drawn from, is not worth a forward pass.
+        if bound <= (best if best_only else _total(groups) + math.log(NEGLIGIBLE)):
+            break
+        if may_be_canonical(plan, branch, tokenizer):
+            group = branch_group(plan, scores, branch, model.rows(*branch_prompt(prompt.ids, plan, branch)))
+            groups.append(group)
+            best = _best([group], is_valid, best) if best_only else best
     return exact_first_step(groups), is_valid
 
 
-def _best(groups: list[CoverGroup], is_valid: Callable[[Cover], bool]) -> float:
-    """Log-weight of the heaviest canonical cover of ``groups``; ``-inf`` where there is none."""
-    best = float("-inf")
+def _total(groups: list[CoverGroup]) -> float:
+    return log_sum_exp(np.array([log_sum_exp(group.logprobs) for group in groups] or [-np.inf], np.float64))
+
+
+def _best(groups: list[CoverGroup], is_valid: Callable[[Cover], bool], best: float = -math.inf) -> float:
+    """Log-weight of the heaviest canonical cover of ``groups``, or ``best`` where none is heavier."""
     for group in groups:
         weights = group.logprobs.copy()
         while float(weights.max()) > best:

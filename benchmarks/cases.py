@@ -1,0 +1,74 @@
+"""Cases for ``midtoken evaluate`` from real files: places where someone might stop typing.
+
+    python -m benchmarks.cases FOLDER OUT.jsonl --count 300 --cut identifier
+
+Give it files that the model was not trained on. The same seed gives the same cases.
+"""
+
+import argparse
+import json
+import random
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+CUTS = {
+    # Between two characters of an identifier or keyword.
+    "identifier": re.compile(r"(?<=\w)(?=\w)"),
+    # Before the first character of a word.
+    "word": re.compile(r"(?<!\w)(?=[A-Za-z_])"),
+    # Anywhere in a line that is not its end.
+    "any": re.compile(r"(?=[^\n])"),
+}
+
+
+def main() -> int:
+    """Write the cases; exit status 1 where the folder has too few places."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--cut", choices=sorted(CUTS), default="identifier")
+    parser.add_argument("--suffix", action="store_true", help="give the text after the cursor's line too")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    generator = random.Random(args.seed)
+    places = list(_places(args.folder, CUTS[args.cut]))
+    if len(places) < args.count:
+        print(f"{args.folder} has {len(places)} places of this kind; ask for fewer", file=sys.stderr)
+        return 1
+    with args.out.open("w", encoding="utf-8") as stream:
+        for path, offset in generator.sample(places, args.count):
+            text = path.read_text(encoding="utf-8")
+            end = text.find("\n", offset)
+            case = {
+                "id": f"{path.name}:{offset}",
+                "prefix": text[:offset],
+                "suffix": text[end:] if args.suffix else "",
+                "reference": text[offset:end],
+                "language": "python",
+            }
+            stream.write(json.dumps(case, ensure_ascii=False) + "\n")
+    return 0
+
+
+def _places(folder: Path, cut: re.Pattern[str]) -> Iterator[tuple[Path, int]]:
+    """Offsets in lines of code; comments, doc strings' inner lines and lines too long to be typed are left out."""
+    for path in sorted(folder.rglob("*.py")):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue
+        start = 0
+        for line in text.split("\n")[:-1]:
+            code = line.strip()
+            if 4 <= len(code) <= 120 and not code.startswith(("#", '"', "'")):
+                yield from (
+                    (path, start + match.start()) for match in cut.finditer(line) if line[: match.start()].strip()
+                )
+            start += len(line) + 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
