@@ -44,7 +44,7 @@ def block_end(text: str, line_prefix: str) -> int | None:
             depth = width
         elif blank >= 2 or (blank and width == 0) or not _belongs(line, width, depth, in_block):
             return max(0, kept - len(line_prefix))
-        kept, blank = start + len(line), 0
+        kept, blank = start + len(line.rstrip(" \t\r")), 0
     return None
 
 
@@ -93,7 +93,7 @@ class StopTracker:
         decided = self.text[: len(self.text) - held]
         if self.params.lines == "multi":
             # Whether the last line still belongs to the block shows with its first character.
-            decided = decided.rstrip(" \t\r\n")
+            decided = decided.rstrip()
         return decided
 
     def _ends(self) -> list[tuple[int | None, StopReason]]:
