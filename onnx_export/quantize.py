@@ -24,10 +24,11 @@ BLOCK_SIZE = 32
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Arguments for the model builder, and the bound on each position's relative error against the checkpoint.
+    """Arguments for the model builder, and the bounds of the checks, as relative errors of logits (see validate.py).
 
-    `relative_error` bounds |logits - reference| / |reference - mean(reference)| (Euclidean norms, per position);
-    `cache_error` bounds the same between two ways of feeding the same tokens to the exported graph.
+    `relative_error` bounds the mean over positions against the checkpoint, `cache_error` the largest one between two
+    ways of feeding the same tokens to the graph. The bounds of the quantised models leave room for random weights,
+    where nothing cancels; what quantisation costs a trained model is said by bits per byte (measure.py).
     """
 
     precision: Precision
@@ -45,14 +46,14 @@ def plan(precision: Precision, device: Device) -> Plan:
     half = device == "cuda"
     match precision:
         case "fp32":
-            return Plan(precision, device, "fp32", (), "float32", 1e-3, 1e-4)
+            return Plan(precision, device, "fp32", (), "float32", 1e-4, 1e-4)
         case "fp16" if half:
             return Plan(precision, device, "fp16", (), "float16", 2e-2, 2e-2)
         case "int8":
-            return Plan(precision, device, "int8", quantised, "float16" if half else "float32", 0.06, 0.03)
+            return Plan(precision, device, "int8", quantised, "float16" if half else "float32", 0.08, 0.03)
         case "int4":
             options = (*quantised, "algo_config=rtn", "matmul_mixed_precision=last_matmul:int8")
-            return Plan(precision, device, "int4", options, "float16" if half else "float32", 0.40, 0.03)
+            return Plan(precision, device, "int4", options, "float16" if half else "float32", 0.50, 0.03)
     raise ExportError(
         f"{precision} has no fast kernels on {device}; choose fp32, int8 or int4 for cpu, or add --device cuda"
     )

@@ -1,7 +1,9 @@
 """Checks of an exported folder against its checkpoint, through the engine's own session.
 
-Every figure is the largest relative error over positions: |a - b| / |b - mean(b)| in Euclidean norms over the
-vocabulary, where b is the reference. It does not depend on the scale of a model's logits.
+Figures are relative errors of logits: |a - b| / |b - mean(b)| in Euclidean norms over the vocabulary, where b is the
+reference. They do not depend on the scale of a model's logits, and are about 1.4 for a model of which the reference says
+nothing. Against the checkpoint the mean over positions counts, as quantisation has outliers; between two ways of
+feeding the same tokens the largest does, as there they should agree everywhere.
 """
 
 import sys
@@ -97,25 +99,23 @@ def _checks(session: OrtSession, reference: TorchReference, chosen: Plan, ids: I
     count = len(ids)
     rows, half, third = range(count), count // 2, count // 3
     whole = session.forward(ids, 0, rows)
-    checks = [
-        Check("logits equal the checkpoint's", relative_error(whole, reference.logits(ids)), chosen.relative_error)
-    ]
+    checks = [Check("logits equal the checkpoint's", mean_error(whole, reference.logits(ids)), chosen.relative_error)]
 
     some = session.forward(ids, 0, (third, count - 1))
-    checks.append(Check("chosen positions equal all positions", relative_error(some, whole[[third, count - 1]]), 1e-4))
+    checks.append(Check("chosen positions equal all positions", largest_error(some, whole[[third, count - 1]]), 1e-4))
 
     parts = [
         session.forward(ids[:third], 0, range(third)),
         session.forward(ids[third:half], third, range(half - third)),
     ]
     parts += [session.forward(ids[at : at + 1], at, (0,)) for at in range(half, count)]
-    checks.append(Check("cached equals uncached", relative_error(np.concatenate(parts), whole), chosen.cache_error))
+    checks.append(Check("cached equals uncached", largest_error(np.concatenate(parts), whole), chosen.cache_error))
 
     other = np.concatenate([ids[:third], ids[:third][::-1]])
     fresh = session.forward(other, 0, range(len(other)))
     session.forward(ids, 0, (0,))  # the cache now holds other tokens beyond the common start
     rewound = session.forward(other[third:], third, range(len(other) - third))
-    checks.append(Check("rewound equals fresh", relative_error(rewound, fresh[third:]), chosen.cache_error))
+    checks.append(Check("rewound equals fresh", largest_error(rewound, fresh[third:]), chosen.cache_error))
     return checks
 
 
@@ -141,13 +141,22 @@ def greedy(session: OrtSession, prompt: Sequence[int], count: int) -> list[int]:
     return ids
 
 
-def relative_error(values: Floats, reference: Floats) -> float:
-    """Largest error over positions, both [S, V]; infinite where a value is not finite."""
+def mean_error(values: Floats, reference: Floats) -> float:
+    """Mean relative error over positions, both [S, V]; infinite where a value is not finite."""
+    return float(_errors(values, reference).mean())
+
+
+def largest_error(values: Floats, reference: Floats) -> float:
+    """Largest relative error over positions, both [S, V]; infinite where a value is not finite."""
+    return float(_errors(values, reference).max())
+
+
+def _errors(values: Floats, reference: Floats) -> Floats:
     if values.shape != reference.shape or not np.isfinite(values).all():
-        return float("inf")
-    centred = reference - reference.mean(axis=1, keepdims=True)
-    errors = np.linalg.norm(values - reference, axis=1) / np.maximum(np.linalg.norm(centred, axis=1), 1e-9)
-    return float(errors.max())
+        return np.array([np.inf], np.float32)
+    scale = np.linalg.norm(reference - reference.mean(axis=1, keepdims=True), axis=1)
+    result: Floats = np.linalg.norm(values - reference, axis=1) / np.maximum(scale, 1e-9)
+    return result
 
 
 def _require(check: Check) -> Check:

@@ -1,0 +1,159 @@
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from tokenizers import Tokenizer
+
+from engine.errors import ExportError
+from engine.manifest import Precision, load_manifest
+from engine.session import OrtSession
+from onnx_export import validate as checks
+from onnx_export.__main__ import main
+from onnx_export.checkpoint import read_checkpoint
+from onnx_export.export import export_checkpoint
+from onnx_export.quantize import plan
+from tests.onnx_export.conftest import write_checkpoint
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "int4")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path):
+    """Model folders by precision, each made and validated once."""
+    folders: dict[str, Path] = {}
+    root = tmp_path_factory.mktemp("exported")
+
+    def get(precision: Precision) -> Path:
+        if precision not in folders:
+            export_checkpoint(checkpoint, root / precision, precision=precision)
+            folders[precision] = root / precision
+        return folders[precision]
+
+    return get
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_checkpoint_becomes_a_model_folder(exported, tokenizer: Tokenizer, precision: Precision):
+    folder = exported(precision)
+    manifest = load_manifest(folder)
+    size = tokenizer.get_vocab_size()
+    assert manifest.precision == precision
+    assert manifest.architecture == "LlamaForCausalLM"
+    assert manifest.context_length == 1024
+    assert (manifest.key_value.layers, manifest.key_value.heads, manifest.key_value.head_size) == (2, 1, 32)
+    assert (manifest.vocabulary.tokenizer, manifest.vocabulary.embedding, manifest.vocabulary.head) == (size,) * 3
+    assert manifest.control.begin == 0
+    assert manifest.control.end == (0,)
+    assert manifest.fim is not None
+    assert manifest.fim.templates == {"psm": (1, "prefix", 2, "suffix", 3), "spm": (1, 2, "suffix", 3, "prefix")}
+    assert "PSF-2.0" in manifest.licence
+    names = {file.name for file in folder.iterdir()}
+    assert names == {"model.onnx", "tokenizer.json", "midtoken.json", "MODEL_CARD.md"}
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_logits_are_float32_and_only_for_the_positions_asked_for(exported, precision: Precision):
+    folder = exported(precision)
+    session = OrtSession.load(folder, load_manifest(folder), device="cpu")
+    ids = np.arange(5, 25, dtype=np.int32)
+    some = session.forward(ids, 0, (3, 19))
+    assert some.shape == (2, load_manifest(folder).vocabulary.head)
+    assert some.dtype == np.float32
+    assert session.forward(ids, 0, (19,)).shape[0] == 1
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_tied_embedding_is_stored_once(exported, precision: Precision):
+    model = onnx.load(str(exported(precision) / "model.onnx"))
+    rows = load_manifest(exported(precision)).vocabulary.head
+    large = [tensor for tensor in model.graph.initializer if rows in tensor.dims and np.prod(tensor.dims) > 4 * rows]
+    assert len(large) == 1
+    positions = next(value for value in model.graph.input if value.name == "logits_positions")
+    assert positions.type.tensor_type.elem_type == onnx.TensorProto.INT64
+
+
+def test_quantised_models_are_smaller(exported):
+    sizes = [(exported(precision) / "model.onnx").stat().st_size for precision in PRECISIONS]
+    assert sizes[0] > 2 * sizes[1] > 2 * sizes[2]
+
+
+def test_another_checkpoint_fails_the_comparison(exported, tmp_path: Path, tokenizer: Tokenizer):
+    write_checkpoint(tmp_path / "other", tokenizer, seed=2)
+    folder = exported("fp32")
+    with pytest.raises(ExportError, match=r"check 'logits equal the checkpoint's' failed: [\d.]+ where at most 0.0001"):
+        checks.validate(read_checkpoint(tmp_path / "other"), plan("fp32", "cpu"), load_manifest(folder), folder)
+
+
+def test_a_wrong_manifest_fails_the_first_check(exported, checkpoint: Path):
+    folder = exported("fp32")
+    manifest = load_manifest(folder)
+    wrong = dataclasses.replace(manifest, key_value=dataclasses.replace(manifest.key_value, heads=3))
+    with pytest.raises(ExportError, match="check 'names and shapes' failed"):
+        checks.validate(read_checkpoint(checkpoint), plan("fp32", "cpu"), wrong, folder)
+
+
+def test_figures_of_all_checks(exported, checkpoint: Path):
+    folder = exported("fp32")
+    figures = checks.validate(read_checkpoint(checkpoint), plan("fp32", "cpu"), load_manifest(folder), folder)
+    assert [check.name for check in figures] == [
+        "logits equal the checkpoint's",
+        "chosen positions equal all positions",
+        "cached equals uncached",
+        "rewound equals fresh",
+        "greedy text equals the checkpoint's",
+    ]
+
+
+def test_relative_errors():
+    reference = np.array([[1.0, -1.0], [3.0, 5.0]], np.float32)
+    shifted = reference + np.array([[0.1], [0.0]], np.float32)
+    assert checks.largest_error(reference, reference) == 0.0
+    assert checks.largest_error(shifted, reference) == pytest.approx(0.1, rel=1e-4)
+    assert checks.mean_error(shifted, reference) == pytest.approx(0.05, rel=1e-4)
+    assert checks.mean_error(reference * np.nan, reference) == float("inf")
+    assert checks.largest_error(reference[:1], reference) == float("inf")
+
+
+def fail(*arguments: object) -> None:
+    raise ExportError("check 'x' failed: 2 where at most 1 is allowed; nothing was written")
+
+
+def test_a_failed_check_leaves_the_old_folder(
+    tmp_path: Path, checkpoint: Path, exported, monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "out"
+    export_checkpoint(checkpoint, out, precision="int4")
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    monkeypatch.setattr(checks, "validate", fail)
+    with pytest.raises(ExportError, match="check 'x' failed: 2"):
+        export_checkpoint(checkpoint, out, precision="int8")
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_folder_of_other_files_is_not_replaced(tmp_path: Path, checkpoint: Path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(ExportError, match=r"holds other files and no midtoken\.json"):
+        export_checkpoint(checkpoint, tmp_path)
+    with pytest.raises(ExportError, match="is a file"):
+        export_checkpoint(checkpoint, tmp_path / "notes.txt")
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_half_precision_is_for_cuda(tmp_path: Path, checkpoint: Path):
+    with pytest.raises(ExportError, match="fp16 has no fast kernels on cpu"):
+        export_checkpoint(checkpoint, tmp_path / "out", precision="fp16")
+
+
+def test_the_command(tmp_path: Path, checkpoint: Path, exported, capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("onnx_export.__main__.export_checkpoint", lambda *_, **__: load_manifest(exported("int4")))
+    assert main([str(checkpoint), str(exported("int4"))]) == 0
+    assert json.loads(capsys.readouterr().out)["precision"] == "int4"
+
+
+def test_the_command_fails_in_one_line(tmp_path: Path, capsys):
+    assert main([str(tmp_path / "absent"), str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.startswith("error: no checkpoint folder at")
