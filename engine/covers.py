@@ -76,7 +76,7 @@ class PathScores:
 
 
 def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: PrefixIndex) -> ExactPlan | None:
-    """Enumerate the branches of ``tail``, or None where no vocabulary entry extends any end of it.
+    """Enumerate the branches of ``tail``, or None where no entry extends any end of it, or it is not canonical itself.
 
     One split after every byte, from the end backwards as far as the longest entry reaches; a split counts if the trie
     knows an entry that begins with the bytes after it. A split that leaves no token before the cover is used only
@@ -85,6 +85,9 @@ def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: 
     vocabulary = tokenizer.vocabulary
     base = prompt_length - len(tail)
     text = vocabulary.bytes_of(tail)
+    if tokenizer.encode_bytes(text) != tail:
+        # Its start was cut off to fit the context: what is canonical behind an arbitrary cut nobody can say.
+        return None
     starts = _starts(tail, vocabulary.token_bytes)
     branches = []
     for split in range(len(text) - 1, max(0, len(text) - vocabulary.longest) - 1, -1):

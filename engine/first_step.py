@@ -89,6 +89,7 @@ def heal(
     if plan is not None:
         first, is_valid = _exact(prompt, plan, model, tokenizer, best_only=best_only)
     else:
+        # Modes off and k-step; the latter also stands in where exact has nothing to go by.
         simple = plan_healing(prompt.tail, len(prompt.ids), tokenizer.vocabulary, index, params)
         logits = model.rows(prompt.ids, simple.rows(len(prompt.ids)))
         first, is_valid = first_step(simple, len(prompt.ids), logits), _always

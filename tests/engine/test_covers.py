@@ -1,0 +1,247 @@
+"""Exact healing against brute force, and its invariants on real vocabularies."""
+
+import gzip
+import random
+from collections import Counter
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer as LibraryTokenizer
+from tokenizers import decoders, models, pre_tokenizers, trainers
+
+from engine.config import HealingParams, SamplingParams
+from engine.covers import plan_exact
+from engine.decode import Checkpoint
+from engine.fim import Prompt
+from engine.first_step import Healed, choose_covers, heal
+from engine.healing import Cover
+from engine.kv_cache import TokenCache
+from engine.sampling import build_chooser
+from engine.tokenizer import Tokenizer
+from engine.trie import SortedIndex
+from engine.types import CancellationToken, FloatArray, TokenIds
+from tests.fakes import FakeSession, LogitsOf
+from tests.reference.covers import conditional_law, total_variation
+
+ALPHABETS = ("aab c", "ab\n  é", "a1 '\t")
+SPLITS: tuple[Callable[[], pre_tokenizers.PreTokenizer], ...] = (
+    lambda: pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+    lambda: pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+)
+CONTEXT = (1, 2)
+
+
+@cache
+def random_tokenizer(seed: int) -> Tokenizer:
+    """A byte-level BPE vocabulary trained on noise: few merges, and those as they come."""
+    generator = random.Random(seed)
+    alphabet = ALPHABETS[seed % len(ALPHABETS)]
+    corpus = ["".join(generator.choices(alphabet, k=30)) for _ in range(40)]
+    tokenizer = LibraryTokenizer(models.BPE(ignore_merges=bool(seed % 5 == 0)))
+    tokenizer.pre_tokenizer = SPLITS[seed // len(ALPHABETS) % 2]()
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=256 + 12 + seed % 17,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        special_tokens=["<|endoftext|>"],
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(corpus, trainer)
+    return Tokenizer(tokenizer.to_str())
+
+
+def random_model(seed: int, size: int) -> LogitsOf:
+    def logits_of(history: TokenIds) -> FloatArray:
+        row: FloatArray = 2 * np.random.default_rng((seed, *(t + 1 for t in history))).standard_normal(size)
+        return row
+
+    return logits_of
+
+
+def healed(
+    tokenizer: Tokenizer, tail: TokenIds, logits_of: LogitsOf, *, best_only: bool = False, context: TokenIds = CONTEXT
+) -> tuple[Healed, FakeSession]:
+    session = FakeSession(logits_of)
+    prompt = Prompt(np.array((*context, *tail), np.int32), tail, "plain")
+    index = SortedIndex(tokenizer.vocabulary)
+    checkpoint = Checkpoint(CancellationToken())
+    params = HealingParams(mode="exact")
+    return heal(prompt, TokenCache(session), tokenizer, index, params, checkpoint, best_only=best_only), session
+
+
+def sequence(cover: Cover, tail: TokenIds) -> TokenIds:
+    return (*tail[: cover.kept - len(CONTEXT)], *cover.extra, cover.token)
+
+
+def law(result: Healed, tail: TokenIds) -> dict[TokenIds, float]:
+    covers = [result.first.cover(index) for index in range(len(result.first.ids))]
+    valid = [cover for cover in covers if result.is_valid(cover)]
+    total = sum(np.exp(cover.logprob) for cover in valid)
+    return {sequence(cover, tail): float(np.exp(cover.logprob) / total) for cover in valid}
+
+
+seeds = st.integers(0, 59)
+tails = st.lists(st.integers(0, 4), min_size=1, max_size=5)
+
+
+def text_of(seed: int, letters: list[int]) -> str:
+    alphabet = ALPHABETS[seed % len(ALPHABETS)]
+    return "".join(alphabet[letter % len(alphabet)] for letter in letters)
+
+
+@settings(max_examples=150, deadline=None)
+@given(seeds, tails)
+def test_the_law_is_the_models_own_conditioned_on_what_is_typed(seed: int, letters: list[int]) -> None:
+    tokenizer, text = random_tokenizer(seed), text_of(seed, letters)
+    tail = tokenizer.encode(text)
+    logits_of = random_model(seed, tokenizer.vocabulary.size)
+    truth = conditional_law(text.encode(), CONTEXT, logits_of, tokenizer)
+    result, _ = healed(tokenizer, tail, logits_of)
+    # Branches that hold less than a millionth of the mass may be left out; nothing else may differ.
+    missing = sum(p for s, p in truth.items() if s not in law(result, tail))
+    assert missing <= 2e-6
+    assert total_variation(law(result, tail), truth) <= missing + 1e-9
+
+
+@settings(max_examples=100, deadline=None)
+@given(seeds, tails)
+def test_greedy_takes_the_heaviest_cover(seed: int, letters: list[int]) -> None:
+    tokenizer, text = random_tokenizer(seed), text_of(seed, letters)
+    tail = tokenizer.encode(text)
+    logits_of = random_model(seed, tokenizer.vocabulary.size)
+    truth = conditional_law(text.encode(), CONTEXT, logits_of, tokenizer)
+    result, _ = healed(tokenizer, tail, logits_of, best_only=True)
+    (cover,) = choose_covers(result, build_chooser(SamplingParams()), 1)
+    assert sequence(cover, tail) == max(truth, key=lambda key: truth[key])
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, tails, tails)
+def test_the_law_does_not_depend_on_where_the_tail_begins(seed: int, before: list[int], after: list[int]) -> None:
+    tokenizer = random_tokenizer(seed)
+    text = text_of(seed, before + after)
+    boundary = tokenizer.split_stable(text)
+    context, tail = tokenizer.encode_split(text, boundary)
+    logits_of = random_model(seed, tokenizer.vocabulary.size)
+    long, _ = healed(tokenizer, context + tail, logits_of)
+    short, _ = healed(tokenizer, tail, logits_of, context=CONTEXT + context)
+    shifted = {
+        (*context, *(*tail[: c.kept - len(CONTEXT) - len(context)], *c.extra, c.token)): c
+        for c in map(short.first.cover, range(len(short.first.ids)))
+        if short.is_valid(c)
+    }
+    total = sum(np.exp(c.logprob) for c in shifted.values())
+    law_of_short = {key: float(np.exp(c.logprob) / total) for key, c in shifted.items()}
+    assert total_variation(law(long, context + tail), law_of_short) <= 3e-6
+
+
+def test_draws_follow_the_weights() -> None:
+    tokenizer = random_tokenizer(3)
+    text = text_of(3, [0, 2])
+    tail = tokenizer.encode(text)
+    logits_of = random_model(8, tokenizer.vocabulary.size)
+    truth = conditional_law(text.encode(), CONTEXT, logits_of, tokenizer)
+    result, _ = healed(tokenizer, tail, logits_of)
+    chooser = build_chooser(SamplingParams("sample", seed=1))
+    draws = 3000
+    counts = Counter(sequence(choose_covers(result, chooser, 1)[0], tail) for _ in range(draws))
+    common = [key for key, p in truth.items() if p * draws >= 5]
+    statistic = sum((counts[key] - truth[key] * draws) ** 2 / (truth[key] * draws) for key in common)
+    # 99.9 % point of the chi-square distribution by Wilson and Hilferty's approximation.
+    freedom = len(common)
+    assert statistic < freedom * (1 - 2 / (9 * freedom) + 3.09 * (2 / (9 * freedom)) ** 0.5) ** 3
+    assert set(counts) <= set(truth)
+
+
+def test_distinct_covers_are_canonical_and_ranked() -> None:
+    tokenizer = random_tokenizer(3)
+    text = text_of(3, [0, 2])
+    tail = tokenizer.encode(text)
+    logits_of = random_model(8, tokenizer.vocabulary.size)
+    truth = conditional_law(text.encode(), CONTEXT, logits_of, tokenizer)
+    result, _ = healed(tokenizer, tail, logits_of)
+    covers = choose_covers(result, build_chooser(SamplingParams()), 5)
+    assert [sequence(c, tail) for c in covers] == sorted(truth, key=lambda key: -truth[key])[:5]
+
+
+def test_a_model_that_rules_everything_out_still_agrees_with_what_is_typed() -> None:
+    tokenizer = random_tokenizer(0)
+    text = text_of(0, [0, 1])
+    tail = tokenizer.encode(text)
+
+    def logits_of(history: TokenIds) -> FloatArray:
+        row = np.full(tokenizer.vocabulary.size, -np.inf)
+        row[0] = 0.0  # end of text alone
+        return row
+
+    result, _ = healed(tokenizer, tail, logits_of)
+    assert result.first.surprise_bits == float("inf")
+    (cover,) = choose_covers(result, build_chooser(SamplingParams()), 1)
+    assert tokenizer.vocabulary.bytes_of(sequence(cover, tail)).startswith(text.encode())
+
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data" / "tokenizers"
+HARD_TAILS = (
+    "http:", "http", "intermed", "Hello, worl", "Recurre", "Nod", "re", "from sym", "import nump", "np.ar", " [", '{"',
+    '"', " ", "  ", "   ", "       ", "        ", "\t", "\t\t", "x\r\n", "x\n    ", "\n  ", "12", "1234", "1234567",
+    "don'", "I'l", "é", "e\u0301", "👩\u200d👩", "广州的白云", "a" * 64, "<|endof", "<|endoftext|>", "self.conf",
+)  # fmt: skip
+
+
+@cache
+def real_tokenizer(name: str) -> tuple[Tokenizer, SortedIndex]:
+    path = DATA / f"{name}.json.gz"
+    if not path.exists():
+        pytest.skip("the real vocabularies are not beside this checkout")
+    tokenizer = Tokenizer(gzip.decompress(path.read_bytes()).decode())
+    return tokenizer, SortedIndex(tokenizer.vocabulary)
+
+
+@pytest.mark.parametrize("name", ["p50k_base", "cl100k_base", "o200k_base"])
+@pytest.mark.parametrize("text", HARD_TAILS)
+def test_invariants_on_real_vocabularies(name: str, text: str) -> None:
+    tokenizer, index = real_tokenizer(name)
+    tail = tokenizer.encode(text)
+    plan = plan_exact(tail, len(tail) + 1, tokenizer, index)
+    assert plan is not None, "every text can be written by its own encoding"
+    data = text.encode()
+    token_bytes = tokenizer.vocabulary.token_bytes
+    seen = set()
+    for branch in plan.branches:
+        head = (*tail[: branch.shared], *branch.extra)
+        assert tokenizer.vocabulary.bytes_of(head) + branch.typed == data
+        assert all(token_bytes[t].startswith(branch.typed) for t in branch.candidates[:50].tolist())
+        assert head not in seen, "no cover twice"
+        seen.add(head)
+    canonical = [b for b in plan.branches if (*tail[: b.shared], *b.extra) == tail[:-1]]
+    assert any(tail[-1] in branch.candidates for branch in canonical), "the canonical path is a cover"
+    assert not tokenizer.vocabulary.control_ids & {t for b in plan.branches for t in b.extra}
+
+
+@pytest.mark.parametrize("name", ["p50k_base", "cl100k_base", "o200k_base"])
+@pytest.mark.parametrize("text", HARD_TAILS)
+def test_greedy_on_real_vocabularies_writes_what_is_typed(name: str, text: str) -> None:
+    tokenizer, index = real_tokenizer(name)
+    tail = tokenizer.encode(text)
+    size = tokenizer.vocabulary.size
+
+    def logits_of(history: TokenIds) -> FloatArray:
+        row: FloatArray = np.random.default_rng(len(history)).standard_normal(size).astype(np.float32)
+        return row
+
+    session = FakeSession(logits_of)
+    prompt = Prompt(np.array((0, *tail), np.int32), tail, "plain")
+    checkpoint = Checkpoint(CancellationToken())
+    params = HealingParams(mode="exact")
+    result = heal(prompt, TokenCache(session), tokenizer, index, params, checkpoint, best_only=True)
+    (cover,) = choose_covers(result, build_chooser(SamplingParams()), 1)
+    ids = (*tail[: cover.kept - 1], *cover.extra, cover.token)
+    written = tokenizer.vocabulary.bytes_of(ids)
+    assert written.startswith(text.encode())
+    assert len(written) - len(tokenizer.vocabulary.token_bytes[cover.token]) + cover.typed == len(text.encode())
+    assert tokenizer.encode_bytes(written) == ids

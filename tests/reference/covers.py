@@ -1,0 +1,45 @@
+"""Exact healing by brute force: every token sequence that just covers the typed bytes, scored one by one."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from engine.tokenizer import Tokenizer
+from tests.fakes import LogitsOf
+
+Sequence = tuple[int, ...]
+
+
+def conditional_law(
+    typed: bytes, context: Sequence, logits_of: LogitsOf, tokenizer: Tokenizer
+) -> dict[Sequence, float]:
+    """Probabilities of the canonical sequences that begin with ``typed`` and cross its end with their last token.
+
+    This is the model's own distribution conditioned on the typed bytes, written out: all sequences of tokens are
+    tried, no trie and no split is involved.
+    """
+    weights: dict[Sequence, float] = {}
+    token_bytes = tokenizer.vocabulary.token_bytes
+
+    def extend(sequence: Sequence, data: bytes, logprob: float) -> None:
+        row = np.asarray(logits_of(context + sequence), np.float64)[: tokenizer.vocabulary.size]
+        row = row - np.logaddexp.reduce(row)
+        for token, piece in enumerate(token_bytes):
+            longer = data + piece
+            if not piece or not (longer.startswith(typed) or typed.startswith(longer)):
+                continue
+            if len(longer) < len(typed):
+                extend((*sequence, token), longer, logprob + float(row[token]))
+            elif tokenizer.encode_bytes(longer) == (*sequence, token):
+                weights[(*sequence, token)] = logprob + float(row[token])
+
+    # A sequence that already writes all of the typed text is crossed by its next token: none is shorter than that.
+    extend((), b"", 0.0)
+    total = np.logaddexp.reduce(list(weights.values()))
+    return {sequence: math.exp(weight - total) for sequence, weight in weights.items()}
+
+
+def total_variation(left: Mapping[Sequence, float], right: Mapping[Sequence, float]) -> float:
+    """Half the sum of absolute differences of two laws."""
+    return sum(abs(left.get(key, 0.0) - right.get(key, 0.0)) for key in {*left, *right}) / 2
