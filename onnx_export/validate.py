@@ -1,9 +1,9 @@
 """Checks of an exported folder against its checkpoint, through the engine's own session.
 
 Figures are relative errors of logits: |a - b| / |b - mean(b)| in Euclidean norms over the vocabulary, where b is the
-reference. They do not depend on the scale of a model's logits, and are about 1.4 for a model of which the reference says
-nothing. Against the checkpoint the mean over positions counts, as quantisation has outliers; between two ways of
-feeding the same tokens the largest does, as there they should agree everywhere.
+reference. They do not depend on the scale of a model's logits, about 1.4 between two models that have nothing in
+common. Against the checkpoint the mean over positions counts, as quantisation has outliers; between two ways of feeding
+the same tokens the largest does, as there they should agree everywhere.
 """
 
 import sys
