@@ -1,60 +1,134 @@
-"""``midtoken``: one program, one command a module. Exit status 0, 1 (failed) or 2 (wrong usage)."""
+"""``midtoken``: one program, one command a module. Exit status 0, 1 (failed) or 2 (wrong usage).
+
+A command's module, and with it the engine, is imported when the command is named: ``midtoken --help`` costs nothing.
+"""
 
 import argparse
+import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NoReturn
 
-from engine import MidtokenError, RequestError
-from lsp_server.commands import bench, complete, export, inspect, serve
+COMMANDS = {
+    "complete": "complete a file at a position",
+    "serve": "run the language server",
+    "inspect": "show what a model folder holds and how a text is healed with it",
+    "evaluate": "score the completions of many cases under each healing mode",
+    "export": "turn a checkpoint into a model folder",
+    "bench": "measure the claims on this machine",
+}
+"""Every command with its line in ``midtoken --help``; the module of the same name has its options."""
+_INTERRUPTED = 130  # 128 + SIGINT, as shells expect it
 
-_COMMANDS = (complete, serve, inspect, export, bench)
-_INTERRUPTED = 130
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; the usage is a ``--help`` away."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2."""
+        self.exit(2, f"midtoken: error: {' '.join(message.split())}; see '{self.prog} --help'\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors that a user can cause end in one line on standard error."""
-    args = build_parser().parse_args(argv)
+    _prepare_streams()
     try:
-        status: int = args.run(args)
-        sys.stdout.flush()
-    except RequestError as error:
-        return _fail(error, 2)
-    except MidtokenError as error:
-        return _fail(error, 1)
+        try:
+            return _run(sys.argv[1:] if argv is None else argv)
+        finally:
+            if sys.stdout is not None:  # closed before we were started
+                sys.stdout.flush()
+    except SystemExit as end:  # argparse, after its help or its error
+        return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
+        print("midtoken: interrupted", file=sys.stderr)
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader of our output left (`midtoken ... | head`). Nothing is wrong, and nothing can be printed.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
-    return status
+    except OSError as error:  # files that are read have errors of their own: it is the output, on a full disk for one
+        _discard_output()
+        return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 1)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line; ``args.run`` is the function of the command that was named."""
-    parser = argparse.ArgumentParser(
-        prog="midtoken", description="Code completion that is right in the middle of a token."
+def build_parser(argv: Sequence[str]) -> Parser:
+    """The command line with the options of the command that ``argv`` names; ``args.run`` is its function."""
+    parser = Parser(
+        prog="midtoken",
+        description="Code completion that is right in the middle of a token.",
+        epilog="example:\n  midtoken complete src/app.py:10:18\n\nThe options of a command: midtoken COMMAND --help",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"midtoken {_version()}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for command in _COMMANDS:
-        command.register(commands)
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    # No option before the command takes a value, so the first word is the command.
+    named = next((word for word in argv if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        command.set_defaults(parser=command)
+        if name == named:
+            importlib.import_module(f"lsp_server.commands.{name}").register(command)
     return parser
 
 
-def _fail(error: MidtokenError, status: int) -> int:
-    message = " ".join(str(error).split())
-    print(f"midtoken: error: {message}", file=sys.stderr)
+def _run(argv: Sequence[str]) -> int:
+    args, unknown = build_parser(argv).parse_known_args(argv)
+    if unknown:
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # argparse would name the other help
+    from engine import MidtokenError, RequestError
+
+    for note in getattr(args, "environment_notes", ()):
+        print(f"midtoken: {note}", file=sys.stderr)
+    try:
+        status: int = args.run(args)
+    except RequestError as error:
+        return _fail(str(error), 2)
+    except MidtokenError as error:
+        return _fail(str(error), 1)
     return status
 
 
-def _version() -> str:
-    try:
-        return version("midtoken")
-    except PackageNotFoundError:
-        return "(not installed)"
+def _fail(message: str, status: int) -> int:
+    print(f"midtoken: error: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _prepare_streams() -> None:
+    """What is printed is to be inserted into documents: UTF-8, and no line break translated, wherever we run."""
+    for stream, newline in ((sys.stdout, ""), (sys.stderr, None)):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline=newline)
+
+
+def _discard_output() -> None:
+    """Let what is still buffered go nowhere, or the interpreter complains about it when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for: reading package metadata takes longer than starting."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            number = version("midtoken")
+        except PackageNotFoundError:
+            number = "(not installed)"
+        print(f"midtoken {number}")
+        parser.exit()
 
 
 if __name__ == "__main__":

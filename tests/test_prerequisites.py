@@ -1,4 +1,5 @@
 import collections
+import importlib.util
 import os
 import platform
 import shutil
@@ -62,7 +63,7 @@ def test_missing_headers_are_said(monkeypatch, tmp_path):
 
 
 def test_missing_venv_is_said(monkeypatch):
-    monkeypatch.setattr(prerequisites.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     (line,) = prerequisites.problems()
     assert "apt install python3-venv" in line
 

@@ -3,28 +3,40 @@
 import argparse
 import importlib
 from pathlib import Path
-from typing import Any
 
 from engine import RequestError
-from lsp_server.commands.options import add_command
+from lsp_server.commands.options import add_model_options, set_example, use_environment
 
 BENCHMARKS = ("trie", "healing", "decode", "startup")
 
 
-def register(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = add_command(commands, "bench", "measure this machine", "midtoken bench trie decode")
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    set_example(parser, "midtoken bench", "midtoken bench healing decode --json")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHMARKS)} (default: all)")
-    parser.add_argument("--model", type=Path, metavar="DIR", help="model folder (default: the bundled model)")
     parser.add_argument("--tokenizers", type=Path, metavar="DIR", help="folder of *.json.gz tokenizers for 'trie'")
+    parser.add_argument(
+        "--repetitions", type=int, metavar="N", help="rounds of measurement (default: each benchmark's own)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_model_options(parser)
+    use_environment(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one table for each name."""
+    """Print the machine, then a table and ratios for each name."""
     unknown = [name for name in args.names if name not in BENCHMARKS]
     if unknown:
         raise RequestError(f"no benchmark is called {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
-    for name in args.names or BENCHMARKS:
-        importlib.import_module(f"benchmarks.{name}").run(args)
+    if args.repetitions is not None and args.repetitions < 1:
+        raise RequestError(f"--repetitions is {args.repetitions}; it must be at least 1")
+    if args.tokenizers is not None and not args.tokenizers.is_dir():
+        raise RequestError(f"no folder at {args.tokenizers}; give one that holds *.json.gz tokenizers")
+    # By name, for the benchmarks stand above this package: they start the server and the command line themselves.
+    tables, suite = importlib.import_module("benchmarks.tables"), importlib.import_module("benchmarks.suite")
+    options = tables.BenchOptions(
+        model=args.model, device=args.device, tokenizers=args.tokenizers, repetitions=args.repetitions
+    )
+    suite.run(args.names or BENCHMARKS, options, as_json_object=args.json)
     return 0

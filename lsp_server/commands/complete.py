@@ -2,47 +2,73 @@
 
 import argparse
 import json
+import math
+import os
+import re
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine import Completer, CompletionRequest, CompletionResult, DocumentError, RequestError
 from lsp_server.commands.options import (
-    add_command,
     add_completion_options,
+    add_healing_option,
     add_model_options,
     healing_params,
     load_completer,
     sampling_params,
+    set_example,
     stop_params,
+    use_environment,
 )
+from lsp_server.documents import Document
+from lsp_server.line_endings import to_document, to_engine
+
+_POSITION = re.compile(r"(.+):([0-9]{1,9}):([0-9]{1,9})", re.DOTALL)
+_STDIN = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A document cut in two."""
+    """A document cut in two, as the engine reads it; text inserted at the cursor has the document's ``line_break``."""
 
     prefix: str
     suffix: str
+    line_break: str = "\n"
 
 
-def register(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = add_command(
-        commands, "complete", "complete a file at a position", "midtoken complete src/app.py:10:18 --healing k-step"
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    set_example(
+        parser,
+        "midtoken complete src/app.py:10:18",
+        "midtoken complete src/app.py:10:18 -n 3 --temperature 0.6 --seed 1 --json",
+        "printf 'import nump' | midtoken complete --prefix-file -",
     )
     parser.add_argument(
-        "position", nargs="?", metavar="FILE:LINE:COLUMN", help="1-based line and column, counted in characters"
+        "position",
+        nargs="?",
+        metavar="FILE:LINE:COLUMN",
+        help="where the cursor is: line and column count from 1, columns in characters; column 1 is before the first",
     )
-    parser.add_argument("--prefix-file", type=Path, metavar="P", help="text before the cursor, in place of a position")
-    parser.add_argument("--suffix-file", type=Path, metavar="S", help="text after the cursor")
-    parser.add_argument("--language", help="language of the text, such as python")
-    parser.add_argument("-n", dest="count", type=int, default=1, metavar="N", help="candidates (default: 1)")
+    parser.add_argument(
+        "--prefix-file",
+        type=Path,
+        metavar="P",
+        help="text before the cursor, a final line break included, in place of a position; - is standard input",
+    )
+    parser.add_argument("--suffix-file", type=Path, metavar="S", help="text after the cursor, with --prefix-file")
+    parser.add_argument("--language", metavar="NAME", help="language of the text, such as python")
+    parser.add_argument(
+        "-n", "--max-completions", type=int, default=1, metavar="N", help="up to N different candidates (default: 1)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_healing_option(parser)
     add_completion_options(parser)
     add_model_options(parser)
+    use_environment(parser)
     parser.set_defaults(run=run)
 
 
@@ -53,31 +79,34 @@ def run(args: argparse.Namespace) -> int:
         prefix=cursor.prefix,
         suffix=cursor.suffix,
         language=args.language,
-        max_completions=args.count,
+        max_completions=args.max_completions,
         budget_ms=args.budget_ms,
         healing=healing_params(args),
         sampling=sampling_params(args),
         stop=stop_params(args),
     )
     started = time.perf_counter()
-    completer = load_completer(args, lambda line: print(f"midtoken: {line}", file=sys.stderr))
+    completer = load_completer(args)
     load_ms = (time.perf_counter() - started) * 1000
-    result = completer.complete(request)
+    result = _for_document(completer.complete(request), cursor.line_break)
     if args.json:
-        print(json.dumps(as_json(result, completer, load_ms), ensure_ascii=False))
+        print(json.dumps(as_json(result, completer, load_ms), ensure_ascii=False, allow_nan=False))
     else:
-        _print_text(result, cursor, color=sys.stdout.isatty())
+        _print_text(result, cursor, color=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     return 0
 
 
 def as_json(result: CompletionResult, completer: Completer, load_ms: float) -> dict[str, Any]:
-    """The object that ``--json`` prints; other people's scripts rely on its names."""
+    """The object that ``--json`` prints; other people's scripts rely on its names.
+
+    JSON has no infinity: the surprise of text that the model rules out altogether is null.
+    """
     timing, info = result.timing, completer.info
     return {
         "completions": [
             {
                 "text": completion.text,
-                "logprob": completion.logprob,
+                "logprob": _finite(completion.logprob),
                 "tokens": completion.tokens,
                 "stop": completion.stop,
                 "healing": {
@@ -85,7 +114,7 @@ def as_json(result: CompletionResult, completer: Completer, load_ms: float) -> d
                     "tail": completion.healing.tail,
                     "tokens_back": completion.healing.tokens_back,
                     "covers": completion.healing.covers,
-                    "surprise_bits": completion.healing.surprise_bits,
+                    "surprise_bits": _finite(completion.healing.surprise_bits),
                 },
             }
             for completion in result.completions
@@ -109,38 +138,63 @@ def as_json(result: CompletionResult, completer: Completer, load_ms: float) -> d
 
 def cut(text: str, name: str, line: int, column: int) -> Cursor:
     """Cut ``text`` at a 1-based line and column in characters. Raises `DocumentError` outside it."""
-    lines = text.split("\n")
-    if not 1 <= line <= len(lines):
-        raise DocumentError(f"{name} has {len(lines)} lines; line {line} does not exist")
-    content = lines[line - 1].removesuffix("\r")
-    if not 1 <= column <= len(content) + 1:
-        raise DocumentError(f"line {line} of {name} has columns 1 to {len(content) + 1}; {column} is outside")
-    offset = sum(len(before) + 1 for before in lines[: line - 1]) + column - 1
-    return Cursor(text[:offset], text[offset:])
+    document = Document.create(name, "", 0, text)
+    if not 1 <= line <= document.lines:
+        lines = "1 line" if document.lines == 1 else f"{document.lines} lines"
+        raise DocumentError(f"{name} has {lines}; line {line} does not exist")
+    start, end = document.line_span(line - 1)
+    if not 1 <= column <= end - start + 1:
+        raise DocumentError(f"line {line} of {name} has columns 1 to {end - start + 1}; {column} is outside")
+    index = start + column - 1
+    return Cursor(to_engine(text[:index]), to_engine(text[index:]), document.line_break_near(line - 1))
+
+
+def join(prefix: str, suffix: str) -> Cursor:
+    """The cursor between two texts."""
+    document = Document.create("", "", 0, prefix + suffix)
+    line_break = document.line_break_near(document.line_at(len(prefix)))
+    return Cursor(to_engine(prefix), to_engine(suffix), line_break)
 
 
 def read_document(path: Path) -> str:
-    """The text of a file with its line ends as they are. Raises `DocumentError`."""
+    """The text of a file, or of standard input for ``-``, with its line breaks. Raises `DocumentError`."""
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        data = sys.stdin.buffer.read() if path == _STDIN else path.read_bytes()
+        return data.decode("utf-8-sig")  # a byte order mark is no part of the text: column 1 is behind it
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path} is not UTF-8 (byte {error.start}); convert it first") from None
+    except IsADirectoryError:
+        raise DocumentError(f"{path} is a folder; name a file in it") from None
     except OSError as error:
-        raise DocumentError(f"cannot read {path}: {error.strerror}") from None
+        raise DocumentError(f"cannot read {path}: {error.strerror}; check the path") from None
 
 
 def _read_cursor(args: argparse.Namespace) -> Cursor:
     if (args.position is None) == (args.prefix_file is None):
-        raise RequestError("give either FILE:LINE:COLUMN or --prefix-file")
+        raise RequestError("give either FILE:LINE:COLUMN or --prefix-file; see 'midtoken complete --help'")
     if args.position is None:
+        if _STDIN == args.prefix_file == args.suffix_file:
+            raise RequestError("standard input can be --prefix-file or --suffix-file, not both; use a file for one")
         suffix = "" if args.suffix_file is None else read_document(args.suffix_file)
-        return Cursor(read_document(args.prefix_file), suffix)
+        return join(read_document(args.prefix_file), suffix)
     if args.suffix_file is not None:
-        raise RequestError("--suffix-file goes with --prefix-file; a position takes the suffix from the file")
-    name, *numbers = args.position.rsplit(":", 2)
-    if len(numbers) != 2 or not all(number.isascii() and number.isdigit() for number in numbers):
+        raise RequestError("--suffix-file goes with --prefix-file; a position takes the text after it from the file")
+    match = _POSITION.fullmatch(args.position)
+    if match is None:
         raise RequestError(f"{args.position!r} is not FILE:LINE:COLUMN, such as src/app.py:10:18")
-    return cut(read_document(Path(name)), name, int(numbers[0]), int(numbers[1]))
+    line, column = int(match[2]), int(match[3])
+    if line == 0 or column == 0:
+        raise RequestError(f"{args.position!r} has a 0; lines and columns count from 1")
+    return cut(read_document(Path(match[1])), match[1], line, column)
+
+
+def _for_document(result: CompletionResult, line_break: str) -> CompletionResult:
+    completions = tuple(replace(c, text=to_document(c.text, line_break)) for c in result.completions)
+    return replace(result, completions=completions)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _print_text(result: CompletionResult, cursor: Cursor, *, color: bool) -> None:

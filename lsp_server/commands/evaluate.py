@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -10,28 +9,34 @@ from typing import Any
 from engine import HEALING_MODES, Completer, CompletionRequest, HealingParams
 from lsp_server.commands.complete import read_document
 from lsp_server.commands.options import (
-    add_command,
     add_completion_options,
     add_model_options,
     load_completer,
     sampling_params,
+    set_example,
     stop_params,
+    use_environment,
 )
+from lsp_server.commands.progress import progress_bar
 from lsp_server.evaluation import Case, Outcome, Scores, read_cases, score
 
 
-def register(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = add_command(
-        commands, "evaluate", "score completions of many cases", "midtoken evaluate cases.jsonl --healing off,exact"
-    )
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    set_example(parser, "midtoken evaluate cases.jsonl --healing off,exact --json")
     parser.add_argument(
-        "cases", type=Path, metavar="CASES.jsonl", help="one JSON object a line: prefix, reference, ..."
+        "cases",
+        type=Path,
+        metavar="CASES.jsonl",
+        help="one JSON object a line: prefix and reference, also id, suffix, language; - is standard input",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    add_completion_options(parser, healing_default=",".join(HEALING_MODES))
+    modes = ",".join(HEALING_MODES)
+    parser.add_argument("--healing", metavar="MODES", help=f"modes to compare, with commas (default: {modes})")
+    add_completion_options(parser)
     add_model_options(parser)
-    parser.set_defaults(run=run)
+    use_environment(parser)
+    parser.set_defaults(run=run, healing=modes)  # the point is to compare, whatever mode the environment prefers
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     modes = [HealingParams(mode=mode) for mode in args.healing.split(",")]
     cases = read_cases(read_document(args.cases).split("\n"), str(args.cases))
     request = CompletionRequest("", sampling=sampling_params(args), stop=stop_params(args), budget_ms=args.budget_ms)
-    completer = load_completer(args, lambda line: print(f"midtoken: {line}", file=sys.stderr))
+    completer = load_completer(args)
     scores = {params.mode: evaluate(completer, cases, replace(request, healing=params)) for params in modes}
     if args.json:
         print(json.dumps({mode: asdict(row) for mode, row in scores.items()}))
@@ -51,11 +56,12 @@ def run(args: argparse.Namespace) -> int:
 def evaluate(completer: Completer, cases: list[Case], request: CompletionRequest) -> Scores:
     """Complete every case with the parameters of ``request``; progress on a terminal."""
     outcomes = []
+    progress = progress_bar(request.healing.mode)
     for number, case in enumerate(cases, 1):
         result = completer.complete(replace(request, prefix=case.prefix, suffix=case.suffix, language=case.language))
         text = result.completions[0].text if result.completions else ""
         outcomes.append(Outcome(case, text, result.timing.total_ms))
-        _progress(request.healing.mode, number, len(cases))
+        progress(number, len(cases))
     return score(outcomes)
 
 
@@ -73,9 +79,3 @@ def _shown(value: float | int | None) -> str:
     if value is None:
         return "-"
     return str(value) if isinstance(value, int) else f"{value:.3f}"
-
-
-def _progress(mode: str, done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        end = "\n" if done == total else ""
-        print(f"\r{mode}: {done}/{total}", end=end, file=sys.stderr, flush=True)

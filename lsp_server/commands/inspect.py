@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from typing import Any
 
 from engine import Completer, CompletionRequest, HealingTrace
@@ -42,19 +43,19 @@ def run(args: argparse.Namespace) -> int:
         trace = completer.trace(CompletionRequest(prefix=args.text, healing=healing_params(args)))
         report["healing"] = _trace_as_json(trace)
     if args.json:
-        print(json.dumps(report, ensure_ascii=False))
+        print(json.dumps(report, ensure_ascii=False, allow_nan=False))
         return 0
     for title in ("model", "characters_per_token"):
         print(title.replace("_", " "))
         for name, value in report[title].items():
-            print(f"  {name.replace('_', ' '):<18} {value}")
+            print(f"  {name.replace('_', ' '):<20} {_value(value)}")
     if trace is not None:
         print("\n".join(_trace_as_text(trace)))
     return 0
 
 
 def contract(completer: Completer) -> dict[str, Any]:
-    """What the folder states and the loader has verified, as names and printable values."""
+    """What the folder states and the loader has verified."""
     info, manifest, vocabulary = completer.info, completer.manifest, completer.tokenizer.vocabulary
     return {
         "path": info.path,
@@ -63,16 +64,17 @@ def contract(completer: Completer) -> dict[str, Any]:
         "precision": info.precision,
         "device": info.device,
         "provider": info.provider,
-        "context_length": f"{info.context_length} of {manifest.context_length} tokens",
+        "context_tokens": info.context_length,
+        "most_context_tokens": manifest.context_length,
         "tokenizer_entries": manifest.vocabulary.tokenizer,
         "embedding_rows": manifest.vocabulary.embedding,
         "head_rows": manifest.vocabulary.head,
         "control_tokens": len(vocabulary.control_ids),
         "healing_candidates": len(vocabulary.candidate_ids),
-        "longest_token": f"{vocabulary.longest} bytes",
+        "longest_token_bytes": vocabulary.longest,
         "prefix_index": info.prefix_index,
-        "fill_in_the_middle": ", ".join(info.fim_orders) or "none: only the text before the cursor is used",
-        "licence": manifest.licence or "not stated",
+        "fill_in_the_middle": list(info.fim_orders),
+        "licence": manifest.licence or None,
     }
 
 
@@ -83,12 +85,18 @@ def fertility(completer: Completer) -> dict[str, float]:
     }
 
 
+def _value(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(value) or "none"
+    return "not stated" if value is None else str(value)
+
+
 def _trace_as_json(trace: HealingTrace) -> dict[str, Any]:
     return {
         "mode": trace.mode,
         "tail": [_show(token) for token in trace.tail],
         "candidates": trace.candidates,
-        "surprise_bits": trace.surprise_bits,
+        "surprise_bits": trace.surprise_bits if math.isfinite(trace.surprise_bits) else None,
         "covers": [
             {
                 "before": [_show(token) for token in cover.before],

@@ -1,8 +1,12 @@
-"""Options that several commands share, and what they mean for the engine."""
+"""Options that several commands share, and what they mean for the engine.
+
+Defaults come from ``MIDTOKEN_*`` in the environment where that says something, else from the engine's own parameters.
+"""
 
 import argparse
+import os
+import sys
 from pathlib import Path
-from typing import Any
 
 from engine import (
     DEVICES,
@@ -10,21 +14,31 @@ from engine import (
     STRATEGIES,
     Completer,
     HealingParams,
+    LineMode,
     SamplingParams,
     StopParams,
 )
+from lsp_server.settings import read_environment
+
+_ENVIRONMENT = "The settings' variables MIDTOKEN_* (such as MIDTOKEN_MODEL) give the defaults of these options."
 
 
-def add_command(commands: Any, name: str, summary: str, example: str) -> argparse.ArgumentParser:
-    """A subcommand whose ``--help`` ends with an example."""
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=f"example:\n  {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    return parser
+def set_example(parser: argparse.ArgumentParser, *examples: str) -> None:
+    """End ``--help`` with examples."""
+    title = "example" if len(examples) == 1 else "examples"
+    parser.epilog = "\n".join([f"{title}:", *(f"  {example}" for example in examples)])
+
+
+def use_environment(parser: argparse.ArgumentParser) -> None:
+    """Make ``MIDTOKEN_*`` the defaults of the options; what is wrong with them is in ``args.environment_notes``."""
+    values, notes = read_environment(os.environ)
+    parser.set_defaults(environment=values, environment_notes=notes)
+    # A temperature on the command line means sampling. One in the environment does not, nor does it in the server.
+    names = ("model", "device", "healing", "max_new_tokens", "budget_ms", "strategy", "top_p")
+    parser.set_defaults(**{name: values[name] for name in names if name in values})
+    if "multi_line" in values:
+        parser.set_defaults(lines="multi" if values["multi_line"] else "single")
+    parser.epilog = f"{parser.epilog}\n\n{_ENVIRONMENT}"
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
@@ -36,23 +50,47 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 def add_healing_option(parser: argparse.ArgumentParser) -> None:
     """``--healing``."""
     default = HealingParams().mode
-    parser.add_argument("--healing", choices=HEALING_MODES, default=default, help=f"default: {default}")
+    help_text = f"what is done about a partial token at the cursor (default: {default})"
+    parser.add_argument("--healing", choices=HEALING_MODES, default=default, help=help_text)
 
 
 def add_completion_options(parser: argparse.ArgumentParser) -> None:
-    """Everything that shapes a completion."""
+    """Everything that shapes a completion but its healing."""
     sampling, stop = SamplingParams(), StopParams()
-    add_healing_option(parser)
-    parser.add_argument("--max-new-tokens", type=int, default=stop.max_new_tokens, metavar="N")
-    lines = parser.add_mutually_exclusive_group()
-    lines.add_argument("--single-line", dest="lines", action="store_const", const="single", default=stop.lines)
-    lines.add_argument("--multi-line", dest="lines", action="store_const", const="multi", help="up to the block's end")
-    parser.add_argument("--strategy", choices=STRATEGIES, help="default: sample with a temperature, else greedy")
+    parser.add_argument(
+        "--max-new-tokens",
+        type=int,
+        default=stop.max_new_tokens,
+        metavar="N",
+        help=f"end after N tokens (default: {stop.max_new_tokens})",
+    )
+    lines: LineMode = stop.lines
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--single-line",
+        dest="lines",
+        action="store_const",
+        const="single",
+        default=lines,
+        help=f"end before the next line break{' (default)' if lines == 'single' else ''}",
+    )
+    group.add_argument(
+        "--multi-line", dest="lines", action="store_const", const="multi", help="end with the indented block"
+    )
+    parser.add_argument("--strategy", choices=STRATEGIES, help="default: sample with --temperature, else greedy")
     parser.add_argument("--temperature", type=float, metavar="T", help="0 is greedy")
-    parser.add_argument("--top-k", type=int, default=sampling.top_k, metavar="N", help="0 keeps all (default)")
-    parser.add_argument("--top-p", type=float, default=sampling.top_p, metavar="P", help="1 keeps all (default)")
+    parser.add_argument(
+        "--top-k", type=int, default=sampling.top_k, metavar="N", help="draw from the N most probable (default: 0, all)"
+    )
+    parser.add_argument(
+        "--top-p",
+        type=float,
+        default=sampling.top_p,
+        metavar="P",
+        help="draw from the most probable that reach mass P (default: 1, all)",
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same completion")
-    parser.add_argument("--budget-ms", type=float, metavar="N", help="return what is written by then")
+    parser.add_argument("--budget-ms", type=float, metavar="N", help="return what is written after N milliseconds")
 
 
 def healing_params(args: argparse.Namespace) -> HealingParams:
@@ -61,11 +99,15 @@ def healing_params(args: argparse.Namespace) -> HealingParams:
 
 
 def sampling_params(args: argparse.Namespace) -> SamplingParams:
-    """A strategy that is not named follows from the temperature."""
+    """A strategy that nobody named follows from the temperature of the command line."""
     default = SamplingParams()
     strategy = args.strategy or (default.strategy if args.temperature is None else "sample")
-    temperature = default.temperature if args.temperature is None else args.temperature
-    return SamplingParams(strategy, temperature, args.top_k, args.top_p, args.seed)
+    temperature = args.temperature
+    if temperature is None:
+        temperature = args.environment.get("temperature", default.temperature)
+    return SamplingParams(
+        strategy=strategy, temperature=temperature, top_k=args.top_k, top_p=args.top_p, seed=args.seed
+    )
 
 
 def stop_params(args: argparse.Namespace) -> StopParams:
@@ -73,9 +115,9 @@ def stop_params(args: argparse.Namespace) -> StopParams:
     return StopParams(max_new_tokens=args.max_new_tokens, lines=args.lines)
 
 
-def load_completer(args: argparse.Namespace, warn: Any) -> Completer:
-    """Load the model of ``--model`` on ``--device``; ``warn`` is called with each line the user should see."""
+def load_completer(args: argparse.Namespace) -> Completer:
+    """Load the model of ``--model`` on ``--device``; lines for the user go to standard error."""
     completer = Completer.load(args.model, device=args.device)
     for notice in completer.notices:
-        warn(notice)
+        print(f"midtoken: {notice}", file=sys.stderr)
     return completer

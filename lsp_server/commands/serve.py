@@ -1,15 +1,19 @@
 """``midtoken serve``: the language server."""
 
 import argparse
-from typing import Any
 
-from lsp_server.commands.options import add_command, add_model_options
+from lsp_server.commands.options import add_model_options, set_example
 
 
-def register(commands: Any) -> None:
-    """Add the command to the parser."""
-    parser = add_command(commands, "serve", "run the language server on standard input and output", "midtoken serve")
-    parser.add_argument("--tcp", type=_address, metavar="HOST:PORT", help="listen on a loopback address instead")
+def register(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options. The environment is the server's to read, for there it ranks below the editor."""
+    set_example(parser, "midtoken serve", "midtoken serve --tcp 127.0.0.1:4000")
+    parser.add_argument(
+        "--tcp",
+        type=_address,
+        metavar="HOST:PORT",
+        help="listen on a loopback address (default: standard input and output)",
+    )
     add_model_options(parser)
     parser.set_defaults(run=run)
 
@@ -23,6 +27,6 @@ def run(args: argparse.Namespace) -> int:
 
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or not 0 <= int(port) <= 65535:
+    if not host or not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT, such as 127.0.0.1:4000")
-    return host.strip("[]"), int(port)
+    return host.removeprefix("[").removesuffix("]"), int(port)

@@ -1,4 +1,4 @@
-"""What the tests of the command line share: running it in this process or as one of its own, and a small model folder."""
+"""What the tests of the command line share: running it, in this process or as one of its own, and a small model."""
 
 import dataclasses
 import os
@@ -101,7 +101,7 @@ def install(monkeypatch: pytest.MonkeyPatch, stub: StubCompleter) -> StubComplet
 
 
 def make_model_folder(folder: Path, **changes: object) -> Manifest:
-    """A model folder that loads: bytes as tokens, some words, one layer of attention. ``changes`` go to the manifest."""
+    """A model folder that loads: bytes as tokens and some words, one layer; ``changes`` go to the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(ATTENTION_GRAPH, folder / "model.onnx")
     tokenizer = toy_tokenizer()
