@@ -1,1 +1,1 @@
-"""What performance claims rest on: prints tables, never asserts times."""
+"""What performance claims rest on: each benchmark prints a table and ratios against a peer, and never asserts times."""
