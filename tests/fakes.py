@@ -1,0 +1,217 @@
+"""Stand-ins for a model: deterministic, countable, able to fail; the engine around them is the real one."""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+
+from engine.completer import Completer
+from engine.errors import DeviceError
+from engine.manifest import (
+    ControlIds,
+    FimOrder,
+    FimTemplates,
+    GraphNames,
+    KeyValueLayout,
+    Manifest,
+    TemplatePart,
+    VocabularySizes,
+)
+from engine.tokenizer import Tokenizer
+from engine.trie import SortedIndex
+from engine.types import CancellationToken, FloatArray, IdArray, ModelInfo, TokenIds
+from tests.toy import TOYS
+
+LogitsOf: TypeAlias = Callable[[TokenIds], FloatArray]
+"""The logits after a history of tokens, ``[V] float32``: a model as a pure function."""
+
+ATTENTION_GRAPH = Path(__file__).parent / "data" / "attention.onnx"
+ATTENTION_HEAD = 512
+"""Rows of the head of `ATTENTION_GRAPH`; more than the toy vocabularies have, the rest is padding."""
+
+
+@cache
+def toy_tokenizer(name: str) -> Tokenizer:
+    """One of the tokenizers of ``tests/toy.py``; they never change, so each is made once."""
+    return Tokenizer(TOYS[name]())
+
+
+def control_ids(tokenizer: Tokenizer) -> tuple[int, int, int, int]:
+    """A toy's ids of end, fill-in-the-middle prefix, suffix and middle."""
+    end, prefix, suffix, middle = sorted(tokenizer.vocabulary.control_ids)
+    return end, prefix, suffix, middle
+
+
+def toy_fim(tokenizer: Tokenizer, default: FimOrder = "psm") -> FimTemplates:
+    """Both orders over a toy's control tokens."""
+    _, prefix, suffix, middle = control_ids(tokenizer)
+    templates: dict[FimOrder, tuple[TemplatePart, ...]] = {
+        "psm": (prefix, "prefix", suffix, "suffix", middle),
+        "spm": (prefix, suffix, "suffix", middle, "prefix"),
+    }
+    return FimTemplates(templates, default)
+
+
+def hash_model(size: int, *, order: int = 3, salt: int = 0, scale: float = 2.0) -> LogitsOf:
+    """Logits that depend on the last ``order`` tokens and on nothing else, as different as random ones."""
+
+    def logits_of(history: TokenIds) -> FloatArray:
+        seed = (salt, *(token + 1 for token in history[-order:]))
+        return (scale * np.random.default_rng(seed).standard_normal(size)).astype(np.float32)
+
+    return logits_of
+
+
+def table_model(size: int, table: dict[TokenIds, dict[int, float]], *, floor: float = -20.0) -> LogitsOf:
+    """Log-probabilities by the longest known end of the history; entries that are not named get ``floor``."""
+
+    def logits_of(history: TokenIds) -> FloatArray:
+        row = np.full(size, floor, np.float32)
+        for start in range(len(history) + 1):
+            if history[start:] in table:
+                for token, value in table[history[start:]].items():
+                    row[token] = value
+                break
+        return row
+
+    return logits_of
+
+
+def without(model: LogitsOf, forbidden: Collection[int]) -> LogitsOf:
+    """The same model, to which some tokens are impossible."""
+
+    def logits_of(history: TokenIds) -> FloatArray:
+        row = model(history)
+        row[list(forbidden)] = -np.inf
+        return row
+
+    return logits_of
+
+
+def scripted_model(tokenizer: Tokenizer, text: str, *, end: int, size: int | None = None) -> LogitsOf:
+    """A model that knows ``text`` by heart: it goes on as the canonical encoding does, and then ends.
+
+    It looks for the longest end of the history that occurs in the script, so a prompt that begins in the middle, or
+    holds control ids, is recognised too. The later of two occurrences counts.
+    """
+    script = (*tokenizer.encode(text), end)
+
+    def logits_of(history: TokenIds) -> FloatArray:
+        row = np.zeros(size or tokenizer.vocabulary.size, np.float32)
+        _, position = max((_common_end(history, script[:at]), at) for at in range(len(script)))
+        row[script[position]] = 12.0
+        return row
+
+    return logits_of
+
+
+def _common_end(left: Sequence[int], right: Sequence[int]) -> int:
+    length = 0
+    for a, b in zip(reversed(left), reversed(right), strict=False):
+        if a != b:
+            break
+        length += 1
+    return length
+
+
+class FakeSession:
+    """An `engine.session.ModelSession` over a `LogitsOf`. Counts what it is asked for and checks how it is asked."""
+
+    def __init__(self, logits_of: LogitsOf, *, context_length: int = 256) -> None:
+        self.logits_of = logits_of
+        self.written: list[int] = []
+        self.calls = 0
+        self.tokens = 0
+        self.largest_call = 0
+        self.seconds_per_call = 0.0
+        self.cancel_at: tuple[int, CancellationToken] | None = None
+        self.fail_at: int | None = None
+        self._context_length = context_length
+
+    @property
+    def context_length(self) -> int:
+        return self._context_length
+
+    def forward(self, ids: IdArray, start: int, rows: Sequence[int]) -> FloatArray:
+        assert ids.dtype == np.int32
+        assert ids.ndim == 1
+        assert len(ids) >= 1
+        assert 0 <= start <= len(self.written), "a position before start was never written"
+        assert start + len(ids) <= self._context_length
+        assert all(0 <= row < len(ids) for row in rows)
+        self.calls += 1
+        self.tokens += len(ids)
+        self.largest_call = max(self.largest_call, len(ids))
+        self._misbehave(start)
+        self.written[start:] = ids.tolist()
+        histories = [tuple(self.written[: start + row + 1]) for row in rows]
+        return np.stack([self.logits_of(h) for h in histories]) if histories else np.zeros((0, 0), np.float32)
+
+    def reset_counts(self) -> None:
+        self.calls = self.tokens = self.largest_call = 0
+
+    def _misbehave(self, start: int) -> None:
+        if self.seconds_per_call:
+            time.sleep(self.seconds_per_call)
+        if self.cancel_at is not None and self.calls == self.cancel_at[0]:
+            self.cancel_at[1].cancel()
+        if self.fail_at is not None and self.calls == self.fail_at:
+            # What a call that fails half-way has written is worthless.
+            del self.written[start:]
+            raise DeviceError("the fake device is out of memory; ask for fewer tokens")
+
+
+def make_manifest(
+    size: int,
+    *,
+    head: int | None = None,
+    end: tuple[int, ...] = (0,),
+    begin: int | None = None,
+    fim: FimTemplates | None = None,
+    files: dict[str, str] | None = None,
+    context_length: int = 256,
+) -> Manifest:
+    """A small manifest that fits a vocabulary of ``size`` entries and `ATTENTION_GRAPH`."""
+    return Manifest(
+        name="toy",
+        architecture="toy",
+        precision="fp32",
+        context_length=context_length,
+        graph=GraphNames(),
+        key_value=KeyValueLayout(layers=1, heads=1, head_size=16),
+        control=ControlIds(begin=begin, end=end),
+        vocabulary=VocabularySizes(tokenizer=size, embedding=head or size, head=head or size),
+        files=files or {"model.onnx": "0" * 64, "tokenizer.json": "0" * 64},
+        fim=fim,
+    )
+
+
+def fake_completer(
+    tokenizer: Tokenizer,
+    logits_of: LogitsOf | None = None,
+    *,
+    begin: int | None = None,
+    fim: FimTemplates | None = None,
+    context_length: int = 256,
+    head: int | None = None,
+) -> tuple[Completer, FakeSession]:
+    """A completer of real parts around a `FakeSession` (default: a hash model), which is returned too."""
+    size = tokenizer.vocabulary.size
+    session = FakeSession(logits_of or hash_model(head or size), context_length=context_length)
+    end, *_ = control_ids(tokenizer)
+    manifest = make_manifest(size, head=head, end=(end,), begin=begin, fim=fim, context_length=context_length)
+    info = ModelInfo(
+        path="toy",
+        name="toy",
+        device="cpu",
+        provider="fake",
+        precision="fp32",
+        vocabulary=size,
+        context_length=context_length,
+        prefix_index="sorted",
+        fim_orders=() if fim is None else tuple(fim.templates),
+    )
+    return Completer(session, tokenizer, SortedIndex(tokenizer.vocabulary), manifest, info), session
