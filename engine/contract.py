@@ -21,15 +21,15 @@ def check_contract(manifest: Manifest, vocabulary: Vocabulary) -> None:
         if rows < vocabulary.size:
             raise ContractError(f"the {part} has {rows} rows for {vocabulary.size} tokens; export the model again")
     control = manifest.control
-    named = {"end": set(control.end), "begin": {control.begin} - {None}, "pad": {control.pad} - {None}}
-    named["fill-in-the-middle"] = set(manifest.fim.control_ids) if manifest.fim is not None else set()
+    infill = sorted(manifest.fim.control_ids) if manifest.fim is not None else []
+    named = {"end": control.end, "begin": [control.begin], "pad": [control.pad], "fill-in-the-middle": infill}
     for role, ids in named.items():
-        for token in sorted(i for i in ids if i is not None):
+        for token in (i for i in ids if i is not None):
             # Padding may use a row that the tokenizer does not know; it is never fed to the model.
             limit = sizes.embedding if role == "pad" else vocabulary.size
             if token >= limit:
                 raise ContractError(f"the {role} id {token} is not below {limit}; export the model again")
-    for token in sorted(named["fill-in-the-middle"]):
+    for token in infill:
         if token not in vocabulary.control_ids:
             raise ContractError(
                 f"the fill-in-the-middle id {token} is ordinary text in the tokenizer; export the model again"

@@ -94,12 +94,9 @@ def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: 
         candidates = index.ids[index.slice(text[split:])]
         if not len(candidates):
             continue
-        if split in starts:
-            shared, extra = starts[split], ()
-        else:
-            head = tokenizer.encode_bytes(text[:split])
-            shared = _common(head, tail)
-            extra = head[shared:]
+        head = tail[: starts[split]] if split in starts else tokenizer.encode_bytes(text[:split])
+        shared = _common(head, tail)
+        extra = head[shared:]
         if base + shared > 0:
             branches.append(Branch(shared, extra, text[split:], candidates))
     return ExactPlan(tail, base, tuple(branches)) if branches else None

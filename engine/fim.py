@@ -45,7 +45,7 @@ def choose_order(fim: FimTemplates | None, suffix: str, wanted: FimOrder | None 
     """The order for a document: ``plain`` where nothing but white space follows or the model has no template."""
     if fim is None or not suffix.strip():
         return "plain"
-    return wanted if wanted in fim.templates else fim.default
+    return wanted if wanted is not None and wanted in fim.templates else fim.default
 
 
 def assemble(parts: PromptParts, fim: FimTemplates | None, order: Order, control: ControlIds) -> Prompt:

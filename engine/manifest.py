@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 from engine.errors import ManifestError, ModelFolderError
 
@@ -243,12 +243,13 @@ def _sizes(raw: dict[str, Any]) -> VocabularySizes:
 
 def _fim(raw: dict[str, Any]) -> FimTemplates:
     templates: dict[FimOrder, tuple[TemplatePart, ...]] = {}
-    for order, parts in _object(raw["templates"], "fim.templates").items():
-        if order not in get_args(FimOrder):
-            raise ValueError(f"fim order {order!r} is not one of {', '.join(get_args(FimOrder))}")
+    for name, parts in _object(raw["templates"], "fim.templates").items():
+        if name not in get_args(FimOrder):
+            raise ValueError(f"fim order {name!r} is not one of {', '.join(get_args(FimOrder))}")
+        order = cast("FimOrder", name)
         if not isinstance(parts, list) or sorted(p for p in parts if isinstance(p, str)) != ["prefix", "suffix"]:
             raise ValueError(f"fim template {order!r} must hold 'prefix' and 'suffix' once each")
-        templates[order] = tuple(p if isinstance(p, str) else _id(p, "fim") for p in parts)
+        templates[order] = tuple(cast("Slot", p) if isinstance(p, str) else _id(p, "fim") for p in parts)
     if raw["default"] not in list(templates):
         raise ValueError(f"fim default {raw['default']!r} has no template")
     return FimTemplates(templates=templates, default=raw["default"])
