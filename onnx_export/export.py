@@ -20,6 +20,7 @@ from engine.manifest import (
     dump_manifest,
     sha256_of,
 )
+from engine.session import choose_device
 from onnx_export.architectures import control_ids, fim_templates
 from onnx_export.checkpoint import COPIED_FILES, Checkpoint, read_checkpoint
 from onnx_export.quantize import Device, Plan, plan
@@ -42,6 +43,7 @@ def export_checkpoint(
     """
     source = read_checkpoint(checkpoint)
     chosen = plan(precision, device)
+    _require_device(device)
     _require_replaceable(out)
     with _workspace(out) as folder:
         _build_graph(source, chosen, folder)
@@ -70,15 +72,18 @@ def _build_graph(source: Checkpoint, chosen: Plan, folder: Path) -> None:
         _run_builder(source.folder, built, Path(scratch) / "cache", chosen, tied=_is_tied(source))
         model = surgery.load_graph(built / MODEL_FILE)
     surgery.gather_logits(model, source.family)
-    surgery.float_logits(model, source.family)
     if _is_tied(source):
         surgery.share_quantised_embedding(model, source.family)
+    surgery.float_logits(model, source.family)
     surgery.save_graph(model, folder / MODEL_FILE, SINGLE_FILE_BYTES)
 
 
 def _run_builder(checkpoint: Path, built: Path, cache: Path, chosen: Plan, *, tied: bool) -> None:
     """Run the model builder as a program of its own: it changes import paths, prints and leaves files behind."""
-    options = [*chosen.builder_options, f"shared_embeddings={str(tied and chosen.precision == 'fp32').lower()}"]
+    options = [
+        *chosen.builder_options,
+        f"shared_embeddings={str(tied and chosen.precision in ('fp32', 'fp16')).lower()}",
+    ]
     command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", str(checkpoint.resolve())]
     command += ["-o", str(built.resolve()), "-p", chosen.builder_precision, "-e", chosen.device]
     command += ["-c", str(cache.resolve()), "--extra_options", "hf_remote=false", "hf_token=false", *options]
@@ -128,6 +133,11 @@ def _describe(source: Checkpoint, chosen: Plan, folder: Path) -> Manifest:
 
 def _is_tied(source: Checkpoint) -> bool:
     return bool(source.config.get("tie_word_embeddings", False))
+
+
+def _require_device(device: Device) -> None:
+    if choose_device(device).kind != device:
+        raise ExportError(f"a model for {device} is checked on such a device and none is here; choose --device cpu")
 
 
 def _require_replaceable(out: Path) -> None:

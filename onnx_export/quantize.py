@@ -2,7 +2,7 @@
 
 | precision | weights of the layers       | embedding and head, stored once | works on  |
 |-----------|-----------------------------|---------------------------------|-----------|
-| fp32      | float32                     | float32                         | cpu, cuda |
+| fp32      | float32                     | float32                         | cpu       |
 | fp16      | float16                     | float16                         | cuda      |
 | int8      | 8 bits, blocks of 32        | 8 bits                          | cpu, cuda |
 | int4      | 4 bits, blocks of 32        | 8 bits                          | cpu, cuda |
@@ -45,7 +45,7 @@ def plan(precision: Precision, device: Device) -> Plan:
     quantised = (f"block_size={BLOCK_SIZE}",)
     half = device == "cuda"
     match precision:
-        case "fp32":
+        case "fp32" if not half:
             return Plan(precision, device, "fp32", (), "float32", 1e-4, 1e-4)
         case "fp16" if half:
             return Plan(precision, device, "fp16", (), "float16", 2e-2, 2e-2)
@@ -55,5 +55,5 @@ def plan(precision: Precision, device: Device) -> Plan:
             options = (*quantised, "algo_config=rtn", "matmul_mixed_precision=last_matmul:int8")
             return Plan(precision, device, "int4", options, "float16" if half else "float32", 0.50, 0.03)
     raise ExportError(
-        f"{precision} has no fast kernels on {device}; choose fp32, int8 or int4 for cpu, or add --device cuda"
+        f"fused attention has no {precision} kernel on {device}; cpu takes fp32, int8 or int4, cuda fp16, int8 or int4"
     )

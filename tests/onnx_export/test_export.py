@@ -9,12 +9,12 @@ from tokenizers import Tokenizer
 
 from engine.errors import ExportError
 from engine.manifest import Precision, load_manifest
-from engine.session import OrtSession
+from engine.session import OrtSession, choose_device
 from onnx_export import validate as checks
 from onnx_export.__main__ import main
 from onnx_export.checkpoint import read_checkpoint
 from onnx_export.export import export_checkpoint
-from onnx_export.quantize import plan
+from onnx_export.quantize import Device, plan
 from tests.onnx_export.conftest import write_checkpoint
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "int4")
@@ -143,9 +143,23 @@ def test_a_folder_of_other_files_is_not_replaced(tmp_path: Path, checkpoint: Pat
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
-def test_half_precision_is_for_cuda(tmp_path: Path, checkpoint: Path):
-    with pytest.raises(ExportError, match="fp16 has no fast kernels on cpu"):
-        export_checkpoint(checkpoint, tmp_path / "out", precision="fp16")
+@pytest.mark.parametrize(("precision", "device"), [("fp16", "cpu"), ("fp32", "cuda")])
+def test_a_precision_without_kernels(tmp_path: Path, checkpoint: Path, precision: Precision, device: Device):
+    with pytest.raises(ExportError, match=f"no {precision} kernel on {device}"):
+        export_checkpoint(checkpoint, tmp_path / "out", precision=precision, device=device)
+
+
+@pytest.mark.skipif(choose_device("cuda").kind == "cuda", reason="needs a machine without a CUDA device")
+def test_a_model_for_a_device_that_is_not_here(tmp_path: Path, checkpoint: Path):
+    with pytest.raises(ExportError, match="a model for cuda is checked on such a device"):
+        export_checkpoint(checkpoint, tmp_path / "out", precision="fp16", device="cuda")
+
+
+@pytest.mark.skipif(choose_device("cuda").kind != "cuda", reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["fp16", "int8", "int4"])
+def test_models_for_cuda(tmp_path: Path, checkpoint: Path, precision: Precision):
+    manifest = export_checkpoint(checkpoint, tmp_path / "out", precision=precision, device="cuda")
+    assert manifest.key_value.dtype == "float16"
 
 
 def test_the_command(tmp_path: Path, checkpoint: Path, exported, capsys, monkeypatch: pytest.MonkeyPatch):
