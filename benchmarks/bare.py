@@ -132,6 +132,7 @@ def main(folder: Path, steps: int) -> None:
     begin = manifest["control"]["begin"]
     text = sys.stdin.buffer.read().decode("utf-8")
     ids = ([] if begin is None else [begin]) + tokenizer.encode(text, add_special_tokens=False).ids
+    ids = ids[-(manifest["context_length"] - steps) :]
     for _ in range(steps):
         ids = [int(np.argmax(loop.forward(ids)))]
     print(peak_memory_bytes())

@@ -42,7 +42,7 @@ def cuts(completer: Completer, count: int) -> list[Cut]:
         text = generator.choice(sources)
         line_start = text.rfind("\n", 0, generator.randrange(PREFIX_CHARACTERS, len(text))) + 1
         line_end = text.find("\n", line_start)
-        inside = _inside_tokens(completer, text[line_start:line_end])
+        inside = inside_tokens(completer, text[line_start:line_end])
         if not inside:
             continue
         cursor = line_start + generator.choice(inside)
@@ -52,7 +52,7 @@ def cuts(completer: Completer, count: int) -> list[Cut]:
     return found
 
 
-def _inside_tokens(completer: Completer, line: str) -> list[int]:
+def inside_tokens(completer: Completer, line: str) -> list[int]:
     """Indices of ``line`` at which typing may stop inside a token, between two characters of a word."""
     boundaries, position = {0}, 0
     for token in completer.tokenizer.encode(line):
