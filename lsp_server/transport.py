@@ -5,6 +5,7 @@ of the one before it has begun, and turns every exit status into 0.
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import logging
 import os
@@ -71,8 +72,10 @@ class Connection:
             self._inbox.put_nowait(None)
 
     def close(self) -> None:
-        """Send nothing from now on."""
+        """Send nothing from now on. What is read ends with the client's end of the stream."""
         self._open = False
+        with contextlib.suppress(OSError, ValueError):
+            self._sink.close()
 
     async def receive(self) -> bytes | None:
         """The body of the next message; None when the client is gone."""
@@ -93,8 +96,10 @@ def _read_all(source: BinaryIO, deliver: Callable[[bytes | None], None]) -> None
     while body is not None:
         try:
             body = read_frame(source)
-        except (OSError, ValueError):  # reset by the client, or closed under us
+        except (OSError, ValueError):  # reset by the client
             body = None
+        if body is None:
+            source.close()
         try:
             deliver(body)
         except RuntimeError:  # the event loop has ended
@@ -140,5 +145,6 @@ def accept_client(host: str, port: int, family: socket.AddressFamily) -> Connect
     with socket.create_server((host, port), family=family, backlog=1) as listener:
         log.info("listening on %s port %d", host, listener.getsockname()[1])
         client, _ = listener.accept()
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return Connection(client.makefile("rb"), client.makefile("wb"))
+    with client:  # the two streams keep the connection open
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return Connection(client.makefile("rb"), client.makefile("wb"))
