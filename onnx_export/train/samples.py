@@ -22,7 +22,7 @@ import numpy as np
 from onnx_export.train.corpus import Document
 from onnx_export.train.tokenizer import ControlIds
 
-MIN_PIECE_CHARS = 160
+MIN_PIECE_CHARS = 840
 MAX_PIECE_CHARS = 4_400  # about 1,000 tokens: one piece fits the context
 FIM_RATE = 0.5
 SPM_SHARE = 0.5
@@ -114,8 +114,7 @@ def pieces(text: str, rng: np.random.Generator) -> Iterator[str]:
     start = 0
     while start < len(text):
         length = math.exp(rng.uniform(math.log(MIN_PIECE_CHARS), math.log(MAX_PIECE_CHARS)))
-        # Log-uniform lengths would give most of the *pieces* but little of the *text* to short ones: square-root it.
-        end = min(len(text), start + int(math.sqrt(length * MAX_PIECE_CHARS)))
+        end = min(len(text), start + int(length))
         newline = text.find("\n", end)
         if newline != -1 and newline - end < 200 and rng.random() < 0.9:
             end = newline + 1
