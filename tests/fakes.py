@@ -80,6 +80,18 @@ def table_model(size: int, table: dict[TokenIds, dict[int, float]], *, floor: fl
     return logits_of
 
 
+def readable(tokenizer: Tokenizer, *, lines: bool = True) -> list[int]:
+    """Tokens that a reader would not mind: printable ASCII, and line breaks where ``lines`` says so."""
+    allowed = {*range(0x20, 0x7F), *([0x0A] if lines else [])}
+    return [i for i, data in enumerate(tokenizer.vocabulary.token_bytes) if data and allowed.issuperset(data)]
+
+
+def readable_model(tokenizer: Tokenizer, salt: int = 0, *, lines: bool = True) -> LogitsOf:
+    """A hash model that writes readable text only and never ends by itself."""
+    size = tokenizer.vocabulary.size
+    return without(hash_model(size, salt=salt), set(range(size)) - set(readable(tokenizer, lines=lines)))
+
+
 def without(model: LogitsOf, forbidden: Collection[int]) -> LogitsOf:
     """The same model, to which some tokens are impossible."""
 
@@ -127,6 +139,7 @@ class FakeSession:
         self.tokens = 0
         self.largest_call = 0
         self.seconds_per_call = 0.0
+        self.sleep: Callable[[float], object] = time.sleep
         self.cancel_at: tuple[int, CancellationToken] | None = None
         self.fail_at: int | None = None
         self._context_length = context_length
@@ -155,7 +168,7 @@ class FakeSession:
 
     def _misbehave(self, start: int) -> None:
         if self.seconds_per_call:
-            time.sleep(self.seconds_per_call)
+            self.sleep(self.seconds_per_call)
         if self.cancel_at is not None and self.calls == self.cancel_at[0]:
             self.cancel_at[1].cancel()
         if self.fail_at is not None and self.calls == self.fail_at:
