@@ -48,11 +48,8 @@ def inline_items(
 ) -> list[types.InlineCompletionItem]:
     """Items of ``textDocument/inlineCompletion``, best first."""
     span = range_of(document, place.start, place.end, encoding)
-    return [
-        types.InlineCompletionItem(insert_text=text, range=span)
-        for completion in completions
-        if (text := _inserted(document, place, completion)) is not None
-    ]
+    texts = _inserted(document, place, completions)
+    return [types.InlineCompletionItem(insert_text=text, range=span) for text in texts]
 
 
 def list_items(
@@ -61,9 +58,8 @@ def list_items(
     """Items of ``textDocument/completion``, best first."""
     span = range_of(document, place.start, place.end, encoding)
     items: list[types.CompletionItem] = []
-    for completion in completions:
-        text = _inserted(document, place, completion)
-        if text is None or not text.strip():
+    for text in _inserted(document, place, completions):
+        if not text.strip():
             continue
         items.append(
             types.CompletionItem(
@@ -81,11 +77,17 @@ def list_items(
     return items
 
 
-def _inserted(document: Document, place: Place, completion: Completion) -> str | None:
-    """The whole text of an item; None where there is nothing to add."""
-    if not completion.text:
-        return None
-    return place.typed + to_document(completion.text, document.line_break_near(document.line_at(place.start)))
+def _inserted(document: Document, place: Place, completions: Sequence[Completion]) -> list[str]:
+    """The whole texts of the items: without those that add nothing, or that look like a better one."""
+    line_break = document.line_break_near(document.line_at(place.start))
+    seen: set[str] = set()
+    texts: list[str] = []
+    for completion in completions:
+        looks = completion.text.rstrip()
+        if completion.text and looks not in seen:
+            seen.add(looks)
+            texts.append(place.typed + to_document(completion.text, line_break))
+    return texts
 
 
 def _label(text: str) -> str:

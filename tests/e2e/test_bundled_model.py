@@ -67,14 +67,13 @@ async def test_the_list_and_the_ghost_text_agree(client: LanguageClient):
 
 
 async def test_typing_faster_than_the_model(client: LanguageClient):
-    client.text_document_did_open(opened(""))
-    line = "import nump"
+    client.text_document_did_open(opened("def first(items):\n    for item in items:\n        \n"))
     waiting = []
-    for version, character in enumerate(line):
-        client.text_document_did_change(edited(version + 2, 0, version, version, character))
-        waiting.append(asyncio.ensure_future(ask(client, 0, version + 1)))
-        await asyncio.sleep(0.02)
+    for version, character in enumerate("if item: ret"):
+        client.text_document_did_change(edited(version + 2, 2, 8 + version, 8 + version, character))
+        waiting.append(asyncio.ensure_future(ask(client, 2, 9 + version)))
+        await asyncio.sleep(0.01)
     answers = await asyncio.wait_for(asyncio.gather(*waiting), 60)
-    assert all(answer == [] for answer in answers[:-3])
+    assert answers.count([]) > len(answers) // 2
     [item] = answers[-1]
-    assert item.startswith("numpy")
+    assert item.startswith("return")

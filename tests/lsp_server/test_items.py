@@ -55,6 +55,14 @@ def test_a_completion_without_text_is_no_item():
     assert list_items(made, place_at(made, cursor), [completion_of("")], "utf-16") == []
 
 
+def test_a_completion_that_looks_like_a_better_one_is_no_item():
+    made, cursor = marked("x|")
+    completions = [completion_of(" = 1"), completion_of(" = 1 "), completion_of(""), completion_of(" = 2")]
+    place = place_at(made, cursor)
+    assert [item.insert_text for item in inline_items(made, place, completions, "utf-16")] == ["x = 1", "x = 2"]
+    assert [item.label for item in list_items(made, place, completions, "utf-16")] == ["x = 1", "x = 2"]
+
+
 def test_a_list_item_replaces_the_word_and_filters_by_it():
     made, cursor = marked("    ret|")
     items = list_items(made, place_at(made, cursor), [completion_of("urn x"), completion_of("ry()")], "utf-16")
