@@ -5,17 +5,13 @@ is the same request with nothing of it in the key/value cache.
 """
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import engine
-from benchmarks import bare
+from benchmarks import bare, programs
 from benchmarks.documents import PREFIX_CHARACTERS, SUFFIX_CHARACTERS, Cut, own_sources
 from benchmarks.lsp_client import LspClient
 from benchmarks.tables import BenchOptions, Cell, Ratio, Report, Table, interleave, median, median_ratio, percentile
@@ -48,10 +44,11 @@ def run(options: BenchOptions) -> Report:
     def tick(*_: int) -> None:
         options.progress(next(steps), total)
 
-    cold, bare_peak = _cold_start(options, completer, text, rounds, tick)
-    typing = _typing(options, completer, text, typed, tick)
-    memory = _memory(options, text, typed, bare_peak)
+    with tempfile.TemporaryDirectory() as place:
+        cold, bare_peak = _cold_start(options, completer, text, rounds, tick, Path(place))
+        memory = _memory(options, text, typed, bare_peak, Path(place))
     tick()
+    typing = _typing(options, completer, text, typed, tick)
     parts = (cold, typing, memory)
     info = completer.info
     conditions: dict[str, Cell] = {
@@ -72,32 +69,33 @@ def _document() -> tuple[str, str]:
 
 
 def _cold_start(
-    options: BenchOptions, completer: Completer, text: str, rounds: int, tick: Callable[..., None]
+    options: BenchOptions, completer: Completer, text: str, rounds: int, tick: Callable[..., None], place: Path
 ) -> tuple[_Part, int]:
     """Wall times of whole processes, ours and bare; also the peak memory of the bare one in bytes."""
-    folder = options.model or BUNDLED_MODEL
+    folder = str(options.model or BUNDLED_MODEL)
     prefix = text + "    def "
     result = completer.complete(CompletionRequest(prefix))
     tokens = result.completions[0].tokens if result.completions else 1
+    path, env = place / "prefix.py", programs.environment(place)
+    path.write_text(prefix, encoding="utf-8", newline="")
+    ours = ["-m", "lsp_server.cli", "complete", "--prefix-file", str(path), "--model", folder, "--json"]
+    # One forward pass more than tokens: ours runs one to find that the line has ended.
+    peer = [bare.__file__, folder, str(tokens + 1)]
     peaks: list[int] = []
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "prefix.py"
-        path.write_text(prefix, encoding="utf-8", newline="")
-        ours = ["-m", "lsp_server.cli", "complete", "--prefix-file", str(path), "--model", str(folder), "--json"]
-        # One forward pass more than tokens: ours runs one to find that the line has ended.
-        peer = [bare.__file__, str(folder), str(tokens + 1)]
 
-        def run_ours() -> float:
-            elapsed, out = _timed([*ours, "--device", options.device], prefix)
-            json.loads(out)
-            return elapsed
+    def run_ours() -> float:
+        elapsed, out = programs.timed([*ours, "--device", options.device], env, prefix)
+        json.loads(out)
+        return elapsed
 
-        def run_peer() -> float:
-            elapsed, out = _timed(peer, prefix)
-            peaks.append(int(out))
-            return elapsed
+    def run_peer() -> float:
+        elapsed, out = programs.timed(peer, env, prefix)
+        peaks.append(int(out))
+        return elapsed
 
-        figures = interleave({"midtoken complete": run_ours, "the graph alone, bare": run_peer}, rounds, tick)
+    variants = {"midtoken complete": run_ours, "the graph alone, bare": run_peer}
+    interleave(variants, 1)  # compiles the modules of both and warms the disk cache
+    figures = interleave(variants, rounds, tick)
     table = Table(
         "cold start: a process from nothing to its first completion",
         ("program", "p50 ms", "p95 ms"),
@@ -142,11 +140,11 @@ def _totals(results: list[CompletionResult]) -> list[float]:
     return [result.timing.total_ms for result in results]
 
 
-def _memory(options: BenchOptions, text: str, typed: str, bare_peak: int) -> _Part:
+def _memory(options: BenchOptions, text: str, typed: str, bare_peak: int, place: Path) -> _Part:
     """Peak resident memory of a server after some completions, one after each of the first characters typed."""
     folder = options.model or BUNDLED_MODEL
     arguments = ["-m", "lsp_server.cli", "serve", "--model", str(folder), "--device", options.device]
-    with _start(arguments, stderr=subprocess.DEVNULL) as process:
+    with programs.start(arguments, programs.environment(place), stderr=subprocess.DEVNULL) as process:
         try:
             client = LspClient(process, {"budgetMs": 60_000})
             client.open(text)
@@ -154,7 +152,7 @@ def _memory(options: BenchOptions, text: str, typed: str, bare_peak: int) -> _Pa
             for character, letter in enumerate(typed.partition("\n")[0][:SERVED]):
                 client.type(line, character, letter)
                 answers += bool(client.inline_completion(line, character + 1))
-                peak = max(peak, _peak_memory_bytes(process.pid))
+                peak = max(peak, programs.peak_memory_bytes(process.pid))
             client.close()
         finally:
             process.kill()
@@ -165,40 +163,3 @@ def _memory(options: BenchOptions, text: str, typed: str, bare_peak: int) -> _Pa
     ratios = (Ratio("peak memory: midtoken serve / bare", peak / bare_peak),) if peak and bare_peak else ()
     table = Table("peak memory of a process", ("program", "MiB"), tuple(rows))
     return _Part(table, ratios, {"completions served": f"{answers} of {SERVED} that were asked for"})
-
-
-def _timed(arguments: list[str], text: str) -> tuple[float, str]:
-    started = time.perf_counter()
-    with _start(arguments) as process:
-        out, _ = process.communicate(text.encode("utf-8"))
-        if process.returncode != 0:
-            raise RuntimeError(f"{arguments[:3]} ended with status {process.returncode}")
-    return (time.perf_counter() - started) * 1000, out.decode("utf-8")
-
-
-def _start(arguments: list[str], stderr: int | None = None) -> "subprocess.Popen[bytes]":
-    """Run Python with our packages where this process found them, installed or not."""
-    root = str(Path(engine.__file__).parents[1])
-    path = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, "PYTHONPATH": path}
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-    )
-
-
-def _peak_memory_bytes(pid: int) -> int:
-    """Peak resident bytes of a process where the system keeps it, else those of now; 0 without psutil."""
-    try:
-        return bare.peak_memory_of(Path(f"/proc/{pid}/status"))
-    except (OSError, IndexError):
-        pass
-    try:
-        import psutil
-    except ImportError:
-        return 0
-    memory = psutil.Process(pid).memory_info()
-    return int(getattr(memory, "peak_wset", memory.rss))

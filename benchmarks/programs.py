@@ -1,0 +1,58 @@
+"""Python programs as whole processes, started as a user's installed ones are, and the memory that they take."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import engine
+from benchmarks import bare
+
+
+def environment(cache: Path) -> dict[str, str]:
+    """Ours, with our packages found where this process found them, and compiled modules kept below ``cache``.
+
+    What is installed has its modules compiled; a source tree may forbid that. Nobody's settings count.
+    """
+    root = str(Path(engine.__file__).parents[1])
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith("MIDTOKEN_")
+    }
+    path = os.pathsep.join(filter(None, [root, inherited.get("PYTHONPATH")]))
+    return {**inherited, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(cache)}
+
+
+def start(arguments: Sequence[str], env: dict[str, str], stderr: int | None = None) -> "subprocess.Popen[bytes]":
+    """Run Python with ``arguments``, its standard input and output as pipes."""
+    return subprocess.Popen(
+        [sys.executable, *arguments], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+    )
+
+
+def timed(arguments: Sequence[str], env: dict[str, str], text: str) -> tuple[float, str]:
+    """Milliseconds from the start of a process to its end with ``text`` on its standard input, and what it printed."""
+    started = time.perf_counter()
+    with start(arguments, env) as process:
+        out, _ = process.communicate(text.encode("utf-8"))
+    elapsed = (time.perf_counter() - started) * 1000
+    if process.returncode != 0:
+        raise RuntimeError(f"{arguments[0]} {arguments[1]} ended with status {process.returncode}")
+    return elapsed, out.decode("utf-8")
+
+
+def peak_memory_bytes(pid: int) -> int:
+    """Peak resident memory of a process where the system keeps it, else that of now; 0 without psutil."""
+    try:
+        return bare.peak_memory_of(Path(f"/proc/{pid}/status"))
+    except (OSError, IndexError):
+        pass
+    try:
+        import psutil
+    except ImportError:
+        return 0
+    memory = psutil.Process(pid).memory_info()
+    return int(getattr(memory, "peak_wset", memory.rss))
