@@ -7,7 +7,7 @@ from pathlib import Path
 from lsprotocol import types
 
 ROOT = Path(__file__).parents[2]
-URI = "file:///work/a.py"
+URI = "file:///project/a.py"
 FAKE_SERVER = [sys.executable, "-m", "tests.e2e.fake_server"]
 REAL_SERVER = [sys.executable, "-m", "lsp_server.cli", "serve"]
 

@@ -34,7 +34,7 @@ async def test_ghost_text_follows_what_is_typed(client: LanguageClient):
     client.text_document_did_change(edited(2, 0, 5, 9, "x"))
     assert await ask(client, 0, 6, automatic=True) == ["xone"]
     result = await client.text_document_completion_async(
-        types.CompletionParams(types.TextDocumentIdentifier("file:///work/a.py"), types.Position(0, 6))
+        types.CompletionParams(types.TextDocumentIdentifier("file:///project/a.py"), types.Position(0, 6))
     )
     assert isinstance(result, types.CompletionList)
     assert result.is_incomplete

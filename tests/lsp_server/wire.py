@@ -13,7 +13,7 @@ from lsp_server.model import Loader
 from lsp_server.server import create_server
 from lsp_server.transport import Connection
 
-URI = "file:///work/a.py"
+URI = "file:///project/a.py"
 TIMEOUT_S = 5.0
 CAPABILITIES: Mapping[str, Any] = {
     "textDocument": {"inlineCompletion": {}, "completion": {}, "synchronization": {}},
