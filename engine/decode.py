@@ -59,9 +59,7 @@ def decode(
     token = cover.token
     # 2. Back to what stands before the cover's token; a further candidate finds most of it in the cache.
     before = np.concatenate([prompt[: cover.kept], np.array(cover.extra, np.int32)])
-    if cache.common_prefix(before) < len(before):
-        cache.prefill(before, (), checkpoint)
-    cache.rewind(len(before))
+    cache.prefill(before, (), checkpoint)
     # 3. Ordinary decoding.
     while len(cache) < cache.capacity:
         checkpoint()

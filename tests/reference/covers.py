@@ -1,7 +1,8 @@
 """Exact healing by brute force: every token sequence that just covers the typed bytes, scored one by one."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from engine.tokenizer import Tokenizer
 from tests.fakes import LogitsOf
 
 Sequence = tuple[int, ...]
+Key = TypeVar("Key", bound=Hashable)
 
 
 def conditional_law(
@@ -40,6 +42,6 @@ def conditional_law(
     return {sequence: math.exp(weight - total) for sequence, weight in weights.items()}
 
 
-def total_variation(left: Mapping[Sequence, float], right: Mapping[Sequence, float]) -> float:
+def total_variation(left: Mapping[Key, float], right: Mapping[Key, float]) -> float:
     """Half the sum of absolute differences of two laws."""
     return sum(abs(left.get(key, 0.0) - right.get(key, 0.0)) for key in {*left, *right}) / 2
