@@ -96,7 +96,9 @@ def _ours(cache: TokenCache, prompt: IdArray, vocabulary_size: int) -> Callable[
 
     def measure() -> float:
         checkpoint = Checkpoint(CancellationToken(), time.monotonic() + 3600)
+        # Another token in the cover's place: nothing that the cache remembers of the round before is of any use.
         cache.prefill(prompt[:-1], (), checkpoint)
+        cache.append((cover.token + 1) % vocabulary_size)
         steps = decode(cache, prompt, cover, chooser, vocabulary_size, checkpoint)
         next(steps)
         started = time.perf_counter()
