@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -228,3 +228,9 @@ def fake_completer(
         fim_orders=() if fim is None else tuple(fim.templates),
     )
     return Completer(session, tokenizer, SortedIndex(tokenizer.vocabulary), manifest, info), session
+
+
+def endless_completer(salt: int = 0, **options: Any) -> tuple[Completer, FakeSession]:
+    """A completer over the byte-level toy whose model writes readable text on one line, for ever."""
+    tokenizer = toy_tokenizer("byte-level")
+    return fake_completer(tokenizer, readable_model(tokenizer, salt, lines=False), **options)

@@ -1,0 +1,133 @@
+"""A model folder on disk becomes a completer: a real graph, a toy tokenizer, a manifest."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from engine import BUNDLED_MODEL, Completer, CompletionRequest, StopParams
+from engine import session as session_module
+from engine.errors import ContractError, ManifestError, ModelFolderError
+from engine.manifest import MANIFEST_NAME, dump_manifest, load_manifest, sha256_of
+from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, control_ids, make_manifest, toy_fim, toy_tokenizer
+from tests.toy import byte_level, superword
+
+TOKENIZER = toy_tokenizer("byte-level")
+ASKED = CompletionRequest("import nump", stop=StopParams(max_new_tokens=8, lines="multi"))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(ATTENTION_GRAPH, tmp_path / "model.onnx")
+    (tmp_path / "tokenizer.json").write_text(byte_level(), encoding="utf-8")
+    write_manifest(tmp_path)
+    return tmp_path
+
+
+def write_manifest(folder: Path, **changes: object) -> None:
+    files = {name: sha256_of(folder / name) for name in ("model.onnx", "tokenizer.json")}
+    end, *_ = control_ids(TOKENIZER)
+    manifest = make_manifest(
+        TOKENIZER.vocabulary.size, head=ATTENTION_HEAD, end=(end,), fim=toy_fim(TOKENIZER), files=files
+    )
+    changed = dataclasses.replace(manifest, **changes)  # type: ignore[arg-type]
+    (folder / MANIFEST_NAME).write_text(dump_manifest(changed), encoding="utf-8")
+
+
+def test_a_folder_loads_and_completes(folder):
+    completer = Completer.load(folder, device="cpu", threads=1)
+    assert completer.notices == ()
+    assert completer.manifest == load_manifest(folder)
+    assert completer.tokenizer.vocabulary.size == TOKENIZER.vocabulary.size
+    info = completer.info
+    assert (info.path, info.name, info.device, info.provider) == (str(folder), "toy", "cpu", "CPUExecutionProvider")
+    assert (info.precision, info.vocabulary, info.context_length) == ("fp32", TOKENIZER.vocabulary.size, 256)
+    assert info.prefix_index in ("datrie", "sorted")
+    assert info.fim_orders == ("psm", "spm")
+    result = completer.complete(ASKED)
+    assert 0 < result.completions[0].tokens <= 8
+    assert "".join(completer.stream(ASKED)) == result.completions[0].text
+
+
+def test_loading_again_gives_the_same_completion(folder):
+    first, second = (Completer.load(folder, device="cpu", threads=1) for _ in range(2))
+    assert [c.text for c in first.complete(ASKED).completions] == [c.text for c in second.complete(ASKED).completions]
+
+
+def test_a_folder_that_cannot_be_written_loads_too(folder, monkeypatch):
+    def refuse(*args: object, **kwargs: object) -> str:
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr("engine.trie.tempfile.mkdtemp", refuse)
+    assert Completer.load(folder, device="cpu").complete(ASKED).completions
+
+
+def test_the_context_is_bounded_by_what_was_asked_for(folder):
+    assert Completer.load(folder, device="cpu", context_tokens=64).info.context_length == 64
+
+
+def test_a_fall_back_to_the_cpu_is_noticed(folder, monkeypatch):
+    monkeypatch.setattr(session_module, "cuda_device_count", lambda: 0)
+    completer = Completer.load(folder, device="cuda")
+    assert completer.info.device == "cpu"
+    (notice,) = completer.notices
+    assert "CPU" in notice
+
+
+def refused(folder: Path, kind: type[ModelFolderError]) -> str:
+    with pytest.raises(kind) as caught:
+        Completer.load(folder, device="cpu")
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    assert "no model folder" in refused(tmp_path / "absent", ModelFolderError)
+
+
+def test_a_graph_cut_short_in_copying(folder):
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes()[:1000])
+    assert "copy or export" in refused(folder, ManifestError)
+
+
+def test_a_graph_cut_short_before_the_manifest_was_written(folder):
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes()[:1000])
+    write_manifest(folder)
+    assert "export the model again" in refused(folder, ModelFolderError)
+
+
+def test_the_tokenizer_of_another_model(folder):
+    (folder / "tokenizer.json").write_text(superword(), encoding="utf-8")
+    write_manifest(folder)
+    assert "another model" in refused(folder, ContractError)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[]", b"{}"], ids=repr)
+def test_a_broken_tokenizer(folder, data):
+    (folder / "tokenizer.json").write_bytes(data)
+    write_manifest(folder)
+    assert "tokenizer.json" in refused(folder, ModelFolderError)
+
+
+def test_a_head_that_the_manifest_does_not_know(folder):
+    size = TOKENIZER.vocabulary.size
+    write_manifest(folder, vocabulary=dataclasses.replace(make_manifest(size).vocabulary, head=size))
+    assert "head rows" in refused(folder, ContractError)
+
+
+def test_nothing_of_a_manifest_is_executed(folder):
+    raw = json.loads((folder / MANIFEST_NAME).read_text())
+    raw["name"] = "{0.__class__}"
+    raw["graph"]["past_key"] = "{.__class__}"
+    (folder / MANIFEST_NAME).write_text(json.dumps(raw))
+    refused(folder, ManifestError)
+
+
+@pytest.mark.skipif(not (BUNDLED_MODEL / MANIFEST_NAME).exists(), reason="the bundled model is not in this checkout")
+def test_the_bundled_model_completes():
+    assert Completer.load(device="cpu").complete(CompletionRequest("import nump")).completions
