@@ -107,14 +107,16 @@ def scripted_model(tokenizer: Tokenizer, text: str, *, end: int, size: int | Non
     """A model that knows ``text`` by heart: it goes on as the canonical encoding does, and then ends.
 
     It looks for the longest end of the history that occurs in the script, so a prompt that begins in the middle, or
-    holds control ids, is recognised too. The later of two occurrences counts. Where nothing is known, it begins.
+    holds control ids, is recognised too. Of several, the one that reaches back to the beginning of the script counts,
+    else the last. Where nothing is known, the script begins.
     """
     script = (*tokenizer.encode(text), end)
 
     def logits_of(history: TokenIds) -> FloatArray:
         row = np.zeros(size or tokenizer.vocabulary.size, np.float32)
-        known, position = max((_common_end(history, script[:at]), at) for at in range(len(script)))
-        row[script[position if known else 0]] = 12.0
+        common = [_common_end(history, script[:at]) for at in range(len(script))]
+        position = max(range(len(script)), key=lambda at: (common[at], common[at] == at, at))
+        row[script[position if common[position] else 0]] = 12.0
         return row
 
     return logits_of
