@@ -173,7 +173,7 @@ def load_or_build_index(vocabulary: Vocabulary, folder: Path | None, tokenizer_s
         return DatrieIndex.build(vocabulary)
     saved = folder / f"prefix-index-{tokenizer_sha256[:16]}"
     index = DatrieIndex.load(saved, tokenizer_sha256)
-    if index is not None and len(index.ids) == len(vocabulary.candidate_ids):
+    if index is not None and np.array_equal(np.sort(index.ids), vocabulary.candidate_ids):
         return index
     index = DatrieIndex.build(vocabulary)
     try:
