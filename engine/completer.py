@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -156,7 +156,7 @@ class Completer:
             )
         return CompletionResult(_distinct(completions), timing, len(prepared.prompt.ids), prepared.healed.reused)
 
-    def stream(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> Iterator[str]:
+    def stream(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> Generator[str, None, None]:
         """Yield the text of the best completion in pieces, each as soon as no later token can take it back.
 
         The pieces joined are the text that `complete` returns. Raises as `complete` does. The model is held until the

@@ -69,7 +69,7 @@ def top_p(mass: float) -> Transform:
             return logits
         # Divided by the sum, not by way of logarithms: four equal entries are a quarter each, not a little less.
         weights = np.exp((logits - logits.max()).astype(np.float64))
-        order = np.argsort(-weights, kind="stable")
+        order = np.argsort(-logits, kind="stable")
         before = np.concatenate([[0.0], np.cumsum(weights[order] / weights.sum())[:-1]])
         keep = np.zeros(len(logits), np.bool_)
         keep[order[before < mass]] = True

@@ -6,6 +6,7 @@ are sines of a running index, made by the graph itself: a file of four kilobytes
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,37 +18,39 @@ HEAD, HIDDEN, HEADS, KV_HEADS, HEAD_SIZE, POSITIONS = 512, 16, 2, 1, 16, 256
 class Graph:
     """Collects nodes; every method returns the name of what it made."""
 
-    def __init__(self):
-        self.nodes = []
-        self.constants = []
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
 
-    def constant(self, values, dtype=np.int64):
+    def constant(self, values: Any, dtype: Any = np.int64) -> str:
         name = f"constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.array(values, dtype), name))
         return name
 
-    def node(self, operator, *inputs, domain="", outputs=None, **attributes):
+    def node(
+        self, operator: str, *inputs: str, domain: str = "", outputs: list[str] | None = None, **attributes: Any
+    ) -> str:
         names = outputs or [f"{operator.lower()}_{len(self.nodes)}"]
         self.nodes.append(helper.make_node(operator, inputs, names, domain=domain, **attributes))
         return names[0]
 
-    def index(self, rows, columns):
+    def index(self, rows: int, columns: int) -> str:
         """0, 1, 2, ... as float32, ``[rows, columns]``."""
         count = self.constant(float(rows * columns), np.float32)
         numbers = self.node("Range", self.constant(0.0, np.float32), count, self.constant(1.0, np.float32))
         return self.node("Reshape", numbers, self.constant([rows, columns]))
 
-    def weight(self, rows, columns, frequency, scale):
+    def weight(self, rows: int, columns: int, frequency: float, scale: float) -> str:
         angle = self.node("Mul", self.index(rows, columns), self.constant(frequency, np.float32))
         return self.node("Mul", self.node("Sin", angle), self.constant(scale, np.float32))
 
-    def rotary(self, function):
+    def rotary(self, function: str) -> str:
         """Cosines or sines of position times frequency, ``[POSITIONS, HEAD_SIZE / 2]``."""
         frequencies = self.constant(10000.0 ** (-np.arange(HEAD_SIZE // 2) / (HEAD_SIZE // 2)), np.float32)
         return self.node(function, self.node("Mul", self.index(POSITIONS, 1), frequencies))
 
 
-def decoder(graph):
+def decoder(graph: Graph) -> None:
     """From ``input_ids`` and the cache to ``logits``."""
     embedding = graph.weight(HEAD, HIDDEN, 12.9898, 1.0)
     hidden = graph.node("Gather", embedding, "input_ids")
@@ -79,7 +82,7 @@ def decoder(graph):
     graph.node("MatMul", rows, graph.weight(HIDDEN, HEAD, 23.421, 3.0), outputs=["logits"])
 
 
-def model():
+def model() -> Any:
     graph = Graph()
     decoder(graph)
     cache = ["batch", KV_HEADS, "length", HEAD_SIZE]

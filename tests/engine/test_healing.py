@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from engine.config import HealingParams
 from engine.healing import FirstStep, HealingPlan, first_step, plan_healing
@@ -104,8 +105,8 @@ def slow_first_step(
     return {key: p for key, p in result.items() if p > 0}
 
 
-def softmax(row: FloatArray) -> np.ndarray:
-    weights = np.exp(row.astype(np.float64) - row.max())
+def softmax(row: FloatArray) -> NDArray[np.float64]:
+    weights: NDArray[np.float64] = np.exp(row.astype(np.float64) - row.max())
     return weights / weights.sum()
 
 

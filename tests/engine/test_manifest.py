@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,8 +45,9 @@ def write(folder: Path, manifest: Manifest) -> None:
     (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
 
 
-def raw_manifest() -> dict:
-    return json.loads(dump_manifest(make_manifest(8, fim=FIM)))
+def raw_manifest() -> dict[str, Any]:
+    raw: dict[str, Any] = json.loads(dump_manifest(make_manifest(8, fim=FIM)))
+    return raw
 
 
 def assert_refused(folder: Path, *parts: str, kind: type[ModelFolderError] = ManifestError) -> None:
@@ -113,7 +115,7 @@ def test_a_file_that_is_no_manifest(folder, data):
     assert_refused(folder, MANIFEST_NAME)
 
 
-def required_fields(raw: dict, path: tuple[str, ...] = ()):
+def required_fields(raw: dict[str, Any], path: tuple[str, ...] = ()):
     for name, value in raw.items():
         if path == () and name in ("fim", "licence", "training_data"):
             continue

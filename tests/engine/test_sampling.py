@@ -20,7 +20,8 @@ def row(*values: float) -> FloatArray:
 
 def of_probabilities(*values: float) -> FloatArray:
     with np.errstate(divide="ignore"):
-        return np.log(np.array(values)).astype(np.float32)
+        logits: FloatArray = np.log(np.array(values)).astype(np.float32)
+    return logits
 
 
 def support(logits: FloatArray) -> set[int]:
@@ -58,7 +59,7 @@ def test_log_softmax_on_a_row_worked_by_hand():
 def test_large_logits_do_not_overflow():
     np.testing.assert_allclose(log_softmax(row(3e38, 3e38)), [-math.log(2)] * 2, rtol=1e-6)
     # Some models mask with the lowest number that there is in place of -inf.
-    assert log_softmax(row(20.0, np.finfo(np.float32).min))[0] == 0.0
+    assert log_softmax(row(20.0, float(np.finfo(np.float32).min)))[0] == 0.0
 
 
 def test_log_sum_exp():
@@ -170,6 +171,7 @@ def test_top_p_reaches_its_mass_and_no_smaller_set_does(logits, mass):
 @example(row(-INF, 5.0, -INF), SamplingParams("sample", temperature=1e-60, top_k=1, top_p=1e-12, seed=0))
 @example(row(80.0, -80.0), SamplingParams("sample", temperature=1e-38, seed=0))
 @example(row(3.0, 3.0), SamplingParams("sample", temperature=1e-45, seed=0))
+@example(row(-9e-39, 0.0), SamplingParams("sample", top_p=0.5, seed=0))
 def test_no_chain_empties_the_support_or_draws_what_is_ruled_out(logits, params):
     assume(support(logits))
     chooser = build_chooser(params)
