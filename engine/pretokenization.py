@@ -9,7 +9,8 @@ between two that can stand beside each other in a match. If no edge leads from a
 holds ``b``, then no match contains ``a`` directly before ``b``, in any text. Where ``a`` or ``b`` alone can always be
 matched, one of them also is no leftover between two matches. Such a pair *separates*: between ``a`` and ``b`` there is
 a pre-token boundary in every text. Matching runs from left to right and can look beyond the boundary by one character
-at most (wider look-ahead is counted as part of the match), and that character is there already. So everything before
+at most (wider look-ahead is counted as part of the match), and that character is there already; look-behind is not
+understood, so that nothing behind the boundary sees what is before it. So everything before
 the boundary stays, and matching starts afresh behind it.
 
 For example, in ``\\p{L}+| ?[^\\s\\p{L}]+|\\s+`` the pair (``n``, ``(``) separates: a match goes from letters to
@@ -45,6 +46,14 @@ class Step(Protocol):
         """Whether there is a boundary between these two characters in every text that holds them side by side."""
         ...
 
+    def passes(self, left: str, right: str) -> bool:
+        """Whether a cut between these two, if a later step makes one, leaves the boundaries of this one as they are.
+
+        Those on the left must not depend on what follows ``right``, those on the right must be the same if the text
+        begins with ``right``.
+        """
+        ...
+
     def restarts(self, piece: str, at: int) -> bool:
         """Whether a pre-token that begins with ``piece`` goes on the same if it begins at ``piece[at]`` instead."""
         ...
@@ -63,6 +72,9 @@ class PatternStep:
     def separates(self, left: str, right: str) -> bool:
         return self.pattern.separates(left, right)
 
+    def passes(self, left: str, right: str) -> bool:
+        return self.pattern.apart(left, right) or self.pattern.runs_on(left, right)
+
     def restarts(self, piece: str, at: int) -> bool:
         return self.pattern.restarts(piece, at)
 
@@ -80,6 +92,9 @@ class DigitsStep:
         numeric = unicodedata.category(left)[0] == "N", unicodedata.category(right)[0] == "N"
         return numeric[0] != numeric[1] or (self.individual and numeric[0])
 
+    def passes(self, left: str, right: str) -> bool:
+        return True
+
     def restarts(self, piece: str, at: int) -> bool:
         return True
 
@@ -93,6 +108,9 @@ class MetaspaceStep:
     def separates(self, left: str, right: str) -> bool:
         return right == SPACE_MARK
 
+    def passes(self, left: str, right: str) -> bool:
+        return True
+
     def restarts(self, piece: str, at: int) -> bool:
         return True
 
@@ -104,6 +122,9 @@ class OpaqueStep:
     appends_only: bool = False
 
     def separates(self, left: str, right: str) -> bool:
+        return False
+
+    def passes(self, left: str, right: str) -> bool:
         return False
 
     def restarts(self, piece: str, at: int) -> bool:
@@ -125,28 +146,31 @@ class Pretokenization:
     def separates(self, left: str, right: str) -> bool:
         """Whether a boundary between ``left`` and ``right`` is certain, whatever surrounds them and is typed later.
 
-        A step cuts within the pieces that the steps before it leave, so those must not move either.
+        A step cuts within the pieces that the steps before it leave, so those must let the cut pass.
         """
         left, right = self.spell.get(left, left), self.spell.get(right, right)
         for step in self.steps:
             if step.separates(left, right):
                 return True
-            if not step.appends_only:
+            if not step.passes(left, right):
                 return False
         return False
 
     def separated(self, text: str) -> Iterator[int]:
         """The positions of ``text`` at which the characters around it separate, from the last to the first."""
+        if not self.steps or isinstance(self.steps[0], OpaqueStep):
+            return
         for position in range(len(text) - 1, 0, -1):
             if self.separates(text[position - 1], text[position]):
                 yield position
 
     def restarts(self, piece: str, at: int) -> bool:
         """Whether a pre-token that begins with ``piece`` may be encoded from ``piece[at]`` on as if it began there."""
-        if len(self.steps) > 1:
-            return False
-        spelled = "".join([self.spell.get(character, character) for character in piece])
-        return all(step.restarts(spelled, at) for step in self.steps)
+        if not self.steps:
+            return True
+        for character, spelling in self.spell.items():
+            piece = piece.replace(character, spelling)
+        return len(self.steps) == 1 and self.steps[0].restarts(piece, at)
 
 
 def parse_pretokenization(config: Any, spell: Mapping[str, str] | None = None) -> Pretokenization:

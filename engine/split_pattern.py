@@ -63,6 +63,10 @@ class Pattern:
 
     def separates(self, left: str, right: str) -> bool:
         """Whether no match holds ``left`` directly before ``right``, and one of them is always part of a match."""
+        return self.apart(left, right) and (self.always_matched(left) or self.always_matched(right))
+
+    def apart(self, left: str, right: str) -> bool:
+        """Whether no attempt to match ever gets from ``left`` to a directly following ``right``."""
         followers = self._followers.get(left)
         if followers is None:
             followers = sum(1 << at for at in {f for at in self._holding(left) for f in self.follow[at]})
@@ -70,7 +74,20 @@ class Pattern:
         held = self._may.get(right)
         if held is None:
             held = self._may[right] = sum(1 << at for at in self._holding(right))
-        return not followers & held and (self.always_matched(left) or self.always_matched(right))
+        return not followers & held
+
+    def runs_on(self, left: str, right: str) -> bool:
+        """Whether the only way from ``left`` to ``right`` is within the class that a match beginning at ``right`` has.
+
+        Then the rest of the match is the same if it begins there. Asks for an expression that `appends_only`.
+        """
+        begins = [items[0] for items in self.alternatives]
+        number = self._chosen(right, begins) if self.appends_only else None
+        if number is None or number == len(begins) or begins[number].most is not None:
+            return False
+        loop = next(iter(begins[number].part.first))
+        targets = set(self._holding(right))
+        return all(at == target == loop for at in self._holding(left) for target in self.follow[at] & targets)
 
     def always_matched(self, character: str) -> bool:
         """Whether a match can begin at this character whatever follows it."""
@@ -89,7 +106,8 @@ class Pattern:
         still.
         """
         return all(
-            items[0].part.single
+            bool(items)
+            and items[0].part.single
             and items[0].least == 1
             and all(item.part.single and item.least == 0 for item in items[1:])
             and all(item.greedy for item in items)
@@ -128,11 +146,9 @@ def parse_pattern(expression: str) -> Pattern:
     if parser.at < len(expression):
         raise UnknownSyntax(expression[parser.at :])
     whole = parser.joined(alternatives)
-    if whole.nullable:
-        raise UnknownSyntax("the expression matches nothing at all")
-    return Pattern(
-        tuple(parser.classes), tuple(map(frozenset, parser.follow)), whole.solo, tuple(map(tuple, alternatives))
-    )
+    # An expression that can match nothing may prefer that to a character: then none is matched for certain.
+    solo = () if whole.nullable else whole.solo
+    return Pattern(tuple(parser.classes), tuple(map(frozenset, parser.follow)), solo, tuple(map(tuple, alternatives)))
 
 
 class _Parser:

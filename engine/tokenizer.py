@@ -71,10 +71,10 @@ class Tokenizer:
         """The greatest position up to ``cursor`` (default: the end) that is certain to stay a token boundary.
 
         Whatever is typed at the cursor: the ids before the position never change, and the ids behind it are
-        ``encode_bytes`` of the bytes behind it. Three rules, each proved where it is implemented:
+        ``encode_bytes`` of the bytes behind it. Three rules, proved in `engine.pretokenization` and here:
 
         1. the two characters around the position separate pre-tokens in every text (`Pretokenization.separates`);
-        2. where typing only ever extends the last pre-token, the beginning of that pre-token;
+        2. where a single step cuts the text and typing only ever extends its last pre-token, the beginning of that;
         3. within such a pre-token, a position whose two bytes stand side by side in no entry: a merge across it would
            make an entry that holds them. So the parts left and right of it never meet.
 
@@ -82,7 +82,7 @@ class Tokenizer:
         """
         head = text[: len(text) if cursor is None else cursor]
         position = self._last_separated(head)
-        if not self._pretokenization.appends_only:
+        if not self._pretokenization.appends_only or len(self._pretokenization.steps) > 1:
             return position
         start = position
         if self._pretokenization.steps and not any(token in head[position:] for token in self._ordinary):
