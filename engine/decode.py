@@ -59,10 +59,9 @@ def decode(
     token = cover.token
     # 2. Back to what stands before the cover's token; a further candidate finds most of it in the cache.
     before = np.concatenate([prompt[: cover.kept], np.array(cover.extra, np.int32)])
-    cache.prefill(before, (), checkpoint)
+    cache.seek(before)
     # 3. Ordinary decoding.
     while len(cache) < cache.capacity:
-        checkpoint()
-        logits = cache.append(token)[:vocabulary_size]
+        logits = cache.append(token, checkpoint)[:vocabulary_size]
         token = chooser.choose(logits)
         yield Step(token, 0, float(log_softmax(logits)[token]))

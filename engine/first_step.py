@@ -59,12 +59,12 @@ class _Model:
     reused: list[int] = field(default_factory=list)
 
     def rows(self, ids: np.typing.NDArray[np.int32], rows: tuple[int, ...]) -> np.typing.NDArray[np.float32]:
-        """Logits after ``rows`` of ``ids``, ``[K, V]``; nothing beyond the last row is run.
+        """Logits after ``rows`` of ``ids``, ``[K, V]``.
 
         Rows of the head beyond the vocabulary are padding: cut off here and in the decode loop, nothing chooses them.
         """
         started = time.perf_counter()
-        logits, reused = self.cache.prefill(ids[: rows[-1] + 1], rows, self.checkpoint)
+        logits, reused = self.cache.prefill(ids, rows, self.checkpoint)
         self.seconds += time.perf_counter() - started
         self.reused.append(reused)
         return logits[:, : self.size]

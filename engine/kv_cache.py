@@ -1,9 +1,12 @@
-"""The key/value cache as a rewindable sequence of tokens.
+"""The model as a function of a token sequence, with what was computed for earlier sequences kept.
 
 Between two keystrokes nearly the whole prompt stays the same. `TokenCache` knows which tokens the session's buffers
-hold, so a prompt costs a forward pass over what differs from the one before, and going back costs nothing.
+hold, so a sequence costs a forward pass over what differs from the one before, and going back costs nothing. It also
+remembers the last rows of logits by the sequence that they belong to: a keystroke into covers that are scored already,
+or back to what was typed before, asks for rows that are known, and costs no pass at all.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -12,17 +15,15 @@ from engine.session import ModelSession
 from engine.types import FloatArray, IdArray
 
 PREFILL_CHUNK = 128
-"""Tokens of one prefill call. Cancellation is heeded between two calls: this many tokens bound how late."""
+"""Tokens of one forward pass. Cancellation is heeded between two passes: this many tokens bound how late."""
 REMEMBERED_ROWS = 64
 """Rows of logits kept: 4 MB with 16k entries, 51 MB with 200k."""
 
 
 class TokenCache:
-    """One sequence in the key/value buffers of ``session``; not safe for use from two threads at once.
+    """A sequence of tokens over the key/value buffers of ``session``; not safe for use from two threads at once.
 
-    What was written stays written until something else is written over it, also behind the end of the sequence: the
-    tokens, and the logits of the last `REMEMBERED_ROWS` positions at which they were asked for. So a keystroke that
-    agrees with what was decoded before needs no forward pass at all.
+    The sequence is what the caller says it is; the buffers follow when a forward pass is needed.
     """
 
     def __init__(self, session: ModelSession, *, chunk: int = PREFILL_CHUNK) -> None:
@@ -31,8 +32,8 @@ class TokenCache:
         self._chunk = chunk
         self._ids: IdArray = np.zeros(session.context_length, np.int32)
         self._length = 0
-        self._written = 0  # positions whose keys and values are those of self._ids
-        self._rows: dict[int, FloatArray] = {}
+        self._written: IdArray = np.zeros(0, np.int32)  # the tokens whose keys and values are in the buffers
+        self._rows: OrderedDict[bytes, FloatArray] = OrderedDict()
 
     def __len__(self) -> int:
         return self._length
@@ -44,56 +45,71 @@ class TokenCache:
 
     @property
     def ids(self) -> IdArray:
-        """A copy of the tokens held, ``[S] int32``."""
+        """A copy of the sequence, ``[S] int32``."""
         return self._ids[: self._length].copy()
 
-    def common_prefix(self, ids: IdArray) -> int:
-        """How many leading tokens of ``ids`` (``[S] int32``) are written already."""
-        limit = min(self._written, len(ids))
-        different = np.flatnonzero(self._ids[:limit] != ids[:limit])
-        return int(different[0]) if len(different) else limit
-
     def rewind(self, length: int) -> None:
-        """Keep the first ``length`` tokens only. Copies nothing."""
+        """Keep the first ``length`` tokens of the sequence only. Copies nothing."""
         assert 0 <= length <= self._length
         self._length = length
 
+    def seek(self, ids: IdArray) -> None:
+        """Make ``ids`` (``[S] int32``) the sequence. No forward pass is made before logits are asked for."""
+        self._length = len(ids)
+        self._ids[: self._length] = ids
+
     def prefill(self, ids: IdArray, rows: Sequence[int], checkpoint: Callable[[], None]) -> tuple[FloatArray, int]:
-        """Make the cache hold exactly ``ids``; return the logits after the tokens at ``rows``, and the tokens reused.
+        """Make ``ids`` the sequence; return the logits after its tokens at ``rows``, and how many tokens were not run.
 
-        ``ids`` is ``[S] int32``, ``rows`` are K ascending indices into it; the logits are ``[K, V] float32``.
-        ``checkpoint`` is called before every chunk and may raise to stop: the chunks done by then stay in the cache.
+        ``ids`` is ``[S] int32``, ``rows`` are K ascending indices into it, K >= 1; the logits are ``[K, V] float32``.
+        ``checkpoint`` is called before every forward pass and may raise to stop: what was run by then is kept.
         """
-        assert len(ids) > 0
         assert list(rows) == sorted(set(rows)), "rows must ascend"
-        # A row is computed by a pass over its token: one that is not remembered is run again although it is written.
-        common = self.common_prefix(ids)
-        reused = min([common, *(row for row in rows if row >= common or row not in self._rows)])
-        known = {row: self._rows[row] for row in rows if row < reused}
-        self._length = reused
-        while self._length < len(ids):
+        self.seek(ids)
+        found = {row: logits for row in rows if (logits := self._remembered(row)) is not None}
+        missing = [row for row in rows if row not in found]
+        if not missing:
+            return np.stack([found[row] for row in rows]), len(ids)
+        # A row is computed by a pass over its token, so the first one missing is run again where it is written.
+        start = reused = min(self._common_prefix(), missing[0])
+        while start <= missing[-1]:
             checkpoint()
-            start, end = self._length, min(self._length + self._chunk, len(ids))
-            wanted = [row for row in rows if start <= row < end]
-            known.update(zip(wanted, self._forward(ids[start:end], [row - start for row in wanted]), strict=True))
-        return np.stack([known[row] for row in rows]) if rows else np.zeros((0, 0), np.float32), reused
+            end = min(start + self._chunk, missing[-1] + 1)
+            found.update(self._run(start, end, [row for row in missing if start <= row < end]))
+            start = end
+        return np.stack([found[row] for row in rows]), reused
 
-    def append(self, token: int) -> FloatArray:
-        """One decode step: add ``token`` and return the logits after it, ``[V] float32``."""
-        position = self._length
-        if position < self._written and self._ids[position] == token and position in self._rows:
-            self._length += 1
-            return self._rows[position]
-        row: FloatArray = self._forward(np.array([token], np.int32), (0,))[0]
+    def append(self, token: int, checkpoint: Callable[[], None]) -> FloatArray:
+        """One decode step: add ``token`` and return the logits after it, ``[V] float32``; raises as ``checkpoint``."""
+        assert self._length < self.capacity, "the cache is full"
+        self._ids[self._length] = token
+        logits, _ = self.prefill(self._ids[: self._length + 1], (self._length,), checkpoint)
+        row: FloatArray = logits[0]
         return row
 
-    def _forward(self, ids: IdArray, rows: Sequence[int]) -> FloatArray:
-        start, end = self._length, self._length + len(ids)
-        # Written over from here on, also where the call fails half-way: nothing behind may count any more.
-        self._written = min(self._written, start)
-        kept = [(row, logits) for row, logits in self._rows.items() if row < start]
-        logits = self._session.forward(ids, start, rows)
-        self._rows = dict((kept + [(start + row, of) for row, of in zip(rows, logits, strict=True)])[-REMEMBERED_ROWS:])
-        self._ids[start:end] = ids
-        self._length = self._written = end
-        return logits
+    def _common_prefix(self) -> int:
+        """How many leading tokens of the sequence are in the buffers."""
+        limit = min(len(self._written), self._length)
+        different = np.flatnonzero(self._written[:limit] != self._ids[:limit])
+        return int(different[0]) if len(different) else limit
+
+    def _run(self, start: int, end: int, rows: list[int]) -> dict[int, FloatArray]:
+        """A forward pass over the tokens ``start`` to ``end``; the logits after the tokens at ``rows``."""
+        # Forgotten first: a pass that fails half-way has written over something.
+        self._written = self._written[:start]
+        logits = self._session.forward(self._ids[start:end], start, [row - start for row in rows])
+        self._written = self._ids[:end].copy()
+        for row, values in zip(rows, logits, strict=True):
+            self._rows[self._key(row)] = values
+            if len(self._rows) > REMEMBERED_ROWS:
+                self._rows.popitem(last=False)
+        return dict(zip(rows, logits, strict=True))
+
+    def _remembered(self, row: int) -> FloatArray | None:
+        key = self._key(row)
+        if key in self._rows:
+            self._rows.move_to_end(key)
+        return self._rows.get(key)
+
+    def _key(self, row: int) -> bytes:
+        return self._ids[: row + 1].tobytes()

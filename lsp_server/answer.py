@@ -11,6 +11,7 @@ from lsp_server.logs import describe
 from lsp_server.prompt import Place, build_request
 from lsp_server.scheduler import RequestKind, Ticket
 from lsp_server.selection import is_selected
+from lsp_server.type_through import surroundings
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,19 @@ async def answer(server: MidtokenServer, question: Question) -> tuple[Completion
     if not is_selected(document, settings):
         return ()
 
+    where = surroundings(
+        document.uri,
+        settings,
+        question.candidates,
+        document.text[: question.place.start] + question.place.typed,
+        document.text[question.place.end :],
+    )
+    ticket = Ticket(document.uri, document.version, question.kind)
+    if known := session.shown.look_up(where):
+        session.scheduler.supersede(ticket)
+        server.trace(f"{question.kind}: {len(known)} candidates, shown before")
+        return known
+
     def left_ms() -> float:
         return settings.budget_ms - (time.monotonic() - arrived) * 1000
 
@@ -58,7 +72,7 @@ async def answer(server: MidtokenServer, question: Question) -> tuple[Completion
 
     try:
         result = await session.scheduler.run(
-            Ticket(document.uri, document.version, question.kind),
+            ticket,
             work,
             delay_s=settings.debounce_ms / 1000 if question.automatic else 0.0,
             ready=lambda: session.model.wait(left_ms() / 1000),
@@ -70,6 +84,7 @@ async def answer(server: MidtokenServer, question: Question) -> tuple[Completion
         log.error("a completion failed: %s", describe(error))
         return ()
     completions = () if result is None else result.completions
+    session.shown.remember(where, completions)
     server.trace(_line(question, result, (time.monotonic() - arrived) * 1000, settings.trace == "verbose"))
     return completions
 

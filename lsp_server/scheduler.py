@@ -62,7 +62,7 @@ class Scheduler:
         ``ready`` is awaited after the delay and before the job is queued, and a false result of it ends the request.
         `asyncio.CancelledError` from outside passes through, after the model was told to stop.
         """
-        self._drop(entry for entry in self._running if ticket.supersedes(entry.ticket))
+        self.supersede(ticket)
         entry = Running(ticket)
         task = asyncio.ensure_future(self._work(entry, job, delay_s, ready))
         entry.task = task
@@ -77,6 +77,10 @@ class Scheduler:
         finally:
             entry.token.cancel()
             self._running.discard(entry)
+
+    def supersede(self, ticket: Ticket) -> None:
+        """Requests that nobody needs now that ``ticket`` came answer empty."""
+        self._drop(entry for entry in self._running if ticket.supersedes(entry.ticket))
 
     def drop_document(self, uri: str) -> None:
         """The document was closed: its requests answer empty."""

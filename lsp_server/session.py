@@ -12,6 +12,7 @@ from lsp_server.model import ModelHost
 from lsp_server.positions import PositionEncoding, negotiated_encoding
 from lsp_server.scheduler import Scheduler
 from lsp_server.settings import Settings, Values, read_client, resolve
+from lsp_server.type_through import TypeThrough
 
 Phase = Literal["new", "running", "shut down"]
 
@@ -40,7 +41,7 @@ class Client:
 
 @dataclass(slots=True)
 class Session:
-    """Settings, open documents, running requests (in the scheduler) and the model (in its host).
+    """Settings, open documents, what was shown, running requests (in the scheduler) and the model (in its host).
 
     Only the event loop's thread reads or writes it. Handlers take what they need before their first ``await``: the
     values are frozen, so that what a request was asked about does not change under it.
@@ -56,6 +57,7 @@ class Session:
     settings: Settings = field(default_factory=Settings)
     documents: dict[str, Document] = field(default_factory=dict)
     """By URI, least recently changed first."""
+    shown: TypeThrough = field(default_factory=TypeThrough)
     phase: Phase = "new"
     _options: Values = field(default_factory=dict)
     _configured: asyncio.Event = field(default_factory=asyncio.Event)
@@ -100,6 +102,7 @@ class Session:
         """A document was closed: its requests answer empty."""
         self.documents.pop(uri, None)
         self.scheduler.drop_document(uri)
+        self.shown.forget(uri)
 
     def others(self, uri: str) -> tuple[Document, ...]:
         """The other open documents, most recently changed first."""
