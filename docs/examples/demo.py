@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine import Completer, CompletionRequest, HealingMode, HealingParams
+from engine import HEALING_MODES, Completer, CompletionRequest, HealingMode, HealingParams
 
 FILE = Path(__file__).parent / "inventory.py"
 CUTS = (
@@ -24,7 +24,7 @@ def main() -> None:
     for title, typed in CUTS:
         cursor = text.index(typed) + len(typed)
         print(title)
-        for mode in ("off", "k-step"):
+        for mode in HEALING_MODES:
             _show(completer, text, cursor, mode)
 
 
