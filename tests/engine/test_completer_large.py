@@ -54,6 +54,14 @@ def test_a_large_document_costs_no_more_than_the_context(prefix, suffix, mode, e
     assert 0 < sum(encoded) <= 2 * 256 * CHARACTERS_PER_TOKEN + MAX_TAIL_CHARACTERS
 
 
+def test_a_long_line_is_healed_from_near_the_cursor_and_a_short_one_from_before_it():
+    completer, _ = endless_completer(context_length=2048)
+    long = completer.trace(request("a = [" + "12, " * 250_000))
+    assert 0 < len(b"".join(long.tail)) <= 16
+    short = completer.trace(request("x = 1\na = [" + "12, " * 20))
+    assert b"".join(short.tail).endswith(b"a = [" + b"12, " * 20)
+
+
 def test_rows_beyond_the_vocabulary_are_never_chosen():
     size = TOKENIZER.vocabulary.size
     inner = readable_model(TOKENIZER, lines=False)

@@ -186,6 +186,15 @@ def test_the_pieces_of_a_stream_are_the_completion(toy, lines, mode):
     assert max(lengths) > 1
 
 
+def test_a_stream_sends_nothing_that_the_document_holds_already():
+    end = control_ids(TOKENIZER)[0]
+    completer, _ = fake_completer(TOKENIZER, scripted_model(TOKENIZER, "f(12)", end=end))
+    assert "".join(completer.stream(request("f(", ")\n"))) == "12"
+    # The same bracket in the middle of the text is sent once something else follows it.
+    completer, _ = fake_completer(TOKENIZER, scripted_model(TOKENIZER, "f(12)+name", end=end))
+    assert "".join(completer.stream(request("f(", ")\n"))) == "12)+name"
+
+
 def test_a_stream_yields_as_it_goes():
     completer, session = endless_completer()
     pieces = completer.stream(request("x = 1 + "))

@@ -107,7 +107,8 @@ def slow_first_step(
 
 def softmax(row: FloatArray) -> NDArray[np.float64]:
     weights: NDArray[np.float64] = np.exp(row.astype(np.float64) - row.max())
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def distribution(step: FirstStep, prompt_length: int) -> dict[tuple[int, int], float]:

@@ -26,6 +26,7 @@ code = st.text(alphabet="ab()[]{}\"'\\ \n,", max_size=14)
         pytest.param("x]", ")", "x]", id="another bracket"),
         pytest.param("'(')", ")", "'('", id="a bracket in a string is no opener"),
         pytest.param(r"'\'')", ")", r"'\''", id="an escaped quote"),
+        pytest.param(r"f('\'')", ")", r"f('\'')", id="an escaped quote does not end its string"),
         pytest.param("[1, 2]\n", "\n", "[1, 2]", id="a line break"),
         pytest.param("{\n}\n", "\n}\n", "{\n}", id="a block that closes itself"),
         pytest.param("x = 1\n}\n", "\n}\n", "x = 1", id="a block that the document closes"),
