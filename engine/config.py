@@ -4,13 +4,15 @@ Every ``__post_init__`` raises `RequestError`, which names the parameter and the
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, get_args
 
 from engine.errors import RequestError
 
 HealingMode = Literal["off", "k-step", "exact"]
-Strategy = Literal["greedy", "sample"]
+Strategy = Literal["greedy", "sample", "edt", "adapt", "kl", "entropy-gate", "sed", "beam", "best-first", "branch"]
 DeviceChoice = Literal["auto", "cpu", "cuda"]
 LineMode = Literal["single", "multi"]
 
@@ -70,21 +72,120 @@ class HealingParams:
 
 @dataclass(frozen=True, slots=True)
 class SamplingParams:
-    """How the next token is chosen. ``greedy`` takes the argmax and ignores the rest; temperature 0 is greedy too."""
+    """How the next token is chosen; ``docs/sampling.md`` has the table of strategies, rules and papers.
+
+    ``greedy`` takes the argmax and ignores temperature and truncations; temperature 0 is greedy too. ``temperature``
+    is T0 of the strategies that compute theirs. A truncation or penalty is off at 0 (``top_p`` and
+    ``repetition_penalty`` at 1); they combine. ``bat`` is the threshold of basis-aware truncation. Thresholds of the
+    gate are in bits (varentropy: bits squared). Parameters of a strategy that is not in use say nothing.
+    """
 
     strategy: Strategy = "greedy"
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
     seed: int | None = None
+    min_p: float = 0.0
+    top_n_sigma: float = 0.0
+    eta: float = 0.0
+    epsilon: float = 0.0
+    bat: float = 0.0
+    repetition_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    no_repeat_ngram: int = 0
+    edt_base: float = 0.8
+    edt_theta: float = 1.0
+    adapt_line_start: float = 0.8
+    adapt_elsewhere: float = 0.6
+    adapt_top_p: float = 0.95
+    kl_sigma: float = 1.0
+    gate_entropy_bits: float = 1.0
+    gate_varentropy_bits: float = 3.0
+    gate_temperature: float = 1.3
+    gate_top_p: float = 0.9
+    sed_ratio: float = 0.8
+    sed_branches: int = 2
+    sed_tokens: int = 4
+    beam_width: int = 4
+    length_alpha: float = 0.6
+    branches: int = 3
 
     def __post_init__(self) -> None:
         require_choice("strategy", self.strategy, STRATEGIES)
-        require_range("temperature", self.temperature, 0.0, 100.0)
-        require_count("top_k", self.top_k, 0)
-        require_range("top_p", self.top_p, 0.0, 1.0, open_low=True)
+        for name, (low, high) in _CLOSED_RANGES.items():
+            require_range(name, getattr(self, name), low, high)
+        for name, high in _POSITIVE_RANGES.items():
+            require_range(name, getattr(self, name), 0.0, high, open_low=True)
+        for name, (least, most) in _COUNTS.items():
+            require_count(name, getattr(self, name), least, most)
         if self.seed is not None:
             require_count("seed", self.seed, 0, 2**63 - 1)
+        if self.strategy in SEARCHES:
+            self._refuse_what_draws()
+
+    @property
+    def draws(self) -> bool:
+        """Whether tokens are drawn at random."""
+        return self.strategy in DRAWS and self.temperature > 0.0
+
+    def _refuse_what_draws(self) -> None:
+        for name in _ONLY_FOR_DRAWS:
+            value = getattr(self, name)
+            if value != _OFF.get(name, 0):
+                raise RequestError(
+                    f"{name} is {_plain(value)}, but strategy {self.strategy} draws nothing; it must be "
+                    f"{_plain(_OFF.get(name, 0))} there, or the strategy one of {', '.join(DRAWS)}"
+                )
+
+
+DRAWS: tuple[Strategy, ...] = ("sample", "edt", "adapt", "kl", "entropy-gate")
+"""Strategies that draw at random; temperature and truncations belong to them."""
+SEARCHES: tuple[Strategy, ...] = ("sed", "beam", "best-first", "branch")
+"""Strategies that compare continuations by the model's own probabilities."""
+
+_ONLY_FOR_DRAWS = ("temperature", "top_k", "top_p", "min_p", "top_n_sigma", "eta", "epsilon", "bat")
+_OFF: Mapping[str, float] = MappingProxyType({"temperature": 1.0, "top_p": 1.0})
+_CLOSED_RANGES: Mapping[str, tuple[float, float]] = MappingProxyType(
+    {
+        "temperature": (0.0, 100.0),
+        "min_p": (0.0, 1.0),
+        "top_n_sigma": (0.0, 100.0),
+        "eta": (0.0, 1.0),
+        "epsilon": (0.0, 1.0),
+        "bat": (0.0, 0.5),
+        "frequency_penalty": (-2.0, 2.0),
+        "presence_penalty": (-2.0, 2.0),
+        "edt_theta": (0.0, 100.0),
+        "gate_entropy_bits": (0.0, 32.0),
+        "gate_varentropy_bits": (0.0, 1024.0),
+        "gate_temperature": (1.0, 10.0),
+        "length_alpha": (0.0, 5.0),
+    }
+)
+_POSITIVE_RANGES: Mapping[str, float] = MappingProxyType(
+    {
+        "top_p": 1.0,
+        "repetition_penalty": 10.0,
+        "edt_base": 1.0,
+        "adapt_line_start": 10.0,
+        "adapt_elsewhere": 10.0,
+        "adapt_top_p": 1.0,
+        "kl_sigma": 1000.0,
+        "gate_top_p": 1.0,
+        "sed_ratio": 1.0,
+    }
+)
+_COUNTS: Mapping[str, tuple[int, float]] = MappingProxyType(
+    {
+        "top_k": (0, math.inf),
+        "no_repeat_ngram": (0, 64),
+        "sed_branches": (2, 16),
+        "sed_tokens": (1, 64),
+        "beam_width": (1, 64),
+        "branches": (1, 64),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.config import HealingParams, SamplingParams, StopParams, require_count, require_range
-from engine.errors import Cancelled
+from engine.errors import Cancelled, RequestError
 
 TokenIds: TypeAlias = tuple[int, ...]
 IdArray: TypeAlias = NDArray[np.int32]
@@ -66,6 +66,11 @@ class CompletionRequest:
         require_count("max_completions", self.max_completions, 1, 64)
         if self.budget_ms is not None:
             require_range("budget_ms", self.budget_ms, 0, math.inf, open_low=True)
+        width = self.sampling.beam_width
+        if self.sampling.strategy in ("beam", "best-first") and self.max_completions > width:
+            raise RequestError(
+                f"max_completions is {self.max_completions} but beam_width is {width}; it must be at most {width}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,17 @@
-"""How a token is chosen from a row of logits: a pipeline of pure functions, then a draw."""
+"""How the next token is chosen from a row of logits: a pipeline of pure functions, then a draw."""
 
-from engine.sampling.chain import Chooser, build_chooser
-from engine.sampling.transforms import log_softmax, log_sum_exp, temperature, top_k, top_p
+from engine.sampling.bat import BasisAware
+from engine.sampling.chain import Chooser, History, TokenChooser, build_chooser
+from engine.sampling.rows import log_softmax, log_sum_exp, top_two, top_two_gap
 
-__all__ = ["Chooser", "build_chooser", "log_softmax", "log_sum_exp", "temperature", "top_k", "top_p"]
+__all__ = [
+    "BasisAware",
+    "Chooser",
+    "History",
+    "TokenChooser",
+    "build_chooser",
+    "log_softmax",
+    "log_sum_exp",
+    "top_two",
+    "top_two_gap",
+]

@@ -8,7 +8,9 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from engine.config import SamplingParams
-from engine.sampling import Chooser, build_chooser, log_softmax, log_sum_exp, temperature, top_k, top_p
+from engine.sampling import Chooser, build_chooser, log_softmax, log_sum_exp
+from engine.sampling.temperature import temperature
+from engine.sampling.truncation import top_k, top_p
 from engine.types import FloatArray
 
 INF = math.inf
