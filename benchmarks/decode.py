@@ -7,7 +7,7 @@ The bare calls run the graph and look at nothing.
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -92,14 +92,17 @@ def _progress(progress: Progress, before: int, total: int, done: int, _: int) ->
 def _ours(cache: TokenCache, prompt: IdArray, vocabulary_size: int) -> Callable[[], float]:
     chooser = build_chooser(SamplingParams())
     # The prompt's last token is the cover's: the step after it is the first that needs the model.
-    cover = Cover(len(prompt) - 1, (), int(prompt[-1]), 0, 0.0)
+    last = len(prompt) - 1
+    cover = Cover(last, (), int(prompt[last]), 0, 0.0)
+    changed = prompt.copy()
+    number = count()
 
     def measure() -> float:
         checkpoint = Checkpoint(CancellationToken(), time.monotonic() + 3600)
-        # Another token in the cover's place: nothing that the cache remembers of the round before is of any use.
-        cache.prefill(prompt[:-1], (), checkpoint)
-        cache.append((cover.token + 1) % vocabulary_size)
-        steps = decode(cache, prompt, cover, chooser, vocabulary_size, checkpoint)
+        # Another token before it in every round: no row that the cache remembers is of any use.
+        changed[last - 1] = next(number) % vocabulary_size
+        cache.prefill(changed[:last], (last - 1,), checkpoint)
+        steps = decode(cache, changed, cover, chooser, vocabulary_size, checkpoint)
         next(steps)
         started = time.perf_counter()
         taken = sum(1 for _ in islice(steps, STEPS))
