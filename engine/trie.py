@@ -13,11 +13,11 @@ import shutil
 import tempfile
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.manifest import sha256_of
 from engine.types import IdArray
@@ -30,8 +30,8 @@ except ImportError:
 
 FORMAT = 1
 """Changes with the layout of a saved index and with the rules that make an id a candidate."""
-_TRIE, _IDS, _RANGES, _META = "trie.datrie", "ids.npy", "ranges.npy", "index.json"
-_PARTS = (_TRIE, _IDS, _RANGES)
+_TRIE, _META = "trie.datrie", "index.json"
+_ARRAYS = ("ids.npy", "starts.npy", "depths.npy", "ends.npy")
 _ESCAPED = 0xF8
 """Bytes from here on become two characters; see `escape`."""
 _CHARACTERS = tuple(chr(b + 1) if b < _ESCAPED else chr(_ESCAPED + 1) + chr(b - _ESCAPED + 1) for b in range(256))
@@ -69,69 +69,87 @@ class SortedIndex:
         return slice(low, len(self._keys) if end is None else bisect_left(self._keys, end, low))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Nodes:
+    """Where the entries below each node end. Entries are numbered in the order of their bytes.
+
+    A node is an entry, or a prefix at which entries branch: one that they continue with at least two different bytes.
+    The nodes whose first entry is number i are ``starts[i]`` to ``starts[i + 1]`` (``[N + 1] int32``), by ascending
+    length: ``depths[n]`` is that length and ``ends[n]`` the first number that is not below the node (``[M] int32``).
+    """
+
+    starts: IdArray
+    depths: IdArray
+    ends: IdArray
+
+
 class DatrieIndex:
-    """A double-array trie over the entries and over the prefixes at which they branch.
+    """A double-array trie from the entries to their numbers in sorted order, and the nodes of the tree beside it.
 
-    The trie maps the key of a node to its number n, and ``ranges[n]`` is the slice of all entries below it. Nodes are
-    (a) every entry and (b) every *branching* prefix: one that entries continue with at least two different bytes.
+    A query for p walks along p and takes the first entry at or below, in the trie's depth-first order. That is the
+    order of the bytes, so this entry, number ``lo``, is the first of those that start with p. The last follows from
+    ``lo`` and the length of p: go on from p along entry ``lo`` to the next node q (p itself, if it is one; the entry
+    is one at the latest). Between p and q nothing ends and nothing branches, so the entries below p are those below q.
+    And the first entry below q is ``lo`` too: of the nodes whose first entry is ``lo``, q is the shortest that is at
+    least as long as p.
 
-    A query walks along p and takes the first node at or below, in the trie's depth-first order. That node's range is
-    the answer, for: if p is itself a node, it is the first one at or below itself. If p is not, it is no entry and all
-    entries that extend it continue with the same byte c; so the entries that extend p are those that extend ``p + c``.
-    Repeat with ``p + c`` until a node q is reached, at the latest when one entry is left. No node lies between p and
-    q, every node below p extends q, and depth-first order visits q before them. The entries below p and q are the same.
+    For example::
 
-    For example, with the entries ``re``, ``ret``, ``return``, ``sel``, ``self``, ``set``::
+        number  entry    nodes whose first entry it is: length and end
+        0       re       re 2, 3
+        1       ret      ret 3, 3
+        2       return   return 6, 3
+        3       sel      se 2, 6   sel 3, 5
+        4       self     self 4, 5
+        5       set      set 3, 6
 
-        nodes    re [0,3)  ret [1,3)  return [2,3)  se [3,6)  sel [3,5)  self [4,5)  set [5,6)
-        retu  -> return [2,3)         s -> se [3,6)           rex -> nothing
+        retu: first entry 2, node of length 6 -> [2, 3)      s: first entry 3, node of length 2 -> [3, 6)
+        sel:  first entry 3, node of length 3 -> [3, 5)      rex: the walk fails -> nothing
     """
 
     name = "datrie"
 
-    def __init__(self, ids: IdArray, ranges: NDArray[np.int32], trie: Any) -> None:
-        assert ids.dtype == np.int32, "ids are int32"
-        assert ranges.dtype == np.int32, "ranges are int32"
+    def __init__(self, ids: IdArray, nodes: Nodes, trie: Any) -> None:
+        arrays = (ids, nodes.starts, nodes.depths, nodes.ends)
+        assert all(array.dtype == np.int32 and array.ndim == 1 for array in arrays), "all arrays are [.] int32"
+        assert len(nodes.starts) == len(ids) + 1, "every entry has its nodes"
         self.ids = ids
-        self.ranges = ranges
+        self.nodes = nodes
         self.trie = trie
-        self._everything = slice(0, len(ids))
-        self._nothing = slice(0, 0)
-        # Reads as fast as a list and needs no hundred thousand objects made at load.
-        self._bounds = ranges.reshape(-1).data
+        # Single elements of a memoryview are read as fast as those of a list, and nothing is copied at load.
+        self._starts, self._depths, self._ends = nodes.starts.data, nodes.depths.data, nodes.ends.data
 
     @classmethod
     def build(cls, vocabulary: Vocabulary) -> "DatrieIndex":
-        """Make the index of a vocabulary: under a second for 200,000 entries, because the keys go in sorted."""
+        """Make the index of a vocabulary. Sorted insertion is ten times faster than any other order."""
         ids, keys = sorted_candidates(vocabulary)
-        nodes = branch_ranges(keys)
         trie = datrie.BaseTrie(ranges=[("\x01", chr(_ESCAPED + 1))])
-        # Sorted by bytes, so the escaped keys are sorted too: unsorted insertion is ten times slower.
-        for number, key in enumerate(map(escape, nodes)):
-            trie[key] = number
-        return cls(ids, np.array(list(nodes.values()), np.int32).reshape(-1, 2), trie)
+        for number, key in enumerate(keys):
+            trie[escape(key)] = number
+        return cls(ids, find_nodes(keys), trie)
 
     def slice(self, prefix: bytes) -> slice:
-        """One walk and one step; see `PrefixIndex.slice`."""
+        """One walk, one step, one look into the nodes; see `PrefixIndex.slice`."""
         if not prefix:
-            return self._everything
+            return slice(0, len(self.ids))
         state = datrie.BaseState(self.trie)
         if not state.walk(escape(prefix)):
-            return self._nothing
+            return slice(0, 0)
         first = datrie.BaseIterator(state)
         if not first.next():
-            return self._nothing
-        low = 2 * first.data()
-        return slice(self._bounds[low], self._bounds[low + 1])
+            return slice(0, 0)
+        low = first.data()
+        node = bisect_left(self._depths, len(prefix), self._starts[low], self._starts[low + 1])
+        return slice(low, self._ends[node])
 
     def save(self, folder: Path, tokenizer_sha256: str) -> None:
         """Write the index as ``folder``, complete or not at all. Raises `OSError`."""
         temporary = Path(tempfile.mkdtemp(prefix=".prefix-index-", dir=folder.parent))
         try:
             self.trie.save(str(temporary / _TRIE))
-            np.save(temporary / _IDS, self.ids, allow_pickle=False)
-            np.save(temporary / _RANGES, self.ranges, allow_pickle=False)
-            parts = {name: sha256_of(temporary / name) for name in _PARTS}
+            for name, array in zip(_ARRAYS, self._arrays(), strict=True):
+                np.save(temporary / name, array, allow_pickle=False)
+            parts = {name: sha256_of(temporary / name) for name in (_TRIE, *_ARRAYS)}
             meta = {"format": FORMAT, "tokenizer": tokenizer_sha256, "parts": parts}
             (temporary / _META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
             temporary.chmod(0o755)
@@ -152,13 +170,15 @@ class DatrieIndex:
             meta = json.loads((folder / _META).read_text(encoding="utf-8"))
             if meta["format"] != FORMAT or meta["tokenizer"] != tokenizer_sha256:
                 return None
-            if any(sha256_of(folder / name) != meta["parts"][name] for name in _PARTS):
+            if any(sha256_of(folder / name) != meta["parts"][name] for name in (_TRIE, *_ARRAYS)):
                 return None
-            ids = np.load(io.BytesIO((folder / _IDS).read_bytes()), allow_pickle=False)
-            ranges = np.load(io.BytesIO((folder / _RANGES).read_bytes()), allow_pickle=False)
-            return cls(ids, ranges, datrie.BaseTrie.load(str(folder / _TRIE)))
+            arrays = [np.load(io.BytesIO((folder / name).read_bytes()), allow_pickle=False) for name in _ARRAYS]
+            return cls(arrays[0], Nodes(*arrays[1:]), datrie.BaseTrie.load(str(folder / _TRIE)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, datrie.DatrieError):
             return None
+
+    def _arrays(self) -> tuple[IdArray, ...]:
+        return self.ids, self.nodes.starts, self.nodes.depths, self.nodes.ends
 
 
 def load_or_build_index(vocabulary: Vocabulary, folder: Path | None, tokenizer_sha256: str) -> PrefixIndex:
@@ -191,26 +211,29 @@ def sorted_candidates(vocabulary: Vocabulary) -> tuple[IdArray, list[bytes]]:
     return array, [vocabulary.token_bytes[token] for token in ids]
 
 
-def branch_ranges(keys: Sequence[bytes]) -> dict[bytes, tuple[int, int]]:
-    """Every key and every branching prefix of the sorted ``keys``, in sorted order, with its range of keys.
+def find_nodes(keys: Sequence[bytes]) -> Nodes:
+    """The nodes of the sorted ``keys``, no two of them equal, none empty.
 
     A prefix branches where two neighbours part, so the longest common prefixes of neighbours are all there are. The
-    stack holds the nodes that are still open: each is a prefix of the next.
+    stack holds the nodes on the way to the last key that are still open, each as its length and its first entry.
     """
-    ranges: dict[bytes, tuple[int, int]] = {}
-    open_nodes: list[tuple[bytes, int]] = []
-    for position, key in enumerate(keys):
-        low = position
-        common = _common_length(open_nodes[-1][0], key) if open_nodes else 0
-        while open_nodes and len(open_nodes[-1][0]) > common:
-            closed, low = open_nodes.pop()
-            ranges[closed] = (low, position)
-        if common and not (open_nodes and len(open_nodes[-1][0]) == common):
-            open_nodes.append((key[:common], low))
-        open_nodes.append((key, position))
-    for closed, low in open_nodes:
-        ranges[closed] = (low, len(keys))
-    return dict(sorted(ranges.items()))
+    nodes: list[tuple[int, int, int]] = []
+    open_nodes: list[tuple[int, int]] = []
+    before = b""
+    for number, key in enumerate(keys):
+        common = _common_length(before, key)
+        first = number
+        while open_nodes and open_nodes[-1][0] > common:
+            depth, first = open_nodes.pop()
+            nodes.append((first, depth, number))
+        if common and not (open_nodes and open_nodes[-1][0] == common):
+            open_nodes.append((common, first))
+        open_nodes.append((len(key), number))
+        before = key
+    nodes += [(first, depth, len(keys)) for depth, first in open_nodes]
+    table = np.array(sorted(nodes), np.int32).reshape(-1, 3)
+    starts = np.searchsorted(table[:, 0], np.arange(len(keys) + 1)).astype(np.int32)
+    return Nodes(starts, np.ascontiguousarray(table[:, 1]), np.ascontiguousarray(table[:, 2]))
 
 
 def escape(data: bytes) -> str:
@@ -223,10 +246,10 @@ def escape(data: bytes) -> str:
 
 
 def _common_length(left: bytes, right: bytes) -> int:
-    for length, (a, b) in enumerate(zip(left, right, strict=False)):
-        if a != b:
-            return length
-    return min(len(left), len(right))
+    length = min(len(left), len(right))
+    # The first bit in which two numbers differ, counted from the top: faster than any loop over the bytes.
+    different = int.from_bytes(left[:length]) ^ int.from_bytes(right[:length])
+    return length - (different.bit_length() + 7) // 8
 
 
 def _after_extensions(prefix: bytes) -> bytes | None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.trie import DatrieIndex, PrefixIndex, SortedIndex, branch_ranges, escape, load_or_build_index
+from engine.trie import DatrieIndex, PrefixIndex, SortedIndex, escape, find_nodes, load_or_build_index
 from engine.vocabulary import Vocabulary, load_vocabulary
 from tests.real import NAMES, real_tokenizer
 from tests.reference.prefixes import ids_with_prefix
@@ -103,16 +103,10 @@ def test_control_tokens_are_never_found():
 
 
 def test_the_nodes_of_a_small_tree():
-    keys = [b"re", b"ret", b"return", b"sel", b"self", b"set"]
-    assert branch_ranges(keys) == {
-        b"re": (0, 3),
-        b"ret": (1, 3),
-        b"return": (2, 3),
-        b"se": (3, 6),
-        b"sel": (3, 5),
-        b"self": (4, 5),
-        b"set": (5, 6),
-    }
+    nodes = find_nodes([b"re", b"ret", b"return", b"sel", b"self", b"set"])
+    assert nodes.starts.tolist() == [0, 1, 2, 3, 5, 6, 7]
+    assert nodes.depths.tolist() == [2, 3, 6, 2, 3, 4, 3]
+    assert nodes.ends.tolist() == [3, 3, 3, 6, 5, 5, 6]
 
 
 @given(st.binary(max_size=5), st.binary(max_size=5))
@@ -135,7 +129,7 @@ def test_a_saved_index_is_loaded_again(tmp_path, monkeypatch):
 
 
 @needs_datrie
-@pytest.mark.parametrize("part", ["trie.datrie", "ids.npy", "ranges.npy", "index.json"])
+@pytest.mark.parametrize("part", ["trie.datrie", "ids.npy", "starts.npy", "ends.npy", "index.json"])
 @pytest.mark.parametrize("damage", ["cut", "flip", "remove"])
 def test_a_damaged_index_is_built_anew(tmp_path, part, damage):
     vocabulary = load_vocabulary(byte_level())
