@@ -18,11 +18,11 @@ from lsp_server.commands.options import (
     add_model_options,
     healing_params,
     load_completer,
-    sampling_params,
     set_example,
     stop_params,
     use_environment,
 )
+from lsp_server.commands.sampling_options import sampling_params
 from lsp_server.documents import Document
 from lsp_server.line_endings import to_document, to_engine
 

@@ -12,12 +12,12 @@ from lsp_server.commands.options import (
     add_completion_options,
     add_model_options,
     load_completer,
-    sampling_params,
     set_example,
     stop_params,
     use_environment,
 )
 from lsp_server.commands.progress import progress_bar
+from lsp_server.commands.sampling_options import sampling_params
 from lsp_server.evaluation import Case, Outcome, Scores, read_cases, score
 
 

@@ -11,13 +11,12 @@ from pathlib import Path
 from engine import (
     DEVICES,
     HEALING_MODES,
-    STRATEGIES,
     Completer,
     HealingParams,
     LineMode,
-    SamplingParams,
     StopParams,
 )
+from lsp_server.commands.sampling_options import add_sampling_options
 from lsp_server.settings import read_environment
 
 _ENVIRONMENT = "The settings' variables MIDTOKEN_* (such as MIDTOKEN_MODEL) give the defaults of these options."
@@ -33,8 +32,7 @@ def use_environment(parser: argparse.ArgumentParser) -> None:
     """Make ``MIDTOKEN_*`` the defaults of the options; what is wrong with them is in ``args.environment_notes``."""
     values, notes = read_environment(os.environ)
     parser.set_defaults(environment=values, environment_notes=notes)
-    # A temperature on the command line means sampling. One in the environment does not, nor does it in the server.
-    names = ("model", "device", "healing", "max_new_tokens", "budget_ms", "strategy", "top_p")
+    names = ("model", "device", "healing", "max_new_tokens", "budget_ms")
     parser.set_defaults(**{name: values[name] for name in names if name in values})
     if "multi_line" in values:
         parser.set_defaults(lines="multi" if values["multi_line"] else "single")
@@ -56,7 +54,7 @@ def add_healing_option(parser: argparse.ArgumentParser) -> None:
 
 def add_completion_options(parser: argparse.ArgumentParser) -> None:
     """Everything that shapes a completion but its healing."""
-    sampling, stop = SamplingParams(), StopParams()
+    stop = StopParams()
     parser.add_argument(
         "--max-new-tokens",
         type=int,
@@ -77,37 +75,13 @@ def add_completion_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--multi-line", dest="lines", action="store_const", const="multi", help="end with the indented block"
     )
-    parser.add_argument("--strategy", choices=STRATEGIES, help="default: sample with --temperature, else greedy")
-    parser.add_argument("--temperature", type=float, metavar="T", help="0 is greedy")
-    parser.add_argument(
-        "--top-k", type=int, default=sampling.top_k, metavar="N", help="draw from the N most probable (default: 0, all)"
-    )
-    parser.add_argument(
-        "--top-p",
-        type=float,
-        default=sampling.top_p,
-        metavar="P",
-        help="draw from the most probable that reach mass P (default: 1, all)",
-    )
-    parser.add_argument("--seed", type=int, metavar="N", help="the same seed gives the same completion")
+    add_sampling_options(parser)
     parser.add_argument("--budget-ms", type=float, metavar="N", help="return what is written after N milliseconds")
 
 
 def healing_params(args: argparse.Namespace) -> HealingParams:
-    """Raises `RequestError`, as the two below do."""
+    """Raises `RequestError`, as that below does."""
     return HealingParams(mode=args.healing)
-
-
-def sampling_params(args: argparse.Namespace) -> SamplingParams:
-    """A strategy that nobody named follows from the temperature of the command line."""
-    default = SamplingParams()
-    strategy = args.strategy or (default.strategy if args.temperature is None else "sample")
-    temperature = args.temperature
-    if temperature is None:
-        temperature = args.environment.get("temperature", default.temperature)
-    return SamplingParams(
-        strategy=strategy, temperature=temperature, top_k=args.top_k, top_p=args.top_p, seed=args.seed
-    )
 
 
 def stop_params(args: argparse.Namespace) -> StopParams:

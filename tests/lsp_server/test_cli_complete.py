@@ -6,10 +6,11 @@ import json
 import math
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from engine import CompletionRequest
+from engine import CompletionRequest, SamplingParams
 from lsp_server.commands.complete import cut, join
 from tests.lsp_server.command_line import StubCompleter, install, run
 
@@ -233,9 +234,22 @@ class TestOptions:
         assert request_of(stub) == CompletionRequest("a")
         assert stub.loaded == [(None, "auto")]
 
-    def test_a_temperature_means_sampling(self, capsys, stub, write):
-        run(capsys, "complete", at(write("a"), "1:2"), "--temperature", "0.5")
+    @pytest.mark.parametrize("option", ["--temperature=0.5", "--top-k=40", "--top-p=0.9", "--min-p=0.1"])
+    def test_options_for_drawing_mean_sampling(self, capsys, stub, write, option):
+        run(capsys, "complete", at(write("a"), "1:2"), option)
         assert request_of(stub).sampling.strategy == "sample"
+
+    def test_every_parameter_of_sampling_has_an_option(self, capsys, stub, write):
+        # Values that differ from the defaults and are within every range.
+        values: dict[str, Any] = {}
+        for name, default in dataclasses.asdict(SamplingParams()).items():
+            if name not in ("strategy", "seed"):
+                values[name] = 1 - default / 2 if isinstance(default, float) else default + 1
+        values |= {"bat": 0.1, "gate_temperature": 2.0, "gate_varentropy_bits": 1.5}
+        options = [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+        outcome = run(capsys, "complete", at(write("a"), "1:2"), *options, "--strategy", "sample")
+        assert (outcome.status, outcome.err) == (0, "")
+        assert request_of(stub).sampling == SamplingParams(strategy="sample", **values)
 
     @pytest.mark.parametrize(
         ("arguments", "names"),
@@ -254,6 +268,8 @@ class TestOptions:
             ("--top-p 0", "top_p"),
             ("--top-p 1.01", "top_p"),
             ("--top-k -1", "top_k"),
+            ("--strategy beam --temperature 0.5", "temperature"),
+            ("--beam-width 0", "beam_width"),
             ("--seed -1", "seed"),
             ("--budget-ms 0", "budget_ms"),
             ("-n 0", "max_completions"),
@@ -298,6 +314,18 @@ class TestEnvironment:
         run(capsys, "complete", at(write("a"), "1:2"), "--healing", "k-step", "--single-line")
         assert request_of(stub).healing.mode == "k-step"
         assert request_of(stub).stop.lines == "single"
+
+    def test_they_say_nothing_to_a_strategy_that_does_not_draw(self, capsys, monkeypatch, stub, write):
+        monkeypatch.setenv("MIDTOKEN_TEMPERATURE", "0.5")
+        monkeypatch.setenv("MIDTOKEN_TOP_P", "0.5")
+        outcome = run(capsys, "complete", at(write("a"), "1:2"), "--strategy", "beam")
+        assert (outcome.status, outcome.err) == (0, "")
+        assert request_of(stub).sampling == SamplingParams(strategy="beam")
+
+    def test_a_strategy_there_yields_to_options_for_drawing(self, capsys, monkeypatch, stub, write):
+        monkeypatch.setenv("MIDTOKEN_STRATEGY", "beam")
+        run(capsys, "complete", at(write("a"), "1:2"), "--temperature", "0.5")
+        assert request_of(stub).sampling == SamplingParams(strategy="sample", temperature=0.5)
 
     def test_a_temperature_there_does_not_mean_sampling(self, capsys, monkeypatch, stub, write):
         # Nor does it in the server, whose settings these are.
