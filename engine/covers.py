@@ -21,14 +21,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.healing import Cover, CoverGroup, FirstStep
-from engine.sampling import log_softmax, log_sum_exp
+from engine.sampling import log_sum_exp
 from engine.tokenizer import Tokenizer
 from engine.trie import PrefixIndex
 from engine.types import FloatArray, IdArray, TokenIds
 
 NEGLIGIBLE = 1e-6
 """Branches off the path that hold at most this share of the mass are left out when a cover is drawn."""
-SMALL = 64
+SMALL = 16
 """Up to this many candidates of a branch off the path are checked before a forward pass is spent on it."""
 
 
@@ -67,12 +67,17 @@ class ExactPlan:
 
 @dataclass(frozen=True, slots=True)
 class PathScores:
-    """What one pass over the tail tells: ``steps[i]`` ``[V]`` log-probabilities after ``first + i`` tail tokens, and
-    ``reached[i]``, the log-probability of coming there along the path.
+    """What one pass over the tail tells: ``logits[i]`` ``[V]`` after ``first + i`` tail tokens, with ``totals[i]``, their
+    log-sum-exp, and ``reached[i]``, the log-probability of coming there along the path.
     """
 
-    steps: tuple[FloatArray, ...]
+    logits: FloatArray
+    totals: tuple[float, ...]
     reached: tuple[float, ...]
+
+    def reached_by(self, at: int, token: int) -> float:
+        """Log-probability of coming along the path to ``at`` and writing ``token`` there."""
+        return self.reached[at] + float(self.logits[at][token]) - self.totals[at]
 
 
 def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: PrefixIndex) -> ExactPlan | None:
@@ -104,20 +109,22 @@ def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: 
 
 def score_path(plan: ExactPlan, logits: FloatArray) -> PathScores:
     """Turn the rows that the plan asked for, ``[len(plan.rows), V]``, into log-probabilities along the path."""
-    steps = tuple(log_softmax(row) for row in logits)
+    # Whole rows of log-probabilities are never made: their sums are enough, and cost half as much.
+    totals = tuple(map(log_sum_exp, logits))
     reached = [0.0]
-    for step, token in zip(steps[:-1], plan.tail[plan.first :], strict=False):
-        reached.append(reached[-1] + float(step[token]))
-    return PathScores(steps, tuple(reached))
+    for row, total, token in zip(logits[:-1], totals[:-1], plan.tail[plan.first :], strict=False):
+        reached.append(reached[-1] + float(row[token]) - total)
+    return PathScores(logits, totals, tuple(reached))
 
 
 def path_groups(plan: ExactPlan, scores: PathScores) -> list[CoverGroup]:
     """The covers on the path with their log-weights."""
-    return [
-        _group(plan, branch, scores.reached[branch.shared - plan.first], scores.steps[branch.shared - plan.first])
-        for branch in plan.branches
-        if not branch.extra
-    ]
+    groups = []
+    for branch in plan.branches:
+        if not branch.extra:
+            at = branch.shared - plan.first
+            groups.append(_group(plan, branch, scores.reached[at] - scores.totals[at], scores.logits[at]))
+    return groups
 
 
 def branch_bounds(plan: ExactPlan, scores: PathScores) -> list[tuple[float, Branch]]:
@@ -128,8 +135,7 @@ def branch_bounds(plan: ExactPlan, scores: PathScores) -> list[tuple[float, Bran
     bounds = []
     for branch in plan.branches:
         if branch.extra:
-            at = branch.shared - plan.first
-            bounds.append((scores.reached[at] + float(scores.steps[at][branch.extra[0]]), branch))
+            bounds.append((scores.reached_by(branch.shared - plan.first, branch.extra[0]), branch))
     return sorted(bounds, key=lambda pair: -pair[0])
 
 
@@ -152,12 +158,10 @@ def branch_prompt(prompt: IdArray, plan: ExactPlan, branch: Branch) -> tuple[IdA
 
 def branch_group(plan: ExactPlan, scores: PathScores, branch: Branch, logits: FloatArray) -> CoverGroup:
     """The covers of a branch off the path from its rows, ``[len(extra), V]``."""
-    at = branch.shared - plan.first
-    reached = scores.reached[at] + float(scores.steps[at][branch.extra[0]])
-    steps = [log_softmax(row) for row in logits]
-    for step, token in zip(steps[:-1], branch.extra[1:], strict=True):
-        reached += float(step[token])
-    return _group(plan, branch, reached, steps[-1])
+    reached = scores.reached_by(branch.shared - plan.first, branch.extra[0])
+    for row, token in zip(logits[:-1], branch.extra[1:], strict=True):
+        reached += float(row[token]) - log_sum_exp(row)
+    return _group(plan, branch, reached - log_sum_exp(logits[-1]), logits[-1])
 
 
 def is_canonical(plan: ExactPlan, cover: Cover, tokenizer: Tokenizer) -> bool:
@@ -177,8 +181,8 @@ def exact_first_step(groups: Sequence[CoverGroup]) -> FirstStep:
     return FirstStep(scaled, max(0.0, -total / math.log(2)))
 
 
-def _group(plan: ExactPlan, branch: Branch, reached: float, step: FloatArray) -> CoverGroup:
-    weights = step[branch.candidates] + step.dtype.type(reached)
+def _group(plan: ExactPlan, branch: Branch, offset: float, logits: FloatArray) -> CoverGroup:
+    weights = logits[branch.candidates] + logits.dtype.type(offset)
     return CoverGroup(plan.base + branch.shared, branch.extra, len(branch.typed), branch.candidates, weights)
 
 

@@ -1,0 +1,147 @@
+"""Exact healing over real positions: covers and forward passes as histograms, and what our own part costs.
+
+The passes are those of the model that is measured, warm: the prompt's certain part is in the cache, as it is while one
+types. Our own part is measured on the largest vocabulary at hand too, with a model that knows the text; its forward
+passes cost nothing, so what is left is ours.
+"""
+
+import gzip
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.documents import cuts
+from benchmarks.tables import BenchOptions, Cell, Ratio, Report, Table, median, percentile
+from engine import BUNDLED_MODEL, Completer, HealingParams, SamplingParams
+from engine.decode import Checkpoint
+from engine.fim import Prompt
+from engine.first_step import choose_covers, heal
+from engine.kv_cache import TokenCache
+from engine.manifest import load_manifest
+from engine.sampling import build_chooser
+from engine.session import ModelSession, OrtSession
+from engine.tokenizer import Tokenizer
+from engine.trie import PrefixIndex, load_or_build_index
+from engine.types import CancellationToken, FloatArray, IdArray
+
+POSITIONS = 200
+MOST_OWN_MS = 0.3
+_EXACT = HealingParams(mode="exact")
+
+
+class _Counting:
+    """A session that counts its passes."""
+
+    def __init__(self, session: ModelSession) -> None:
+        self._session = session
+        self.passes = 0
+
+    @property
+    def context_length(self) -> int:
+        return self._session.context_length
+
+    def forward(self, ids: IdArray, start: int, rows: Sequence[int]) -> FloatArray:
+        self.passes += 1
+        return self._session.forward(ids, start, rows)
+
+
+class _KnowsTheText:
+    """A model that costs nothing: noise, and most of the mass on a few tokens that a seed picks for each history."""
+
+    context_length = 4096
+
+    def __init__(self, size: int) -> None:
+        generator = np.random.default_rng(0)
+        self._rows: FloatArray = generator.standard_normal((8, size)).astype(np.float32)
+        for row in self._rows:
+            row[generator.integers(0, size, 50)] += 8
+
+    def forward(self, ids: IdArray, start: int, rows: Sequence[int]) -> FloatArray:
+        return self._rows[[int(ids[row]) % len(self._rows) for row in rows]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    passes: list[int]
+    covers: list[int]
+    own_ms: list[float]
+
+
+def run(options: BenchOptions) -> Report:
+    """Heal the same positions with the model and, for our own part, on the largest vocabulary found."""
+    completer = Completer.load(options.model, device=options.device)
+    texts = [cut.prefix for cut in cuts(completer, POSITIONS)]
+    folder = options.model or BUNDLED_MODEL
+    session = OrtSession.load(folder, load_manifest(folder), device=options.device)
+    tokenizer, index = _indexed((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    found = _measure(texts, session, tokenizer, index)
+    rows: list[tuple[Cell, ...]] = [_own_row(tokenizer, found)]
+    ratios = [Ratio(f"own part, median ms / {MOST_OWN_MS} ms, {tokenizer.vocabulary.size:,} entries", *_goal(found))]
+    if large := _largest(options.tokenizers):
+        tokenizer, index = _indexed(large)
+        more = _measure(texts, _KnowsTheText(tokenizer.vocabulary.size), tokenizer, index)
+        rows.append(_own_row(tokenizer, more))
+        ratios.append(
+            Ratio(f"own part, median ms / {MOST_OWN_MS} ms, {tokenizer.vocabulary.size:,} entries", *_goal(more))
+        )
+    tables = (
+        Table("our own part of an exactly healed step", ("vocabulary", "p50 ms", "p95 ms"), tuple(rows)),
+        _histogram("forward passes, the model measured", found.passes),
+        _histogram(
+            "candidates, by powers of ten", [10 ** len(str(count - 1)) if count > 1 else 1 for count in found.covers]
+        ),
+    )
+    conditions: dict[str, Cell] = {"positions": f"{POSITIONS} inside a token of our own sources, greedy"}
+    return Report("covers", conditions, tables, tuple(ratios))
+
+
+def _measure(texts: list[str], session: ModelSession, tokenizer: Tokenizer, index: PrefixIndex) -> _Measured:
+    counting = _Counting(session)
+    cache, chooser = TokenCache(counting), build_chooser(SamplingParams())
+    found = _Measured([], [], [])
+    checkpoint = Checkpoint(CancellationToken())
+    for text in texts:
+        boundary = tokenizer.split_stable(text, text.rfind("\n") + 1)
+        context, tail = tokenizer.encode_split(text, boundary)
+        ids = np.array((*context, *tail), np.int32)[-session.context_length :]
+        # The certain part first, as a keystroke finds it.
+        cache.prefill(ids[: len(ids) - len(tail)], (len(ids) - len(tail) - 1,), checkpoint)
+        counting.passes = 0
+        started = time.perf_counter()
+        prompt = Prompt(ids, tail, "plain")
+        healed = heal(prompt, cache, tokenizer, index, _EXACT, checkpoint, best_only=True)
+        choose_covers(healed, chooser, 1)
+        found.own_ms.append((time.perf_counter() - started - healed.model_seconds) * 1000)
+        found.passes.append(counting.passes)
+        found.covers.append(len(healed.first.ids))
+    return found
+
+
+def _indexed(tokenizer_json: str) -> tuple[Tokenizer, PrefixIndex]:
+    tokenizer = Tokenizer(tokenizer_json)
+    return tokenizer, load_or_build_index(tokenizer.vocabulary, None, "")
+
+
+def _largest(folder: Path | None) -> str | None:
+    files = sorted(folder.glob("*.json.gz"), key=lambda path: path.stat().st_size) if folder else []
+    return gzip.decompress(files[-1].read_bytes()).decode() if files else None
+
+
+def _own_row(tokenizer: Tokenizer, found: _Measured) -> tuple[Cell, ...]:
+    return f"{tokenizer.vocabulary.size:,} entries", median(found.own_ms), percentile(found.own_ms, 95)
+
+
+def _goal(found: _Measured) -> tuple[float, float]:
+    return median(found.own_ms) / MOST_OWN_MS, 1.0
+
+
+def _histogram(title: str, values: list[int]) -> Table:
+    counts = Counter(values)
+    rows = tuple(
+        (f"{value:,}", counts[value], "#" * round(40 * counts[value] / len(values))) for value in sorted(counts)
+    )
+    return Table(title, ("up to" if "powers" in title else "number", "positions", ""), rows)
