@@ -67,8 +67,8 @@ class ExactPlan:
 
 @dataclass(frozen=True, slots=True)
 class PathScores:
-    """What one pass over the tail tells: ``logits[i]`` ``[V]`` after ``first + i`` tail tokens, with ``totals[i]``, their
-    log-sum-exp, and ``reached[i]``, the log-probability of coming there along the path.
+    """What one pass over the tail tells: ``logits[i]`` ``[V]`` after ``first + i`` tail tokens, their log-sum-exp
+    ``totals[i]``, and ``reached[i]``, the log-probability of coming there along the path.
     """
 
     logits: FloatArray
@@ -132,10 +132,11 @@ def branch_bounds(plan: ExactPlan, scores: PathScores) -> list[tuple[float, Bran
 
     They weigh no more than the first token of h that is off the path, whose probability the path knows.
     """
-    bounds = []
-    for branch in plan.branches:
-        if branch.extra:
-            bounds.append((scores.reached_by(branch.shared - plan.first, branch.extra[0]), branch))
+    bounds = [
+        (scores.reached_by(branch.shared - plan.first, branch.extra[0]), branch)
+        for branch in plan.branches
+        if branch.extra
+    ]
     return sorted(bounds, key=lambda pair: -pair[0])
 
 
