@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pytest
@@ -59,8 +59,8 @@ def random_tokenizer(seed: int) -> Tokenizer:
 def random_model(seed: int, size: int) -> LogitsOf:
     def logits_of(history: TokenIds) -> FloatArray:
         # float64 throughout, so that the comparison with the truth is not one of rounding.
-        row: Any = 2 * np.random.default_rng((seed, *(t + 1 for t in history))).standard_normal(size)
-        return row
+        row = 2 * np.random.default_rng((seed, *(t + 1 for t in history))).standard_normal(size)
+        return cast("FloatArray", row)
 
     return logits_of
 
@@ -177,9 +177,9 @@ def test_a_model_that_rules_everything_out_still_agrees_with_what_is_typed() -> 
     tail = tokenizer.encode(text)
 
     def logits_of(history: TokenIds) -> FloatArray:
-        row: Any = np.full(tokenizer.vocabulary.size, -np.inf)
+        row = np.full(tokenizer.vocabulary.size, -np.inf)
         row[0] = 0.0  # end of text alone
-        return row
+        return cast("FloatArray", row)
 
     result, _ = healed(tokenizer, tail, logits_of)
     assert result.first.surprise_bits == float("inf")
