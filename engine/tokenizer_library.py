@@ -14,7 +14,7 @@ from tokenizers import AddedToken, models, pre_tokenizers
 
 from engine.errors import ContractError
 from engine.pretokenization import Pretokenization, parse_pretokenization
-from engine.vocabulary import SPACE_MARK, TokenizerFile, components, merge_pair
+from engine.vocabulary import SPACE_MARK, TokenizerFile, components, merge_pairs
 
 LeadingSpace = Literal["never", "always", "unless-space"]
 _HARMLESS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "Sequence", "Prepend", "Replace"})
@@ -28,7 +28,7 @@ def library_tokenizer(file: TokenizerFile) -> tokenizers.Tokenizer:
     _check_normalizer(file)
     ordinary = {spelled(file, text): token for text, token in file.ordinary.items()}
     entries = {**ordinary, **file.entries}
-    merges = [merge_pair(merge) for merge in file.model["merges"]]
+    merges = merge_pairs(file)
     if file.dropped:
         # Without the entries that are control tokens too, the merges that lead to them have to go.
         merges = [(left, right) for left, right in merges if {left, right, left + right} <= entries.keys()]

@@ -25,6 +25,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
@@ -196,7 +197,7 @@ def _added_tokens(
 
 
 def _check_ids(ids: Collection[Any]) -> None:
-    if not all(type(token) is int for token in ids):
+    if not set(map(type, ids)) <= {int}:
         raise TypeError("an id is not a whole number")
     if ids and not (min(ids) >= 0 and max(ids) < MAX_SIZE):
         raise ContractError(f"tokenizer.json has ids from {min(ids)} to {max(ids)}; they must be 0 to {MAX_SIZE - 1}")
@@ -239,15 +240,14 @@ def _reachable(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> l
     """Ids of the entries that the encoder can produce, ascending."""
     is_base = _base_test(file, bytes_by_spelling)
     if file.ignore_merges:
-        alphabet = set(byte_alphabet())
         known: Collection[str] = (
-            [text for text in file.entries if alphabet.issuperset(text)]
+            _within_alphabet(file.entries)
             if file.kind == "byte-level"
             else [text for text in file.entries if not _FALLBACK.match(text) or is_base(text)]
         )
         return sorted(file.entries[text] for text in known)
     reached = {text for text in file.entries if is_base(text)}
-    pending = [merge_pair(merge) for merge in file.model["merges"]]
+    pending = merge_pairs(file)
     while True:
         # Merges are ranked, so one pass finds nearly all; the rest need parts that a later merge makes.
         waiting = []
@@ -260,6 +260,14 @@ def _reachable(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> l
         if len(waiting) == len(pending):
             return sorted(file.entries[text] for text in reached)
         pending = waiting
+
+
+def _within_alphabet(spellings: Collection[str]) -> Collection[str]:
+    """Those of the spellings that use the byte-level alphabet only; nearly always all of them."""
+    alphabet = set(byte_alphabet())
+    if alphabet.issuperset("".join(spellings)):
+        return spellings
+    return [text for text in spellings if alphabet.issuperset(text)]
 
 
 def _base_test(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> Callable[[str], bool]:
@@ -278,12 +286,17 @@ def _base_test(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> C
     return is_base
 
 
-def merge_pair(merge: Any) -> tuple[str, str]:
-    """A merge is ``["a", "b"]``, or ``"a b"`` in older files."""
-    parts = merge.split(" ") if isinstance(merge, str) else merge
-    if not (isinstance(parts, list) and len(parts) == 2 and all(isinstance(part, str) for part in parts)):
-        raise ModelFolderError(f"tokenizer.json has a malformed merge ({merge!r:.60}); copy or export the model again")
-    return parts[0], parts[1]
+def merge_pairs(file: TokenizerFile) -> list[tuple[str, str]]:
+    """The merges in the order of their ranks: each is ``["a", "b"]``, or ``"a b"`` in older files.
+
+    Raises `ModelFolderError` for anything else.
+    """
+    merges = file.model["merges"]
+    pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+    well_formed = set(map(type, pairs)) <= {list} and set(map(len, pairs)) <= {2}
+    if not (well_formed and set(map(type, chain.from_iterable(pairs))) <= {str}):
+        raise ModelFolderError("tokenizer.json has malformed merges; copy or export the model again")
+    return [(left, right) for left, right in pairs]
 
 
 def _require_all_bytes(file: TokenizerFile, written: Collection[bytes]) -> None:
