@@ -38,7 +38,7 @@ def build_request(
         extra_context=_context(document, others, settings) if settings.cross_file_context else "",
         max_completions=candidates,
         budget_ms=budget_ms,
-        healing=HealingParams(mode=settings.healing),
+        healing=HealingParams(mode=settings.healing, max_surprise_bits=settings.max_surprise_bits),
         sampling=SamplingParams(strategy=settings.strategy, temperature=settings.temperature, top_p=settings.top_p),
         stop=StopParams(max_new_tokens=settings.max_new_tokens, lines="multi" if settings.multi_line else "single"),
     )

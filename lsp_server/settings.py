@@ -44,6 +44,7 @@ class Settings:
     model: Path | None = None
     device: DeviceChoice = "auto"
     healing: HealingMode = HealingParams().mode
+    max_surprise_bits: float = HealingParams().max_surprise_bits
     max_new_tokens: int = 64
     budget_ms: int = 1500
     debounce_ms: int = 40
@@ -218,6 +219,11 @@ _SETTINGS = (
     _Setting("model", "model", _folder),
     _Setting("device", "device", _choice(DEVICES)),
     _Setting("healing", "healing", lambda value: HealingParams(mode=_text(value)).mode),  # type: ignore[arg-type]
+    _Setting(
+        "maxSurpriseBits",
+        "max_surprise_bits",
+        lambda value: HealingParams(max_surprise_bits=_number(value)).max_surprise_bits,
+    ),
     _Setting("maxNewTokens", "max_new_tokens", lambda value: StopParams(max_new_tokens=_whole(value)).max_new_tokens),
     _Setting("budgetMs", "budget_ms", _milliseconds(1)),
     _Setting("debounceMs", "debounce_ms", _milliseconds(0)),

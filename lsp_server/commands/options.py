@@ -32,7 +32,7 @@ def use_environment(parser: argparse.ArgumentParser) -> None:
     """Make ``MIDTOKEN_*`` the defaults of the options; what is wrong with them is in ``args.environment_notes``."""
     values, notes = read_environment(os.environ)
     parser.set_defaults(environment=values, environment_notes=notes)
-    names = ("model", "device", "healing", "max_new_tokens", "budget_ms")
+    names = ("model", "device", "healing", "max_surprise_bits", "max_new_tokens", "budget_ms")
     parser.set_defaults(**{name: values[name] for name in names if name in values})
     if "multi_line" in values:
         parser.set_defaults(lines="multi" if values["multi_line"] else "single")
@@ -50,6 +50,18 @@ def add_healing_option(parser: argparse.ArgumentParser) -> None:
     default = HealingParams().mode
     help_text = f"what is done about a partial token at the cursor (default: {default})"
     parser.add_argument("--healing", choices=HEALING_MODES, default=default, help=help_text)
+    add_surprise_option(parser)
+
+
+def add_surprise_option(parser: argparse.ArgumentParser) -> None:
+    """``--max-surprise-bits``."""
+    parser.add_argument(
+        "--max-surprise-bits",
+        type=float,
+        default=HealingParams().max_surprise_bits,
+        metavar="B",
+        help="complete nothing where the typed text surprises the model by more (default: no bound)",
+    )
 
 
 def add_completion_options(parser: argparse.ArgumentParser) -> None:
@@ -81,7 +93,7 @@ def add_completion_options(parser: argparse.ArgumentParser) -> None:
 
 def healing_params(args: argparse.Namespace) -> HealingParams:
     """Raises `RequestError`, as that below does."""
-    return HealingParams(mode=args.healing)
+    return HealingParams(mode=args.healing, max_surprise_bits=args.max_surprise_bits)
 
 
 def stop_params(args: argparse.Namespace) -> StopParams:

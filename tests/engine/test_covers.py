@@ -25,8 +25,8 @@ from engine.kv_cache import TokenCache
 from engine.sampling import build_chooser
 from engine.tokenizer import Tokenizer
 from engine.trie import SortedIndex
-from engine.types import CancellationToken, FloatArray, TokenIds
-from tests.fakes import FakeSession, LogitsOf
+from engine.types import CancellationToken, CompletionRequest, FloatArray, TokenIds
+from tests.fakes import FakeSession, LogitsOf, fake_completer, hash_model, toy_tokenizer
 from tests.reference.covers import conditional_law, total_variation
 
 ALPHABETS = ("aab c", "ab\n  é", "a1 '\t")
@@ -35,6 +35,11 @@ SPLITS: tuple[Callable[[], pre_tokenizers.PreTokenizer], ...] = (
     lambda: pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
 )
 CONTEXT = (1, 2)
+HARD_TAILS = (
+    "http:", "http", "intermed", "Hello, worl", "Recurre", "Nod", "re", "from sym", "import nump", "np.ar", " [", '{"',
+    '"', " ", "  ", "   ", "       ", "        ", "\t", "\t\t", "x\r\n", "x\n    ", "\n  ", "12", "1234", "1234567",
+    "don'", "I'l", "é", "e\u0301", "👩\u200d👩", "广州的白云", "a" * 64, "<|endof", "<|endoftext|>", "self.conf",
+)  # fmt: skip
 
 
 @cache
@@ -85,6 +90,55 @@ def law(result: Healed, tail: TokenIds) -> dict[TokenIds, float]:
     valid = [cover for cover in covers if result.is_valid(cover)]
     total = sum(np.exp(cover.logprob) for cover in valid)
     return {sequence(cover, tail): float(np.exp(cover.logprob) / total) for cover in valid}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["byte-level", "superword", "plain", "sentencepiece"]),
+    st.sampled_from(
+        ["import nump", "return s", "http:", "  ", " se", "x\n  ", "é", "1234", "numpy as n", "<|end", "self.n"]
+    ),
+    st.integers(1, 5),
+    st.integers(0, 9),
+)
+def test_the_law_on_every_kind_of_vocabulary(kind: str, text: str, length: int, seed: int) -> None:
+    tokenizer = toy_tokenizer(kind)
+    text = text[-length:]
+    tail = tokenizer.encode(text)
+    data = tokenizer.vocabulary.bytes_of(tail)  # with SentencePiece's leading space
+    logits_of = random_model(seed, tokenizer.vocabulary.size)
+    truth = conditional_law(data, CONTEXT, logits_of, tokenizer)
+    result, _ = healed(tokenizer, tail, logits_of)
+    missing = sum(p for s, p in truth.items() if s not in law(result, tail))
+    assert missing <= 2e-6
+    assert total_variation(law(result, tail), truth) <= missing + 1e-9
+    best, _ = healed(tokenizer, tail, logits_of, best_only=True)
+    (cover,) = choose_covers(best, build_chooser(SamplingParams()), 1)
+    assert sequence(cover, tail) == max(truth, key=lambda key: truth[key])
+
+
+@pytest.mark.parametrize("text", HARD_TAILS)
+def test_invariants_on_a_sentencepiece_vocabulary(text: str) -> None:
+    check_invariants(toy_tokenizer("sentencepiece"), SortedIndex(toy_tokenizer("sentencepiece").vocabulary), text)
+
+
+def check_invariants(tokenizer: Tokenizer, index: SortedIndex, text: str) -> None:
+    """The typed bytes come first, the canonical path is a cover, no cover stands twice, no control token in any."""
+    tail = tokenizer.encode(text)
+    plan = plan_exact(tail, len(tail) + 1, tokenizer, index)
+    assert plan is not None, "every text can be written by its own encoding"
+    data = tokenizer.vocabulary.bytes_of(tail)
+    token_bytes = tokenizer.vocabulary.token_bytes
+    seen = set()
+    for branch in plan.branches:
+        head = (*tail[: branch.shared], *branch.extra)
+        assert tokenizer.vocabulary.bytes_of(head) + branch.typed == data
+        assert all(token_bytes[t].startswith(branch.typed) for t in branch.candidates[:50].tolist())
+        assert head not in seen, "no cover twice"
+        seen.add(head)
+    canonical = [b for b in plan.branches if (*tail[: b.shared], *b.extra) == tail[:-1]]
+    assert any(tail[-1] in branch.candidates for branch in canonical), "the canonical path is a cover"
+    assert not tokenizer.vocabulary.control_ids & {t for b in plan.branches for t in b.extra}
 
 
 seeds = st.integers(0, 59)
@@ -188,11 +242,6 @@ def test_a_model_that_rules_everything_out_still_agrees_with_what_is_typed() -> 
 
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "tokenizers"
-HARD_TAILS = (
-    "http:", "http", "intermed", "Hello, worl", "Recurre", "Nod", "re", "from sym", "import nump", "np.ar", " [", '{"',
-    '"', " ", "  ", "   ", "       ", "        ", "\t", "\t\t", "x\r\n", "x\n    ", "\n  ", "12", "1234", "1234567",
-    "don'", "I'l", "é", "e\u0301", "👩\u200d👩", "广州的白云", "a" * 64, "<|endof", "<|endoftext|>", "self.conf",
-)  # fmt: skip
 
 
 @cache
@@ -207,22 +256,7 @@ def real_tokenizer(name: str) -> tuple[Tokenizer, SortedIndex]:
 @pytest.mark.parametrize("name", ["p50k_base", "cl100k_base", "o200k_base"])
 @pytest.mark.parametrize("text", HARD_TAILS)
 def test_invariants_on_real_vocabularies(name: str, text: str) -> None:
-    tokenizer, index = real_tokenizer(name)
-    tail = tokenizer.encode(text)
-    plan = plan_exact(tail, len(tail) + 1, tokenizer, index)
-    assert plan is not None, "every text can be written by its own encoding"
-    data = text.encode()
-    token_bytes = tokenizer.vocabulary.token_bytes
-    seen = set()
-    for branch in plan.branches:
-        head = (*tail[: branch.shared], *branch.extra)
-        assert tokenizer.vocabulary.bytes_of(head) + branch.typed == data
-        assert all(token_bytes[t].startswith(branch.typed) for t in branch.candidates[:50].tolist())
-        assert head not in seen, "no cover twice"
-        seen.add(head)
-    canonical = [b for b in plan.branches if (*tail[: b.shared], *b.extra) == tail[:-1]]
-    assert any(tail[-1] in branch.candidates for branch in canonical), "the canonical path is a cover"
-    assert not tokenizer.vocabulary.control_ids & {t for b in plan.branches for t in b.extra}
+    check_invariants(*real_tokenizer(name), text)
 
 
 @pytest.mark.parametrize("name", ["p50k_base", "cl100k_base", "o200k_base"])
@@ -247,3 +281,14 @@ def test_greedy_on_real_vocabularies_writes_what_is_typed(name: str, text: str) 
     assert written.startswith(text.encode())
     assert len(written) - len(tokenizer.vocabulary.token_bytes[cover.token]) + cover.typed == len(text.encode())
     assert tokenizer.encode_bytes(written) == ids
+
+
+def test_too_much_surprise_completes_nothing() -> None:
+    tokenizer = toy_tokenizer("superword")
+    completer, _ = fake_completer(tokenizer, hash_model(tokenizer.vocabulary.size))
+    request = CompletionRequest("import nump")
+    bits = completer.complete(request).completions[0].healing.surprise_bits
+    assert bits > 1
+    for bound, count in ((bits + 0.1, 1), (bits - 0.1, 0)):
+        healing = HealingParams(max_surprise_bits=bound)
+        assert len(completer.complete(CompletionRequest("import nump", healing=healing)).completions) == count

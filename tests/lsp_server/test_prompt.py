@@ -24,9 +24,17 @@ def test_a_selected_item_stands_in_for_what_it_replaces():
 
 
 def test_settings_reach_the_engine():
-    settings = Settings(healing="off", max_new_tokens=9, multi_line=True, strategy="sample", temperature=0.5, top_p=0.7)
+    settings = Settings(
+        healing="off",
+        max_surprise_bits=20,
+        max_new_tokens=9,
+        multi_line=True,
+        strategy="sample",
+        temperature=0.5,
+        top_p=0.7,
+    )
     request = build("x", Place(1, 1, ""), settings)
-    assert request.healing.mode == "off"
+    assert (request.healing.mode, request.healing.max_surprise_bits) == ("off", 20)
     assert (request.stop.max_new_tokens, request.stop.lines) == (9, "multi")
     assert (request.sampling.strategy, request.sampling.temperature, request.sampling.top_p) == ("sample", 0.5, 0.7)
     assert build("x", Place(1, 1, "")).stop.lines == "single"
