@@ -118,7 +118,7 @@ def as_text(report: Report) -> str:
         lines.append("")
     width = max((len(ratio.name) for ratio in report.ratios), default=0)
     for ratio in report.ratios:
-        lines.append(f"  {ratio.name:<{width}}  {ratio.value:.3f}{_verdict(ratio)}")
+        lines.append(f"  {ratio.name:<{width}}  {_ratio(ratio.value):>7}{_verdict(ratio)}")
     lines += [f"  note: {note}" for note in report.notes]
     return "\n".join(lines)
 
@@ -135,6 +135,10 @@ def _processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or "unknown"
+
+
+def _ratio(value: float) -> str:
+    return f"{value:.3f}" if value >= 0.01 else f"{value:.1g}"
 
 
 def _verdict(ratio: Ratio) -> str:

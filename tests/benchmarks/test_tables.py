@@ -21,7 +21,12 @@ REPORT = Report(
     name="reading",
     conditions={"book": "thick", "pages": 300},
     tables=(Table("a page", ("reader", "p50 ms"), (("ours", 1.2345), ("the other one", 1234.5), ("nobody", "never"))),),
-    ratios=(Ratio("ours / other", 1.05, 1.1), Ratio("ours / none", 1.2, 1.1), Ratio("free", 0.5)),
+    ratios=(
+        Ratio("ours / other", 1.05, 1.1),
+        Ratio("ours / none", 1.2, 1.1),
+        Ratio("free", 0.5),
+        Ratio("at once", 0.00012),
+    ),
     notes=("read twice",),
 )
 
@@ -62,6 +67,7 @@ def test_a_report_is_readable():
     assert any(line.endswith("1.050  (goal: at most 1.1, met)") for line in lines)
     assert any(line.endswith("1.200  (goal: at most 1.1, missed)") for line in lines)
     assert any(line.endswith("  0.500") for line in lines)
+    assert any(line.endswith("  0.0001") for line in lines)
     assert lines[-1] == "  note: read twice"
 
 
