@@ -3,24 +3,27 @@
 import math
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine.config import DeviceChoice
+from engine.config import DeviceChoice, SamplingParams
 from engine.context import fit, prefix_window, suffix_window
 from engine.contract import check_contract
-from engine.decode import BudgetExceeded, Checkpoint, decode
+from engine.decode import BudgetExceeded, Checkpoint
 from engine.errors import ModelFolderError, RequestError
 from engine.fim import Prompt, PromptParts, assemble, choose_order, overhead
-from engine.first_step import Healed, choose_covers, heal
+from engine.first_step import Healed, heal
 from engine.healing import Cover
 from engine.kv_cache import TokenCache
+from engine.lookahead import SecondView, matching_row
 from engine.manifest import Manifest, load_manifest
+from engine.output_basis import load_output_basis
 from engine.postprocess import common_end, trim_suffix_overlap
-from engine.sampling import Chooser, build_chooser
+from engine.sampling import BasisAware
+from engine.sampling.bat import require_scipy
 from engine.session import ModelSession, OrtSession
-from engine.stopping import StopTracker
+from engine.strategies import Strategy, covers_wanted, make_strategy
 from engine.tokenizer import Tokenizer
 from engine.trace import trace_healing
 from engine.trie import PrefixIndex, load_or_build_index
@@ -34,6 +37,7 @@ from engine.types import (
     ModelInfo,
     Timing,
 )
+from engine.writing import Candidate, Scene
 
 BUNDLED_MODEL = Path(__file__).parent / "bundled"
 """The model folder that ships inside the package."""
@@ -41,6 +45,9 @@ DEFAULT_CONTEXT_TOKENS = 2048
 """Positions reserved in the key/value cache unless the caller asks for others; models often allow many more."""
 MAX_TAIL_CHARACTERS = 512
 """A cursor's line longer than this is not healed from its start, but from the last certain place before the cursor."""
+NEAR_LINES = 8
+"""KL-guided temperature compares with what the model says without other documents; where there are none, with what it
+says after this many lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +57,7 @@ class _Prepared:
     prompt: Prompt
     healed: Healed
     covers: list[Cover]
-    chooser: Chooser
-    checkpoint: Checkpoint
-    line_prefix: str
+    strategy: Strategy
     timing: Timing
 
 
@@ -69,6 +74,7 @@ class Completer:
         self._index = index
         self._manifest = manifest
         self._info = info
+        self._second_cache: TokenCache | None = None
         self._lock = threading.Lock()
         self._ends = tokenizer.vocabulary.control_ids | set(manifest.control.end)
         self.notices: tuple[str, ...] = ()
@@ -143,18 +149,15 @@ class Completer:
                 total = _milliseconds_since(started)
                 return CompletionResult((), Timing(prefill_ms=total, total_ms=total), 0, 0)
             decode_started = time.perf_counter()
-            completions = []
-            for cover in prepared.covers:
-                candidate = _Candidate(StopTracker(request.stop, prepared.line_prefix))
-                for _ in self._write(prepared, cover, candidate):
-                    pass
-                completions.append(_finished(candidate, prepared, cover, request))
+            candidates = prepared.strategy.write_all(prepared.covers, request.max_completions)
+            completions = [_finished(candidate, prepared, request) for candidate in candidates]
             timing = replace(
                 prepared.timing,
                 decode_ms=_milliseconds_since(decode_started),
                 total_ms=_milliseconds_since(started),
             )
-        return CompletionResult(_distinct(completions), timing, len(prepared.prompt.ids), prepared.healed.reused)
+        distinct = _distinct(completions, ranked=prepared.strategy.is_whole)
+        return CompletionResult(distinct, timing, len(prepared.prompt.ids), prepared.healed.reused)
 
     def stream(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> Generator[str, None, None]:
         """Yield the text of the best completion in pieces, each as soon as no later token can take it back.
@@ -169,9 +172,14 @@ class Completer:
                 return
             if not prepared.covers:
                 return
-            candidate = _Candidate(StopTracker(request.stop, prepared.line_prefix))
-            sent = 0
-            for _ in self._write(prepared, prepared.covers[0], candidate):
+            strategy, sent = prepared.strategy, 0
+            if strategy.is_whole:
+                # Nothing is decided before all of it is.
+                texts = [_finished(c, prepared, request).text for c in strategy.write_all(prepared.covers, 1)]
+                yield from filter(None, texts)
+                return
+            candidate = strategy.scene.start(prepared.covers[0])
+            for _ in strategy.scene.write(candidate, strategy.token_chooser(candidate.cover)):
                 decided = candidate.tracker.decided
                 end = len(decided) - common_end(decided, request.suffix)
                 if end > sent:
@@ -199,12 +207,29 @@ class Completer:
         checkpoint = Checkpoint(cancel, deadline)
         prompt = self._prompt(request)
         tokenized = time.perf_counter()
-        chooser = build_chooser(request.sampling)
-        best_only = chooser.generator is None and request.max_completions == 1
+        params = request.sampling
+        best_only = not params.draws and covers_wanted(params, request.max_completions) == 1
         healed = heal(
             prompt, self._cache, self._tokenizer, self._index, request.healing, checkpoint, best_only=best_only
         )
-        covers = choose_covers(healed, chooser, request.max_completions)
+        scene = Scene(
+            cache=self._cache,
+            prompt=prompt.ids,
+            vocabulary=self._tokenizer.vocabulary,
+            ends=self._ends,
+            stop=request.stop,
+            line_prefix=_line_prefix(request.prefix),
+            checkpoint=checkpoint,
+        )
+        strategy = make_strategy(
+            scene,
+            params,
+            prompt.tail,
+            healed,
+            basis_aware=self._basis_aware(params),
+            second=self._second_view(request, prompt, healed, scene),
+        )
+        covers = strategy.covers(request.max_completions)
         if healed.first.surprise_bits > request.healing.max_surprise_bits:
             covers = []
         total_seconds = time.perf_counter() - tokenized
@@ -213,7 +238,7 @@ class Completer:
             heal_ms=(total_seconds - healed.model_seconds) * 1000,
             prefill_ms=healed.model_seconds * 1000,
         )
-        return _Prepared(prompt, healed, covers, chooser, checkpoint, _line_prefix(request.prefix), timing)
+        return _Prepared(prompt, healed, covers, strategy, timing)
 
     def _prompt(self, request: CompletionRequest) -> Prompt:
         """Window, tokenise, split at the stable boundary, fit the budget, assemble."""
@@ -237,39 +262,42 @@ class Completer:
             return boundary
         return self._tokenizer.split_stable(prefix)
 
-    def _write(self, prepared: _Prepared, cover: Cover, candidate: "_Candidate") -> Iterator[None]:
-        """Decode one candidate to its end; a pause after every token, where a caller may look at what is decided."""
-        vocabulary = self._tokenizer.vocabulary
-        tracker, limit = candidate.tracker, candidate.tracker.params.max_new_tokens
-        steps = decode(self._cache, prepared.prompt.ids, cover, prepared.chooser, vocabulary.size, prepared.checkpoint)
-        try:
-            for step in steps:
-                if step.token in self._ends:
-                    return tracker.finish("end")
-                candidate.tokens += 1
-                candidate.logprob += step.logprob
-                tracker.push(vocabulary.token_bytes[step.token][step.typed :])
-                yield
-                if tracker.ended is not None:
-                    return None
-                if candidate.tokens >= limit:
-                    return tracker.finish("length")
-            tracker.finish("context")
-        except BudgetExceeded:
-            tracker.finish("budget")
+    def _basis_aware(self, params: SamplingParams) -> BasisAware | None:
+        """The rule of ``bat``. Raises `RequestError` where the model folder or the installation lacks what it needs."""
+        if not (params.bat and params.draws):
+            return None
+        require_scipy()
+        return BasisAware(load_output_basis(Path(self._info.path), self._manifest), params.bat)
+
+    def _second_view(
+        self, request: CompletionRequest, prompt: Prompt, healed: Healed, scene: Scene
+    ) -> SecondView | None:
+        """The same request with less context, for KL-guided temperature; None where it comes out differently."""
+        if request.sampling.strategy != "kl" or not request.sampling.draws:
+            return None
+        near = "".join(request.prefix.splitlines(keepends=True)[-NEAR_LINES:])
+        prefix = request.prefix if request.extra_context else near
+        other = self._prompt(replace(request, extra_context="", prefix=prefix))
+        if other.tail != prompt.tail or other.order != prompt.order:
+            return None
+        if self._second_cache is None:
+            self._second_cache = self._cache.sibling()
+        second = heal(
+            other,
+            self._second_cache,
+            self._tokenizer,
+            self._index,
+            request.healing,
+            scene.checkpoint,
+            best_only=False,
+        )
+        length = len(prompt.tail)
+        row = matching_row(healed.first, len(prompt.ids) - length, second.first, len(other.ids) - length)
+        return SecondView(self._second_cache, other.ids, scene, length, row)
 
 
-@dataclass(slots=True)
-class _Candidate:
-    """A completion while it is written."""
-
-    tracker: StopTracker
-    tokens: int = 0
-    logprob: float = 0.0
-
-
-def _finished(candidate: _Candidate, prepared: _Prepared, cover: Cover, request: CompletionRequest) -> Completion:
-    tracker, first = candidate.tracker, prepared.healed.first
+def _finished(candidate: Candidate, prepared: _Prepared, request: CompletionRequest) -> Completion:
+    tracker, cover, first = candidate.tracker, candidate.cover, prepared.healed.first
     assert tracker.ended is not None
     data = request.prefix[-MAX_TAIL_CHARACTERS:].encode()
     report = HealingReport(
@@ -283,10 +311,11 @@ def _finished(candidate: _Candidate, prepared: _Prepared, cover: Cover, request:
     return Completion(text, candidate.logprob, candidate.tokens, tracker.ended, report)
 
 
-def _distinct(completions: list[Completion]) -> tuple[Completion, ...]:
-    """Without empty and repeated texts; the model's first choice stays in front, the others by log-probability."""
+def _distinct(completions: list[Completion], *, ranked: bool) -> tuple[Completion, ...]:
+    """Without empty and repeated texts; the first choice stays in front, the others by log-probability or as ranked."""
     unique: dict[str, Completion] = {}
-    for completion in completions[:1] + sorted(completions[1:], key=lambda c: -c.logprob):
+    others = completions[1:] if ranked else sorted(completions[1:], key=lambda c: -c.logprob)
+    for completion in completions[:1] + others:
         if completion.text:
             unique.setdefault(completion.text, completion)
     return tuple(unique.values())

@@ -12,7 +12,7 @@ import numpy as np
 
 from engine.healing import Cover
 from engine.kv_cache import TokenCache
-from engine.sampling import Chooser, log_softmax
+from engine.sampling import History, TokenChooser, log_probability
 from engine.types import CancellationToken, IdArray
 
 
@@ -47,7 +47,12 @@ class Step:
 
 
 def decode(
-    cache: TokenCache, prompt: IdArray, cover: Cover, chooser: Chooser, vocabulary_size: int, checkpoint: Checkpoint
+    cache: TokenCache,
+    prompt: IdArray,
+    cover: Cover,
+    chooser: TokenChooser,
+    vocabulary_size: int,
+    checkpoint: Checkpoint,
 ) -> Iterator[Step]:
     """Yield the steps of one completion of ``prompt`` (``[S] int32``) that begins with ``cover``, without an end.
 
@@ -56,12 +61,13 @@ def decode(
     """
     # 1. The first token is already chosen: it needs no forward pass to be shown.
     yield Step(cover.token, cover.typed, cover.logprob)
-    token = cover.token
+    written = [cover.token]
     # 2. Back to what stands before the cover's token; a further candidate finds most of it in the cache.
     before = np.concatenate([prompt[: cover.kept], np.array(cover.extra, np.int32)])
     cache.seek(before)
+    history = History(before, written)
     # 3. Ordinary decoding.
     while len(cache) < cache.capacity:
-        logits = cache.append(token, checkpoint)[:vocabulary_size]
-        token = chooser.choose(logits)
-        yield Step(token, 0, float(log_softmax(logits)[token]))
+        logits = cache.append(written[-1], checkpoint)[:vocabulary_size]
+        written.append(chooser.next_token(logits, history))
+        yield Step(written[-1], 0, log_probability(logits, written[-1]))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from engine.session import ModelSession
+from engine.session import ModelSession, SharingSession
 from engine.types import FloatArray, IdArray
 
 PREFILL_CHUNK = 128
@@ -47,6 +47,11 @@ class TokenCache:
     def ids(self) -> IdArray:
         """A copy of the sequence, ``[S] int32``."""
         return self._ids[: self._length].copy()
+
+    def sibling(self) -> "TokenCache":
+        """An empty cache over the same weights. Raises `engine.errors.DeviceError` where its buffers do not fit."""
+        assert isinstance(self._session, SharingSession), "this session serves one sequence only"
+        return TokenCache(self._session.sibling(), chunk=self._chunk)
 
     def rewind(self, length: int) -> None:
         """Keep the first ``length`` tokens of the sequence only. Copies nothing."""

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import onnxruntime as ort
@@ -38,6 +38,17 @@ class ModelSession(Protocol):
         ``ids`` is ``[S] int32``, S >= 1. Positions before ``start`` must have been written by earlier calls and stay
         as they are; those after ``start + S`` are forgotten. ``rows`` are K indices into ``ids``, K may be 0. Returns
         ``[K, V] float32``, V the rows of the head. Raises `DeviceError` where the device fails or runs out of memory.
+        """
+
+
+@runtime_checkable
+class SharingSession(ModelSession, Protocol):
+    """A session whose weights can serve several sequences at once."""
+
+    def sibling(self) -> ModelSession:
+        """Another session over the same weights, with key/value buffers of its own.
+
+        Raises `DeviceError` where they do not fit.
         """
 
 
@@ -80,6 +91,7 @@ class OrtSession:
 
     def __init__(self, session: Any, manifest: Manifest, context_length: int, device: Device) -> None:
         self._session = session
+        self._manifest = manifest
         self._names = manifest.graph
         self._context_length = context_length
         self.device = device
@@ -125,6 +137,10 @@ class OrtSession:
     @property
     def context_length(self) -> int:
         return self._context_length
+
+    def sibling(self) -> "OrtSession":
+        """See `SharingSession.sibling`."""
+        return OrtSession(self._session, self._manifest, self._context_length, self.device)
 
     @property
     def provider(self) -> str:

@@ -165,6 +165,9 @@ class FakeSession:
         histories = [tuple(self.written[: start + row + 1]) for row in rows]
         return np.stack([self.logits_of(h) for h in histories]) if histories else np.zeros((0, 0), np.float32)
 
+    def sibling(self) -> "FakeSession":
+        return FakeSession(self.logits_of, context_length=self._context_length)
+
     def reset_counts(self) -> None:
         self.calls = self.tokens = self.largest_call = 0
 

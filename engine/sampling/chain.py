@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.config import SamplingParams
 from engine.sampling.bat import BasisAware
 from engine.sampling.penalties import count_penalty, no_repeat_ngram, repetition_penalty
-from engine.sampling.rows import Transform, support_of
+from engine.sampling.rows import Transform, largest, support_of
 from engine.sampling.temperature import (
     adapt_temperature,
     dynamic,
@@ -93,9 +93,11 @@ class Chooser:
             return _draw(shaped, count, self.generator)
         if count == 1:
             return [_argmax(shaped, ids)]
+        if ids is None:
+            found: list[int] = largest(shaped, count).tolist()
+            return found
         support = support_of(shaped)
-        tie_break = support if ids is None else ids[support]
-        order = np.lexsort((tie_break, -shaped[support]))
+        order = np.lexsort((ids[support], -shaped[support]))
         return [int(index) for index in support[order[:count]]]
 
     def for_covers(self, penalty: Transform | None) -> "Chooser":

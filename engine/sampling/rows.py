@@ -16,6 +16,8 @@ from engine.types import FloatArray
 Transform: TypeAlias = Callable[[FloatArray], FloatArray]
 Indices: TypeAlias = NDArray[np.intp]
 
+_REACHES = (6.0, 12.0, 20.0)
+"""How far below the largest logit to look for a few large ones, before all are partitioned."""
 _UNDERFLOW = -1000.0
 """A logit this far below the largest has probability 0 in double precision too."""
 
@@ -33,6 +35,12 @@ def log_softmax(logits: FloatArray) -> FloatArray:
     shifted = logits - logits.max()
     result: FloatArray = shifted - logits.dtype.type(log_sum_exp(shifted))
     return result
+
+
+def log_probability(logits: FloatArray, index: int) -> float:
+    """The entry at ``index`` of `log_softmax`, without the others."""
+    shifted = logits - logits.max()
+    return float(shifted[index] - logits.dtype.type(log_sum_exp(shifted)))
 
 
 def entropy(logits: FloatArray) -> float:
@@ -61,6 +69,29 @@ def top_two_gap(logits: FloatArray) -> float:
     total = log_sum_exp(logits)
     top = math.exp(float(logits[first]) - total)
     return top if first == second else top - math.exp(float(logits[second]) - total)
+
+
+def largest(logits: FloatArray, count: int) -> Indices:
+    """Indices of the ``count`` largest finite entries (fewer if there are fewer), the largest first, ties in order."""
+    near = support_of(logits)
+    if count < len(near):
+        near = np.flatnonzero(logits >= kth_largest(logits, count))
+    order: Indices = near[np.argsort(-logits[near], kind="stable")[:count]]
+    return order
+
+
+def kth_largest(logits: FloatArray, count: int) -> float:
+    """The ``count``-th largest entry, 1 <= count <= N."""
+    # On a real row few entries come near the largest; then only those need to be partitioned.
+    for reach in _REACHES:
+        near = logits >= logits.max() - reach
+        found = int(np.count_nonzero(near))
+        if found > len(logits) // 8:
+            break
+        if found >= count:
+            logits = logits[near]
+            break
+    return float(np.partition(logits, len(logits) - count)[len(logits) - count])
 
 
 def support_of(logits: FloatArray) -> Indices:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from engine.sampling.rows import Indices, entropy, keep_only, log_sum_exp, support_of
+from engine.sampling.rows import Indices, entropy, keep_only, kth_largest, log_sum_exp, support_of
 from engine.types import FloatArray
 
 _SMALL = 4096
@@ -32,7 +32,7 @@ def top_k(count: int) -> Truncation:
     def apply(logits: FloatArray, before: FloatArray | None = None) -> FloatArray:
         if count >= len(logits):
             return logits
-        return keep_only(logits, logits >= _kth_largest(logits, count))
+        return keep_only(logits, logits >= kth_largest(logits, count))
 
     return apply
 
@@ -104,19 +104,6 @@ def epsilon(threshold: float) -> Truncation:
 def _keep_above(logits: FloatArray, edge: float) -> FloatArray:
     """Entries of at least ``edge``, and the largest ones whatever the edge is."""
     return keep_only(logits, logits >= min(edge, float(logits.max())))
-
-
-def _kth_largest(logits: FloatArray, count: int) -> float:
-    # On a real row few entries come near the largest; then only those need to be partitioned.
-    for reach in _REACHES:
-        near = logits >= logits.max() - reach
-        found = int(np.count_nonzero(near))
-        if found > len(logits) // 8:
-            break
-        if found >= count:
-            logits = logits[near]
-            break
-    return float(np.partition(logits, len(logits) - count)[len(logits) - count])
 
 
 def _nucleus(logits: FloatArray, mass: float) -> Indices:
