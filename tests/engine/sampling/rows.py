@@ -1,0 +1,33 @@
+"""Rows of logits for the tests of sampling."""
+
+import math
+
+import numpy as np
+from hypothesis import strategies as st
+
+from engine.types import FloatArray
+
+INF = math.inf
+
+
+def row(*values: float) -> FloatArray:
+    return np.array(values, np.float32)
+
+
+def of_probabilities(*values: float) -> FloatArray:
+    with np.errstate(divide="ignore"):
+        result: FloatArray = np.log(np.array(values)).astype(np.float32)
+    return result
+
+
+def support(logits: FloatArray) -> set[int]:
+    return set(np.flatnonzero(logits > -INF).tolist())
+
+
+finite = st.floats(-80, 80, width=32)
+rows = (
+    st.lists(st.one_of(finite, st.just(-INF)), min_size=1, max_size=12)
+    .filter(lambda values: max(values) > -INF)
+    .map(lambda values: row(*values))
+)
+"""Any row that something can be drawn from."""
