@@ -21,10 +21,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--precision", default="int4", choices=("fp32", "fp16", "int8", "int4"))
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
+    parser.add_argument(
+        "--output-basis", type=int, default=0, metavar="C", help="keep C columns for basis-aware truncation"
+    )
     options = parser.parse_args(arguments)
     try:
         manifest = export_checkpoint(
-            options.checkpoint, options.out, precision=options.precision, device=options.device
+            options.checkpoint,
+            options.out,
+            precision=options.precision,
+            device=options.device,
+            output_basis=options.output_basis,
         )
     except MidtokenError as error:
         print(f"error: {error}", file=sys.stderr)

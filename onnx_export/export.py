@@ -20,6 +20,7 @@ from engine.manifest import (
     dump_manifest,
     sha256_of,
 )
+from engine.output_basis import OUTPUT_BASIS_FILE
 from engine.session import choose_device
 from onnx_export.architectures import control_ids, fim_templates
 from onnx_export.checkpoint import COPIED_FILES, Checkpoint, read_checkpoint
@@ -31,12 +32,19 @@ TOKENIZER_FILE = "tokenizer.json"
 
 
 def export_checkpoint(
-    checkpoint: Path, out: Path, *, precision: Precision = "int4", device: Device = "cpu", check: bool = True
+    checkpoint: Path,
+    out: Path,
+    *,
+    precision: Precision = "int4",
+    device: Device = "cpu",
+    check: bool = True,
+    output_basis: int = 0,
 ) -> Manifest:
     """Turn a Hugging Face checkpoint folder into the model folder `out` and return its manifest.
 
     The folder is built beside `out` and takes its place only when every check of `validate.py` has passed; what was
-    there before is untouched until then. `check=False` leaves out the comparison with the checkpoint.
+    there before is untouched until then. `check=False` leaves out the comparison with the checkpoint. `output_basis` is
+    the number of columns to keep of the output embedding for basis-aware truncation, 0 for none.
 
     Errors: ExportError for a checkpoint that cannot be exported, a precision without kernels, a missing package, a
     full disk, or a failed check, with its figure and bound.
@@ -50,6 +58,10 @@ def export_checkpoint(
         for name in (TOKENIZER_FILE, *COPIED_FILES):
             if (checkpoint / name).exists():
                 shutil.copyfile(checkpoint / name, folder / name)
+        if output_basis:
+            from onnx_export.output_basis import write_output_basis  # needs torch
+
+            write_output_basis(checkpoint, folder, output_basis)
         manifest = _describe(source, chosen, folder)
         (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
         if check:
@@ -107,8 +119,7 @@ def _describe(source: Checkpoint, chosen: Plan, folder: Path) -> Manifest:
     head_size = int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
     rows = int(config["vocab_size"])
     files = [MODEL_FILE, TOKENIZER_FILE]
-    if (folder / f"{MODEL_FILE}.data").exists():
-        files.append(f"{MODEL_FILE}.data")
+    files += [name for name in (f"{MODEL_FILE}.data", OUTPUT_BASIS_FILE) if (folder / name).exists()]
     return Manifest(
         name=source.source.name,
         architecture=source.family.architecture,

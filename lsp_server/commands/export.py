@@ -19,6 +19,13 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="model folder to write")
     parser.add_argument("--precision", choices=("fp32", "fp16", "int8", "int4"), default="int4", help="default: int4")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what it will run on (default: cpu)")
+    parser.add_argument(
+        "--output-basis",
+        type=int,
+        default=0,
+        metavar="C",
+        help="keep C columns of the output embedding, 20 for example, which --bat needs (default: 0, none)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -27,7 +34,13 @@ def run(args: argparse.Namespace) -> int:
     try:
         # By name: it stands beside this package, not below it, and torch is for those who asked for it.
         exporter = importlib.import_module("onnx_export.export")
-        exporter.export_checkpoint(args.checkpoint, args.out, precision=args.precision, device=args.device)
+        exporter.export_checkpoint(
+            args.checkpoint,
+            args.out,
+            precision=args.precision,
+            device=args.device,
+            output_basis=args.output_basis,
+        )
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
         if module not in _EXTRA:
