@@ -59,10 +59,10 @@ def adapt_temperature(line_began: bool, at_start: float, elsewhere: float) -> fl
 
 def kl_divergence(logits: FloatArray, other: FloatArray) -> float:
     """``sum p * log(p / q)`` in nats of two rows; infinite where q rules out what p allows."""
-    left = log_softmax(logits.astype(np.float64))
-    right = log_softmax(other.astype(np.float64))
-    possible = left > -np.inf
-    return max(0.0, float((np.exp(left[possible]) * (left[possible] - right[possible])).sum()))
+    left, right = log_softmax(logits), log_softmax(other)
+    if not np.isfinite(left).all():
+        left, right = left[left > -np.inf], right[left > -np.inf]
+    return max(0.0, float(np.dot(np.exp(left), left - right)))
 
 
 def kl_temperature(divergence: float, start: float, sigma: float) -> float:

@@ -17,7 +17,8 @@ def test_the_basis_spans_the_leading_directions():
     generator = np.random.default_rng(0)
     weights = generator.standard_normal((300, 12)) * np.geomspace(10, 0.1, 12)
     basis = reduce_embedding(weights, 5)
-    assert (basis.shape, basis.dtype) == ((300, 5), np.float32)
+    assert basis.shape == (300, 5)
+    assert basis.dtype == np.float32
     np.testing.assert_allclose(basis.T @ basis, np.eye(5), atol=1e-5)
     left = np.linalg.svd(weights, full_matrices=False)[0][:, :5]
     np.testing.assert_allclose(np.abs(np.sum(left * basis, axis=0)), np.ones(5), atol=1e-5)
