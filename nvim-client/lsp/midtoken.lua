@@ -1,0 +1,16 @@
+---@type vim.lsp.Config
+return {
+  cmd = { 'midtoken', 'serve' },
+  -- The bundled model knows Python. With a model of your own, name what it knows:
+  -- vim.lsp.config('midtoken', { filetypes = { 'python', 'rust' } })
+  filetypes = { 'python' },
+  -- No root: the server has no use for one, and a model in memory for each project would be a waste.
+  reuse_client = function(client, config)
+    return client.name == config.name and not client:is_stopped()
+  end,
+  on_exit = function(code, signal, client_id)
+    require('midtoken.server').on_exit(code, signal, client_id)
+  end,
+  -- A server that is in the middle of a model call need not hold up the end of the editor.
+  exit_timeout = 500,
+}

@@ -1,0 +1,47 @@
+--- `:Midtoken`
+
+---@type table<string, fun()>
+local actions = {
+  toggle = function()
+    vim.notify('Midtoken: ghost text is ' .. (require('midtoken').toggle() and 'on' or 'off'))
+  end,
+  ['toggle-buffer'] = function()
+    local state = require('midtoken').toggle(0) and 'on' or 'off'
+    vim.notify(('Midtoken: ghost text is %s in this buffer'):format(state))
+  end,
+  restart = function()
+    require('midtoken').restart()
+  end,
+  log = function()
+    vim.cmd.tabedit({ args = { vim.fn.fnameescape(vim.lsp.log.get_filename()) } })
+    vim.cmd.normal({ args = { 'G' }, bang = true })
+  end,
+  health = function()
+    vim.cmd.checkhealth('midtoken')
+  end,
+}
+
+local M = {}
+
+---@param start string
+---@return string[]
+function M.complete(start)
+  local names = vim.tbl_filter(function(name)
+    return vim.startswith(name, start)
+  end, vim.tbl_keys(actions))
+  table.sort(names)
+  return names
+end
+
+---@param words string[]
+function M.run(words)
+  local action = actions[words[1] or 'health']
+  if not action or #words > 1 then
+    local names = table.concat(M.complete(''), ', ')
+    vim.notify(('Midtoken: no such command; there are %s'):format(names), vim.log.levels.ERROR)
+    return
+  end
+  action()
+end
+
+return M

@@ -1,0 +1,175 @@
+--- What the keys do: accepting as a whole or in parts, alternatives, dismissal.
+---
+--- Neovim shows ghost text and keeps it. Accepting goes through its public `on_accept`. Asking for alternatives and
+--- putting back what a partial acceptance leaves have no public function in 0.12: they look at the object that Neovim
+--- keeps for a buffer, and where a later version has none, only these two are missing.
+
+local METHOD = 'textDocument/inlineCompletion'
+local INVOKED = 1
+
+local M = {}
+
+--- Neovim's own object for the ghost text of a buffer.
+---@param bufnr integer
+---@return table?
+local function completor(bufnr)
+  local ok, capability = pcall(require, 'vim.lsp._capability')
+  local inline = ok and type(capability.all) == 'table' and capability.all.inline_completion
+  return inline and type(inline.active) == 'table' and inline.active[bufnr] or nil
+end
+
+--- Whether alternatives can be asked for in this version of Neovim; for the health check.
+---@return boolean
+function M.can_ask()
+  local ok, capability = pcall(require, 'vim.lsp._capability')
+  local inline = ok and type(capability.all) == 'table' and capability.all.inline_completion
+  return type(inline) == 'table' and type(inline.handler) == 'function' and type(inline.active) == 'table'
+end
+
+---@param message string
+local function say(message)
+  vim.notify('Midtoken: ' .. message, vim.log.levels.INFO)
+end
+
+---@param item vim.lsp.inline_completion.Item
+---@return boolean
+local function is_ours(item)
+  local client = vim.lsp.get_client_by_id(item.client_id)
+  return client ~= nil and client.name == 'midtoken' and type(item.insert_text) == 'string' and item.range ~= nil
+end
+
+--- What an item of ours still adds at the cursor. Its range ends where the cursor was when it was asked for; since then
+--- the user may have typed along, or something else.
+---@param item vim.lsp.inline_completion.Item
+---@param bufnr integer
+---@return string? # nil if it does not fit what stands there now
+local function rest_of(item, bufnr)
+  local range = item.range --[[@as table]]
+  -- An experimental type, whose fields were nested in early versions.
+  local row, column = range.start_row or range.start.row, range.start_col or range.start.col
+  local cursor = vim.api.nvim_win_get_cursor(0)
+  if cursor[1] - 1 ~= row or cursor[2] < column then
+    return nil
+  end
+  local typed = vim.api.nvim_buf_get_text(bufnr, row, column, row, cursor[2], {})[1]
+  -- Buffers have no carriage returns, whatever the file's line breaks are.
+  local text = item.insert_text:gsub('\r\n', '\n')
+  return vim.startswith(text, typed) and text:sub(#typed + 1) or nil
+end
+
+---@param text string not empty
+local function insert_at_cursor(text)
+  local row, column = unpack(vim.api.nvim_win_get_cursor(0))
+  local lines = vim.split(text, '\n', { plain = true })
+  vim.go.undolevels = vim.go.undolevels -- ends the undo block: `u` takes back what was accepted, not what was typed
+  vim.api.nvim_buf_set_text(0, row - 1, column, row - 1, column, lines)
+  vim.api.nvim_win_set_cursor(0, { row + #lines - 1, (#lines == 1 and column or 0) + #lines[#lines] })
+end
+
+---@alias midtoken.Part 'all'|'word'|'line'
+
+---@param rest string
+---@param part midtoken.Part
+---@return string
+function M.cut(rest, part)
+  if part == 'word' then
+    -- Up to where `e` would go: white space, then keyword characters or others, never both.
+    local word = vim.fn.matchstr(rest, [[^\_s*\%(\k\+\|\%(\k\@!\S\)\+\)]])
+    return word ~= '' and word or rest
+  elseif part == 'line' then
+    return rest:match('^\n?[^\n]*')
+  end
+  return rest
+end
+
+--- Accept the ghost text or a part of it. Items of other servers are accepted as a whole.
+---@param part midtoken.Part
+---@return boolean # false if there is none, so that a mapping can do something else
+function M.accept(part)
+  local bufnr = vim.api.nvim_get_current_buf()
+  local shown = completor(bufnr)
+  local current = shown and shown.current
+  if current and is_ours(current) and (rest_of(current, bufnr) or '') == '' then
+    return false -- left over from other text: Neovim shows that until the answer for the new text is there
+  end
+  return vim.lsp.inline_completion.get({
+    bufnr = bufnr,
+    on_accept = function(item)
+      if not is_ours(item) then
+        return item
+      end
+      local rest = rest_of(item, bufnr)
+      if not rest or rest == '' then
+        return nil
+      end
+      local accepted = M.cut(rest, part)
+      insert_at_cursor(accepted)
+      if #accepted < #rest and not accepted:find('\n') and shown and shown.show then
+        shown.current = item -- the answer for the new text is under way; until then the rest of this one stands
+        shown:show()
+      end
+      return nil
+    end,
+  })
+end
+
+--- Ask now, for several alternatives.
+---@param step integer how far to go from the first one
+function M.ask(step)
+  local bufnr = vim.api.nvim_get_current_buf()
+  local shown = completor(bufnr)
+  local clients = vim.lsp.get_clients({ bufnr = bufnr, method = METHOD })
+  if not M.can_ask() then
+    return say('this version of Neovim cannot ask for alternatives')
+  elseif #clients == 0 then
+    return say('no server is attached to this buffer; see :checkhealth midtoken')
+  elseif not shown then
+    return say('ghost text is off in this buffer; turn it on with :Midtoken toggle')
+  end
+  shown:reset_timer() -- an automatic request behind this one would replace the alternatives by one item
+  local cursor = vim.api.nvim_win_get_cursor(0)
+  for _, client in ipairs(clients) do
+    local params = vim.lsp.util.make_position_params(0, client.offset_encoding)
+    ---@cast params table
+    params.context = { triggerKind = INVOKED }
+    client:request(METHOD, params, function(err, result, ctx)
+      if
+        completor(bufnr) ~= shown
+        or not shown.client_state[ctx.client_id]
+        or vim.api.nvim_get_current_buf() ~= bufnr
+        or not vim.deep_equal(cursor, vim.api.nvim_win_get_cursor(0))
+      then
+        return -- the answer to a question that nobody asks any more
+      end
+      shown:handler(err, result, ctx)
+      if not shown.current then
+        say('no suggestion here')
+      elseif step ~= 0 and shown:count_items() > 1 then
+        vim.lsp.inline_completion.select({ bufnr = bufnr, count = step })
+      end
+    end, bufnr)
+  end
+end
+
+--- Show another alternative. While typing there is one only, so the others are asked for first.
+---@param step integer
+function M.cycle(step)
+  local bufnr = vim.api.nvim_get_current_buf()
+  local shown = completor(bufnr)
+  if shown and shown.current and shown:count_items() > 1 then
+    vim.lsp.inline_completion.select({ bufnr = bufnr, count = step })
+  else
+    M.ask(step)
+  end
+end
+
+---@return boolean # false if there was nothing to dismiss
+function M.dismiss()
+  return vim.lsp.inline_completion.get({
+    on_accept = function()
+      return nil -- Neovim has taken the ghost text away; nothing is inserted
+    end,
+  })
+end
+
+return M
