@@ -1,0 +1,268 @@
+"""Ghost text in Neovim, from the real server and the bundled model, with the two lines that are to be enough.
+
+Which words the model finds is not for these tests: only that there is ghost text, and what becomes of it.
+"""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from engine import BUNDLED_MODEL
+from tests.editors.install_nvim import OLDEST, Neovim
+from tests.editors.neovim import Editor
+
+pytestmark = pytest.mark.skipif(
+    not (BUNDLED_MODEL / "midtoken.json").exists(), reason="no bundled model in this checkout"
+)
+
+METHOD = "import os\n\n\ndef first(self):\n    ret"
+# Places where any model of Python has something to say, most of them inside a token.
+CUTS = ["import o", METHOD, "for i in ran", "import json\n\njson.lo", "class A:\n    def __in", "if __na"]
+HINT = re.compile(r" \((\d)/(\d)\)$")
+
+
+@pytest.fixture
+def it(shared: Editor) -> Editor:
+    """The shared editor with nothing open."""
+    shared.type("<Esc>")
+    shared.until(lambda: shared.mode() == "n", "normal mode")
+    shared.nvim.command("silent %bwipeout!")
+    shared.lua("_G.told = {}")
+    return shared
+
+
+def start(it: Editor, text: str) -> str:
+    """Ghost text at the end of ``text``."""
+    it.open(text)
+    it.insert_at_end()
+    return it.wait_ghost()
+
+
+def wait_text(it: Editor, text: str) -> None:
+    it.until(lambda: it.text() == text, f"the text {text!r}")
+
+
+def wait_answer(it: Editor) -> None:
+    """Until the answer to a request that is not out yet is there."""
+    it.lua(
+        """_G.answers = 0
+        _G.counting = _G.counting or vim.api.nvim_create_autocmd('LspRequest', { callback = function(event)
+          if event.data.request.type == 'complete' then _G.answers = _G.answers + 1 end
+        end })"""
+    )
+    it.until(lambda: it.lua("return _G.answers") > 0, "an answer")
+
+
+@contextmanager
+def no_automatic_request(it: Editor) -> Iterator[None]:
+    """As in the fifth of a second that Neovim waits before it asks, however slow this machine is."""
+    it.lua("_G.defer_fn = vim.defer_fn; vim.defer_fn = function() return vim.uv.new_timer() end")
+    try:
+        yield
+    finally:
+        it.lua("vim.defer_fn = _G.defer_fn")
+
+
+def test_it_is_the_version_that_has_ghost_text(neovim: Neovim):
+    assert neovim.version[:2] >= OLDEST
+
+
+@pytest.mark.parametrize("text", CUTS)
+def test_accepting_inserts_what_was_shown(it: Editor, text: str):
+    ghost = start(it, text)
+    assert it.text() == text  # shown, not there
+    assert it.lua("return vim.lsp.inline_completion.get()")
+    wait_text(it, text + ghost)
+    assert it.nvim.current.window.cursor[1] == len(it.text().splitlines()[-1])
+    assert it.told() == []
+
+
+def test_ours_accepts_the_same_and_one_undo_takes_it_back(it: Editor):
+    it.open("import ")
+    it.insert_at_end()
+    it.type("o")
+    wait_text(it, "import o")
+    ghost = it.wait_ghost()
+    assert it.lua("return require('midtoken').accept()")
+    wait_text(it, f"import o{ghost}")
+    it.type("<Esc>u")
+    wait_text(it, "import o")
+
+
+def test_a_word_and_then_the_rest(it: Editor):
+    text = "class A:\n    def __in"
+    ghost = start(it, text)
+    word = re.match(r"\s*(\w+|[^\w\s]+)", ghost)
+    assert word
+    assert it.lua("return require('midtoken').accept_word()")
+    wait_text(it, text + word[0])
+    if ghost != word[0]:
+        it.until(lambda: it.ghost() == ghost[len(word[0]) :], "the rest as ghost text")
+        it.lua("require('midtoken').accept()")
+        wait_text(it, text + ghost)
+
+
+def test_a_line(it: Editor):
+    ghost = start(it, METHOD)
+    assert it.lua("return require('midtoken').accept_line()")
+    wait_text(it, METHOD + ghost)  # the default is one line
+
+
+def test_alternatives_are_asked_for_and_cycled(it: Editor):
+    first = start(it, "import o")
+    assert it.items() == 1  # what is shown while typing
+    it.lua("require('midtoken').next()")
+    it.until(lambda: HINT.search(it.ghost()), "an alternative with its number")
+    hint = HINT.search(it.ghost())
+    assert hint
+    assert hint[1] == "2"
+    assert int(hint[2]) == it.items() > 1
+    assert it.ghost() != first
+    it.lua("require('midtoken').previous()")
+    it.until(lambda: it.ghost().endswith(f" (1/{hint[2]})"), "the first one")
+    it.lua("require('midtoken').previous()")
+    it.until(lambda: it.ghost().endswith(f" ({hint[2]}/{hint[2]})"), "the last one, around the end")
+    chosen = HINT.sub("", it.ghost())
+    it.lua("require('midtoken').accept()")
+    wait_text(it, f"import o{chosen}")
+
+
+def test_asking_by_hand_gives_several(it: Editor):
+    start(it, "import o")
+    it.lua("require('midtoken').trigger()")
+    it.until(lambda: it.items() > 1, "several items")
+
+
+def test_typing_along_keeps_it(it: Editor):
+    ghost = start(it, "import json\n\njson.lo")
+    it.type(ghost[0])
+    it.until(lambda: it.ghost() == ghost[1:], "the rest, before the next answer")
+    wait_answer(it)
+    assert it.until(it.ghost, "ghost text") == ghost[1:]
+    it.lua("require('midtoken').accept()")
+    wait_text(it, f"import json\n\njson.lo{ghost}")
+
+
+def test_accepting_before_the_answer_to_what_was_typed_doubles_nothing(it: Editor):
+    """Neovim's own acceptance replaces the range of the old item: ``import oss``."""
+    ghost = start(it, "import o")
+    with no_automatic_request(it):
+        it.type(ghost[0])
+        wait_text(it, f"import o{ghost[0]}")
+        it.lua("require('midtoken').accept()")
+        wait_text(it, f"import o{ghost}")
+
+
+def test_what_does_not_fit_any_more_is_not_accepted(it: Editor):
+    ghost = start(it, "import o")
+    other = "x" if ghost[0] != "x" else "y"
+    with no_automatic_request(it):
+        it.type(other)
+        wait_text(it, f"import o{other}")
+        assert it.lua("return require('midtoken').accept()") is False
+        assert it.text() == f"import o{other}"
+
+
+def test_dismissed_until_something_is_typed(it: Editor):
+    text = "import json\n\njson.lo"
+    ghost = start(it, text)
+    assert it.lua("return require('midtoken').dismiss()")
+    it.until(lambda: not it.ghost(), "the end of the ghost text")
+    assert it.text() == text
+    assert it.lua("return require('midtoken').dismiss()") is False
+    it.type(ghost[0])
+    it.wait_ghost()
+
+
+def test_leaving_insert_mode_removes_it(it: Editor):
+    start(it, "import o")
+    it.type("<Esc>")
+    it.until(lambda: not it.ghost(), "the end of the ghost text")
+    assert it.text() == "import o"
+
+
+def test_inside_a_line_nothing_behind_the_cursor_changes(it: Editor):
+    it.open("import os\n\nprint(os.pa)")
+    it.insert_at_end()
+    it.type("<Left>")
+    ghost = it.wait_ghost()
+    it.lua("require('midtoken').accept()")
+    wait_text(it, f"import os\n\nprint(os.pa{ghost})")
+
+
+def test_carriage_returns_and_wide_characters(it: Editor):
+    ghost = start(it, 's = "😀é"\r\nfor i in ran')
+    assert it.nvim.current.buffer.options["fileformat"] == "dos"
+    it.lua("require('midtoken').accept()")
+    wait_text(it, f's = "😀é"\nfor i in ran{ghost}')
+    it.nvim.command("write")
+    assert (it.folder / "a.py").read_bytes().decode() == f's = "😀é"\r\nfor i in ran{ghost}\r\n'
+
+
+def test_wide_characters_on_the_line(it: Editor):
+    text = 's = "😀é"; t = s.enco'
+    ghost = start(it, text)
+    it.lua("require('midtoken').accept()")
+    wait_text(it, text + ghost)
+
+
+def test_off_and_on_again(it: Editor):
+    start(it, "import o")
+    assert str(it.lua("return require('midtoken').status()")).startswith("Midtoken")
+    it.nvim.command("Midtoken toggle")
+    assert it.lua("return require('midtoken').status()") == "Midtoken: off"
+    it.until(lambda: not it.ghost(), "the end of the ghost text")
+    it.lua("require('midtoken').trigger()")
+    assert it.told() == [
+        "Midtoken: ghost text is off",
+        "Midtoken: ghost text is off in this buffer; turn it on with :Midtoken toggle",
+    ]
+    it.nvim.command("Midtoken toggle")
+    it.lua("require('midtoken').trigger()")
+    it.wait_ghost()
+    assert re.fullmatch(r"Midtoken \d+ ms", str(it.lua("return require('midtoken').status()")))
+
+
+def test_off_in_one_buffer(it: Editor):
+    it.open("import o")
+    it.nvim.command("Midtoken toggle-buffer")
+    assert it.lua("return require('midtoken').status()") == "Midtoken: off"
+    it.open("import o", "b.py")
+    assert str(it.lua("return require('midtoken').status()")) != "Midtoken: off"
+    it.insert_at_end()
+    it.wait_ghost()
+
+
+def test_the_list_of_older_clients(it: Editor):
+    """|i_CTRL-X_CTRL-O|, which every version has."""
+    it.open("import json\n\njson.lo")
+    it.nvim.options["completeopt"] = "menu,noselect"
+    it.insert_at_end()
+    it.type("<C-x><C-o>")
+    words = it.until(
+        lambda: [item["word"] for item in it.nvim.funcs.complete_info(["items"])["items"]], "the completion list"
+    )
+    it.type("<C-n><C-y>")
+    wait_text(it, f"import json\n\njson.{words[0]}")
+
+
+def test_one_server_for_all_folders_and_none_is_left(it: Editor, tmp_path_factory: pytest.TempPathFactory):
+    it.open("import o")
+    other = tmp_path_factory.mktemp("another project")
+    (other / ".git").mkdir()
+    it.nvim.command(f"edit {str(other / 'b.py').replace(' ', chr(92) + ' ')}")
+    it.until(it.attached, "the server for the second file")
+    [pid] = it.server_pids()
+    it.lua("vim.lsp.enable('midtoken', false)")
+    end = time.monotonic() + 30
+    while time.monotonic() < end and it.server_pids():
+        time.sleep(0.05)
+    assert it.server_pids() == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    it.lua("vim.lsp.enable('midtoken')")
+    it.until(it.attached, "the server's start")

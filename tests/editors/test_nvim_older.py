@@ -1,0 +1,59 @@
+"""Neovim from before ghost text: the list, with the configuration of ``docs/editors.md``, and the health check."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine import BUNDLED_MODEL
+from tests.editors.install_nvim import OLDEST, Neovim, find_or_install_older
+from tests.editors.neovim import PLUGIN, ROOT, SERVER, Editor, editor
+
+DOCUMENTATION = ROOT / "docs/editors.md"
+
+
+@pytest.fixture(scope="module")
+def older() -> Neovim:
+    neovim = find_or_install_older()
+    if neovim.version[:2] >= OLDEST:
+        pytest.skip(f"Debian's older suite has Neovim {neovim.version} by now")
+    return neovim
+
+
+def documented() -> str:
+    """The Lua of the documentation's section, with the server of this checkout in place of the installed one."""
+    section = DOCUMENTATION.read_text(encoding="utf-8").partition("## Neovim before 0.12")[2]
+    code = section.partition("```lua\n")[2].partition("```")[0]
+    command = ", ".join(f"'{word}'" for word in SERVER)
+    assert "{ 'midtoken', 'serve' }" in code
+    return code.replace("{ 'midtoken', 'serve' }", f"{{ {command} }}, cmd_env = {{ PYTHONPATH = '{ROOT}' }}")
+
+
+@pytest.fixture
+def it(older: Neovim, tmp_path: Path) -> Iterator[Editor]:
+    with editor(older, tmp_path, f"vim.opt.runtimepath:prepend('{PLUGIN}')\n{documented()}") as started:
+        yield started
+
+
+@pytest.mark.skipif(not (BUNDLED_MODEL / "midtoken.json").exists(), reason="no bundled model in this checkout")
+def test_the_classic_list(it: Editor):
+    it.open("import json\n\njson.lo")
+    it.nvim.options["completeopt"] = "menu,noselect"
+    it.insert_at_end()
+    it.type("<C-x><C-o>")
+    words = it.until(
+        lambda: [item["word"] for item in it.nvim.funcs.complete_info(["items"])["items"]], "the completion list"
+    )
+    it.type("<C-n><C-y>")
+    it.until(lambda: it.text() == f"import json\n\njson.{words[0]}", "the acceptance")
+
+
+def test_health_says_what_is_missing(it: Editor):
+    it.nvim.command("checkhealth midtoken")
+    assert "has neither vim.lsp.config nor ghost text" in it.text()
+    assert "Install Neovim 0.12 or later for ghost text" in it.text()
+
+
+def test_setup_says_what_is_missing(it: Editor):
+    told = it.lua("local told; vim.notify = function(text) told = text end; require('midtoken').setup(); return told")
+    assert told == "Midtoken: setup(): Neovim 0.11 or later is needed; for older versions see :help midtoken-older"
