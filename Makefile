@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 VENVS := .venvs
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: demo test check test-export clean
+.PHONY: demo test check test-export test-editors clean
 
 demo: $(VENVS)/demo/ready
 	$(VENVS)/demo/bin/python docs/examples/demo.py
@@ -22,6 +22,10 @@ check: $(VENVS)/dev/ready
 test-export: $(VENVS)/export/ready
 	HF_HUB_OFFLINE=1 $(VENVS)/export/bin/python -m pytest tests/onnx_export --override-ini=addopts=-ra
 
+# Editors are fetched once and kept in ~/.cache/midtoken-editors.
+test-editors: $(VENVS)/editors/ready
+	$(VENVS)/editors/bin/python -m pytest tests/editors
+
 clean:
 	rm -rf $(VENVS) build dist *.egg-info
 
@@ -35,6 +39,12 @@ $(VENVS)/dev/ready: pyproject.toml tools/prerequisites.py
 	$(PYTHON) tools/prerequisites.py
 	$(PYTHON) -m venv $(VENVS)/dev
 	$(VENVS)/dev/bin/pip install $(PIP_FLAGS) --editable '.[dev]'
+	touch $@
+
+$(VENVS)/editors/ready: pyproject.toml tests/editors/requirements.txt tools/prerequisites.py
+	$(PYTHON) tools/prerequisites.py
+	$(PYTHON) -m venv $(VENVS)/editors
+	$(VENVS)/editors/bin/pip install $(PIP_FLAGS) --editable '.[dev]' --requirement tests/editors/requirements.txt
 	touch $@
 
 # onnxruntime-genai is the graph builder only; with its dependencies it would put a second onnxruntime over the first.
