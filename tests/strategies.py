@@ -5,6 +5,7 @@ from collections.abc import Callable
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from engine.config import DRAWS, SamplingParams
 from engine.tokenizer import Tokenizer
 from engine.vocabulary import Vocabulary
 from tests.toy import CONTROL_TOKENS, TOYS, byte_level_json, every_byte
@@ -83,4 +84,29 @@ def random_vocabularies() -> SearchStrategy[str]:
     """Byte-level tokenizers of random merges and without a pre-tokenizer, as tokenizer.json."""
     return merge_lists().map(
         lambda merges: byte_level_json([*every_byte(), *dict.fromkeys(left + right for left, right in merges)], merges)
+    )
+
+
+def drawing_params() -> SearchStrategy[SamplingParams]:
+    """Any parameters of the strategies that choose from a row alone, greedy among them."""
+    return st.builds(
+        SamplingParams,
+        strategy=st.sampled_from(["greedy", *DRAWS]),
+        temperature=st.floats(0, 100),
+        top_k=st.integers(0, 15),
+        top_p=st.floats(1e-12, 1.0),
+        min_p=st.floats(0, 1),
+        top_n_sigma=st.floats(0, 5),
+        eta=st.floats(0, 1),
+        epsilon=st.floats(0, 1),
+        repetition_penalty=st.floats(0.1, 10),
+        frequency_penalty=st.floats(-2, 2),
+        presence_penalty=st.floats(-2, 2),
+        no_repeat_ngram=st.integers(0, 4),
+        edt_base=st.floats(1e-3, 1),
+        edt_theta=st.floats(0, 100),
+        gate_entropy_bits=st.floats(0, 4),
+        gate_varentropy_bits=st.floats(0, 4),
+        kl_sigma=st.floats(1e-3, 100),
+        seed=st.integers(0, 2**63 - 1),
     )

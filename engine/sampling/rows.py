@@ -83,8 +83,9 @@ def largest(logits: FloatArray, count: int) -> Indices:
 def kth_largest(logits: FloatArray, count: int) -> float:
     """The ``count``-th largest entry, 1 <= count <= N."""
     # On a real row few entries come near the largest; then only those need to be partitioned.
+    top = logits.max()
     for reach in _REACHES:
-        near = logits >= logits.max() - reach
+        near = logits >= top - reach
         found = int(np.count_nonzero(near))
         if found > len(logits) // 8:
             break

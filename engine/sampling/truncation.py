@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from engine.sampling.rows import Indices, entropy, keep_only, kth_largest, log_sum_exp, support_of
+from engine.sampling.rows import Indices, entropy, keep_only, kth_largest, log_sum_exp
 from engine.types import FloatArray
 
 _SMALL = 4096
@@ -108,8 +108,9 @@ def _keep_above(logits: FloatArray, edge: float) -> FloatArray:
 
 def _nucleus(logits: FloatArray, mass: float) -> Indices:
     top = logits.max()
-    possible = support_of(logits) if np.count_nonzero(logits > -np.inf) <= _SMALL else None
-    if possible is not None:
+    finite = logits > -np.inf
+    if np.count_nonzero(finite) <= _SMALL:
+        possible = np.flatnonzero(finite)
         values = logits[possible]
         weights = np.exp((values - top).astype(np.float64))
         reached = _crossing(values, weights, weights.sum(), mass)
@@ -123,7 +124,7 @@ def _nucleus(logits: FloatArray, mass: float) -> Indices:
             reached = _crossing(logits[near], weights, total, mass)
             if reached is not None:
                 return near[reached]
-    return np.flatnonzero(logits > -np.inf)
+    return np.flatnonzero(finite)
 
 
 def _crossing(values: FloatArray, weights: np.typing.NDArray[np.float64], total: float, mass: float) -> Indices | None:

@@ -12,28 +12,8 @@ from engine.errors import RequestError
 from engine.sampling import History, build_chooser
 from engine.types import CompletionRequest
 from tests.engine.sampling.rows import INF, of_probabilities, row, rows, support
+from tests.strategies import drawing_params
 
-anything = st.builds(
-    SamplingParams,
-    strategy=st.sampled_from(["greedy", *DRAWS]),
-    temperature=st.floats(0, 100),
-    top_k=st.integers(0, 15),
-    top_p=st.floats(1e-12, 1.0),
-    min_p=st.floats(0, 1),
-    top_n_sigma=st.floats(0, 5),
-    eta=st.floats(0, 1),
-    epsilon=st.floats(0, 1),
-    repetition_penalty=st.floats(0.1, 10),
-    frequency_penalty=st.floats(-2, 2),
-    presence_penalty=st.floats(-2, 2),
-    no_repeat_ngram=st.integers(0, 4),
-    edt_base=st.floats(1e-3, 1),
-    edt_theta=st.floats(0, 100),
-    gate_entropy_bits=st.floats(0, 4),
-    gate_varentropy_bits=st.floats(0, 4),
-    kl_sigma=st.floats(1e-3, 100),
-    seed=st.integers(0, 2**63 - 1),
-)
 histories = st.builds(
     lambda before, written: History(np.array(before, np.int32), written),
     st.lists(st.integers(0, 11), max_size=8),
@@ -41,7 +21,7 @@ histories = st.builds(
 )
 
 
-@given(rows, anything, histories, st.data())
+@given(rows, drawing_params(), histories, st.data())
 def test_no_chain_empties_the_support_or_draws_what_is_ruled_out(logits, params, history, data):
     other = data.draw(st.lists(st.floats(-80, 80, width=32), min_size=len(logits), max_size=len(logits)))
     chooser = build_chooser(params, reference=lambda history: row(*other))
@@ -52,7 +32,7 @@ def test_no_chain_empties_the_support_or_draws_what_is_ruled_out(logits, params,
     assert chooser.next_token(logits, history) in support(shaped)
 
 
-@given(rows, anything, histories)
+@given(rows, drawing_params(), histories)
 def test_the_same_seed_gives_the_same_tokens(logits, params, history):
     left, right = build_chooser(params), build_chooser(params)
     assert [left.next_token(logits, history) for _ in range(5)] == [right.next_token(logits, history) for _ in range(5)]
