@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -144,18 +145,27 @@ def editor(neovim: Neovim, folder: Path, init: str) -> Iterator[Editor]:
         output = subprocess.DEVNULL  # it echoes what it tells the user
         with subprocess.Popen(command, env=environment, stdin=output, stdout=output, stderr=output) as process:
             try:
-                end = time.monotonic() + TIMEOUT_S
-                while not address.exists():
-                    assert process.poll() is None, f"Neovim ended at start with status {process.returncode}"
-                    assert time.monotonic() < end, "Neovim did not start"
-                    time.sleep(0.02)
-                driven = Editor(pynvim.attach("socket", path=str(address)), folder)
+                driven = Editor(_attach(process, address), folder)
                 yield driven
                 driven.nvim.command("qa!", async_=True)
                 process.wait(TIMEOUT_S)
                 _close(driven)
             finally:
                 process.kill()
+
+
+def _attach(process: "subprocess.Popen[bytes]", address: Path) -> pynvim.Nvim:
+    end = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            with socket.socket(socket.AF_UNIX) as trial:
+                trial.connect(str(address))
+            break
+        except (FileNotFoundError, ConnectionRefusedError):  # refused between its making and its first use
+            assert process.poll() is None, f"Neovim ended at start with status {process.returncode}"
+            assert time.monotonic() < end, "Neovim did not start"
+            time.sleep(0.02)
+    return pynvim.attach("socket", path=str(address))
 
 
 def _close(driven: Editor) -> None:

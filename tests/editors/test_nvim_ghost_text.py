@@ -46,15 +46,14 @@ def wait_text(it: Editor, text: str) -> None:
     it.until(lambda: it.text() == text, f"the text {text!r}")
 
 
-def wait_answer(it: Editor) -> None:
-    """Until the answer to a request that is not out yet is there."""
+def count_answers(it: Editor) -> None:
+    """From now on, in ``_G.answers``."""
     it.lua(
         """_G.answers = 0
         _G.counting = _G.counting or vim.api.nvim_create_autocmd('LspRequest', { callback = function(event)
           if event.data.request.type == 'complete' then _G.answers = _G.answers + 1 end
         end })"""
     )
-    it.until(lambda: it.lua("return _G.answers") > 0, "an answer")
 
 
 @contextmanager
@@ -139,9 +138,10 @@ def test_asking_by_hand_gives_several(it: Editor):
 
 def test_typing_along_keeps_it(it: Editor):
     ghost = start(it, "import json\n\njson.lo")
+    count_answers(it)
     it.type(ghost[0])
     it.until(lambda: it.ghost() == ghost[1:], "the rest, before the next answer")
-    wait_answer(it)
+    it.until(lambda: it.lua("return _G.answers") > 0, "the next answer")
     assert it.until(it.ghost, "ghost text") == ghost[1:]
     it.lua("require('midtoken').accept()")
     wait_text(it, f"import json\n\njson.lo{ghost}")

@@ -15,8 +15,8 @@ from tests.editors.neovim import ENABLE, SETTINGS, Editor, configuration, editor
 needs_model = pytest.mark.skipif(
     not (BUNDLED_MODEL / "midtoken.json").exists(), reason="no bundled model in this checkout"
 )
-MISSING = "Midtoken: the server 'no-such-server' is not installed or not on the PATH; see :checkhealth midtoken"
-STAYS_OFF = " and stays off; see :Midtoken log, then :Midtoken restart"
+MISSING = "Midtoken: 'no-such-server' is not on the PATH; see :checkhealth midtoken"
+STAYS_OFF = " and stays off; see :Midtoken log"
 QUICK = f"{ENABLE}\nrequire('midtoken.server').first_delay_ms = 20"
 
 
@@ -67,7 +67,7 @@ def test_a_missing_server_is_told_once_and_when_it_is_wanted(neovim: Neovim, tmp
             it.insert_at_end()
             it.type("<Esc>")
             it.until(lambda: it.mode() == "n", "normal mode")
-        assert it.told() == [MISSING]
+        it.until(lambda: it.told() == [MISSING], "the message")
         report = health(it)
         assert "ERROR The server 'no-such-server' is not installed or not on the PATH" in report
         assert "midtoken-installation" in report
@@ -86,7 +86,7 @@ def test_a_server_that_ends_at_start_is_not_started_again(neovim: Neovim, tmp_pa
     server = script(tmp_path, "raise SystemExit(3)\n")
     with editor(neovim, tmp_path, configuration(QUICK, server)) as it:
         it.open("import o", attached=False)
-        ours = f"Midtoken: the server ended at start (exit status 3){STAYS_OFF}"
+        ours = f"Midtoken: the server ended at start{STAYS_OFF}"
         it.until(lambda: ours in it.told(), "the message")
         assert [text for text in it.told() if text.startswith("Midtoken")] == [ours]
         assert it.lua("return require('midtoken').status()") == "Midtoken: stopped"
@@ -122,7 +122,7 @@ sys.exit(4)
 """
     with editor(neovim, tmp_path, configuration(QUICK, script(tmp_path, body))) as it:
         it.open("import o", attached=False)
-        ours = f"Midtoken: the server crashed 6 times (exit status 4){STAYS_OFF}"
+        ours = f"Midtoken: the server crashed 6 times{STAYS_OFF}"
         it.until(lambda: ours in it.told(), "the message")
         assert (tmp_path / "starts").read_text(encoding="utf-8").count("start") == 6
         it.nvim.command("Midtoken restart")

@@ -14,13 +14,13 @@ local crashes = {} ---@type integer[] when they happened, in milliseconds
 local worked = false -- in this series of crashes, a server had got as far as answering
 local told = {} ---@type table<string, true> programs that were reported as missing
 
---- Why the configured server cannot be started, in one line.
+--- Why the configured server cannot be started, in one line that fits a narrow screen: a longer one stops the typing.
 ---@param config? vim.lsp.Config
 ---@return string? # nil if nothing is known against it
 function M.problem(config)
   local cmd = config and config.cmd
   if type(cmd) == 'table' and vim.fn.executable(cmd[1]) == 0 then
-    return ("the server '%s' is not installed or not on the PATH; see :checkhealth midtoken"):format(cmd[1])
+    return ("'%s' is not on the PATH; see :checkhealth midtoken"):format(cmd[1])
   end
 end
 
@@ -36,15 +36,16 @@ function M.warn_if_missing(bufnr)
   local problem = M.problem(config)
   if problem and not told[problem] then
     told[problem] = true
-    vim.notify('Midtoken: ' .. problem, vim.log.levels.ERROR)
+    vim.schedule(function() -- inside the event it would read as an error of the event
+      vim.notify('Midtoken: ' .. problem, vim.log.levels.ERROR)
+    end)
   end
 end
 
 ---@param reason string
 local function give_up(reason)
   M.stopped = true
-  local message = ('Midtoken: the server %s and stays off; see :Midtoken log, then :Midtoken restart'):format(reason)
-  vim.notify(message, vim.log.levels.ERROR)
+  vim.notify(('Midtoken: the server %s and stays off; see :Midtoken log'):format(reason), vim.log.levels.ERROR)
   require('midtoken.status').redraw()
 end
 
@@ -63,8 +64,7 @@ end
 
 ---@param client vim.lsp.Client
 ---@param buffers integer[]
----@param how string
-local function after_crash(client, buffers, how)
+local function after_crash(client, buffers)
   if vim.v.exiting ~= vim.NIL or not vim.lsp.is_enabled(client.name) or M.stopped then
     return
   end
@@ -75,9 +75,9 @@ local function after_crash(client, buffers, how)
   worked = client.initialized or (worked and #crashes > 0)
   table.insert(crashes, now)
   if not worked then
-    give_up(('ended at start (%s)'):format(how))
+    give_up('ended at start')
   elseif #crashes > MOST_RESTARTS then
-    give_up(('crashed %d times (%s)'):format(#crashes, how))
+    give_up(('crashed %d times'):format(#crashes))
   else
     vim.defer_fn(function()
       start_again(client, buffers)
@@ -96,9 +96,8 @@ function M.on_exit(code, signal, client_id)
     return
   end
   local buffers = vim.tbl_keys(client.attached_buffers)
-  local how = signal ~= 0 and ('signal %d'):format(signal) or ('exit status %d'):format(code)
   vim.schedule(function()
-    after_crash(client, buffers, how)
+    after_crash(client, buffers)
   end)
 end
 
