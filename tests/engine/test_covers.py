@@ -292,3 +292,12 @@ def test_too_much_surprise_completes_nothing() -> None:
     for bound, count in ((bits + 0.1, 1), (bits - 0.1, 0)):
         healing = HealingParams(max_surprise_bits=bound)
         assert len(completer.complete(CompletionRequest("import nump", healing=healing)).completions) == count
+
+
+def test_a_split_that_looks_ahead_is_healed_by_what_is_canonical_so_far() -> None:
+    # Two spaces and "aaa" would be three tokens, two spaces alone are one: see docs/healing.md, hard cases.
+    tokenizer = random_tokenizer(44)
+    tail = tokenizer.encode("  a")
+    logits_of = random_model(44, tokenizer.vocabulary.size)
+    truth = conditional_law(b"  a", CONTEXT, logits_of, tokenizer)
+    assert total_variation(law(healed(tokenizer, tail, logits_of)[0], tail), truth) <= 1e-5
