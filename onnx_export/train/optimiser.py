@@ -1,7 +1,7 @@
 """The optimiser: Muon for the matrices of the layers, AdamW for the embedding and the norm gains.
 
-On this recipe's budget of some two thousand steps Muon reaches the loss of plain AdamW in about two thirds of the
-steps, for a tenth more time a step (docs/models.md has the comparison).
+On this recipe's budget of some two thousand steps Muon reaches the loss of plain AdamW in about half of the steps, for
+little more time a step (docs/models.md has the comparison).
 """
 
 from collections.abc import Sequence
