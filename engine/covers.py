@@ -99,11 +99,10 @@ def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: 
         candidates = index.ids[index.slice(text[split:])]
         if not len(candidates):
             continue
-        head = tail[: starts[split]] if split in starts else tokenizer.encode_bytes(text[:split])
-        shared = _common(head, tail)
-        extra = head[shared:]
-        if base + shared > 0:
-            branches.append(Branch(shared, extra, text[split:], candidates))
+        for head in _heads(text, split, tail, starts, tokenizer):
+            shared = _common(head, tail)
+            if base + shared > 0:
+                branches.append(Branch(shared, head[shared:], text[split:], candidates))
     return ExactPlan(tail, base, tuple(branches)) if branches else None
 
 
@@ -185,6 +184,18 @@ def exact_first_step(groups: Sequence[CoverGroup]) -> FirstStep:
 def _group(plan: ExactPlan, branch: Branch, offset: float, logits: FloatArray) -> CoverGroup:
     weights = logits[branch.candidates] + logits.dtype.type(offset)
     return CoverGroup(plan.base + branch.shared, branch.extra, len(branch.typed), branch.candidates, weights)
+
+
+def _heads(
+    text: bytes, split: int, tail: TokenIds, starts: dict[int, int], tokenizer: Tokenizer
+) -> tuple[TokenIds, ...]:
+    """What may stand before a cover that begins at byte ``split``: one sequence, two where the tokenizer looks ahead.
+
+    The text before the split may be encoded as it is by itself, or as it is with what is known to follow.
+    """
+    alone = tokenizer.encode_bytes(text[:split])
+    followed = tail[: starts[split]] if split in starts else tokenizer.encode_beginning(text, split)
+    return (alone,) if alone == followed else (followed, alone)
 
 
 def _starts(tail: TokenIds, token_bytes: Sequence[bytes]) -> dict[int, int]:

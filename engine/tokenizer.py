@@ -63,6 +63,27 @@ class Tokenizer:
         except UnicodeDecodeError:
             return self._encode_spaced_bytes(data) if self._spaced else self._encode_mapped_bytes(hold_places(data))
 
+    def encode_beginning(self, data: bytes, length: int) -> TokenIds:
+        """The ids of ``data[:length]`` as they are in ``data``: its pre-tokens are cut, not found anew.
+
+        Differs from ``encode_bytes(data[:length])`` where a split looks ahead: two spaces alone are one pre-token for
+        GPT-2, before a word they are two. Only byte-level vocabularies split so; elsewhere the two are the same.
+        """
+        try:
+            text = data.decode()
+        except UnicodeDecodeError:
+            return self.encode_bytes(data[:length])
+        if self._spaced or self._library.pre_tokenizer is None:
+            return self.encode_bytes(data[:length])
+        ids: list[int] = []
+        end = 0
+        for piece, _ in self._library.pre_tokenizer.pre_tokenize_str(text):
+            start, end = end, end + len(piece)  # one character of a mapped piece is one byte
+            ids += [token.id for token in self._model.tokenize(piece[: length - start])]
+            if end >= length:
+                break
+        return tuple([self._renumbered.get(token, token) for token in ids] if self._renumbered else ids)
+
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         """The bytes that ids write; control tokens write nothing."""
         return self.vocabulary.bytes_of(ids)

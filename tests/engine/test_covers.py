@@ -294,8 +294,8 @@ def test_too_much_surprise_completes_nothing() -> None:
         assert len(completer.complete(CompletionRequest("import nump", healing=healing)).completions) == count
 
 
-def test_a_split_that_looks_ahead_is_healed_by_what_is_canonical_so_far() -> None:
-    # Two spaces and "aaa" would be three tokens, two spaces alone are one: see docs/healing.md, hard cases.
+def test_a_split_that_looks_ahead_is_healed_with_what_follows() -> None:
+    # Two spaces and "aaa" are three tokens, two spaces alone are one: see docs/healing.md, hard cases.
     tokenizer = random_tokenizer(44)
     tail = tokenizer.encode("  a")
     logits_of = random_model(44, tokenizer.vocabulary.size)

@@ -19,8 +19,7 @@ def conditional_law(
     """Probabilities of the canonical sequences that begin with ``typed`` and cross its end with their last token.
 
     This is the model's own distribution conditioned on the typed bytes, written out: all sequences of tokens are
-    tried, no trie and no split is involved. What stands before the last token must be canonical by itself, as healing
-    defines it; only splits that look ahead (a run of spaces before a word) know sequences of which it is not.
+    tried, no trie and no split is involved.
     """
     weights: dict[Sequence, float] = {}
     token_bytes = tokenizer.vocabulary.token_bytes
@@ -34,7 +33,7 @@ def conditional_law(
                 continue
             if len(longer) < len(typed):
                 extend((*sequence, token), longer, logprob + float(row[token]))
-            elif tokenizer.encode_bytes(longer) == (*sequence, token) and tokenizer.encode_bytes(data) == sequence:
+            elif tokenizer.encode_bytes(longer) == (*sequence, token):
                 weights[(*sequence, token)] = logprob + float(row[token])
 
     # A sequence that already writes all of the typed text is crossed by its next token: none is shorter than that.
