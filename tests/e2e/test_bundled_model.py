@@ -7,13 +7,9 @@ import pytest_lsp
 from lsprotocol import types
 from pytest_lsp import ClientServerConfig, LanguageClient
 
-from engine import BUNDLED_MODEL
 from tests.e2e.clients import REAL_SERVER, URI, capabilities, edited, environment, inline, opened, texts
 
-pytestmark = [
-    pytest.mark.asyncio,
-    pytest.mark.skipif(not (BUNDLED_MODEL / "midtoken.json").exists(), reason="no bundled model in this checkout"),
-]
+pytestmark = pytest.mark.asyncio
 # A busy machine may be slow; an answer cut short by the budget would be an answer to another question.
 SETTINGS = {"budgetMs": 20_000, "device": "cpu"}
 

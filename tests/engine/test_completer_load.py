@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import BUNDLED_MODEL, Completer, CompletionRequest, StopParams
+from engine import Completer, CompletionRequest, StopParams
 from engine import session as session_module
 from engine.errors import ContractError, ManifestError, ModelFolderError
 from engine.manifest import MANIFEST_NAME, dump_manifest, load_manifest, sha256_of
@@ -128,6 +128,5 @@ def test_nothing_of_a_manifest_is_executed(folder):
     refused(folder, ManifestError)
 
 
-@pytest.mark.skipif(not (BUNDLED_MODEL / MANIFEST_NAME).exists(), reason="the bundled model is not in this checkout")
 def test_the_bundled_model_completes():
     assert Completer.load(device="cpu").complete(CompletionRequest("import nump")).completions

@@ -196,13 +196,19 @@ def test_the_law_does_not_depend_on_where_the_tail_begins(seed: int, before: lis
     assert total_variation(law(long, context + tail), law_of_short) <= 3e-6
 
 
-def test_draws_follow_the_weights() -> None:
+def an_example() -> tuple[TokenIds, dict[TokenIds, float], Healed]:
+    """A tail, the true law of its covers, and what healing makes of it."""
     tokenizer = random_tokenizer(3)
     text = text_of(3, [0, 2])
     tail = tokenizer.encode(text)
     logits_of = random_model(8, tokenizer.vocabulary.size)
     truth = conditional_law(text.encode(), CONTEXT, logits_of, tokenizer)
     result, _ = healed(tokenizer, tail, logits_of)
+    return tail, truth, result
+
+
+def test_draws_follow_the_weights() -> None:
+    tail, truth, result = an_example()
     chooser = build_chooser(SamplingParams("sample", seed=1))
     draws = 3000
     counts = Counter(sequence(choose_covers(result, chooser, 1)[0], tail) for _ in range(draws))
@@ -215,12 +221,7 @@ def test_draws_follow_the_weights() -> None:
 
 
 def test_distinct_covers_are_canonical_and_ranked() -> None:
-    tokenizer = random_tokenizer(3)
-    text = text_of(3, [0, 2])
-    tail = tokenizer.encode(text)
-    logits_of = random_model(8, tokenizer.vocabulary.size)
-    truth = conditional_law(text.encode(), CONTEXT, logits_of, tokenizer)
-    result, _ = healed(tokenizer, tail, logits_of)
+    tail, truth, result = an_example()
     covers = choose_covers(result, build_chooser(SamplingParams()), 5)
     assert [sequence(c, tail) for c in covers] == sorted(truth, key=lambda key: -truth[key])[:5]
 
