@@ -100,6 +100,23 @@ def install(monkeypatch: pytest.MonkeyPatch, stub: StubCompleter) -> StubComplet
     return stub
 
 
+def forget_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the settings of whoever runs the tests out of the environment."""
+    for name in [name for name in os.environ if name.startswith("MIDTOKEN_")]:
+        monkeypatch.delenv(name)
+
+
+def at(path: Path, position: str) -> str:
+    """FILE:LINE:COLUMN."""
+    return f"{path}:{position}"
+
+
+def request_of(stub: StubCompleter) -> CompletionRequest:
+    """The one request that ``stub`` was asked."""
+    (request,) = stub.requests
+    return request
+
+
 def make_model_folder(folder: Path, **changes: object) -> Manifest:
     """A model folder that loads: bytes as tokens and some words, one layer; ``changes`` go to the manifest."""
     folder.mkdir(parents=True, exist_ok=True)

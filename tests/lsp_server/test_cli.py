@@ -11,15 +11,23 @@ import pytest
 
 from engine import MidtokenError, RequestError
 from lsp_server.cli import COMMANDS
-from tests.lsp_server.command_line import ROOT, Outcome, StubCompleter, install, run, run_process, start
+from tests.lsp_server.command_line import (
+    ROOT,
+    Outcome,
+    StubCompleter,
+    forget_settings,
+    install,
+    run,
+    run_process,
+    start,
+)
 
 pytestmark = pytest.mark.usefixtures("_no_settings")
 
 
 @pytest.fixture
 def _no_settings(monkeypatch):
-    for variable in ("MODEL", "DEVICE", "HEALING", "STRATEGY"):
-        monkeypatch.delenv(f"MIDTOKEN_{variable}", raising=False)
+    forget_settings(monkeypatch)
 
 
 @pytest.fixture

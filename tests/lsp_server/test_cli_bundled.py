@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine import BUNDLED_MODEL
-from tests.lsp_server.command_line import ROOT, require_bundled_model, run, run_process
+from tests.lsp_server.command_line import ROOT, forget_settings, require_bundled_model, run, run_process
 
 DOCUMENT = ROOT / "docs" / "examples" / "inventory.py"
 
@@ -14,8 +14,7 @@ DOCUMENT = ROOT / "docs" / "examples" / "inventory.py"
 @pytest.fixture(autouse=True)
 def _bundled(monkeypatch):
     require_bundled_model()
-    for name in ("MODEL", "DEVICE", "HEALING", "STRATEGY", "TEMPERATURE", "MAX_NEW_TOKENS", "BUDGET_MS", "MULTI_LINE"):
-        monkeypatch.delenv(f"MIDTOKEN_{name}", raising=False)
+    forget_settings(monkeypatch)
 
 
 @pytest.fixture

@@ -4,15 +4,14 @@ import json
 
 import pytest
 
-from tests.lsp_server.command_line import StubCompleter, install, run
+from tests.lsp_server.command_line import StubCompleter, forget_settings, install, run
 
 SCORES = {"cases", "exact_first_line", "matched_chars", "identifier_exact", "edit_similarity", "ms_p50", "ms_p95"}
 
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch):
-    for name in ("MODEL", "HEALING", "MAX_NEW_TOKENS"):
-        monkeypatch.delenv(f"MIDTOKEN_{name}", raising=False)
+    forget_settings(monkeypatch)
 
 
 @pytest.fixture

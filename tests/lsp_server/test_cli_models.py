@@ -12,15 +12,23 @@ import pytest
 
 from engine.manifest import ControlIds, FimTemplates, VocabularySizes, dump_manifest, sha256_of
 from tests.fakes import ATTENTION_HEAD
-from tests.lsp_server.command_line import END, Outcome, make_model_folder, run, run_process, start, toy_tokenizer
+from tests.lsp_server.command_line import (
+    END,
+    Outcome,
+    forget_settings,
+    make_model_folder,
+    run,
+    run_process,
+    start,
+    toy_tokenizer,
+)
 
 SIZE = toy_tokenizer().get_vocab_size()
 
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch):
-    for name in ("MODEL", "DEVICE", "HEALING"):
-        monkeypatch.delenv(f"MIDTOKEN_{name}", raising=False)
+    forget_settings(monkeypatch)
 
 
 @pytest.fixture
