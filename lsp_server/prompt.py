@@ -1,7 +1,7 @@
 """From a place in a document to the engine's request."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine import CompletionRequest, HealingParams, SamplingParams, StopParams
 from lsp_server.documents import Document
@@ -39,9 +39,15 @@ def build_request(
         max_completions=candidates,
         budget_ms=budget_ms,
         healing=HealingParams(mode=settings.healing, max_surprise_bits=settings.max_surprise_bits),
-        sampling=SamplingParams(strategy=settings.strategy, temperature=settings.temperature, top_p=settings.top_p),
+        sampling=_sampling(settings),
         stop=StopParams(max_new_tokens=settings.max_new_tokens, lines="multi" if settings.multi_line else "single"),
     )
+
+
+def _sampling(settings: Settings) -> SamplingParams:
+    """Temperature and top-p belong to strategies that draw; with another one they are left over, not wrong."""
+    params = SamplingParams(strategy=settings.strategy)
+    return replace(params, temperature=settings.temperature, top_p=settings.top_p) if params.draws else params
 
 
 def _context(document: Document, others: Iterable[Document], settings: Settings) -> str:

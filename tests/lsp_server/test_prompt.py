@@ -62,3 +62,8 @@ def test_other_documents_are_of_the_same_language_allowed_and_bounded():
     context = build("x", Place(1, 1, ""), asked, *long).extra_context
     assert CONTEXT_PER_DOCUMENT < len(context) <= CONTEXT_CHARACTERS + 9
     assert set(context.split("\n")) == {"y = 1", ""}
+
+
+def test_what_belongs_to_drawing_does_not_stand_in_the_way_of_a_search():
+    request = build("x", Place(1, 1, ""), Settings(strategy="beam", temperature=0.5, top_p=0.7))
+    assert (request.sampling.strategy, request.sampling.temperature) == ("beam", 1.0)
