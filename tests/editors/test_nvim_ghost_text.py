@@ -11,13 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from engine import BUNDLED_MODEL
 from tests.editors.install_nvim import OLDEST, Neovim
 from tests.editors.neovim import Editor
-
-pytestmark = pytest.mark.skipif(
-    not (BUNDLED_MODEL / "midtoken.json").exists(), reason="no bundled model in this checkout"
-)
 
 METHOD = "import os\n\n\ndef first(self):\n    ret"
 # Places where any model of Python has something to say, most of them inside a token.

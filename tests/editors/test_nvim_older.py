@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from engine import BUNDLED_MODEL
 from tests.editors.install_nvim import OLDEST, Neovim, find_or_install_older
 from tests.editors.neovim import PLUGIN, ROOT, SERVER, Editor, editor
 
@@ -35,7 +34,6 @@ def it(older: Neovim, tmp_path: Path) -> Iterator[Editor]:
         yield started
 
 
-@pytest.mark.skipif(not (BUNDLED_MODEL / "midtoken.json").exists(), reason="no bundled model in this checkout")
 def test_the_classic_list(it: Editor):
     it.open("import json\n\njson.lo")
     it.nvim.options["completeopt"] = "menu,noselect"

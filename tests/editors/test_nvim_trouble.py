@@ -6,15 +6,9 @@ import signal
 import sys
 from pathlib import Path
 
-import pytest
-
-from engine import BUNDLED_MODEL
 from tests.editors.install_nvim import Neovim
 from tests.editors.neovim import ENABLE, SETTINGS, Editor, configuration, editor
 
-needs_model = pytest.mark.skipif(
-    not (BUNDLED_MODEL / "midtoken.json").exists(), reason="no bundled model in this checkout"
-)
 MISSING = "Midtoken: 'no-such-server' is not on the PATH; see :checkhealth midtoken"
 STAYS_OFF = " and stays off; see :Midtoken log"
 QUICK = f"{ENABLE}\nrequire('midtoken.server').first_delay_ms = 20"
@@ -32,7 +26,6 @@ def script(folder: Path, body: str) -> list[str]:
     return [sys.executable, str(path), "serve"]
 
 
-@needs_model
 def test_health_of_what_works(neovim: Neovim, tmp_path: Path):
     with editor(neovim, tmp_path, configuration()) as it:
         it.open("import o")
@@ -95,7 +88,6 @@ def test_a_server_that_ends_at_start_is_not_started_again(neovim: Neovim, tmp_pa
         assert it.nvim.current.buffer.name.endswith("lsp.log")
 
 
-@needs_model
 def test_a_crash_is_made_up_for(neovim: Neovim, tmp_path: Path):
     with editor(neovim, tmp_path, configuration(QUICK)) as it:
         it.open("import o")
@@ -129,7 +121,6 @@ sys.exit(4)
         it.until(lambda: it.told().count(ours) == 2, "the message of the second series")
 
 
-@needs_model
 def test_a_server_that_is_stopped_stays_so_and_can_be_restarted(neovim: Neovim, tmp_path: Path):
     with editor(neovim, tmp_path, configuration(QUICK)) as it:
         it.open("import o")
@@ -143,7 +134,6 @@ def test_a_server_that_is_stopped_stays_so_and_can_be_restarted(neovim: Neovim, 
         assert it.told() == []
 
 
-@needs_model
 def test_a_model_folder_that_does_not_exist(neovim: Neovim, tmp_path: Path):
     model = str(tmp_path / "no model")
     with editor(neovim, tmp_path, configuration(settings={**SETTINGS, "model": model})) as it:
@@ -153,7 +143,6 @@ def test_a_model_folder_that_does_not_exist(neovim: Neovim, tmp_path: Path):
         assert "The model folder does not exist" in health(it)
 
 
-@needs_model
 def test_a_setting_that_does_not_exist(neovim: Neovim, tmp_path: Path):
     with editor(neovim, tmp_path, configuration(settings={**SETTINGS, "nonsense": 1})) as it:
         it.open("import o")
@@ -163,7 +152,6 @@ def test_a_setting_that_does_not_exist(neovim: Neovim, tmp_path: Path):
         assert it.wait_ghost()
 
 
-@needs_model
 def test_two_editors_in_one_folder(neovim: Neovim, tmp_path: Path):
     with editor(neovim, tmp_path, configuration()) as one, editor(neovim, tmp_path, configuration()) as two:
         for it in (one, two):

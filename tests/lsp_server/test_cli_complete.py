@@ -18,21 +18,6 @@ def _no_settings(monkeypatch):
     forget_settings(monkeypatch)
 
 
-@pytest.fixture
-def stub(monkeypatch):
-    return install(monkeypatch, StubCompleter("y as np"))
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(data, name="document.py"):
-        path = tmp_path / name
-        path.write_bytes(data if isinstance(data, bytes) else data.encode("utf-8"))
-        return path
-
-    return write
-
-
 class TestCursor:
     @pytest.mark.parametrize(
         ("text", "line", "column", "prefix"),

@@ -6,27 +6,12 @@ from typing import Any
 import pytest
 
 from engine import CompletionRequest, SamplingParams
-from tests.lsp_server.command_line import StubCompleter, at, forget_settings, install, request_of, run
+from tests.lsp_server.command_line import at, forget_settings, request_of, run
 
 
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch):
     forget_settings(monkeypatch)
-
-
-@pytest.fixture
-def stub(monkeypatch):
-    return install(monkeypatch, StubCompleter("y as np"))
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(data, name="document.py"):
-        path = tmp_path / name
-        path.write_bytes(data if isinstance(data, bytes) else data.encode("utf-8"))
-        return path
-
-    return write
 
 
 class TestOptions:

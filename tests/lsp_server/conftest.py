@@ -1,0 +1,20 @@
+"""Fixtures that the tests of the command line share."""
+
+import pytest
+
+from tests.lsp_server.command_line import StubCompleter, install
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    return install(monkeypatch, StubCompleter("y as np"))
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(data, name="document.py"):
+        path = tmp_path / name
+        path.write_bytes(data if isinstance(data, bytes) else data.encode("utf-8"))
+        return path
+
+    return write
