@@ -22,8 +22,9 @@ check: $(VENVS)/dev/ready
 test-export: $(VENVS)/export/ready
 	HF_HUB_OFFLINE=1 $(VENVS)/export/bin/python -m pytest tests/onnx_export --override-ini=addopts=-ra
 
-# Editors are fetched once and kept in ~/.cache/midtoken-editors.
+# Editors are fetched once, 2 GB, and kept in ~/.cache/midtoken-editors.
 test-editors: $(VENVS)/editors/ready
+	$(VENVS)/editors/bin/python -m tests.editors.programs
 	$(VENVS)/editors/bin/python -m pytest tests/editors
 
 clean:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.editors.install_nvim import Neovim
     from tests.editors.neovim import Editor
+    from tests.editors.programs import Program
 
 HERE = Path(__file__).parent
 
@@ -25,14 +25,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.fixture(scope="session")
-def neovim() -> Neovim:
-    from tests.editors.install_nvim import find_or_install
+def neovim() -> Program:
+    from tests.editors.programs import NEOVIM
 
-    return find_or_install()
+    return NEOVIM.find()
 
 
 @pytest.fixture(scope="module")
-def shared(neovim: Neovim, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
+def shared(neovim: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
     """One editor with the two lines of configuration that are enough, for the tests of a module."""
     from tests.editors.neovim import configuration, editor
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 import pynvim
 
-from tests.editors.install_nvim import Neovim
+from tests.editors.programs import Program
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "nvim-client"
@@ -46,13 +46,13 @@ def configuration(
     return "\n".join([*lines, body, ""])
 
 
-def command_line(neovim: Neovim, folder: Path, init: str) -> tuple[list[str], dict[str, str]]:
+def command_line(neovim: Program, folder: Path, init: str) -> tuple[list[str], dict[str, str]]:
     """The program with ``init`` as its whole configuration and ``folder`` as its home, and its environment."""
     (folder / "init.lua").write_text(init, encoding="utf-8")
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("MIDTOKEN_", "NVIM", "XDG_"))}
     homes = {f"XDG_{kind}_HOME": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "STATE", "CACHE")}
     environment = {**ours, **neovim.environment, **homes, "HOME": str(folder), "LC_ALL": "C.UTF-8"}
-    return [str(neovim.program), "-u", str(folder / "init.lua"), "-i", "NONE", "-n"], environment
+    return [str(neovim.path), "-u", str(folder / "init.lua"), "-i", "NONE", "-n"], environment
 
 
 class Editor:
@@ -136,7 +136,7 @@ class Editor:
 
 
 @contextmanager
-def editor(neovim: Neovim, folder: Path, init: str) -> Iterator[Editor]:
+def editor(neovim: Program, folder: Path, init: str) -> Iterator[Editor]:
     """A Neovim without a screen, driven over a socket of its own: the process is ours to end."""
     arguments, environment = command_line(neovim, folder, init)
     with tempfile.TemporaryDirectory(prefix="midtoken-") as short:  # the path of a socket has at most 107 bytes

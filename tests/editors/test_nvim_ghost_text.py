@@ -11,8 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.editors.install_nvim import OLDEST, Neovim
 from tests.editors.neovim import Editor
+from tests.editors.programs import NEOVIM, Program
 
 METHOD = "import os\n\n\ndef first(self):\n    ret"
 # Places where any model of Python has something to say, most of them inside a token.
@@ -61,8 +61,8 @@ def no_automatic_request(it: Editor) -> Iterator[None]:
         it.lua("vim.defer_fn = _G.defer_fn")
 
 
-def test_it_is_the_version_that_has_ghost_text(neovim: Neovim):
-    assert neovim.version[:2] >= OLDEST
+def test_it_is_the_version_that_has_ghost_text(neovim: Program):
+    assert neovim.version[:2] >= NEOVIM.oldest
 
 
 @pytest.mark.parametrize("text", CUTS)

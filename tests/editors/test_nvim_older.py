@@ -5,16 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.editors.install_nvim import OLDEST, Neovim, find_or_install_older
 from tests.editors.neovim import PLUGIN, ROOT, SERVER, Editor, editor
+from tests.editors.programs import NEOVIM, OLDER_NEOVIM, Program
 
 DOCUMENTATION = ROOT / "docs/editors.md"
 
 
 @pytest.fixture(scope="module")
-def older() -> Neovim:
-    neovim = find_or_install_older()
-    if neovim.version[:2] >= OLDEST:
+def older() -> Program:
+    neovim = OLDER_NEOVIM.find()
+    if neovim.version[:2] >= NEOVIM.oldest:
         pytest.skip(f"Debian's older suite has Neovim {neovim.version} by now")
     return neovim
 
@@ -29,7 +29,7 @@ def documented() -> str:
 
 
 @pytest.fixture
-def it(older: Neovim, tmp_path: Path) -> Iterator[Editor]:
+def it(older: Program, tmp_path: Path) -> Iterator[Editor]:
     with editor(older, tmp_path, f"vim.opt.runtimepath:prepend('{PLUGIN}')\n{documented()}") as started:
         yield started
 

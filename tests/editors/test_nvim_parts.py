@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.editors.install_nvim import Neovim
 from tests.editors.neovim import PLUGIN, SERVER, SETTINGS, Editor, configuration, editor
+from tests.editors.programs import Program
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def setup(more: str = "") -> str:
     return configuration(environment + call, own_server=False)
 
 
-def test_setup_is_enough_too_and_its_keys_fall_through(neovim: Neovim, tmp_path: Path):
+def test_setup_is_enough_too_and_its_keys_fall_through(neovim: Program, tmp_path: Path):
     with editor(neovim, tmp_path, setup()) as it:
         it.open("import o")
         it.insert_at_end()
@@ -125,7 +125,7 @@ def test_setup_is_enough_too_and_its_keys_fall_through(neovim: Neovim, tmp_path:
         assert it.told() == []
 
 
-def test_setup_with_the_list_and_keys_of_ones_own(neovim: Neovim, tmp_path: Path):
+def test_setup_with_the_list_and_keys_of_ones_own(neovim: Program, tmp_path: Path):
     more = "list = true, ghost_text = false, keymaps = { accept = '<C-y>', dismiss = false }"
     with editor(neovim, tmp_path, setup(more)) as it:
         it.open("import json\n\njson")
@@ -137,7 +137,7 @@ def test_setup_with_the_list_and_keys_of_ones_own(neovim: Neovim, tmp_path: Path
         assert it.nvim.funcs.maparg("<C-]>", "i") == ""
 
 
-def test_setup_names_what_it_does_not_know(neovim: Neovim, tmp_path: Path):
+def test_setup_names_what_it_does_not_know(neovim: Program, tmp_path: Path):
     more = "ghosttext = true, list = 'yes', keymaps = { acept = '<Tab>' }"
     with editor(neovim, tmp_path, setup(more)) as it:
         assert sorted(it.told()) == [

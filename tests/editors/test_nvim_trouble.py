@@ -6,8 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.editors.install_nvim import Neovim
 from tests.editors.neovim import ENABLE, SETTINGS, Editor, configuration, editor
+from tests.editors.programs import Program
 
 MISSING = "Midtoken: 'no-such-server' is not on the PATH; see :checkhealth midtoken"
 STAYS_OFF = " and stays off; see :Midtoken log"
@@ -26,7 +26,7 @@ def script(folder: Path, body: str) -> list[str]:
     return [sys.executable, str(path), "serve"]
 
 
-def test_health_of_what_works(neovim: Neovim, tmp_path: Path):
+def test_health_of_what_works(neovim: Program, tmp_path: Path):
     with editor(neovim, tmp_path, configuration()) as it:
         it.open("import o")
         it.insert_at_end()
@@ -41,7 +41,7 @@ def test_health_of_what_works(neovim: Neovim, tmp_path: Path):
         assert "WARNING" not in report
 
 
-def test_nothing_enabled(neovim: Neovim, tmp_path: Path):
+def test_nothing_enabled(neovim: Program, tmp_path: Path):
     with editor(neovim, tmp_path, configuration("")) as it:
         report = health(it)
         assert "vim.lsp.enable('midtoken')" in report
@@ -49,7 +49,7 @@ def test_nothing_enabled(neovim: Neovim, tmp_path: Path):
         assert "No server is running" in report
 
 
-def test_a_missing_server_is_told_once_and_when_it_is_wanted(neovim: Neovim, tmp_path: Path):
+def test_a_missing_server_is_told_once_and_when_it_is_wanted(neovim: Program, tmp_path: Path):
     with editor(neovim, tmp_path, configuration(server=["no-such-server", "serve"])) as it:
         it.open("some words", "a.txt", attached=False)
         it.insert_at_end()
@@ -68,14 +68,14 @@ def test_a_missing_server_is_told_once_and_when_it_is_wanted(neovim: Neovim, tmp
         assert it.told() == [MISSING, MISSING]
 
 
-def test_another_program_of_that_name(neovim: Neovim, tmp_path: Path):
+def test_another_program_of_that_name(neovim: Program, tmp_path: Path):
     server = script(tmp_path, "raise SystemExit('I am something else')\n")
     with editor(neovim, tmp_path, configuration(server=server)) as it:
         report = health(it)
         assert "--version` does not work: I am something else" in report
 
 
-def test_a_server_that_ends_at_start_is_not_started_again(neovim: Neovim, tmp_path: Path):
+def test_a_server_that_ends_at_start_is_not_started_again(neovim: Program, tmp_path: Path):
     server = script(tmp_path, "raise SystemExit(3)\n")
     with editor(neovim, tmp_path, configuration(QUICK, server)) as it:
         it.open("import o", attached=False)
@@ -88,7 +88,7 @@ def test_a_server_that_ends_at_start_is_not_started_again(neovim: Neovim, tmp_pa
         assert it.nvim.current.buffer.name.endswith("lsp.log")
 
 
-def test_a_crash_is_made_up_for(neovim: Neovim, tmp_path: Path):
+def test_a_crash_is_made_up_for(neovim: Program, tmp_path: Path):
     with editor(neovim, tmp_path, configuration(QUICK)) as it:
         it.open("import o")
         [before] = it.server_pids()
@@ -99,7 +99,7 @@ def test_a_crash_is_made_up_for(neovim: Neovim, tmp_path: Path):
         assert [text for text in it.told() if text.startswith("Midtoken")] == []  # Neovim itself tells of the crash
 
 
-def test_five_restarts_and_then_a_message(neovim: Neovim, tmp_path: Path):
+def test_five_restarts_and_then_a_message(neovim: Program, tmp_path: Path):
     # It gets as far as answering, then dies: what a fault in a native library looks like.
     body = f"""import sys, json
 log = open({str(tmp_path / "starts")!r}, "a"); log.write("start\\n"); log.close()
@@ -121,7 +121,7 @@ sys.exit(4)
         it.until(lambda: it.told().count(ours) == 2, "the message of the second series")
 
 
-def test_a_server_that_is_stopped_stays_so_and_can_be_restarted(neovim: Neovim, tmp_path: Path):
+def test_a_server_that_is_stopped_stays_so_and_can_be_restarted(neovim: Program, tmp_path: Path):
     with editor(neovim, tmp_path, configuration(QUICK)) as it:
         it.open("import o")
         [before] = it.server_pids()
@@ -134,7 +134,7 @@ def test_a_server_that_is_stopped_stays_so_and_can_be_restarted(neovim: Neovim, 
         assert it.told() == []
 
 
-def test_a_model_folder_that_does_not_exist(neovim: Neovim, tmp_path: Path):
+def test_a_model_folder_that_does_not_exist(neovim: Program, tmp_path: Path):
     model = str(tmp_path / "no model")
     with editor(neovim, tmp_path, configuration(settings={**SETTINGS, "model": model})) as it:
         it.open("import o")
@@ -143,7 +143,7 @@ def test_a_model_folder_that_does_not_exist(neovim: Neovim, tmp_path: Path):
         assert "The model folder does not exist" in health(it)
 
 
-def test_a_setting_that_does_not_exist(neovim: Neovim, tmp_path: Path):
+def test_a_setting_that_does_not_exist(neovim: Program, tmp_path: Path):
     with editor(neovim, tmp_path, configuration(settings={**SETTINGS, "nonsense": 1})) as it:
         it.open("import o")
         log = "return vim.fn.execute('messages')"
@@ -152,7 +152,7 @@ def test_a_setting_that_does_not_exist(neovim: Neovim, tmp_path: Path):
         assert it.wait_ghost()
 
 
-def test_two_editors_in_one_folder(neovim: Neovim, tmp_path: Path):
+def test_two_editors_in_one_folder(neovim: Program, tmp_path: Path):
     with editor(neovim, tmp_path, configuration()) as one, editor(neovim, tmp_path, configuration()) as two:
         for it in (one, two):
             it.open("import o")
@@ -160,7 +160,7 @@ def test_two_editors_in_one_folder(neovim: Neovim, tmp_path: Path):
         assert one.wait_ghost() == two.wait_ghost()
 
 
-def test_no_such_command(neovim: Neovim, tmp_path: Path):
+def test_no_such_command(neovim: Program, tmp_path: Path):
     with editor(neovim, tmp_path, configuration()) as it:
         it.nvim.command("Midtoken fly")
         assert it.told() == ["Midtoken: no such command; there are health, log, restart, toggle, toggle-buffer"]
