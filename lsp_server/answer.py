@@ -1,10 +1,11 @@
 """One completion from a question to the engine's candidates: the part that both kinds of completion share."""
 
+import asyncio
 import logging
 import time
 from dataclasses import dataclass
 
-from engine import CancellationToken, Completion, CompletionResult, MidtokenError
+from engine import CancellationToken, Completion, CompletionResult
 from lsp_server.documents import Document
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
@@ -38,9 +39,10 @@ def document_of(server: MidtokenServer, uri: str) -> Document | None:
 async def answer(server: MidtokenServer, question: Question) -> tuple[Completion, ...]:
     """The candidates, best first; none where anything stands against it. Raises only `asyncio.CancelledError`."""
     session, document = server.session, question.document
+    session.statistics.requests += 1
     others = session.others(document.uri)
     arrived = time.monotonic()
-    if not await session.configured_within(session.settings.budget_ms / 1000):
+    if not session.enabled or not await session.configured_within(session.settings.budget_ms / 1000):
         return ()
     settings = session.settings
     if not is_selected(document, settings):
@@ -56,6 +58,7 @@ async def answer(server: MidtokenServer, question: Question) -> tuple[Completion
     ticket = Ticket(document.uri, document.version, question.kind)
     if known := session.shown.look_up(where):
         session.scheduler.supersede(ticket)
+        session.statistics.answered((time.monotonic() - arrived) * 1000, by_model=False)
         server.trace(f"{question.kind}: {len(known)} candidates, shown before")
         return known
 
@@ -77,15 +80,22 @@ async def answer(server: MidtokenServer, question: Question) -> tuple[Completion
             delay_s=settings.debounce_ms / 1000 if question.automatic else 0.0,
             ready=lambda: session.model.wait(left_ms() / 1000),
         )
-    except MidtokenError as error:
-        log.warning("a completion failed: %s", error)
-        return ()
+    except asyncio.CancelledError:
+        session.statistics.cancelled += 1
+        raise
     except Exception as error:  # whatever broke, the editor gets an empty list and the server lives
-        log.error("a completion failed: %s", describe(error))
+        log.warning("a completion failed: %s", describe(error))
+        session.statistics.failed += 1
+        server.note_failure(describe(error))
         return ()
-    completions = () if result is None else result.completions
+    took_ms = (time.monotonic() - arrived) * 1000
+    session.statistics.ran(took_ms, result is not None, in_time=left_ms() > 0)
+    completions: tuple[Completion, ...] = ()
+    if result is not None:
+        completions = result.completions
+        server.note_failure(None)
     session.shown.remember(where, completions)
-    server.trace(_line(question, result, (time.monotonic() - arrived) * 1000, settings.trace == "verbose"))
+    server.trace(_line(question, result, took_ms, settings.trace == "verbose"))
     return completions
 
 

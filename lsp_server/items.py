@@ -1,7 +1,8 @@
 """Completions as the protocol's items, and the place in the document that they replace."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from lsprotocol import types
 
@@ -10,6 +11,14 @@ from lsp_server.documents import Document
 from lsp_server.line_endings import to_document
 from lsp_server.positions import PositionEncoding, range_of, span_of
 from lsp_server.prompt import Place
+
+OnAccept: TypeAlias = Callable[[str], types.Command | None]
+"""The command that a client runs after it inserted an item of this text."""
+
+
+def no_command(text: str) -> None:
+    """For clients that cannot run one."""
+
 
 MAX_WORD = 256
 """A longer run of word characters is data, not a word: its items replace nothing."""
@@ -44,16 +53,24 @@ def place_of_selected(
 
 
 def inline_items(
-    document: Document, place: Place, completions: Sequence[Completion], encoding: PositionEncoding
+    document: Document,
+    place: Place,
+    completions: Sequence[Completion],
+    encoding: PositionEncoding,
+    on_accept: OnAccept = no_command,
 ) -> list[types.InlineCompletionItem]:
     """Items of ``textDocument/inlineCompletion``, best first."""
     span = range_of(document, place.start, place.end, encoding)
     texts = _inserted(document, place, completions)
-    return [types.InlineCompletionItem(insert_text=text, range=span) for text in texts]
+    return [types.InlineCompletionItem(insert_text=text, range=span, command=on_accept(text)) for text in texts]
 
 
 def list_items(
-    document: Document, place: Place, completions: Sequence[Completion], encoding: PositionEncoding
+    document: Document,
+    place: Place,
+    completions: Sequence[Completion],
+    encoding: PositionEncoding,
+    on_accept: OnAccept = no_command,
 ) -> list[types.CompletionItem]:
     """Items of ``textDocument/completion``, best first."""
     span = range_of(document, place.start, place.end, encoding)
@@ -72,6 +89,7 @@ def list_items(
                 insert_text_format=types.InsertTextFormat.PlainText,
                 # The text is indented for where it goes; a client that indents it again would do so twice.
                 insert_text_mode=types.InsertTextMode.AsIs,
+                command=on_accept(text),
             )
         )
     return items

@@ -3,12 +3,14 @@
 import importlib.metadata
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 
 from lsp_server.logs import describe
 from lsp_server.session import Session
+from lsp_server.status import METHOD, status_of
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,21 @@ class MidtokenServer(LanguageServer):
         for message in self.session.unreported(messages):
             log.warning("%s", message)
             self.window_show_message(types.ShowMessageParams(kind, f"Midtoken: {message}"))
+
+    def report_status(self) -> None:
+        """Tell the client's status bar what the server does, if it has one and that is another thing than before."""
+        if not self.session.client.status or self.session.phase != "running":
+            return
+        status = status_of(self.session)
+        if replace(status, latency_ms=None) != self.session.status_sent:
+            self.session.status_sent = replace(status, latency_ms=None)
+            self.protocol.notify(METHOD, status.to_json())
+
+    def note_failure(self, reason: str | None) -> None:
+        """The last completion failed for a reason, or worked."""
+        if reason != self.session.failure:
+            self.session.failure = reason
+            self.report_status()
 
     def trace(self, message: str) -> None:
         """Log a line at the client if the ``trace`` setting asks for it. Never text of a document."""

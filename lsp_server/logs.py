@@ -2,7 +2,9 @@
 
 import logging
 import sys
+import time
 import traceback
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
@@ -10,6 +12,7 @@ from typing import TextIO
 from engine import MidtokenError
 
 OWN_LOGGERS = ("lsp_server", "engine")
+RECENT_LINES = 500
 
 
 class PrivateFormatter(logging.Formatter):
@@ -36,22 +39,46 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}{place}"
 
 
+class RecentLines(logging.Handler):
+    """The last log lines, for a client that asks for them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(PrivateFormatter())
+        self._lines: deque[str] = deque(maxlen=RECENT_LINES)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        when = time.strftime("%H:%M:%S", time.localtime(record.created))
+        self._lines.append(f"{when} {self.format(record)}")
+
+    @property
+    def lines(self) -> list[str]:
+        """Oldest first."""
+        return list(self._lines)
+
+
 @contextmanager
-def logging_to(stream: TextIO | None = None) -> Iterator[None]:
-    """Send our log and the warnings of others to a stream, standard error by default, until the context ends."""
-    handler = logging.StreamHandler(stream or sys.stderr)
+def logging_to(stream: TextIO | None = None) -> Iterator[RecentLines]:
+    """Send our log and the warnings of others to a stream, standard error by default, until the context ends.
+
+    Gives what keeps the last of these lines.
+    """
+    handler, recent = logging.StreamHandler(stream or sys.stderr), RecentLines()
     handler.setFormatter(PrivateFormatter())
     root, own, library = logging.getLogger(), logging.getLogger("lsp_server"), logging.getLogger("pygls")
     root.addHandler(handler)
+    root.addHandler(recent)
     own.setLevel(logging.INFO)
     library.setLevel(logging.WARNING)  # it logs whole messages one level below
     # An editor's cancellation often crosses our answer on the way; that is no news.
     quiet = _Without("Cancel notification for unknown message id")
     handler.addFilter(quiet)
+    recent.addFilter(quiet)
     try:
-        yield
+        yield recent
     finally:
         root.removeHandler(handler)
+        root.removeHandler(recent)
 
 
 class _Without(logging.Filter):

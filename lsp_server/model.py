@@ -4,12 +4,17 @@ import asyncio
 from pathlib import Path
 from typing import Literal, Protocol
 
-from engine import CancellationToken, CompletionRequest, CompletionResult, DeviceChoice
+from engine import CancellationToken, CompletionRequest, CompletionResult, DeviceChoice, ModelInfo
+from lsp_server.logs import describe
 from lsp_server.worker import ModelThread
 
 
 class CompleterLike(Protocol):
     """The part of `engine.Completer` that the server uses."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is loaded, and where it runs."""
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -39,6 +44,18 @@ class ModelHost:
         self._settled = asyncio.Event()
         self._completer: CompleterLike | None = None
         self.state: ModelState = "absent"
+        self.problem: str | None = None
+        """Why the model that was asked for last could not be loaded."""
+
+    @property
+    def completer(self) -> CompleterLike | None:
+        """The model that serves now, to ask what it is."""
+        return self._completer
+
+    @property
+    def info(self) -> ModelInfo | None:
+        """What serves now."""
+        return None if self._completer is None else self._completer.info
 
     async def load(self, model_dir: Path | None, device: DeviceChoice) -> CompleterLike | None:
         """Load a model in place of the one that is there; None if it is there already or a newer call came between.
@@ -52,8 +69,9 @@ class ModelHost:
         self._settled.clear()
         try:
             completer = await asyncio.wrap_future(self._thread.submit(lambda: self._replace(model_dir, device)))
-        except Exception:
-            self._settle(wanted, "failed")
+        except Exception as error:
+            if self._settle(wanted, "failed"):
+                self.problem = describe(error)
             raise
         return completer if self._settle(wanted, "ready") else None
 
@@ -78,7 +96,7 @@ class ModelHost:
     def _settle(self, wanted: tuple[Path | None, DeviceChoice], state: ModelState) -> bool:
         if self._wanted != wanted:
             return False
-        self.state = state
+        self.state, self.problem = state, None
         self._settled.set()
         return True
 

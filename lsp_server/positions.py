@@ -33,10 +33,15 @@ def index_of(document: Document, position: types.Position, encoding: PositionEnc
     start, end = document.line_span(position.line)
     # A character has at least one unit in every encoding, so that no more characters than units can matter.
     line = document.text[start : min(end, start + position.character)]
-    if encoding == "utf-32" or line.isascii():
-        return start + len(line)
-    ends = np.cumsum(_unit_counts(line, encoding))
-    return start + int(np.searchsorted(ends, position.character, side="right"))
+    return start + characters_of(line, position.character, encoding)
+
+
+def characters_of(text: str, count: int, encoding: PositionEncoding) -> int:
+    """How many characters the first ``count`` code units of a text hold; a character that is cut does not count."""
+    if encoding == "utf-32" or text.isascii():
+        return max(0, min(count, len(text)))
+    ends = np.cumsum(_unit_counts(text, encoding))
+    return int(np.searchsorted(ends, count, side="right"))
 
 
 def position_of(document: Document, index: int, encoding: PositionEncoding) -> types.Position:

@@ -53,6 +53,8 @@ class Scheduler:
     def __init__(self, thread: ModelThread) -> None:
         self._thread = thread
         self._running: set[Running] = set()
+        self.on_change: Callable[[], None] = lambda: None
+        """Called when the first request comes and when the last one is answered."""
 
     async def run(
         self, ticket: Ticket, job: Job[T], *, delay_s: float, ready: Callable[[], Awaitable[bool]]
@@ -67,6 +69,8 @@ class Scheduler:
         task = asyncio.ensure_future(self._work(entry, job, delay_s, ready))
         entry.task = task
         self._running.add(entry)
+        if len(self._running) == 1:
+            self.on_change()
         try:
             return await task
         except asyncio.CancelledError:
@@ -77,6 +81,9 @@ class Scheduler:
         finally:
             entry.token.cancel()
             self._running.discard(entry)
+            if not self._running:
+                # A little later: the answer is in the figures by then, or the next request is here.
+                asyncio.get_running_loop().call_soon(self.on_change)
 
     def supersede(self, ticket: Ticket) -> None:
         """Requests that nobody needs now that ``ticket`` came answer empty."""

@@ -10,6 +10,7 @@ from lsprotocol import types
 
 from engine import Completer, DeviceChoice
 from lsp_server.dispatch import converse
+from lsp_server.features.commands import COMMANDS, DID_PARTIALLY_ACCEPT, DID_SHOW, did_partially_accept, did_show
 from lsp_server.features.completion import completion
 from lsp_server.features.configuration import did_change_configuration
 from lsp_server.features.inline_completion import inline_completion
@@ -36,6 +37,7 @@ def create_server(launch: Mapping[str, object], environment: Mapping[str, str], 
     layers = {**values, **launch}
     session = Session(ModelHost(thread, load), Scheduler(thread), layers, notes, settings=resolve(layers))
     server = MidtokenServer(session)
+    session.scheduler.on_change = server.report_status
     server.feature(types.INITIALIZE)(initialize)
     server.feature(types.INITIALIZED)(initialized)
     server.feature(types.SHUTDOWN)(shutdown)
@@ -45,31 +47,36 @@ def create_server(launch: Mapping[str, object], environment: Mapping[str, str], 
     server.feature(types.TEXT_DOCUMENT_DID_CLOSE)(did_close)
     server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(inline_completion)
     server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=["."]))(completion)
+    server.feature(DID_SHOW)(did_show)
+    server.feature(DID_PARTIALLY_ACCEPT)(did_partially_accept)
+    for name, handler in COMMANDS.items():
+        server.command(name)(handler)
     return server
 
 
 def serve(
     *,
     model: Path | None = None,
-    device: DeviceChoice = "auto",
+    device: DeviceChoice | None = None,
     tcp: tuple[str, int] | None = None,
     load: Loader = Completer.load,
 ) -> int:
     """Serve one client until it leaves, on standard input and output or on a TCP port; returns the exit status.
 
     ``model`` and ``device`` are what the command line says. Over the environment they decide, under the client they
-    yield; None and ``auto`` say nothing.
+    yield; None says nothing.
     """
-    with logging_to():
+    with logging_to() as recent:
         connection = _connect(tcp)
         if isinstance(connection, int):
             return connection
         launch: dict[str, object] = {}
         if model is not None:
             launch["model"] = model.expanduser().resolve()
-        if device != "auto":
+        if device is not None:
             launch["device"] = device
         server = create_server(launch, os.environ, load)
+        server.session.log = recent
         try:
             status = asyncio.run(converse(server, connection))
         except KeyboardInterrupt:

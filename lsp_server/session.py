@@ -1,17 +1,20 @@
 """The state of one client's session: the only mutable state of the server."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from lsprotocol import types
 
+from lsp_server.acceptance import Ledger
 from lsp_server.documents import Document
+from lsp_server.logs import RecentLines
 from lsp_server.model import ModelHost
 from lsp_server.positions import PositionEncoding, negotiated_encoding
 from lsp_server.scheduler import Scheduler
 from lsp_server.settings import Settings, Values, read_client, resolve
+from lsp_server.statistics import Statistics
 from lsp_server.type_through import TypeThrough
 
 Phase = Literal["new", "running", "shut down"]
@@ -25,17 +28,24 @@ class Client:
     configuration: bool = False
     configuration_registration: bool = False
     progress: bool = False
+    status: bool = False
+    commands: bool = False
 
     @classmethod
     def of(cls, capabilities: types.ClientCapabilities) -> "Client":
         """Read a client's capabilities."""
         workspace, window = capabilities.workspace, capabilities.window
         changes = workspace.did_change_configuration if workspace else None
+        experimental = capabilities.experimental
+        if not isinstance(experimental, Mapping):  # pygls hands on what it has no type for as named tuples
+            experimental = getattr(experimental, "_asdict", dict)()
         return cls(
             encoding=negotiated_encoding(capabilities),
             configuration=bool(workspace and workspace.configuration),
             configuration_registration=bool(changes and changes.dynamic_registration),
             progress=bool(window and window.work_done_progress),
+            status=experimental.get("midtokenStatus") is True,
+            commands=bool(workspace and workspace.execute_command),
         )
 
 
@@ -59,6 +69,15 @@ class Session:
     """By URI, least recently changed first."""
     shown: TypeThrough = field(default_factory=TypeThrough)
     phase: Phase = "new"
+    enabled: bool = True
+    failure: str | None = None
+    """Why the last completion failed; None once another one worked."""
+    statistics: Statistics = field(default_factory=Statistics)
+    ledger: Ledger = field(default_factory=Ledger)
+    log: RecentLines = field(default_factory=RecentLines)
+    reports_shown: bool = False
+    """The client tells which items it shows, so that they need not be guessed."""
+    status_sent: object = None
     _options: Values = field(default_factory=dict)
     _configured: asyncio.Event = field(default_factory=asyncio.Event)
     _reported: set[str] = field(default_factory=set)
@@ -95,7 +114,7 @@ class Session:
 
     def put(self, document: Document) -> None:
         """A document was opened or changed."""
-        self.documents.pop(document.uri, None)
+        self.ledger.changed(self.documents.pop(document.uri, None), document)
         self.documents[document.uri] = document
 
     def remove(self, uri: str) -> None:
@@ -103,6 +122,7 @@ class Session:
         self.documents.pop(uri, None)
         self.scheduler.drop_document(uri)
         self.shown.forget(uri)
+        self.ledger.closed(uri)
 
     def others(self, uri: str) -> tuple[Document, ...]:
         """The other open documents, most recently changed first."""

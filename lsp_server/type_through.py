@@ -64,6 +64,9 @@ class TypeThrough:
             return tuple(replace(c, text=c.text[len(typed) :]) for c in shown.completions if _goes_on(c, typed))
         return ()
 
+    def __len__(self) -> int:
+        return len(self._shown)
+
     def forget(self, uri: str) -> None:
         """The document was closed."""
         self._shown = deque((shown for shown in self._shown if shown.where.uri != uri), KEPT)

@@ -15,7 +15,8 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="listen on a loopback address (default: standard input and output)",
     )
     add_model_options(parser)
-    parser.set_defaults(run=run)
+    # None where it is not given: "auto" on the command line is a choice too, and stands over the environment.
+    parser.set_defaults(run=run, device=None)
 
 
 def run(args: argparse.Namespace) -> int:

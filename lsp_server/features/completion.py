@@ -3,7 +3,8 @@
 from lsprotocol import types
 
 from lsp_server.answer import Question, answer, document_of
-from lsp_server.items import list_items, place_at
+from lsp_server.features.commands import accepting
+from lsp_server.items import list_items, no_command, place_at
 from lsp_server.language_server import MidtokenServer
 from lsp_server.positions import index_of
 
@@ -22,4 +23,6 @@ async def completion(ls: MidtokenServer, params: types.CompletionParams) -> type
         return types.CompletionList(is_incomplete=True, items=[])
     place = place_at(document, index_of(document, params.position, encoding))
     completions = await answer(ls, Question("list", document, place, CANDIDATES, automatic=True))
-    return types.CompletionList(is_incomplete=True, items=list_items(document, place, completions, encoding))
+    on_accept = accepting(ls, document, place) if ls.session.client.commands else no_command
+    items = list_items(document, place, completions, encoding, on_accept)
+    return types.CompletionList(is_incomplete=True, items=items)

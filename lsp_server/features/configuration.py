@@ -48,6 +48,8 @@ async def _ask(ls: MidtokenServer) -> object:
 async def _load_model(ls: MidtokenServer) -> None:
     settings = ls.session.settings
     loading = asyncio.ensure_future(ls.session.model.load(settings.model, settings.device))
+    await asyncio.sleep(0)  # it is loading from the first step of the task on
+    ls.report_status()
     try:
         await _show_progress(ls, loading)
         completer = await loading
@@ -61,6 +63,7 @@ async def _load_model(ls: MidtokenServer) -> None:
             ls.tell(types.MessageType.Warning, completer.notices)
     finally:
         loading.cancel()
+        ls.report_status()
 
 
 async def _show_progress(ls: MidtokenServer, loading: "asyncio.Task[CompleterLike | None]") -> None:

@@ -261,3 +261,31 @@ def test_one_server_for_all_folders_and_none_is_left(it: Editor, tmp_path_factor
         os.kill(pid, 0)
     it.lua("vim.lsp.enable('midtoken')")
     it.until(it.attached, "the server's start")
+
+
+def statistics(it: Editor) -> dict[str, object]:
+    told = it.lua(
+        """local client = vim.lsp.get_clients({ bufnr = 0, name = 'midtoken' })[1]
+        return client:request_sync('workspace/executeCommand', { command = 'midtoken.server.statistics' }).result"""
+    )
+    assert isinstance(told, dict)
+    return told
+
+
+def test_acceptances_are_told_to_the_server(it: Editor):
+    ghost = start(it, "import o")
+    before = statistics(it)
+    assert it.lua("return require('midtoken').accept_word()")
+    it.until(lambda: it.text() != "import o", "the acceptance")
+    it.until(lambda: statistics(it)["accepted"] == int(str(before["accepted"])) + 1, "the notification")
+    characters = len(it.text()) - len("import o")
+    assert statistics(it)["acceptedCharacters"] == int(str(before["acceptedCharacters"])) + characters
+    assert characters <= len(ghost)
+
+
+def test_neovims_own_acceptance_runs_the_items_command(it: Editor):
+    ghost = start(it, "import o")
+    before = int(str(statistics(it)["accepted"]))
+    assert it.lua("return vim.lsp.inline_completion.get()")
+    it.until(lambda: it.text() == f"import o{ghost}", "the acceptance")
+    it.until(lambda: statistics(it)["accepted"] == before + 1, "the command")

@@ -12,6 +12,7 @@ from engine import (
     CompletionResult,
     DeviceChoice,
     HealingReport,
+    ModelInfo,
     RequestError,
     Timing,
 )
@@ -19,6 +20,9 @@ from engine import (
 SLOW_S = 5.0
 STUCK_S = 60.0
 STEP_S = 0.005
+
+
+INFO = ModelInfo("/models/fake", "fake", "cpu", "CPUExecutionProvider", "int4", 8192, 2048, "sorted-array", ("psm",))
 
 
 class FakeCompleter:
@@ -35,6 +39,10 @@ class FakeCompleter:
         self.requests: list[CompletionRequest] = []
         self.cancelled = 0
         self.started = threading.Event()
+
+    @property
+    def info(self) -> ModelInfo:
+        return INFO
 
     def load(self, model_dir: Path | None = None, *, device: DeviceChoice = "auto") -> "FakeCompleter":
         return self

@@ -250,7 +250,14 @@ class TestServe:
         monkeypatch.setattr("lsp_server.server.serve", lambda **options: asked.update(options) or 0)
         outcome = run(capsys, "serve")
         assert (outcome.status, outcome.err) == (0, "")
-        assert asked == {"tcp": None, "model": None, "device": "auto"}
+        assert asked == {"tcp": None, "model": None, "device": None}
+
+    def test_auto_on_the_command_line_is_a_choice(self, capsys, monkeypatch):
+        asked = {}
+        monkeypatch.setenv("MIDTOKEN_DEVICE", "cuda")
+        monkeypatch.setattr("lsp_server.server.serve", lambda **options: asked.update(options) or 0)
+        run(capsys, "serve", "--device", "auto")
+        assert asked["device"] == "auto"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a device that is always full")

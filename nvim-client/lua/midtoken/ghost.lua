@@ -66,6 +66,25 @@ local function insert_at_cursor(text)
   vim.api.nvim_win_set_cursor(0, { row + #lines - 1, (#lines == 1 and column or 0) + #lines[#lines] })
 end
 
+--- Tell the server what was inserted: the item's own command for the whole of it, a notification for a part.
+---@param item vim.lsp.inline_completion.Item
+---@param bufnr integer
+---@param left integer how many bytes of it were not inserted
+local function report(item, bufnr, left)
+  local client = vim.lsp.get_client_by_id(item.client_id)
+  if not client or not item.command then
+    return -- a server from before it counted
+  elseif left == 0 then
+    client:exec_cmd(item.command, { bufnr = bufnr })
+  else
+    local inserted = item.insert_text:sub(1, #item.insert_text - left)
+    client:notify('textDocument/didPartiallyAcceptCompletion', {
+      item = { insertText = item.insert_text, command = item.command },
+      acceptedLength = vim.str_utfindex(inserted, 'utf-16'),
+    })
+  end
+end
+
 ---@alias midtoken.Part 'all'|'word'|'line'
 
 ---@param rest string
@@ -104,6 +123,7 @@ function M.accept(part)
       end
       local accepted = M.cut(rest, part)
       insert_at_cursor(accepted)
+      report(item, bufnr, #rest - #accepted)
       if #accepted < #rest and not accepted:find('\n') and shown and shown.show then
         shown.current = item -- the answer for the new text is under way; until then the rest of this one stands
         shown:show()

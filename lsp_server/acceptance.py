@@ -1,0 +1,150 @@
+"""What was offered, what of it was accepted, and how much of that still stands in its document."""
+
+import uuid
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+from lsp_server.documents import Document
+
+KEPT_OFFERS = 256
+"""A client accepts what it shows, and that is among the last few answers."""
+KEPT_SPANS = 128
+"""Accepted texts that are watched; of older ones what stands is taken as kept for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An item that was sent: ``insert_text`` goes to the character index ``start``; its first ``typed`` characters
+    stand there already, or come with an item selected in the client's list.
+    """
+
+    uri: str
+    start: int
+    typed: int
+    insert_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A part of an offer that was taken. ``stands`` says whether the document holds it where it was offered."""
+
+    offer: Offer
+    characters: int
+    is_first: bool
+    is_whole: bool
+    stands: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    uri: str
+    start: int
+    end: int
+
+
+class Ledger:
+    """Offers by the id that their command carries, and the accepted characters that still stand."""
+
+    def __init__(self) -> None:
+        self._offers: OrderedDict[str, Offer] = OrderedDict()
+        self._taken: dict[str, int] = {}
+        self._spans: deque[_Span] = deque()
+        self._settled = 0
+
+    def offer(self, offer: Offer) -> str:
+        """Note an item; the id to accept it by. Ids of another server process are never ours."""
+        number = uuid.uuid4().hex
+        self._offers[number] = offer
+        if len(self._offers) > KEPT_OFFERS:
+            oldest, _ = self._offers.popitem(last=False)
+            self._taken.pop(oldest, None)
+        return number
+
+    def find(self, number: str) -> Offer | None:
+        """The offer of an id; None if it is not ours, or was made too long ago."""
+        return self._offers.get(number)
+
+    def accept(self, number: str, document: Document | None, length: int | None = None) -> Accepted | None:
+        """Note that the first ``length`` characters of an item's text were taken, or all; None for an unknown id.
+
+        ``document`` is the item's, as it is after the insertion.
+        """
+        offer = self._offers.get(number)
+        if offer is None:
+            return None
+        whole = len(offer.insert_text)
+        before = self._taken.get(number, offer.typed)
+        upper = whole if length is None else max(before, min(length, whole))
+        self._taken[number] = upper
+        end = offer.start + upper
+        stands = document is not None and document.text[offer.start : end] == offer.insert_text[:upper]
+        if stands and upper > before:
+            self._watch(_Span(offer.uri, offer.start + before, end))
+        return Accepted(offer, upper - before, before == offer.typed, upper == whole, stands)
+
+    def changed(self, old: Document | None, new: Document) -> None:
+        """A document has another text now: what was deleted of accepted texts is kept no more."""
+        if old is None or not any(span.uri == new.uri for span in self._spans):
+            return
+        start, end, inserted = edit_between(old.text, new.text)
+        spans = self._spans
+        self._spans = deque()
+        for span in spans:
+            self._spans.extend(_after(span, start, end, inserted) if span.uri == new.uri else (span,))
+
+    def closed(self, uri: str) -> None:
+        """What stands in a document that is closed is kept for good, and its offers are void."""
+        self._settled += sum(span.end - span.start for span in self._spans if span.uri == uri)
+        self._spans = deque(span for span in self._spans if span.uri != uri)
+        for number in [number for number, offer in self._offers.items() if offer.uri == uri]:
+            del self._offers[number]
+            self._taken.pop(number, None)
+
+    @property
+    def kept_characters(self) -> int:
+        """Accepted characters that stand, or stood when their document was closed."""
+        return self._settled + sum(span.end - span.start for span in self._spans)
+
+    def _watch(self, span: _Span) -> None:
+        self._spans.append(span)
+        while len(self._spans) > KEPT_SPANS:
+            oldest = self._spans.popleft()
+            self._settled += oldest.end - oldest.start
+
+
+def edit_between(old: str, new: str) -> tuple[int, int, int]:
+    """One edit that makes ``new`` of ``old``: the span of ``old`` that it replaces, the length of what it puts there.
+
+    >>> edit_between("abcd", "abXYd")
+    (2, 3, 2)
+    """
+    start = _common_start(old, new)
+    limit = min(len(old), len(new)) - start
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if old[len(old) - middle : len(old) - low] == new[len(new) - middle : len(new) - low]:
+            low = middle
+        else:
+            high = middle - 1
+    return start, len(old) - low, len(new) - low - start
+
+
+def _common_start(one: str, other: str) -> int:
+    """Length of the longest common beginning, by halving: comparing slices is far quicker than characters."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _after(span: _Span, start: int, end: int, inserted: int) -> list[_Span]:
+    """What an edit that replaces ``start`` to ``end`` by ``inserted`` characters leaves of a span: up to two pieces."""
+    shift = inserted - (end - start)
+    left = (span.start, min(span.end, start))
+    right = (max(span.start, end) + shift, span.end + shift)
+    return [_Span(span.uri, low, high) for low, high in (left, right) if low < high]

@@ -1,0 +1,147 @@
+"""``workspace/executeCommand``: the server's own commands, and what clients tell about items besides.
+
+A command's argument is what a client makes of it: one that is not as documented is logged and does nothing.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+
+from lsprotocol import types
+
+from lsp_server.acceptance import Offer
+from lsp_server.documents import Document
+from lsp_server.items import OnAccept
+from lsp_server.language_server import MidtokenServer
+from lsp_server.positions import characters_of
+from lsp_server.prompt import Place
+from lsp_server.statistics import resident_bytes
+
+log = logging.getLogger(__name__)
+
+ACCEPT = "midtoken.server.accept"
+DID_SHOW = "textDocument/didShowCompletion"
+DID_PARTIALLY_ACCEPT = "textDocument/didPartiallyAcceptCompletion"
+
+
+def accepting(ls: MidtokenServer, document: Document, place: Place) -> OnAccept:
+    """For the items of one answer: notes each as an offer, and makes the command that says that it was accepted."""
+
+    def command(text: str) -> types.Command:
+        number = ls.session.ledger.offer(Offer(document.uri, place.start, len(place.typed), text))
+        return types.Command(title="Midtoken: accepted", command=ACCEPT, arguments=[number])
+
+    return command
+
+
+def accept(ls: MidtokenServer, *arguments: object) -> None:
+    """The client inserted an item: its id is the argument."""
+    _note(ls, arguments[0] if arguments else None, None)
+
+
+def did_partially_accept(ls: MidtokenServer, params: object) -> None:
+    """The client inserted the beginning of an item, ``acceptedLength`` UTF-16 units of its ``insertText``."""
+    length = getattr(params, "acceptedLength", None)
+    if not isinstance(length, int):
+        log.warning("a partial acceptance does not say how much was accepted; it is ignored")
+        return
+    _note(ls, _id_of(params), length)
+
+
+def did_show(ls: MidtokenServer, params: object) -> None:
+    """The client shows an item. From the first of these on, shown is what it says and no longer what was sent."""
+    session, number = ls.session, _id_of(params)
+    if not isinstance(number, str) or session.ledger.find(number) is None:
+        log.warning("an item was shown that was not offered here, or too long ago; it is not counted")
+        return
+    if not session.reports_shown:
+        session.reports_shown = True
+        session.statistics.shown = 0
+    session.statistics.shown += 1
+
+
+def enable(ls: MidtokenServer, *arguments: object) -> None:
+    """Complete again."""
+    ls.session.enabled = True
+    ls.report_status()
+
+
+def disable(ls: MidtokenServer, *arguments: object) -> None:
+    """Answer every completion with an empty list until `enable`; running ones stop."""
+    ls.session.enabled = False
+    ls.session.scheduler.drop_all()
+    ls.report_status()
+
+
+def model_info(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
+    """What serves now; every field but ``state`` and ``problem`` is null without a model."""
+    model = ls.session.model
+    info = {} if model.info is None else asdict(model.info)
+    names = {
+        "name": "name",
+        "path": "path",
+        "device": "device",
+        "provider": "provider",
+        "precision": "precision",
+        "vocabulary": "vocabulary",
+        "contextLength": "context_length",
+        "prefixIndex": "prefix_index",
+        "fimOrders": "fim_orders",
+    }
+    notices = None if model.completer is None else list(model.completer.notices)
+    return {
+        "state": model.state,
+        "problem": model.problem,
+        **{name: info.get(field) for name, field in names.items()},
+        "notices": notices,
+    }
+
+
+def statistics(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
+    """The figures of the session, and how much memory its parts take."""
+    session = ls.session
+    return {
+        **session.statistics.to_json(),
+        "shownReported": session.reports_shown,
+        "keptCharacters": session.ledger.kept_characters,
+        "memory": {
+            "residentBytes": resident_bytes(),
+            "documents": len(session.documents),
+            "documentCharacters": sum(len(document.text) for document in session.documents.values()),
+            "cachedCompletions": len(session.shown),
+        },
+    }
+
+
+def show_log(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
+    """The last lines of the log. No document text is in them."""
+    return {"lines": ls.session.log.lines}
+
+
+COMMANDS: dict[str, Callable[..., object]] = {
+    ACCEPT: accept,
+    "midtoken.server.enable": enable,
+    "midtoken.server.disable": disable,
+    "midtoken.server.modelInfo": model_info,
+    "midtoken.server.statistics": statistics,
+    "midtoken.server.showLog": show_log,
+}
+
+
+def _note(ls: MidtokenServer, number: object, units: int | None) -> None:
+    session = ls.session
+    offer = session.ledger.find(number) if isinstance(number, str) else None
+    if offer is None or not isinstance(number, str):
+        log.warning("an item was accepted that was not offered here, or too long ago; it is not counted")
+        return
+    length = None if units is None else characters_of(offer.insert_text, units, "utf-16")
+    accepted = session.ledger.accept(number, session.documents.get(offer.uri), length)
+    if accepted is not None:
+        session.statistics.accepted += accepted.is_first
+        session.statistics.accepted_characters += accepted.characters
+
+
+def _id_of(params: object) -> object:
+    """The id in the command of the item that a notification carries."""
+    arguments = getattr(getattr(getattr(params, "item", None), "command", None), "arguments", None)
+    return arguments[0] if isinstance(arguments, list | tuple) and arguments else None

@@ -1,0 +1,101 @@
+"""Figures of a session: in memory only, and told on request only."""
+
+import math
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+RECENT_ANSWERS = 1000
+"""Latencies of this many answers are kept for the percentiles."""
+MEDIAN_OF = 50
+"""The median that a client shows is that of the last few answers: it should follow a change of model."""
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The smallest value that at least ``share`` of the values do not exceed; None of no values.
+
+    >>> percentile([1.0, 2.0, 3.0, 4.0], 0.5)
+    2.0
+    """
+    if not values:
+        return None
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+@dataclass(slots=True)
+class Statistics:
+    """Counts of one session. Latencies are in milliseconds from the arrival of a request to its answer."""
+
+    requests: int = 0
+    cancelled: int = 0
+    superseded: int = 0
+    failed: int = 0
+    out_of_time: int = 0
+    from_model: int = 0
+    without_model: int = 0
+    shown: int = 0
+    accepted: int = 0
+    accepted_characters: int = 0
+    latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_ANSWERS))
+    started: float = field(default_factory=time.monotonic)
+
+    def answered(self, latency_ms: float, *, by_model: bool) -> None:
+        """A request was answered with what is to be shown, or with the knowledge that there is nothing."""
+        if by_model:
+            self.from_model += 1
+        else:
+            self.without_model += 1
+        self.latencies_ms.append(latency_ms)
+
+    def ran(self, took_ms: float, has_result: bool, *, in_time: bool) -> None:
+        """A request went to the model; without a result it was superseded, or out of time."""
+        if has_result:
+            self.answered(took_ms, by_model=True)
+        elif in_time:
+            self.superseded += 1
+        else:
+            self.out_of_time += 1
+
+    @property
+    def median_ms(self) -> float | None:
+        """Of the last answers; None before the first."""
+        return percentile(list(self.latencies_ms)[-MEDIAN_OF:], 0.5)
+
+    def to_json(self) -> dict[str, object]:
+        """The figures by the names of ``docs/protocol.md``."""
+        answered = self.from_model + self.without_model
+        latencies = list(self.latencies_ms)
+        shares = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
+        return {
+            "uptimeSeconds": round(time.monotonic() - self.started),
+            "requests": self.requests,
+            "cancelled": self.cancelled,
+            "superseded": self.superseded,
+            "failed": self.failed,
+            "outOfTime": self.out_of_time,
+            "answeredByModel": self.from_model,
+            "answeredWithoutModel": self.without_model,
+            "shareWithoutModel": round(self.without_model / answered, 4) if answered else None,
+            "shown": self.shown,
+            "accepted": self.accepted,
+            "acceptedCharacters": self.accepted_characters,
+            "latencyMs": {name: _rounded(percentile(latencies, share)) for name, share in shares.items()},
+        }
+
+
+def resident_bytes() -> int | None:
+    """Memory that the process occupies now; None where the system does not say it in a file."""
+    if sys.platform != "linux":
+        return None
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

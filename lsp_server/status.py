@@ -1,0 +1,47 @@
+"""``midtoken/status``: what the server is doing, for a status bar."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lsp_server.session import Session
+
+METHOD = "midtoken/status"
+State = Literal["loading", "ready", "busy", "off", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One notification; ``message`` says what is wrong or special, ``latency_ms`` is the median of recent answers."""
+
+    state: State
+    message: str | None = None
+    model: str | None = None
+    device: str | None = None
+    latency_ms: float | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """By the names of ``docs/protocol.md``."""
+        latency = None if self.latency_ms is None else round(self.latency_ms, 1)
+        return {
+            "state": self.state,
+            "message": self.message,
+            "model": self.model,
+            "device": self.device,
+            "latencyMs": latency,
+        }
+
+
+def status_of(session: Session) -> Status:
+    """What to tell the client now. Off is stronger than loading, that than an error, that than work in progress."""
+    model, info = session.model, session.model.info
+    state: State
+    if not session.enabled:
+        state, message = "off", None
+    elif model.state in ("absent", "loading"):
+        state, message = "loading", None
+    elif info is None or session.failure is not None:
+        state, message = "error", session.failure or model.problem
+    else:
+        state, message = ("ready" if session.scheduler.idle else "busy"), model.problem
+    name, device = (info.name, info.device) if info else (None, None)
+    return Status(state, message, name, device, session.statistics.median_ms)

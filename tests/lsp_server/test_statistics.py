@@ -1,0 +1,54 @@
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsp_server.statistics import MEDIAN_OF, RECENT_ANSWERS, Statistics, percentile, resident_bytes
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1.0))
+def test_a_percentile_is_the_smallest_value_that_enough_do_not_exceed(values, share):
+    found = percentile(values, share)
+    assert found is not None
+    assert sum(value <= found for value in values) >= share * len(values)
+    below = [value for value in values if value < found]
+    assert not below or len(below) < share * len(values)
+
+
+def test_of_nothing_there_is_no_percentile():
+    assert percentile([], 0.5) is None
+    assert Statistics().median_ms is None
+    told = Statistics().to_json()
+    assert told["shareWithoutModel"] is None
+    assert told["latencyMs"] == {"p50": None, "p90": None, "p95": None, "p99": None}
+
+
+def test_the_share_is_of_what_was_answered():
+    figures = Statistics()
+    figures.answered(1.0, by_model=False)
+    figures.ran(30.0, True, in_time=True)
+    figures.ran(20.0, True, in_time=True)
+    figures.ran(5.0, False, in_time=True)
+    figures.ran(1500.0, False, in_time=False)
+    told = figures.to_json()
+    assert told["shareWithoutModel"] == pytest.approx(1 / 3, abs=1e-4)
+    assert (told["superseded"], told["outOfTime"], told["answeredByModel"]) == (1, 1, 2)
+    assert told["latencyMs"] == {"p50": 20.0, "p90": 30.0, "p95": 30.0, "p99": 30.0}
+
+
+def test_the_median_follows_the_last_answers_and_memory_is_bounded():
+    figures = Statistics()
+    for _ in range(RECENT_ANSWERS):
+        figures.answered(10.0, by_model=True)
+    for _ in range(MEDIAN_OF):
+        figures.answered(90.0, by_model=True)
+    assert figures.median_ms == 90.0
+    assert len(figures.latencies_ms) == RECENT_ANSWERS
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says it in a file")
+def test_the_memory_of_this_process():
+    size = resident_bytes()
+    assert size is not None
+    assert 1_000_000 < size < 100_000_000_000
