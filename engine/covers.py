@@ -1,11 +1,13 @@
 """Exact token healing: every canonical way in which the typed text can go on, weighted by the model.
 
 Write ``x`` for the bytes of the tail and ``enc`` for the tokenizer. A *cover* is a pair (h, t): ``h = enc(x[:s])`` for
-a split ``0 <= s < len(x)`` and a token t whose bytes start with ``x[s:]``, such that the pair is canonical,
-``enc(x[:s] + bytes(t)) == h + [t]``. Its weight is ``P(h | context) * P(t | context, h)``. The token sequences that the
-model was trained on are canonical, and each one that begins with x as text crosses its end with exactly one cover; so a
-draw in proportion to the weights, decoded on, is a draw from the model conditioned on what was typed (token alignment,
-arXiv 2403.08688; byte-level probabilities, arXiv 2410.09303; the valid covering tree, arXiv 2506.14123).
+a split ``0 <= s < len(x)`` and a token t whose bytes start with ``x[s:]``, such that the pair is canonical: some text
+that begins with ``x[:s] + bytes(t)`` has an encoding that begins with ``h + [t]``. Mostly ``x[:s] + bytes(t)`` is such
+a text itself; where the tokenizer looks ahead, something must follow (`engine.beginnings`). The weight of a cover is
+``P(h | context) * P(t | context, h)``. The token sequences that the model was trained on are canonical, and each one
+that begins with x as text crosses its end with exactly one cover; so a draw in proportion to the weights, decoded on,
+is a draw from the model conditioned on what was typed (token alignment, arXiv 2403.08688; byte-level probabilities,
+arXiv 2410.09303; the valid covering tree, arXiv 2506.14123).
 
 What it costs: most h are beginnings of ``enc(x)`` itself, *on the path*, so one pass over the tail gives their logits.
 An h off the path leaves it after some token and is one or two tokens long; it gets a short pass of its own, but only if
@@ -93,13 +95,13 @@ def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: 
     if tokenizer.encode_bytes(text) != tail:
         # Its start was cut off to fit the context: what is canonical behind an arbitrary cut nobody can say.
         return None
-    starts = _starts(tail, vocabulary.token_bytes)
+    heads = tokenizer.beginnings(text)
     branches = []
     for split in range(len(text) - 1, max(0, len(text) - vocabulary.longest) - 1, -1):
         candidates = index.ids[index.slice(text[split:])]
         if not len(candidates):
             continue
-        for head in _heads(text, split, tail, starts, tokenizer):
+        for head in heads(split):
             shared = _common(head, tail)
             if base + shared > 0:
                 branches.append(Branch(shared, head[shared:], text[split:], candidates))
@@ -144,10 +146,7 @@ def may_be_canonical(plan: ExactPlan, branch: Branch, tokenizer: Tokenizer) -> b
     if len(branch.candidates) > SMALL:
         return True
     head = plan.tail[: branch.shared] + branch.extra
-    bytes_of = tokenizer.vocabulary.bytes_of
-    return any(
-        tokenizer.encode_bytes(bytes_of((*head, token))) == (*head, token) for token in branch.candidates.tolist()
-    )
+    return any(tokenizer.begins_a_text((*head, token)) for token in branch.candidates.tolist())
 
 
 def branch_prompt(prompt: IdArray, plan: ExactPlan, branch: Branch) -> tuple[IdArray, tuple[int, ...]]:
@@ -165,9 +164,9 @@ def branch_group(plan: ExactPlan, scores: PathScores, branch: Branch, logits: Fl
 
 
 def is_canonical(plan: ExactPlan, cover: Cover, tokenizer: Tokenizer) -> bool:
-    """Whether ``enc(x[:s] + bytes(t)) == h + [t]``, by encoding again."""
+    """Whether the pair is canonical, by encoding again: the text that it writes, or a text that goes on from there."""
     tokens = (*plan.tail[: cover.kept - plan.base], *cover.extra, cover.token)
-    return tokenizer.encode_bytes(tokenizer.vocabulary.bytes_of(tokens)) == tokens
+    return tokenizer.begins_a_text(tokens)
 
 
 def exact_first_step(groups: Sequence[CoverGroup]) -> FirstStep:
@@ -184,27 +183,6 @@ def exact_first_step(groups: Sequence[CoverGroup]) -> FirstStep:
 def _group(plan: ExactPlan, branch: Branch, offset: float, logits: FloatArray) -> CoverGroup:
     weights = logits[branch.candidates] + logits.dtype.type(offset)
     return CoverGroup(plan.base + branch.shared, branch.extra, len(branch.typed), branch.candidates, weights)
-
-
-def _heads(
-    text: bytes, split: int, tail: TokenIds, starts: dict[int, int], tokenizer: Tokenizer
-) -> tuple[TokenIds, ...]:
-    """What may stand before a cover that begins at byte ``split``: one sequence, two where the tokenizer looks ahead.
-
-    The text before the split may be encoded as it is by itself, or as it is with what is known to follow.
-    """
-    alone = tokenizer.encode_bytes(text[:split])
-    followed = tail[: starts[split]] if split in starts else tokenizer.encode_beginning(text, split)
-    return (alone,) if alone == followed else (followed, alone)
-
-
-def _starts(tail: TokenIds, token_bytes: Sequence[bytes]) -> dict[int, int]:
-    """Byte offset of each token of the tail, to the number of tokens before it."""
-    starts, offset = {}, 0
-    for number, token in enumerate(tail):
-        starts[offset] = number
-        offset += len(token_bytes[token])
-    return starts
 
 
 def _common(left: TokenIds, right: TokenIds) -> int:

@@ -7,14 +7,18 @@ is never told of them. SentencePiece's leading space stays where the file asks f
 ``decode_bytes(encode(text))`` then begins with one space more than ``text``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import models
 
+from engine.beginnings import CONTINUATIONS, CutPieces, Pieces, resplit_by
 from engine.errors import RequestError
 from engine.partial_utf8 import PlaceheldText, hold_places, valid_pieces
-from engine.tokenizer_library import leading_space, library_tokenizer, pretokenization, renumbered
+from engine.tokenizer_library import leading_space, library_tokenizer, merging_model, pretokenization, renumbered
 from engine.types import TokenIds
 from engine.vocabulary import SPACE_MARK, Vocabulary, build_vocabulary, byte_alphabet, parse_tokenizer
 
@@ -43,8 +47,11 @@ class Tokenizer:
         self._alphabet = byte_alphabet()
         self._single = _single_bytes(self.vocabulary)
         self._inner = _inner_pairs(self.vocabulary)
+        self._looks_up = file.ignore_merges
         # Inside a pre-token the lookup of whole entries could tell a part from the rest of it.
-        self._cuts_inside = self._pretokenization.appends_only and not file.ignore_merges
+        self._settled = self._pretokenization.appends_only and not file.ignore_merges
+        both = (self._model, merging_model(file)) if file.ignore_merges else (self._model,)
+        self._writers = tuple(partial(self._write_piece, model) for model in both)
 
     def encode(self, text: str) -> TokenIds:
         """The canonical ids of a text from its beginning. Raises `RequestError` where it holds a lone surrogate."""
@@ -63,26 +70,35 @@ class Tokenizer:
         except UnicodeDecodeError:
             return self._encode_spaced_bytes(data) if self._spaced else self._encode_mapped_bytes(hold_places(data))
 
-    def encode_beginning(self, data: bytes, length: int) -> TokenIds:
-        """The ids of ``data[:length]`` as they are in ``data``: its pre-tokens are cut, not found anew.
+    def beginnings(self, data: bytes) -> Callable[[int], tuple[TokenIds, ...]]:
+        """For ``data``, a function from a length, below its own, to what ``data[:length]`` may be encoded as.
 
-        Differs from ``encode_bytes(data[:length])`` where a split looks ahead: two spaces alone are one pre-token for
-        GPT-2, before a word they are two. Only byte-level vocabularies split so; elsewhere the two are the same.
+        One encoding, or more where it is not settled before all of the text is known (see `engine.beginnings`); the
+        first is the one that it has in ``data``.
         """
-        try:
-            text = data.decode()
-        except UnicodeDecodeError:
-            return self.encode_bytes(data[:length])
-        if self._spaced or self._library.pre_tokenizer is None:
-            return self.encode_bytes(data[:length])
-        ids: list[int] = []
-        end = 0
-        for piece, _ in self._library.pre_tokenizer.pre_tokenize_str(text):
-            start, end = end, end + len(piece)  # one character of a mapped piece is one byte
-            ids += [token.id for token in self._model.tokenize(piece[: length - start])]
-            if end >= length:
-                break
-        return tuple([self._renumbered.get(token, token) for token in ids] if self._renumbered else ids)
+        pieces = self._pieces(data)
+        if pieces is None:
+            return lambda length: (self.encode_bytes(data[:length]),)
+        cut = CutPieces.of(pieces, self._writers)
+        if self._pretokenization.appends_only:
+            return cut.encodings
+        return lambda length: tuple(dict.fromkeys((*cut.encodings(length), self.encode_bytes(data[:length]))))
+
+    def begins_a_text(self, ids: TokenIds) -> bool:
+        """Whether ``ids``, text only, are the encoding of a text or its beginning: nothing else is *canonical*.
+
+        What the text goes on with is tried with `engine.beginnings.CONTINUATIONS`, and only where it can matter.
+        """
+        data = self.vocabulary.bytes_of(ids)
+        if self.encode_bytes(data) == ids:
+            return True
+        if self._settled or not _is_utf8(data) or not (pieces := self._pieces(data)):
+            # The rest of a character is all that can follow its beginning, and moves nothing.
+            return False
+        # What comes next can move the last boundary, so the piece before it counts too.
+        last = data[pieces[max(0, len(pieces) - 2)][1] :]
+        following = CONTINUATIONS if self._looks_up else resplit_by(last, self._offsets)
+        return any(self.encode_bytes(data + more.encode())[: len(ids)] == ids for more in following)
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         """The bytes that ids write; control tokens write nothing."""
@@ -109,7 +125,7 @@ class Tokenizer:
         if self._pretokenization.steps and not any(token in head[position:] for token in self._ordinary):
             last = position + self._last_piece(head[position:])
             start = last if self._splits_no_added_token(head, last) else position
-        return self._last_uncrossed(head, start) if self._cuts_inside else start
+        return self._last_uncrossed(head, start) if self._settled else start
 
     def encode_split(self, text: str, boundary: int) -> tuple[TokenIds, TokenIds]:
         """The ids of ``text`` from its beginning, divided at the character position ``boundary``: context and tail.
@@ -131,6 +147,34 @@ class Tokenizer:
             if end == len(data) or data[end] & 0xC0 != 0x80:
                 kept = number
         return ids[:kept], ids[kept:]
+
+    def _pieces(self, data: bytes) -> Pieces | None:
+        """The pre-tokens of byte-level text; None where others decide too: spaces that are spelled, added tokens."""
+        splitter = self._library.pre_tokenizer
+        if self._spaced or splitter is None:
+            return None
+        try:
+            held, text = None, data.decode()
+        except UnicodeDecodeError:
+            held = hold_places(data)
+            text = held.text
+        if any(token in text for token in self._ordinary):
+            return None
+        found = [piece for piece, _ in splitter.pre_tokenize_str(text)]  # one character of a mapped piece is one byte
+        pieces = tuple(zip(found, accumulate(map(len, found), initial=0), strict=False))
+        if held is None:
+            return pieces
+        true = ((held.data(start, start + len(piece)), held.positions[start]) for piece, start in pieces)
+        return tuple((self._spell(part), start) for part, start in true)
+
+    def _spell(self, data: bytes) -> str:
+        return "".join([self._alphabet[byte] for byte in data])
+
+    def _offsets(self, data: bytes) -> list[int]:
+        return [start for _, start in self._pieces(data) or ()]
+
+    def _write_piece(self, model: models.Model, piece: str) -> TokenIds:
+        return tuple([token.id for token in model.tokenize(piece)])
 
     def _encode_text(self, text: str) -> TokenIds:
         if not self._spaced:
@@ -157,7 +201,7 @@ class Tokenizer:
         for piece, _ in self._library.pre_tokenizer.pre_tokenize_str(held.text):
             start, end = end, end + len(piece)
             data = held.data(start, end)
-            found = self._model.tokenize("".join([self._alphabet[byte] for byte in data]))
+            found = self._model.tokenize(self._spell(data))
             if sum(len(self.vocabulary.token_bytes[token.id]) for token in found) < len(data):
                 raise RequestError(f"the vocabulary has no entry for one of the bytes {data.hex(' ')}")
             ids += [token.id for token in found]
@@ -216,6 +260,14 @@ class Tokenizer:
                     return position if self._pretokenization.restarts(piece, position - start) else start
             high = low + 1
         return start
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _single_bytes(vocabulary: Vocabulary) -> dict[int, int]:

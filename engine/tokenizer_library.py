@@ -26,25 +26,18 @@ def library_tokenizer(file: TokenizerFile) -> tokenizers.Tokenizer:
     Raises `ContractError` where the library or we cannot encode exactly with it.
     """
     _check_normalizer(file)
-    ordinary = {spelled(file, text): token for text, token in file.ordinary.items()}
-    entries = {**ordinary, **file.entries}
-    merges = merge_pairs(file)
-    if file.dropped:
-        # Without the entries that are control tokens too, the merges that lead to them have to go.
-        merges = [(left, right) for left, right in merges if {left, right, left + right} <= entries.keys()]
     try:
-        model = models.BPE(
-            vocab=entries,
-            merges=merges,
-            ignore_merges=file.ignore_merges,
-            byte_fallback=bool(file.model.get("byte_fallback")),
-        )
-        library = tokenizers.Tokenizer(model)
+        library = tokenizers.Tokenizer(_bpe(file, ignore_merges=file.ignore_merges))
         library.pre_tokenizer = _pre_tokenizer(file)
     except Exception as error:
         raise ContractError(f"tokenizer.json is refused by the tokenizers library ({error})") from None
-    library.add_tokens([AddedToken(text, normalized=False, special=False) for text in ordinary])
+    library.add_tokens([AddedToken(text, normalized=False, special=False) for text in _ordinary(file)])
     return library
+
+
+def merging_model(file: TokenizerFile) -> models.Model:
+    """The model of ``file`` without the lookup of whole pre-tokens: merges alone, as they write a part of one."""
+    return _bpe(file, ignore_merges=False)
 
 
 def pretokenization(file: TokenizerFile) -> Pretokenization:
@@ -81,6 +74,20 @@ def renumbered(file: TokenizerFile, library: tokenizers.Tokenizer) -> dict[int, 
     """Library id to id of the file, for added tokens that share the spelling of an entry."""
     pairs = [(library.token_to_id(spelled(file, text)), token) for text, token in file.ordinary.items()]
     return {found: token for found, token in pairs if found is not None and found != token}
+
+
+def _bpe(file: TokenizerFile, *, ignore_merges: bool) -> models.BPE:
+    entries = {**_ordinary(file), **file.entries}
+    merges = merge_pairs(file)
+    if file.dropped:
+        # Without the entries that are control tokens too, the merges that lead to them have to go.
+        merges = [(left, right) for left, right in merges if {left, right, left + right} <= entries.keys()]
+    fallback = bool(file.model.get("byte_fallback"))
+    return models.BPE(vocab=entries, merges=merges, ignore_merges=ignore_merges, byte_fallback=fallback)
+
+
+def _ordinary(file: TokenizerFile) -> dict[str, int]:
+    return {spelled(file, text): token for text, token in file.ordinary.items()}
 
 
 def _check_normalizer(file: TokenizerFile) -> None:

@@ -448,12 +448,3 @@ def test_the_leading_space_goes_with_the_first_token():
     assert (context, tokenizer.decode_bytes(tail)) == ((), b" import")
     context, tail = tokenizer.encode_split("self.name", 5)
     assert (tokenizer.decode_bytes(context), tokenizer.decode_bytes(tail)) == (b" self.", b"name")
-
-
-def test_a_beginning_is_encoded_as_it_is_in_the_whole():
-    tokenizer = tokenizer_named("byte-level")
-    # Two spaces alone are one pre-token; before a word the second one goes with the word.
-    assert tokenizer.encode_bytes(b"  ") != tokenizer.encode_beginning(b"  self", 2)
-    assert tokenizer.encode_beginning(b"  self", 2) == tokenizer.encode_bytes(b" ") * 2
-    for data in (b"import nump", "é 中".encode(), b"\xff a"):
-        assert tokenizer.encode_beginning(data, len(data)) == tokenizer.encode_bytes(data)

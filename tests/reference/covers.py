@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Hashable, Mapping
+from itertools import product
 from typing import TypeVar
 
 import numpy as np
@@ -14,13 +15,17 @@ Key = TypeVar("Key", bound=Hashable)
 
 
 def conditional_law(
-    typed: bytes, context: Sequence, logits_of: LogitsOf, tokenizer: Tokenizer
+    typed: bytes, context: Sequence, logits_of: LogitsOf, tokenizer: Tokenizer, alphabet: str = ""
 ) -> dict[Sequence, float]:
     """Probabilities of the canonical sequences that begin with ``typed`` and cross its end with their last token.
 
     This is the model's own distribution conditioned on the typed bytes, written out: all sequences of tokens are
-    tried, no trie and no split is involved.
+    tried, no trie and no split is involved. A sequence is canonical if it begins the encoding of the text that it
+    writes, or, if that ends with a whole character, of that text and more: one character of each class, or one or two
+    of ``alphabet``.
     """
+    futures = [*(one.encode() for one in "ꙮꙀꙁ1𐄇⁜ \n'\u2003\u0301")]
+    futures += ["".join(more).encode() for count in (1, 2) for more in product(alphabet, repeat=count)]
     weights: dict[Sequence, float] = {}
     token_bytes = tokenizer.vocabulary.token_bytes
 
@@ -33,13 +38,24 @@ def conditional_law(
                 continue
             if len(longer) < len(typed):
                 extend((*sequence, token), longer, logprob + float(row[token]))
-            elif tokenizer.encode_bytes(longer) == (*sequence, token):
+            elif tokenizer.encode_bytes(longer) == (*sequence, token) or (
+                _whole(longer)
+                and any(tokenizer.encode_bytes(longer + z)[: len(sequence) + 1] == (*sequence, token) for z in futures)
+            ):
                 weights[(*sequence, token)] = logprob + float(row[token])
 
     # A sequence that already writes all of the typed text is crossed by its next token: none is shorter than that.
     extend((), b"", 0.0)
     total = np.logaddexp.reduce(list(weights.values()))
     return {sequence: math.exp(weight - total) for sequence, weight in weights.items()}
+
+
+def _whole(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def total_variation(left: Mapping[Key, float], right: Mapping[Key, float]) -> float:
