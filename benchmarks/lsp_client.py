@@ -7,6 +7,12 @@ from typing import Any
 URI = "file:///document.py"
 
 
+def framed(message: dict[str, Any]) -> bytes:
+    """A message as it travels."""
+    body = json.dumps({"jsonrpc": "2.0", **message}).encode("utf-8")
+    return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
 class LspClient:
     """Speaks to a running server; leave with `close`, as an editor does."""
 
@@ -63,9 +69,8 @@ class LspClient:
         self._send({"method": method, "params": params})
 
     def _send(self, message: dict[str, Any]) -> None:
-        body = json.dumps({"jsonrpc": "2.0", **message}).encode("utf-8")
         assert self._process.stdin is not None
-        self._process.stdin.write(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+        self._process.stdin.write(framed(message))
         self._process.stdin.flush()
 
     def _receive(self) -> dict[str, Any]:

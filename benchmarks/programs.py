@@ -1,5 +1,6 @@
 """Python programs as whole processes, started as a user's installed ones are, and the memory that they take."""
 
+import math
 import os
 import subprocess
 import sys
@@ -56,3 +57,13 @@ def peak_memory_bytes(pid: int) -> int:
         return 0
     memory = psutil.Process(pid).memory_info()
     return int(getattr(memory, "peak_wset", memory.rss))
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that a process has used, in the system and of its own; NaN without psutil."""
+    try:
+        import psutil
+    except ImportError:
+        return math.nan
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)

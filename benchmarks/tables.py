@@ -5,7 +5,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -22,13 +22,23 @@ def no_progress(done: int, total: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
-    """``tokenizers`` is a folder of ``*.json.gz``; ``repetitions`` None leaves the number to each benchmark."""
+    """``tokenizers`` is a folder of ``*.json.gz``; ``repetitions`` None leaves the number to each benchmark.
+
+    The last group is for ``replay``: files or folders of text that is typed, how many characters of it and for how many
+    seconds at most (None leaves it to the benchmark), how much faster than a person, by which kind of editor.
+    """
 
     model: Path | None = None
     device: DeviceChoice = "auto"
     tokenizers: Path | None = None
     repetitions: int | None = None
     progress: Progress = no_progress
+    files: tuple[Path, ...] = ()
+    characters: int | None = None
+    seconds: float | None = None
+    speed: float = 1.0
+    client: Literal["vscode", "neovim"] = "vscode"
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

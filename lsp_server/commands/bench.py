@@ -7,7 +7,7 @@ from pathlib import Path
 from engine import RequestError
 from lsp_server.commands.options import add_model_options, set_example, use_environment
 
-BENCHMARKS = ("trie", "healing", "covers", "decode", "sampling", "startup")
+BENCHMARKS = ("trie", "healing", "covers", "decode", "sampling", "startup", "replay")
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +18,17 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repetitions", type=int, metavar="N", help="rounds of measurement (default: each benchmark's own)"
     )
+    replay = parser.add_argument_group("what 'replay' types")
+    replay.add_argument(
+        "--files", type=Path, nargs="+", default=(), metavar="PATH", help="files or folders (default: our sources)"
+    )
+    replay.add_argument("--characters", type=int, metavar="N", help="characters of them (default: 300; 3 minutes)")
+    replay.add_argument("--seconds", type=float, metavar="N", help="begin no passage after N seconds")
+    replay.add_argument("--speed", type=float, default=1.0, metavar="X", help="X times as fast as a person")
+    replay.add_argument(
+        "--client", choices=("vscode", "neovim"), default="vscode", help="whose habits (default: vscode)"
+    )
+    replay.add_argument("--seed", type=int, default=0, metavar="N", help="of passages, pauses and typos")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_model_options(parser)
     use_environment(parser)
@@ -33,10 +44,26 @@ def run(args: argparse.Namespace) -> int:
         raise RequestError(f"--repetitions is {args.repetitions}; it must be at least 1")
     if args.tokenizers is not None and not args.tokenizers.is_dir():
         raise RequestError(f"no folder at {args.tokenizers}; give one that holds *.json.gz tokenizers")
+    for name in ("characters", "seconds", "speed"):
+        value = getattr(args, name)
+        if value is not None and not 0 < value < float("inf"):
+            raise RequestError(f"--{name} is {value:g}; it must be above 0")
+    missing = [path for path in args.files if not path.exists()]
+    if missing:
+        raise RequestError(f"there is nothing at {missing[0]}; give files or folders of text to type")
     # By name, for the benchmarks stand above this package: they start the server and the command line themselves.
     tables, suite = importlib.import_module("benchmarks.tables"), importlib.import_module("benchmarks.suite")
     options = tables.BenchOptions(
-        model=args.model, device=args.device, tokenizers=args.tokenizers, repetitions=args.repetitions
+        model=args.model,
+        device=args.device,
+        tokenizers=args.tokenizers,
+        repetitions=args.repetitions,
+        files=tuple(args.files),
+        characters=args.characters,
+        seconds=args.seconds,
+        speed=args.speed,
+        client=args.client,
+        seed=args.seed,
     )
     suite.run(args.names or BENCHMARKS, options, as_json_object=args.json)
     return 0

@@ -1,0 +1,122 @@
+"""From what the client saw and what the model did to the figures of the report."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.keystrokes.editor import Request, Session
+from benchmarks.keystrokes.observed_server import CONTEXT_CHARACTERS
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of the model, as `benchmarks.keystrokes.observed_server` wrote it. Times are `time.monotonic`."""
+
+    context: str
+    started: float
+    ended: float
+    outcome: str
+    texts: tuple[str, ...]
+    passes: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One healing mode. ``latency_ms`` holds one number for each request that was answered in time to be shown."""
+
+    requests: int
+    latency_ms: tuple[float, ...]
+    without_pass: int
+    passes: int
+    wasted: int
+    stop_ms: tuple[float, ...]
+    calls: int
+    suggestions: int
+    followed: int
+    withdrawn: int
+    accepted: int
+    accepted_words: int
+    kept: int
+    keys: int
+
+    @property
+    def saved(self) -> int:
+        """Keys that ghost text saved: the characters kept without the keys that took them."""
+        return self.kept - self.accepted - self.accepted_words
+
+
+def read_calls(log: Path) -> list[Call]:
+    """The calls of a log."""
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    return [
+        Call(
+            line["context"],
+            line["started"],
+            line["ended"],
+            line["outcome"],
+            tuple(line["texts"]),
+            tuple(line["passes"]),
+        )
+        for line in lines
+        if "context" in line
+    ]
+
+
+def account(sessions: Sequence[Session], calls: Sequence[Call]) -> Figures:
+    """The figures of one mode: all its sessions, and the calls of its server while they lasted."""
+    requests = [request for session in sessions for request in session.requests]
+    keys = [key for session in sessions for key in session.keys]
+    answered = [request for request in requests if request.answered_s is not None and not request.stale]
+    wasted = [call for call in calls if not any(serves(call, request) for request in answered)]
+    taken = [key for key in keys if key.kind.startswith("accept")]
+    finished = sorted(t for call in calls if call.outcome == "finished" for t in call.passes)
+    return Figures(
+        requests=len(requests),
+        latency_ms=tuple((request.answered_s or 0.0) * 1000 - request.sent_s * 1000 for request in answered),
+        without_pass=sum(not _any_between(finished, r.sent_s, r.answered_s or 0.0) for r in answered),
+        passes=sum(len(call.passes) for call in calls),
+        wasted=sum(len(call.passes) for call in wasted),
+        stop_ms=tuple(stop_times(requests, wasted)),
+        calls=len(calls),
+        suggestions=sum(session.suggestions for session in sessions),
+        followed=sum(session.followed for session in sessions),
+        withdrawn=sum(session.withdrawn for session in sessions),
+        accepted=sum(key.kind == "accept" for key in taken),
+        accepted_words=sum(key.kind == "accept word" for key in taken),
+        kept=sum(len(key.insert) for key in taken),
+        keys=len(keys),
+    )
+
+
+def serves(call: Call, request: Request) -> bool:
+    """Whether an answer may have come from a call: at its place, or from there on along one of its texts."""
+    if request.answered_s is None or call.started > request.answered_s or call.outcome != "finished":
+        return False
+    known = call.context[-CONTEXT_CHARACTERS:]
+    if request.context.endswith(known):
+        return True
+    return bool(request.shown) and any(_goes_on(known, text, request) for text in call.texts)
+
+
+def stop_times(requests: Iterable[Request], wasted: Iterable[Call]) -> list[float]:
+    """Milliseconds from each cancellation to the end of the call that ran at the time and was of no use."""
+    cancelled = [request.cancelled_s for request in requests if request.cancelled_s is not None]
+    return [
+        (call.ended - min(hit)) * 1000
+        for call in wasted
+        if (hit := [t for t in cancelled if call.started <= t < call.ended])
+    ]
+
+
+def _goes_on(known: str, text: str, request: Request) -> bool:
+    """Whether the request was made ``count`` characters further on, where the call's text shows what was shown."""
+    for count in range(1, len(text)):
+        typed, rest = text[:count], text[count:]
+        if request.context.endswith((known + typed)[-CONTEXT_CHARACTERS:]):
+            return rest.startswith(request.shown) or request.shown.startswith(rest)
+    return False
+
+
+def _any_between(times: Sequence[float], start: float, end: float) -> bool:
+    return any(start <= t <= end for t in times)

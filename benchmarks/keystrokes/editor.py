@@ -1,0 +1,239 @@
+"""An editor as a server sees it: one document, changes as keys make them, ghost text asked for after each of them.
+
+There are two habits. ``vscode`` asks at once after a change and cancels what it had asked before. ``neovim`` waits
+until no key came for 200 ms and cancels nothing. Both go on showing an item that fits what is typed until the next
+answer comes, and put the newest answer in its place; neither closes brackets by itself.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from benchmarks.keystrokes.server_process import Reply, ServerProcess
+from benchmarks.keystrokes.typing_model import Key
+
+Habit = Literal["vscode", "neovim"]
+NEOVIM_WAIT_S = 0.2
+CONTEXT_CHARACTERS = 400
+"""Of the text before the cursor, what is kept with a request."""
+
+
+@dataclass(slots=True)
+class Request:
+    """One question for ghost text. Times are `time.monotonic`; None is "never".
+
+    ``shown`` is the ghost text of the answer, empty where there was none. ``stale`` tells that a newer question had
+    been sent when the answer came, or that this one was cancelled.
+    """
+
+    context: str
+    sent_s: float
+    answered_s: float | None = None
+    cancelled_s: float | None = None
+    stale: bool = False
+    shown: str = ""
+
+
+@dataclass(slots=True)
+class Session:
+    """What happened while a text was typed: figures of the client's side."""
+
+    requests: list[Request] = field(default_factory=list)
+    keys: list[Key] = field(default_factory=list)
+    suggestions: int = 0
+    """Different ghost texts that were shown."""
+    followed: int = 0
+    """Of those, the ones that were typed along by a key at least."""
+    withdrawn: int = 0
+    """Of those, the ones that another answer changed or took away although they still fitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ghost:
+    """An item on show: where its range starts, the whole text, since when (the editor's clock), its command."""
+
+    start: int
+    text: str
+    since_s: float
+    followed: bool = False
+    command: dict[str, Any] | None = None
+
+    def rest(self, before: str) -> str:
+        """What is left to show with ``before`` in front of the cursor; empty if it does not fit."""
+        typed = before[self.start :]
+        fits = self.start <= len(before) and self.text.startswith(typed)
+        return self.text[len(typed) :] if fits else ""
+
+
+class Editor:
+    """``clock`` tells the time that passes for the person who types."""
+
+    def __init__(
+        self,
+        server: ServerProcess,
+        uri: str,
+        habit: Habit,
+        session: Session,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.before = ""
+        self.after = ""
+        self._server = server
+        self._uri = uri
+        self._habit = habit
+        self._session = session
+        self._clock = clock
+        self._version = 0
+        self._ghost: Ghost | None = None
+        self._pending: dict[int, Request] = {}
+        self._answers: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def open(self, before: str, after: str, language: str = "python") -> None:
+        """Open the document with the cursor between the two."""
+        self.before, self.after = before, after
+        document = {"uri": self._uri, "languageId": language, "version": 0, "text": before + after}
+        self._server.notify("textDocument/didOpen", {"textDocument": document})
+
+    def close(self) -> None:
+        """Close the document."""
+        self._server.notify("textDocument/didClose", {"textDocument": {"uri": self._uri}})
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is still to come without a key being pressed."""
+        return bool(self._answers) or self._timer is not None
+
+    async def settle(self) -> None:
+        """Wait for all that is still to come."""
+        while self.busy:
+            await asyncio.gather(*self._answers, asyncio.sleep(0.01))
+
+    @property
+    def ghost_text(self) -> str:
+        """What is shown behind the cursor; empty if nothing is."""
+        return self._ghost.rest(self.before) if self._ghost else ""
+
+    @property
+    def visible_s(self) -> float:
+        """How long it has been shown."""
+        return self._clock() - self._ghost.since_s if self._ghost else 0.0
+
+    def press(self, key: Key) -> None:
+        """Make the key's change, tell the server, ask for ghost text as the editor's habit is."""
+        self._session.keys.append(key)
+        if key.kind == "dismiss":
+            self._ghost = None
+            return
+        start, text, taken = len(self.before) - key.remove, key.insert, self._ghost
+        if key.kind == "accept" and taken:
+            start, text, self._ghost = taken.start, taken.text, None
+        span = {"start": self._position(start), "end": self._position(len(self.before))}
+        self.before = self.before[:start] + text
+        self._version += 1
+        document = {"uri": self._uri, "version": self._version}
+        changes = [{"range": span, "text": text}]
+        self._server.notify("textDocument/didChange", {"textDocument": document, "contentChanges": changes})
+        if taken and taken.command and key.kind.startswith("accept"):
+            self._report(taken, taken.command, whole=key.kind == "accept")
+        self._follow()
+        self._ask_soon()
+
+    def question(self, *, invoked: bool = False) -> dict[str, Any]:
+        """The parameters of a request for ghost text at the cursor."""
+        at = {"textDocument": {"uri": self._uri}, "position": self._position(len(self.before))}
+        return {**at, "context": {"triggerKind": 1 if invoked else 2}}
+
+    def _report(self, ghost: Ghost, command: dict[str, Any], *, whole: bool) -> None:
+        """Tell that an item was inserted, by its command, or how much of it is."""
+        if whole:
+            self._server.ask("workspace/executeCommand", {k: v for k, v in command.items() if k != "title"})
+            return
+        item = {"insertText": ghost.text, "command": command}
+        length = len((ghost.text.removesuffix(ghost.rest(self.before))).encode("utf-16-le")) // 2
+        self._server.notify("textDocument/didPartiallyAcceptCompletion", {"item": item, "acceptedLength": length})
+
+    def _follow(self) -> None:
+        """What is shown goes on with what was typed, or not at all."""
+        ghost = self._ghost
+        if ghost is None:
+            return
+        if not ghost.rest(self.before):
+            self._ghost = None
+        elif not ghost.followed:
+            self._session.followed += 1
+            self._ghost = replace(ghost, followed=True)
+
+    def _ask_soon(self) -> None:
+        if self._habit == "neovim":
+            if self._timer:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(NEOVIM_WAIT_S, self._ask)
+            return
+        for number, request in self._pending.items():
+            if request.cancelled_s is None:
+                self._server.cancel(number)
+                request.cancelled_s = time.monotonic()
+        self._ask()
+
+    def _ask(self) -> None:
+        self._timer = None
+        for older in self._pending.values():
+            older.stale = True
+        request = Request(self.before[-CONTEXT_CHARACTERS:], time.monotonic())
+        number, answer = self._server.ask("textDocument/inlineCompletion", self.question())
+        self._session.requests.append(request)
+        self._pending[number] = request
+        task = asyncio.ensure_future(self._receive(number, request, answer, len(self.before)))
+        self._answers.add(task)
+        task.add_done_callback(self._answers.discard)
+
+    async def _receive(self, number: int, request: Request, answer: "asyncio.Future[Reply]", cursor: int) -> None:
+        reply = await answer
+        del self._pending[number]
+        request.answered_s = reply.at_s
+        request.stale |= reply.failed
+        if request.stale:
+            return
+        result = reply.result or []
+        items = result["items"] if isinstance(result, dict) else result
+        ghost = self._ghost_of(items[0], request.context, cursor) if items else None
+        request.shown = ghost.text[cursor - ghost.start :] if ghost else ""
+        self._show(ghost)
+
+    def _ghost_of(self, item: dict[str, Any], context: str, cursor: int) -> Ghost:
+        start = cursor - _characters(context.rpartition("\n")[2], _units_between(item["range"]))
+        return Ghost(start, item["insertText"], self._clock(), command=item.get("command"))
+
+    def _show(self, ghost: Ghost | None) -> None:
+        """The newest answer takes the place of what is shown."""
+        shown, old = self._ghost, self.ghost_text
+        new = ghost.rest(self.before) if ghost else ""
+        if shown and ghost and old and new.startswith(old):
+            self._ghost = replace(ghost, since_s=shown.since_s, followed=shown.followed)
+            return
+        self._session.withdrawn += bool(shown and old and shown.followed)
+        self._session.suggestions += bool(new)
+        self._ghost = ghost if new else None
+
+    def _position(self, index: int) -> dict[str, int]:
+        """A place before the cursor, in UTF-16 units."""
+        line_start = self.before.rfind("\n", 0, index) + 1
+        units = len(self.before[line_start:index].encode("utf-16-le")) // 2
+        return {"line": self.before.count("\n", 0, line_start), "character": units}
+
+
+def _units_between(span: dict[str, dict[str, int]]) -> int:
+    assert span["start"]["line"] == span["end"]["line"], "an item's range must be on one line"
+    return span["end"]["character"] - span["start"]["character"]
+
+
+def _characters(line: str, units: int) -> int:
+    """How many characters at the end of a line make so many UTF-16 units."""
+    count = 0
+    while units > 0:
+        count += 1
+        units -= len(line[-count].encode("utf-16-le")) // 2
+    return count

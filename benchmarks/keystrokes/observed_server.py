@@ -1,0 +1,114 @@
+"""``midtoken serve`` with an eye on the model: ``python -m benchmarks.keystrokes.observed_server LOG MODEL DEVICE``.
+
+The server is the real one. Around its completer stands a clock that writes one JSON line to LOG for each call of the
+model: what it was asked (the end of the text before the cursor), when it began and ended, when each forward pass ran,
+how it ended. A client cannot see that; least of all of requests that it cancelled.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+from engine import CancellationToken, Cancelled, Completer, CompletionRequest, CompletionResult, DeviceChoice, ModelInfo
+from engine.session import OrtSession
+from lsp_server.model import Loader
+from lsp_server.server import serve
+
+CONTEXT_CHARACTERS = 200
+"""Of the text before the cursor, what tells one place from another."""
+
+
+class Passes:
+    """When forward passes began, since it was last asked."""
+
+    def __init__(self) -> None:
+        self._begun: list[float] = []
+
+    def count(self, run: Any) -> Any:
+        """``run`` with its calls noted."""
+
+        def counted(*args: Any, **keywords: Any) -> Any:
+            self._begun.append(time.monotonic())
+            return run(*args, **keywords)
+
+        return counted
+
+    def take(self) -> list[float]:
+        begun, self._begun = self._begun, []
+        return begun
+
+
+class Observer:
+    """Loads completers whose calls are written down."""
+
+    def __init__(self, log: TextIO, load: Loader, passes: Passes) -> None:
+        self._log = log
+        self._load = load
+        self._passes = passes
+
+    def load(self, model_dir: Path | None = None, *, device: DeviceChoice = "auto") -> "ObservedCompleter":
+        """As the loader that it stands for; a line says when it is done."""
+        completer = self._load(model_dir, device=device)
+        self.write({"loaded": time.monotonic()})
+        return ObservedCompleter(completer, self)
+
+    def call(self, run: Any, request: CompletionRequest, cancel: CancellationToken | None) -> CompletionResult:
+        """One call of a model."""
+        self._passes.take()
+        started = time.monotonic()
+        outcome, texts = "failed", list[str]()
+        try:
+            result: CompletionResult = run(request, cancel)
+            outcome, texts = "finished", [completion.text for completion in result.completions]
+        except Cancelled:
+            outcome = "cancelled"
+            raise
+        finally:
+            call = {"started": started, "ended": time.monotonic(), "outcome": outcome, "texts": texts}
+            self.write({"context": request.prefix[-CONTEXT_CHARACTERS:], "passes": self._passes.take(), **call})
+        return result
+
+    def write(self, value: dict[str, Any]) -> None:
+        self._log.write(json.dumps(value) + "\n")
+        self._log.flush()
+
+
+class ObservedCompleter:
+    """A completer as the server sees it."""
+
+    def __init__(self, completer: Any, observer: Observer) -> None:
+        self._completer = completer
+        self._observer = observer
+
+    @property
+    def info(self) -> ModelInfo:
+        """See `lsp_server.model.CompleterLike`."""
+        info: ModelInfo = self._completer.info
+        return info
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """See `lsp_server.model.CompleterLike`."""
+        notices: tuple[str, ...] = self._completer.notices
+        return notices
+
+    def complete(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> CompletionResult:
+        """See `lsp_server.model.CompleterLike`."""
+        return self._observer.call(self._completer.complete, request, cancel)
+
+
+def main() -> int:
+    """Serve until the client leaves."""
+    log, model, device = sys.argv[1:]
+    passes = Passes()
+    # The one method that every forward pass goes through; nothing in the server knows that it is counted.
+    OrtSession.forward = passes.count(OrtSession.forward)  # type: ignore[method-assign]
+    with Path(log).open("w", encoding="utf-8") as stream:
+        observer = Observer(stream, Completer.load, passes)
+        return serve(model=Path(model), device=device, load=observer.load)  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""The whole replay over real processes; the server knows the text that is typed."""
+
+import asyncio
+import json
+import sys
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from benchmarks import programs, replay
+from benchmarks.keystrokes.passages import Passage
+from benchmarks.replay import Clock, started, type_passage
+from benchmarks.tables import BenchOptions
+from tests.benchmarks.fake_observed_server import KNOWN
+from tests.e2e.clients import environment
+from tests.lsp_server.command_line import run
+
+FAKE = [sys.executable, "-m", "tests.benchmarks.fake_observed_server"]
+OPTIONS = BenchOptions(speed=5)
+
+
+@pytest.fixture
+def _fake(monkeypatch):
+    monkeypatch.setattr(replay, "OBSERVED_SERVER", FAKE)
+    # What is installed is compiled already; a folder of modules of its own would take seconds to fill.
+    monkeypatch.setattr(programs, "environment", lambda cache: environment())
+    monkeypatch.setattr(replay, "IDLE_S", 0.05)
+
+
+@pytest.mark.usefixtures("_fake")
+@pytest.mark.parametrize("client", ["vscode", "neovim"])
+def test_a_passage_is_typed_and_what_is_right_is_kept(tmp_path, client):
+    async def type_it() -> tuple[replay.Mode, dict[str, Any]]:
+        async with started("exact", tmp_path, OPTIONS) as mode:
+            await type_passage(mode, Passage("", KNOWN.rstrip(), "\n"), 0, replace(OPTIONS, client=client))
+            return mode, await mode.own_account()
+
+    mode, statistics = asyncio.run(type_it())
+    figures = mode.figures()
+    assert 0 < len(figures.latency_ms) <= figures.requests <= figures.keys
+    assert figures.kept > 0
+    assert figures.accepted + figures.accepted_words > 0
+    assert figures.passes > 0
+    assert 0 <= figures.wasted < figures.passes
+    assert figures.withdrawn == 0
+    assert statistics["requests"] == figures.requests + 1
+    assert statistics["answeredByModel"] + statistics["answeredWithoutModel"] >= len(figures.latency_ms)
+    assert statistics["accepted"] > 0
+    assert statistics["failed"] == 0
+    # What each key did adds up to the text.
+    assert sum(len(key.insert) - key.remove for key in mode.sessions[0].keys) == len(KNOWN.rstrip())
+
+
+class TestClock:
+    def test_the_rest_of_a_pause_is_skipped_once_all_is_quiet(self):
+        clock = Clock(speed=100)
+        began = clock.now()
+        asyncio.run(asyncio.wait_for(clock.wait(3600, lambda: False), 5))
+        assert clock.now() - began >= 3600
+
+    def test_it_is_waited_for_while_something_is_under_way(self):
+        clock = Clock(speed=100)
+        asked = []
+        asyncio.run(clock.wait(20, lambda: not asked.append(clock.now())))  # type: ignore[func-returns-value]
+        assert asked[-1] - asked[0] > 10
+
+
+@pytest.mark.usefixtures("_fake")
+class TestCommand:
+    def test_the_report_has_every_mode(self, capsys, tmp_path):
+        path = tmp_path / "known.py"
+        path.write_text(KNOWN * 3)
+        outcome = run(capsys, "bench", "replay", "--files", path, "--characters", 20, "--speed", 10, "--json")
+        assert outcome.status == 0, outcome.err
+        [report] = json.loads(outcome.out)["benchmarks"]
+        assert report["name"] == "replay"
+        assert [row[0] for row in report["tables"][0]["rows"]] == ["off", "k-step", "exact"]
+        assert all(row[1] > 0 for row in report["tables"][0]["rows"])
+        assert [row[0] for row in report["tables"][-1]["rows"]][:2] == ["p50 ms", "p95 ms"]
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["--files", "no-such-file.py"], "there is nothing at no-such-file.py"),
+            (["--characters", "0"], "--characters is 0; it must be above 0"),
+            (["--speed", "nan"], "--speed is nan; it must be above 0"),
+            (["--seconds", "-1"], "--seconds is -1; it must be above 0"),
+        ],
+    )
+    def test_wrong_usage(self, capsys, arguments, says):
+        outcome = run(capsys, "bench", "replay", *arguments)
+        assert outcome.status == 2
+        assert says in outcome.error
+
+    @pytest.mark.parametrize(("data", "says"), [(b"\xff\xfe", "cannot be read"), (b"\n\n", "no lines")])
+    def test_files_that_cannot_be_typed(self, capsys, tmp_path, data, says):
+        path = tmp_path / "odd.py"
+        path.write_bytes(data)
+        outcome = run(capsys, "bench", "replay", "--files", path)
+        assert outcome.status == 2
+        assert says in outcome.err
