@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import engine
@@ -67,3 +68,21 @@ def cpu_seconds(pid: int) -> float:
         return math.nan
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a process holds now; ``resident`` in bytes."""
+
+    resident: int
+    threads: int
+    files: int
+
+
+def usage(pid: int) -> Usage:
+    """Memory, threads and open files of a process. Needs psutil."""
+    import psutil
+
+    process = psutil.Process(pid)
+    files = process.num_handles() if sys.platform == "win32" else process.num_fds()
+    return Usage(int(process.memory_info().rss), int(process.num_threads()), int(files))

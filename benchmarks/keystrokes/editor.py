@@ -97,6 +97,16 @@ class Editor:
         document = {"uri": self._uri, "languageId": language, "version": 0, "text": before + after}
         self._server.notify("textDocument/didOpen", {"textDocument": document})
 
+    def move(self, index: int) -> None:
+        """Put the cursor elsewhere, where nothing is on show."""
+        text = self.before + self.after
+        self.before, self.after, self._ghost = text[:index], text[index:], None
+
+    def replace_all(self, text: str) -> None:
+        """Change the whole document at once, as a formatter does; the cursor is at its end. Asks for nothing."""
+        self.before, self.after, self._ghost = text, "", None
+        self._change([{"text": text}])
+
     def close(self) -> None:
         """Close the document."""
         self._server.notify("textDocument/didClose", {"textDocument": {"uri": self._uri}})
@@ -109,7 +119,7 @@ class Editor:
     async def settle(self) -> None:
         """Wait for all that is still to come."""
         while self.busy:
-            await asyncio.gather(*self._answers, asyncio.sleep(0.01))
+            await (asyncio.wait(self._answers) if self._answers else asyncio.sleep(0.01))
 
     @property
     def ghost_text(self) -> str:
@@ -132,19 +142,25 @@ class Editor:
             start, text, self._ghost = taken.start, taken.text, None
         span = {"start": self._position(start), "end": self._position(len(self.before))}
         self.before = self.before[:start] + text
-        self._version += 1
-        document = {"uri": self._uri, "version": self._version}
-        changes = [{"range": span, "text": text}]
-        self._server.notify("textDocument/didChange", {"textDocument": document, "contentChanges": changes})
+        self._change([{"range": span, "text": text}])
         if taken and taken.command and key.kind.startswith("accept"):
             self._report(taken, taken.command, whole=key.kind == "accept")
         self._follow()
         self._ask_soon()
 
+    @property
+    def place(self) -> dict[str, Any]:
+        """The cursor, as requests name it."""
+        return {"textDocument": {"uri": self._uri}, "position": self._position(len(self.before))}
+
     def question(self, *, invoked: bool = False) -> dict[str, Any]:
         """The parameters of a request for ghost text at the cursor."""
-        at = {"textDocument": {"uri": self._uri}, "position": self._position(len(self.before))}
-        return {**at, "context": {"triggerKind": 1 if invoked else 2}}
+        return {**self.place, "context": {"triggerKind": 1 if invoked else 2}}
+
+    def _change(self, changes: list[dict[str, Any]]) -> None:
+        self._version += 1
+        document = {"uri": self._uri, "version": self._version}
+        self._server.notify("textDocument/didChange", {"textDocument": document, "contentChanges": changes})
 
     def _report(self, ghost: Ghost, command: dict[str, Any], *, whole: bool) -> None:
         """Tell that an item was inserted, by its command, or how much of it is."""

@@ -1,0 +1,104 @@
+import asyncio
+import random
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import endurance, programs
+from benchmarks.endurance import HOURS, MIB, Day, Sample, grown, live, report
+from benchmarks.keystrokes.counted_server import MARK, Parrot, counting
+from benchmarks.tables import as_text
+from engine import CancellationToken, Cancelled, CompletionRequest
+from tests.e2e.clients import environment
+
+TEXT = "def total(values):\n    result = 0\n    for value in values:\n        result += value\n    return result\n\n\n"
+STEADY = [Sample(1000 * n, 100 * MIB, Counter(dict=40_000, list=30_000), 5, 12, {"documents": 3}) for n in range(9)]
+
+
+def rising(**steps: int) -> list[Sample]:
+    """Each hour has more of something."""
+    return [
+        replace(s, **{name: getattr(s, name) + n * step for name, step in steps.items()}) for n, s in enumerate(STEADY)
+    ]
+
+
+class TestGrown:
+    def test_what_stays_as_it_is_has_not_grown(self):
+        assert grown(STEADY) == []
+
+    def test_what_is_there_after_the_first_hours_is_no_growth(self):
+        late = replace(STEADY[0], resident=60 * MIB, objects=Counter(dict=5), threads=2)
+        assert grown([late, *STEADY[1:]]) == []
+
+    @pytest.mark.parametrize(
+        ("steps", "what"),
+        [
+            ({"resident": MIB}, "resident memory in MiB grew from 102 to 108"),
+            ({"threads": 1}, "threads grew from 6 to 12"),
+            ({"files": 1}, "open files grew from 14 to 20"),
+        ],
+    )
+    def test_what_rises_is_told(self, steps, what):
+        [line] = grown(rising(**steps))
+        assert line == what
+
+    def test_a_little_every_hour_shows_in_the_objects(self):
+        more = [replace(s, objects=s.objects + Counter(dict=200 * n)) for n, s in enumerate(STEADY)]
+        [line] = grown(more)
+        assert line.startswith("live objects grew from")
+
+
+class TestParrot:
+    def test_it_completes_a_word_that_stands_before(self):
+        result = Parrot.load().complete(CompletionRequest("result = 0\nres"))
+        assert [completion.text for completion in result.completions] == ["ult"]
+
+    def test_it_hears_a_cancellation(self):
+        token = CancellationToken()
+        token.cancel()
+        with pytest.raises(Cancelled):
+            Parrot.load().complete(CompletionRequest("x"), token)
+
+    def test_it_counts_where_it_is_asked_to(self, tmp_path):
+        with (tmp_path / "log").open("w+") as log:
+            completer = counting(Parrot.load, log)(None, device="cpu")
+            assert completer.complete(CompletionRequest("values = val")).completions
+            assert completer.complete(CompletionRequest(MARK)).completions == ()
+            log.seek(0)
+            assert '"dict": ' in log.read()
+
+
+@pytest.fixture
+def _installed(monkeypatch):
+    # What is installed is compiled already; a folder of modules of its own would take seconds to fill.
+    monkeypatch.setattr(programs, "environment", lambda cache: environment())
+
+
+@pytest.mark.usefixtures("_installed")
+def test_a_short_day(capsys):
+    samples, day = asyncio.run(live("none", 400, [TEXT * 20], seed=1))
+    assert len(samples) == HOURS + 1
+    assert samples[-1].keys == day.keys >= 400
+    assert min(sample.total for sample in samples) > 10_000
+    assert samples[-1].memory["documents"] == endurance.OPEN_DOCUMENTS
+    assert day.did["answered"] > 0
+    assert day.did["cancelled"] > 0
+    # Every document is as long as it was.
+    assert {len(editor.before + editor.after) for editor in day.editors} == {len(TEXT * 20)}
+    text = as_text(report(samples, day, {"model": "none"}))
+    assert "resident MiB" in text
+    assert f"{day.did['undone']} undone" in text
+
+
+@pytest.mark.usefixtures("_installed")
+@pytest.mark.parametrize(("leaks", "status"), [([], 0), (["threads grew"], 1)])
+def test_the_exit_status_tells_whether_it_grew(monkeypatch, capsys, leaks, status):
+    async def short(*_: object) -> tuple[list[Sample], Day]:
+        return STEADY, Day(None, None, [TEXT], random.Random(0))  # type: ignore[arg-type]
+
+    monkeypatch.setattr(endurance, "live", short)
+    monkeypatch.setattr(endurance, "grown", lambda _: leaks)
+    monkeypatch.setattr("sys.argv", ["endurance"])
+    assert endurance.main() == status
+    assert f"note: {leaks[0] if leaks else 'nothing grew'}" in capsys.readouterr().out
