@@ -5,13 +5,17 @@ TORCH ?= torch==2.13.0
 VENVS := .venvs
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: demo test check test-export test-editors clean
+.PHONY: demo test check test-thorough test-export test-editors clean
 
 demo: $(VENVS)/demo/ready
 	$(VENVS)/demo/bin/python docs/examples/demo.py
 
 test: $(VENVS)/dev/ready
 	$(VENVS)/dev/bin/python -m pytest
+
+# Ten thousand random edit sequences in place of a few hundred.
+test-thorough: $(VENVS)/dev/ready
+	$(VENVS)/dev/bin/python -m pytest --hypothesis-profile=thorough tests/lsp_server/test_edit_sequences.py
 
 check: $(VENVS)/dev/ready
 	$(VENVS)/dev/bin/ruff format --check .

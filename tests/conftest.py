@@ -4,4 +4,6 @@ from hypothesis import HealthCheck, settings
 
 # Deadlines judge the machine, not the code: it may be busy with other work while the tests run.
 settings.register_profile("midtoken", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+# For what must hold of ten thousand cases: ``make test-thorough``.
+settings.register_profile("thorough", settings.get_profile("midtoken"), max_examples=10_000)
 settings.load_profile("midtoken")
