@@ -44,15 +44,27 @@ class _Counting:
     def context_length(self) -> int:
         return self._session.context_length
 
-    def forward(self, ids: IdArray, start: int, rows: Sequence[int]) -> FloatArray:
+    @property
+    def slots(self) -> int:
+        return self._session.slots
+
+    def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
         self.passes += 1
-        return self._session.forward(ids, start, rows)
+        return self._session.forward(ids, start, rows, slot)
+
+    def step(self, tokens: IdArray, starts: Sequence[int]) -> FloatArray:
+        self.passes += 1
+        return self._session.step(tokens, starts)
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        self._session.copy(source, target, start, end)
 
 
 class _KnowsTheText:
     """A model that costs nothing: noise, and most of the mass on a few tokens that a seed picks for each history."""
 
     context_length = 4096
+    slots = 4
 
     def __init__(self, size: int) -> None:
         generator = np.random.default_rng(0)
@@ -60,8 +72,14 @@ class _KnowsTheText:
         for row in self._rows:
             row[generator.integers(0, size, 50)] += 8
 
-    def forward(self, ids: IdArray, start: int, rows: Sequence[int]) -> FloatArray:
+    def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
         return self._rows[[int(ids[row]) % len(self._rows) for row in rows]]
+
+    def step(self, tokens: IdArray, starts: Sequence[int]) -> FloatArray:
+        return self._rows[tokens % len(self._rows)]
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        """Nothing is kept."""
 
 
 @dataclass(frozen=True, slots=True)

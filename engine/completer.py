@@ -308,7 +308,7 @@ def _finished(candidate: Candidate, prepared: _Prepared, request: CompletionRequ
         surprise_bits=first.surprise_bits,
     )
     text = trim_suffix_overlap(tracker.text, request.suffix)
-    return Completion(text, candidate.logprob, candidate.tokens, tracker.ended, report)
+    return Completion(text, candidate.logprob, len(candidate.tokens), tracker.ended, report)
 
 
 def _distinct(completions: list[Completion], *, ranked: bool) -> tuple[Completion, ...]:

@@ -56,18 +56,25 @@ def decode(
 ) -> Iterator[Step]:
     """Yield the steps of one completion of ``prompt`` (``[S] int32``) that begins with ``cover``, without an end.
 
-    The cache may hold anything; at least what it shares with the prompt is used. The iterator ends by itself only when
-    the cache is full. Raises `engine.errors.Cancelled`, `BudgetExceeded` or `engine.errors.DeviceError`.
+    Several iterators may take turns on one cache. One ends by itself only when the cache is full. Raises
+    `engine.errors.Cancelled`, `BudgetExceeded` or `engine.errors.DeviceError`.
     """
     # 1. The first token is already chosen: it needs no forward pass to be shown.
     yield Step(cover.token, cover.typed, cover.logprob)
     written = [cover.token]
-    # 2. Back to what stands before the cover's token; a further candidate finds most of it in the cache.
-    before = np.concatenate([prompt[: cover.kept], np.array(cover.extra, np.int32)])
-    cache.seek(before)
+    # 2. What stands before the cover's token; a further candidate finds most of it in the cache.
+    before = tokens_before(prompt, cover)
+    ids: IdArray = np.empty(cache.capacity, np.int32)
+    ids[: len(before)] = before
     history = History(before, written)
     # 3. Ordinary decoding.
-    while len(cache) < cache.capacity:
-        logits = cache.append(written[-1], checkpoint)[:vocabulary_size]
+    for length in range(len(before), cache.capacity):
+        ids[length] = written[-1]
+        logits = cache.row_after(ids[: length + 1], checkpoint)[:vocabulary_size]
         written.append(chooser.next_token(logits, history))
         yield Step(written[-1], 0, log_probability(logits, written[-1]))
+
+
+def tokens_before(prompt: IdArray, cover: Cover) -> IdArray:
+    """What stands before the token of ``cover`` in ``prompt`` (``[S] int32``), ``[T] int32``."""
+    return np.concatenate([prompt[: cover.kept], np.array(cover.extra, np.int32)])

@@ -1,15 +1,17 @@
 """The model as a function of a token sequence, with what was computed for earlier sequences kept.
 
-Between two keystrokes nearly the whole prompt stays the same. `TokenCache` knows which tokens the session's buffers
-hold, so a sequence costs a forward pass over what differs from the one before, and going back costs nothing. It also
-remembers the last rows of logits by the sequence that they belong to: a keystroke into covers that are scored already,
-or back to what was typed before, asks for rows that are known, and costs no pass at all.
+Between two keystrokes nearly the whole prompt stays the same. `TokenCache` knows which tokens each slot of the session
+holds, so a sequence costs a forward pass over what differs from the one before, and going back costs nothing. Several
+sequences that differ in their last tokens are held side by side and cost one pass together. It also remembers the last
+rows of logits by the sequence that they belong to: a keystroke into covers that are scored already, or back to what was
+typed before, asks for rows that are known, and costs no pass at all.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.session import ModelSession, SharingSession
 from engine.types import FloatArray, IdArray
@@ -21,100 +23,177 @@ REMEMBERED_ROWS = 64
 
 
 class TokenCache:
-    """A sequence of tokens over the key/value buffers of ``session``; not safe for use from two threads at once.
+    """Logits after sequences of tokens; not safe for use from two threads at once.
 
-    The sequence is what the caller says it is; the buffers follow when a forward pass is needed.
+    What it returns does not depend on what was asked before. Rows are read-only: they are those that are remembered.
     """
 
     def __init__(self, session: ModelSession, *, chunk: int = PREFILL_CHUNK) -> None:
         assert chunk >= 1
         self._session = session
         self._chunk = chunk
-        self._ids: IdArray = np.zeros(session.context_length, np.int32)
-        self._length = 0
-        self._written: IdArray = np.zeros(0, np.int32)  # the tokens whose keys and values are in the buffers
+        # The tokens whose keys and values are in each slot: the first `_lengths` of each row.
+        self._written: IdArray = np.zeros((session.slots, session.context_length), np.int32)
+        self._lengths: NDArray[np.intp] = np.zeros(session.slots, np.intp)
         self._rows: OrderedDict[bytes, FloatArray] = OrderedDict()
-
-    def __len__(self) -> int:
-        return self._length
 
     @property
     def capacity(self) -> int:
-        """Tokens that fit."""
+        """Tokens that a sequence may have."""
         return self._session.context_length
-
-    @property
-    def ids(self) -> IdArray:
-        """A copy of the sequence, ``[S] int32``."""
-        return self._ids[: self._length].copy()
 
     def sibling(self) -> "TokenCache":
         """An empty cache over the same weights. Raises `engine.errors.DeviceError` where its buffers do not fit."""
-        assert isinstance(self._session, SharingSession), "this session serves one sequence only"
+        assert isinstance(self._session, SharingSession), "this session serves one cache only"
         return TokenCache(self._session.sibling(), chunk=self._chunk)
 
-    def rewind(self, length: int) -> None:
-        """Keep the first ``length`` tokens of the sequence only. Copies nothing."""
-        assert 0 <= length <= self._length
-        self._length = length
-
-    def seek(self, ids: IdArray) -> None:
-        """Make ``ids`` (``[S] int32``) the sequence. No forward pass is made before logits are asked for."""
-        self._length = len(ids)
-        self._ids[: self._length] = ids
-
     def prefill(self, ids: IdArray, rows: Sequence[int], checkpoint: Callable[[], None]) -> tuple[FloatArray, int]:
-        """Make ``ids`` the sequence; return the logits after its tokens at ``rows``, and how many tokens were not run.
+        """The logits after the tokens of ``ids`` at ``rows``, and how many tokens were not run.
 
         ``ids`` is ``[S] int32``, ``rows`` are K ascending indices into it, K >= 1; the logits are ``[K, V] float32``.
         ``checkpoint`` is called before every forward pass and may raise to stop: what was run by then is kept.
         """
         assert list(rows) == sorted(set(rows)), "rows must ascend"
-        self.seek(ids)
-        found = {row: logits for row in rows if (logits := self._remembered(row)) is not None}
+        assert len(ids) <= self.capacity, "the sequence is longer than the cache"
+        found = {row: logits for row in rows if (logits := self._remembered(ids[: row + 1].tobytes())) is not None}
         missing = [row for row in rows if row not in found]
         if not missing:
-            return np.stack([found[row] for row in rows]), len(ids)
+            return _stacked([found[row] for row in rows]), len(ids)
         # A row is computed by a pass over its token, so the first one missing is run again where it is written.
-        start = reused = min(self._common_prefix(), missing[0])
+        start = reused = min(self._continue_best(ids, missing[0]), missing[0])
         while start <= missing[-1]:
             checkpoint()
             end = min(start + self._chunk, missing[-1] + 1)
-            found.update(self._run(start, end, [row for row in missing if start <= row < end]))
+            wanted = [row for row in missing if start <= row < end]
+            logits = self._run(0, ids, start, end, wanted)
+            if len(wanted) == len(rows):
+                return logits, reused
+            found.update(zip(wanted, logits, strict=True))
             start = end
-        return np.stack([found[row] for row in rows]), reused
+        return _stacked([found[row] for row in rows]), reused
 
-    def append(self, token: int, checkpoint: Callable[[], None]) -> FloatArray:
-        """One decode step: add ``token`` and return the logits after it, ``[V] float32``; raises as ``checkpoint``."""
-        assert self._length < self.capacity, "the cache is full"
-        self._ids[self._length] = token
-        logits, _ = self.prefill(self._ids[: self._length + 1], (self._length,), checkpoint)
-        row: FloatArray = logits[0]
+    def row_after(self, ids: IdArray, checkpoint: Callable[[], None]) -> FloatArray:
+        """The logits after the last token of ``ids`` (``[S] int32``, S >= 1), ``[V] float32``; otherwise `prefill`."""
+        row: FloatArray = self.prefill(ids, (len(ids) - 1,), checkpoint)[0][0]
         return row
 
-    def _common_prefix(self) -> int:
-        """How many leading tokens of the sequence are in the buffers."""
-        limit = min(len(self._written), self._length)
-        different = np.flatnonzero(self._written[:limit] != self._ids[:limit])
-        return int(different[0]) if len(different) else limit
+    def rows_after(self, sequences: Sequence[IdArray], checkpoint: Callable[[], None]) -> list[FloatArray]:
+        """What `row_after` returns for each of ``sequences``, in their order.
 
-    def _run(self, start: int, end: int, rows: list[int]) -> dict[int, FloatArray]:
-        """A forward pass over the tokens ``start`` to ``end``; the logits after the tokens at ``rows``."""
+        Those that are not remembered are run as one batch, as far as the session has slots for them: one pass, where
+        they differ from what was run before in their last token only.
+        """
+        keys = [ids.tobytes() for ids in sequences]
+        rows = {key: row for key in keys if (row := self._remembered(key)) is not None}
+        # In this order those that begin alike are neighbours: they share a batch, or else what they begin with.
+        missing = sorted(set(keys) - rows.keys())
+        for start in range(0, len(missing), self._session.slots):
+            group = missing[start : start + self._session.slots]
+            rows.update(self._run_together([np.frombuffer(key, np.int32) for key in group], checkpoint))
+        return [rows[key] for key in keys]
+
+    def _run_together(self, sequences: Sequence[IdArray], checkpoint: Callable[[], None]) -> dict[bytes, FloatArray]:
+        """The rows after the last tokens of different ``sequences``, no more than there are slots."""
+        if len(sequences) == 1:
+            return {sequences[0].tobytes(): self.row_after(sequences[0], checkpoint)}
+        sequences = self._arrange(sequences)
+        starts = [len(ids) - 1 for ids in sequences]
+        for slot, (ids, last) in enumerate(zip(sequences, starts, strict=True)):
+            for start in range(self._lengths[slot], last, self._chunk):
+                checkpoint()
+                self._run(slot, ids, start, min(start + self._chunk, last), [])
+        checkpoint()
+        self._lengths[: len(sequences)] = starts
+        logits = self._session.step(np.array([ids[-1] for ids in sequences], np.int32), starts)
+        for slot, (ids, last) in enumerate(zip(sequences, starts, strict=True)):
+            self._written[slot, last] = ids[last]
+            self._lengths[slot] = last + 1
+        logits.flags.writeable = False
+        return {(key := ids.tobytes()): self._remember(key, row) for ids, row in zip(sequences, logits, strict=True)}
+
+    def _arrange(self, sequences: Sequence[IdArray]) -> list[IdArray]:
+        """Bring what is written of each sequence to one of the first slots; return them in the order of their slots.
+
+        A slot that holds the beginning of several keeps one of them; the others are copied from it, as far as they
+        differ from what their own slot holds, before anything is written over.
+        """
+        count = len(sequences)
+        common = [np.minimum(self._common(ids), len(ids) - 1) for ids in sequences]  # each [slots]
+        sources = [int(np.argmax(lengths)) for lengths in common]
+        places: dict[int, int] = {}
+        for index, source in enumerate(sources):
+            if source < count:
+                places.setdefault(source, index)
+        # The slots that are left are no sequence's source: nothing is lost by what is copied into them.
+        left = [index for index in range(count) if places.get(sources[index]) != index]
+        places.update(zip((slot for slot in range(count) if slot not in places), left, strict=True))
+        for slot, index in places.items():
+            held, best = int(common[index][slot]), int(max(common[index]))
+            self._copy(sources[index], slot, sequences[index], held, best)
+            self._lengths[slot] = best  # what it holds beyond that is of another sequence
+        return [sequences[places[slot]] for slot in range(count)]
+
+    def _continue_best(self, ids: IdArray, wanted: int) -> int:
+        """How many leading tokens of ``ids`` are in the first slot; what another holds is copied where that is more.
+
+        More than ``wanted`` are not needed.
+        """
+        first = _common_prefix(self._written[0, : self._lengths[0]], ids)
+        if first >= wanted or not self._lengths[1:].any():
+            return first
+        common = np.minimum(self._common(ids), wanted)
+        self._copy(int(np.argmax(common)), 0, ids, first, int(max(common)))
+        return int(max(common))
+
+    def _common(self, ids: IdArray) -> NDArray[np.intp]:
+        """How many leading tokens of ``ids`` are in each slot, ``[slots]``."""
+        different = self._written[:, : len(ids)] != ids
+        first = np.where(different.any(axis=1), different.argmax(axis=1), len(ids))
+        return np.minimum(first, self._lengths)
+
+    def _copy(self, source: int, target: int, ids: IdArray, start: int, end: int) -> None:
+        """Bring the tokens ``start`` to ``end`` of ``ids`` from slot to slot; those before are in both."""
+        if start == end:
+            return
+        self._lengths[target] = start
+        self._session.copy(source, target, start, end)
+        self._written[target, start:end] = ids[start:end]
+        self._lengths[target] = end
+
+    def _run(self, slot: int, ids: IdArray, start: int, end: int, rows: list[int]) -> FloatArray:
+        """A forward pass over the tokens ``start`` to ``end``; the logits after the tokens at ``rows``, ``[K, V]``."""
         # Forgotten first: a pass that fails half-way has written over something.
-        self._written = self._written[:start]
-        logits = self._session.forward(self._ids[start:end], start, [row - start for row in rows])
-        self._written = self._ids[:end].copy()
+        self._lengths[slot] = start
+        logits = self._session.forward(ids[start:end], start, [row - start for row in rows], slot)
+        self._written[slot, start:end] = ids[start:end]
+        self._lengths[slot] = end
+        logits.flags.writeable = False
         for row, values in zip(rows, logits, strict=True):
-            self._rows[self._key(row)] = values
-            if len(self._rows) > REMEMBERED_ROWS:
-                self._rows.popitem(last=False)
-        return dict(zip(rows, logits, strict=True))
+            self._remember(ids[: row + 1].tobytes(), values)
+        return logits
 
-    def _remembered(self, row: int) -> FloatArray | None:
-        key = self._key(row)
+    def _remember(self, key: bytes, row: FloatArray) -> FloatArray:
+        self._rows[key] = row
+        if len(self._rows) > REMEMBERED_ROWS:
+            self._rows.popitem(last=False)
+        return row
+
+    def _remembered(self, key: bytes) -> FloatArray | None:
         if key in self._rows:
             self._rows.move_to_end(key)
         return self._rows.get(key)
 
-    def _key(self, row: int) -> bytes:
-        return self._ids[: row + 1].tobytes()
+
+def _common_prefix(written: IdArray, ids: IdArray) -> int:
+    limit = min(len(written), len(ids))
+    different = np.flatnonzero(written[:limit] != ids[:limit])
+    return int(different[0]) if len(different) else limit
+
+
+def _stacked(rows: Sequence[FloatArray]) -> FloatArray:
+    """``[K, V]``, read-only; a single row without a copy."""
+    if len(rows) == 1:
+        return rows[0][None]
+    stacked = np.stack(rows)
+    stacked.flags.writeable = False
+    return stacked

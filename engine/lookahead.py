@@ -1,15 +1,14 @@
 """Strategies that look beyond the next token: what a branch leads to, how sure the model is, what the context adds."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TypeAlias
 
 import numpy as np
 
 from engine.config import SamplingParams
-from engine.decode import BudgetExceeded
+from engine.decode import BudgetExceeded, Step, tokens_before
 from engine.first_step import Healed
 from engine.healing import Cover, CoverGroup, FirstStep
 from engine.kv_cache import TokenCache
@@ -57,10 +56,7 @@ class LookAhead:
         logprobs = log_softmax(logits)
         tokens = largest(row, self.params.sed_branches).tolist()
         covers = [Cover(len(ids), (), token, 0, float(logprobs[token])) for token in tokens]
-        best = max(covers, key=lambda cover: self._promise(ids, cover, tuple(history.written), self.typed))
-        # The cache is left at the end of a branch; the loop goes on from here.
-        self.scene.cache.seek(ids)
-        return best.token
+        return self._most_promising(ids, covers, tuple(history.written), self.typed).token
 
     def is_fork_of(self, healed: Healed, rivals: Sequence[Cover]) -> bool:
         """Whether the healed first step is a fork. ``rivals`` are its best canonical covers, best first."""
@@ -74,21 +70,54 @@ class LookAhead:
         """``rivals`` (best first) with the one in front that a look ahead prefers; as they are if time runs out."""
         promising = rivals[: self.params.sed_branches]
         try:
-            best = max(promising, key=lambda cover: self._promise(self.scene.prompt, cover, (), cover.typed))
+            best = self._most_promising(self.scene.prompt, promising, (), None)
         except BudgetExceeded:
             return rivals
         return [best, *(cover for cover in rivals if cover != best)]
 
-    def _promise(self, prompt: IdArray, cover: Cover, written: TokenIds, typed: int) -> float:
-        """Mean log-probability of the branch that begins with ``cover``."""
-        total, tokens = 0.0, list(written)
-        steps = islice(self.scene.decode(prompt, cover, _MODEL_ALONE), self.params.sed_tokens)
-        for step in steps:
-            total += step.logprob
-            tokens.append(step.token)
-            if self.scene.judge(tokens, typed).ended is not None:
-                break
-        return total / (len(tokens) - len(written))
+    def _most_promising(self, prompt: IdArray, covers: Sequence[Cover], written: TokenIds, typed: int | None) -> Cover:
+        """The cover whose branch has the highest mean log-probability, the first of equal ones.
+
+        All branches grow by a token in turn, from one batch. ``written`` stands in ``prompt`` already; of it and what
+        follows, the first ``typed`` bytes were typed (None: as the cover says).
+        """
+        branches = [_Branch(cover, self.scene.decode(prompt, cover, _MODEL_ALONE)) for cover in covers]
+        growing = branches
+        for _ in range(self.params.sed_tokens):
+            self.scene.prefetch([branch.sequence(prompt) for branch in growing if branch.tokens])
+            growing = [branch for branch in growing if branch.grow() and not self._has_ended(branch, written, typed)]
+        return max(branches, key=lambda branch: branch.mean).cover
+
+    def _has_ended(self, branch: "_Branch", written: TokenIds, typed: int | None) -> bool:
+        own = branch.cover.typed if typed is None else typed
+        return self.scene.judge((*written, *branch.tokens), own).ended is not None
+
+
+@dataclass(slots=True)
+class _Branch:
+    """One way on, while it is looked at."""
+
+    cover: Cover
+    steps: Iterator[Step]
+    tokens: list[int] = field(default_factory=list)
+    total: float = 0.0
+
+    @property
+    def mean(self) -> float:
+        """Log-probability per token."""
+        return self.total / len(self.tokens)
+
+    def sequence(self, prompt: IdArray) -> IdArray:
+        """What has been written so far, after what stands before it."""
+        return np.concatenate([tokens_before(prompt, self.cover), np.array(self.tokens, np.int32)])
+
+    def grow(self) -> bool:
+        """Write one more token; False where the cache is full."""
+        step = next(self.steps, None)
+        if step is not None:
+            self.tokens.append(step.token)
+            self.total += step.logprob
+        return step is not None
 
 
 @dataclass(slots=True)
@@ -112,13 +141,11 @@ def rank_branches(scene: Scene, healed: Healed, covers: Sequence[Cover], base: C
     minus the best rival's, for a completion has no separate answer and a cover that nothing speaks for must not win by
     what follows from it.
     """
-    ranked = []
-    for cover in covers:
-        meter, candidate = ConfidenceMeter(base, [_lead(healed.first, cover)]), scene.start(cover)
-        for _ in scene.write(candidate, meter):
-            pass
-        ranked.append((float(np.mean(meter.gaps)), candidate))
-    return [candidate for _, candidate in sorted(ranked, key=lambda entry: -entry[0])]
+    meters = [ConfidenceMeter(base, [_lead(healed.first, cover)]) for cover in covers]
+    candidates = [scene.start(cover) for cover in covers]
+    scene.write_together(list(zip(candidates, meters, strict=True)))
+    ranked = zip(candidates, meters, strict=True)
+    return [candidate for candidate, _ in sorted(ranked, key=lambda entry: -float(np.mean(entry[1].gaps)))]
 
 
 def _lead(first: FirstStep, cover: Cover) -> float:
@@ -151,9 +178,7 @@ class SecondView:
         ids = np.concatenate([start, kept, np.array(history.written, np.int32)])
         if len(ids) > self.cache.capacity:
             return None
-        logits, _ = self.cache.prefill(ids, (len(ids) - 1,), self.scene.checkpoint)
-        row: FloatArray = logits[0, : self.scene.vocabulary.size]
-        return row
+        return self.cache.row_after(ids, self.scene.checkpoint)[: self.scene.vocabulary.size]
 
 
 def matching_row(first: FirstStep, base: int, other: FirstStep, other_base: int) -> FloatArray | None:

@@ -10,45 +10,12 @@ import heapq
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
-import numpy as np
-
-from engine.decode import BudgetExceeded
+from engine.decode import BudgetExceeded, tokens_before
 from engine.healing import Cover
 from engine.sampling import Chooser, History, largest, log_softmax
 from engine.types import FloatArray, IdArray, TokenIds
 from engine.writing import Candidate, Scene
-
-
-class Stepper(Protocol):
-    """Logits after several sequences at once: the place where a session with a batch axis goes in."""
-
-    def __call__(self, sequences: Sequence[IdArray]) -> list[FloatArray]:
-        """``[V] float32`` for each of ``sequences`` (``[S] int32``), in their order.
-
-        Raises `engine.errors.Cancelled`, `engine.decode.BudgetExceeded` or `engine.errors.DeviceError`.
-        """
-
-
-@dataclass(frozen=True, slots=True)
-class RewindingStepper:
-    """Steps one sequence after the other through the one sequence of the cache.
-
-    Each pass runs from the first token that differs from the sequence before it, so neighbours in order come
-    one after the other.
-    """
-
-    scene: Scene
-
-    def __call__(self, sequences: Sequence[IdArray]) -> list[FloatArray]:
-        """See `Stepper`."""
-        rows: dict[int, FloatArray] = {}
-        for index in sorted(range(len(sequences)), key=lambda i: sequences[i].tolist()):
-            ids = sequences[index]
-            logits, _ = self.scene.cache.prefill(ids, (len(ids) - 1,), self.scene.checkpoint)
-            rows[index] = logits[0, : self.scene.vocabulary.size]
-        return [rows[index] for index in range(len(sequences))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +76,7 @@ class _Finished:
         return [candidate for _, _, candidate in self.ranked[: self.params.count]]
 
 
-def beam_search(scene: Scene, covers: Sequence[Cover], params: BeamParams, step: Stepper) -> list[Candidate]:
+def beam_search(scene: Scene, covers: Sequence[Cover], params: BeamParams) -> list[Candidate]:
     """The ``count`` best finished hypotheses, best first; where the budget runs out, those and the best unfinished.
 
     ``covers`` are the B best covers, best first. Raises `engine.errors.Cancelled` or `engine.errors.DeviceError`.
@@ -118,14 +85,14 @@ def beam_search(scene: Scene, covers: Sequence[Cover], params: BeamParams, step:
     live = _sort_out(scene, [_rooted(scene, cover) for cover in covers], finished)
     try:
         while live and not finished.settled_against(live[0].score):
-            rows = step([_sequence(scene, hypothesis) for hypothesis in live])
+            rows = scene.rows_after([_sequence(scene, hypothesis) for hypothesis in live])
             live = _sort_out(scene, expand(scene, live, rows, params), finished)
     except BudgetExceeded:
         return _out_of_time(scene, live, finished)
     return finished.best()
 
 
-def best_first_search(scene: Scene, covers: Sequence[Cover], params: BeamParams, step: Stepper) -> list[Candidate]:
+def best_first_search(scene: Scene, covers: Sequence[Cover], params: BeamParams) -> list[Candidate]:
     """What `beam_search` finds, expanding the most probable hypothesis first (Meister et al. 2020, arXiv 2007.03909).
 
     Scores only fall, so hypotheses of one length leave the queue in the order of their scores: the first B of a length
@@ -144,7 +111,7 @@ def best_first_search(scene: Scene, covers: Sequence[Cover], params: BeamParams,
         if not _sort_out(scene, [hypothesis], finished):
             continue
         try:
-            rows = step([_sequence(scene, hypothesis)])
+            rows = scene.rows_after([_sequence(scene, hypothesis)])
         except BudgetExceeded:
             return _out_of_time(scene, [hypothesis, *(entry[1] for entry in sorted(queue))], finished)
         for longer in expand(scene, [hypothesis], rows, params):
@@ -162,7 +129,7 @@ def expand(
     found = []
     for hypothesis, row in zip(hypotheses, rows, strict=True):
         own = log_softmax(row)
-        history = History(scene.before(hypothesis.cover), hypothesis.tokens)
+        history = History(tokens_before(scene.prompt, hypothesis.cover), hypothesis.tokens)
         scores = log_softmax(params.penalties.shape(row, history)) if params.penalties.steps else own
         # More than the width of one hypothesis never survive the union.
         for token in largest(scores, params.width).tolist():
@@ -178,7 +145,7 @@ def _rooted(scene: Scene, cover: Cover) -> Hypothesis:
 
 
 def _sequence(scene: Scene, hypothesis: Hypothesis) -> IdArray:
-    return np.concatenate([scene.before(hypothesis.cover), np.array(hypothesis.tokens, np.int32)])
+    return scene.sequence(hypothesis.cover, hypothesis.tokens)
 
 
 def _sort_out(scene: Scene, hypotheses: Sequence[Hypothesis], finished: _Finished) -> list[Hypothesis]:
@@ -199,7 +166,7 @@ def _candidate(scene: Scene, hypothesis: Hypothesis) -> Candidate:
     tracker = scene.judge(hypothesis.tokens, hypothesis.cover.typed)
     # As where one candidate is written: the token that ends it is not part of it.
     length = len(hypothesis.tokens) - (hypothesis.tokens[-1] in scene.ends)
-    return Candidate(hypothesis.cover, tracker, length, hypothesis.logprob)
+    return Candidate(hypothesis.cover, tracker, list(hypothesis.tokens[:length]), hypothesis.logprob)
 
 
 def _out_of_time(scene: Scene, live: Sequence[Hypothesis], finished: _Finished) -> list[Candidate]:

@@ -1,8 +1,9 @@
 """The model as a function: new token ids in, rows of logits out. The only importer of onnxruntime.
 
-The key/value buffers live on the device, are bound once, and are both past and present of every call
+The key/value buffers (`engine.kv_buffers`) live on the device and are both past and present of every call
 (GroupQueryAttention writes the new positions into the buffer that it reads). How many of their positions count is said
-by the length of the attention mask alone, so rewinding is passing a smaller ``start``: nothing is copied.
+by the attention mask alone, so rewinding is passing a smaller ``start``: nothing is copied. A session holds several
+sequences, each in a *slot*, and adds a token to each of the first of them in one pass.
 """
 
 import ctypes
@@ -18,10 +19,10 @@ from numpy.typing import NDArray
 
 from engine.config import DeviceChoice
 from engine.errors import ContractError, DeviceError, ModelFolderError
-from engine.manifest import GraphNames, KeyValueLayout, Manifest
+from engine.kv_buffers import BATCH_SLOTS, SharedBuffers, layer_names
+from engine.manifest import Manifest
 from engine.types import FloatArray, IdArray
 
-_NUMPY_TYPES = {"float32": np.float32, "float16": np.float16}
 _ONNX_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)"}
 
 
@@ -30,15 +31,29 @@ class ModelSession(Protocol):
 
     @property
     def context_length(self) -> int:
-        """Positions that the key/value buffers hold."""
+        """Positions that each slot holds."""
 
-    def forward(self, ids: IdArray, start: int, rows: Sequence[int]) -> FloatArray:
-        """Write ``ids`` at positions ``start``, ``start + 1``, ... and return some rows of logits.
+    @property
+    def slots(self) -> int:
+        """Sequences that are held at once; 1: no batches."""
+
+    def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
+        """Write ``ids`` at positions ``start``, ``start + 1``, ... of a slot and return some rows of logits.
 
         ``ids`` is ``[S] int32``, S >= 1. Positions before ``start`` must have been written by earlier calls and stay
         as they are; those after ``start + S`` are forgotten. ``rows`` are K indices into ``ids``, K may be 0. Returns
         ``[K, V] float32``, V the rows of the head. Raises `DeviceError` where the device fails or runs out of memory.
         """
+
+    def step(self, tokens: IdArray, starts: Sequence[int]) -> FloatArray:
+        """Write one token to each of the first B slots, in one pass, and return the logits after each.
+
+        ``tokens`` is ``[B] int32``, 1 <= B <= `slots`; ``starts`` are their positions. Otherwise as `forward` with one
+        token; returns ``[B, V] float32``.
+        """
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        """Copy the positions ``start`` to ``end`` of slot ``source`` to slot ``target``; raises as `forward`."""
 
 
 @runtime_checkable
@@ -95,13 +110,15 @@ class OrtSession:
         self._names = manifest.graph
         self._context_length = context_length
         self.device = device
-        self._mask: NDArray[np.int64] = np.ones((1, context_length), np.int64)
-        self._positions: NDArray[np.int64] = np.arange(context_length, dtype=np.int64)[None, :]
+        self._positions: NDArray[np.int64] = np.arange(context_length, dtype=np.int64)
         self._binding = session.io_binding()
         # First, for outputs come back in the order in which they were bound; binding a name again keeps its place.
         self._binding.bind_output(manifest.graph.logits, "cpu")
+        if not manifest.key_value.shared:
+            raise ContractError("this graph copies its key/value cache in every step; export the model with Midtoken")
+        slots = BATCH_SLOTS if _takes_batches(session, manifest) else 1
         # Kept, because onnxruntime holds the bound memory by address only.
-        self._buffers = _bind_buffers(self._binding, manifest.graph, manifest.key_value, context_length, device)
+        self._buffers = SharedBuffers(manifest.graph, manifest.key_value, context_length, device.kind, slots)
 
     @classmethod
     def load(
@@ -138,6 +155,10 @@ class OrtSession:
     def context_length(self) -> int:
         return self._context_length
 
+    @property
+    def slots(self) -> int:
+        return self._buffers.slots
+
     def sibling(self) -> "OrtSession":
         """See `SharingSession.sibling`."""
         return OrtSession(self._session, self._manifest, self._context_length, self.device)
@@ -147,28 +168,44 @@ class OrtSession:
         """The execution provider in use, as onnxruntime names it."""
         return str(self._session.get_providers()[0])
 
-    def forward(self, ids: IdArray, start: int, rows: Sequence[int]) -> FloatArray:
+    def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
         """See `ModelSession.forward`."""
-        end = start + len(ids)
         assert len(ids) > 0, "a forward pass needs at least one token"
-        assert end <= self._context_length, "the key/value buffers are full"
+        # One row is asked for where none is wanted: empty tensors are a corner case of kernels.
+        logits = self._run(ids[None, :], np.array([start]), list(rows or (0,)), slot)
+        return logits[0, : len(rows)]
+
+    def step(self, tokens: IdArray, starts: Sequence[int]) -> FloatArray:
+        """See `ModelSession.step`."""
+        return self._run(tokens[:, None], np.asarray(starts), [0], 0)[:, 0]
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        """See `ModelSession.copy`."""
+        self._buffers.copy(source, target, start, end)
+
+    def _run(self, ids: IdArray, starts: NDArray[np.int64], rows: list[int], first: int) -> FloatArray:
+        """``ids`` ``[B, S]`` at positions ``starts`` ``[B]`` of the slots from ``first`` on; logits ``[B, K, V]``."""
+        ends = starts + ids.shape[1]
+        longest = int(ends.max())
+        assert longest <= self._context_length, "the key/value buffers are full"
         binding, names = self._binding, self._names
-        binding.bind_cpu_input(names.input_ids, ids.astype(np.int64)[None, :])  # [1, S]
-        binding.bind_cpu_input(names.attention_mask, self._mask[:, :end])  # [1, start + S]
+        self._buffers.bind(binding, first, len(ids))
+        binding.bind_cpu_input(names.input_ids, ids.astype(np.int64))
+        # [B, longest]: the length of each sequence is the sum of its row, for the longer ones of a batch set the width.
+        binding.bind_cpu_input(names.attention_mask, (self._positions[:longest] < ends[:, None]).astype(np.int64))
         if names.position_ids is not None:
-            binding.bind_cpu_input(names.position_ids, np.ascontiguousarray(self._positions[:, start:end]))
+            binding.bind_cpu_input(names.position_ids, starts[:, None] + self._positions[: ids.shape[1]])
         if names.logits_positions is not None:
-            # One row is asked for where none is wanted: empty tensors are a corner case of kernels.
-            binding.bind_cpu_input(names.logits_positions, np.asarray(rows or (0,), np.int64))
+            binding.bind_cpu_input(names.logits_positions, np.asarray(rows, np.int64))
         binding.bind_output(names.logits, "cpu")
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:
             raise DeviceError(f"the model failed while running ({_first_line(error)})") from None
-        logits: NDArray[Any] = binding.get_outputs()[0].numpy()[0]
+        logits: NDArray[Any] = binding.get_outputs()[0].numpy()
         if names.logits_positions is None:
-            logits = logits[list(rows)]
-        return logits[: len(rows)].astype(np.float32, copy=False)
+            logits = logits[:, rows]
+        return logits.astype(np.float32, copy=False)
 
 
 def check_graph(session: Any, manifest: Manifest) -> None:
@@ -178,7 +215,7 @@ def check_graph(session: Any, manifest: Manifest) -> None:
     outputs = {value.name: value for value in session.get_outputs()}
     wanted_inputs = [names.input_ids, names.attention_mask]
     wanted_inputs += [name for name in (names.position_ids, names.logits_positions) if name is not None]
-    past, present = _buffer_names(names, layout)
+    past, present = layer_names(names, layout)
     for kind, wanted, found in (("input", wanted_inputs + past, inputs), ("output", [names.logits, *present], outputs)):
         for name in wanted:
             _require(name in found, manifest, f"has no {kind} {name!r}, which the manifest names")
@@ -204,29 +241,10 @@ def _require(condition: bool, manifest: Manifest, disagreement: str) -> None:
         raise ContractError(f"{manifest.model_file} {disagreement}; export the model again")
 
 
-def _buffer_names(names: GraphNames, layout: KeyValueLayout) -> tuple[list[str], list[str]]:
-    layers = range(layout.layers)
-    past = [template.format(layer) for layer in layers for template in (names.past_key, names.past_value)]
-    present = [template.format(layer) for layer in layers for template in (names.present_key, names.present_value)]
-    return past, present
-
-
-def _bind_buffers(binding: Any, names: GraphNames, layout: KeyValueLayout, length: int, device: Device) -> list[Any]:
-    if not layout.shared:
-        raise ContractError("this graph copies its key/value cache in every step; export the model with Midtoken")
-    dtype, shape = _NUMPY_TYPES[layout.dtype], (1, layout.heads, length, layout.head_size)
-    buffers = []
-    for past, present in zip(*_buffer_names(names, layout), strict=True):
-        try:
-            buffer = ort.OrtValue.ortvalue_from_shape_and_type(shape, dtype, device.kind, 0)
-        except Exception as error:
-            raise DeviceError(
-                f"no memory for a key/value cache of {length} tokens ({_first_line(error)}); ask for fewer"
-            ) from None
-        binding.bind_ortvalue_input(past, buffer)
-        binding.bind_ortvalue_output(present, buffer)
-        buffers.append(buffer)
-    return buffers
+def _takes_batches(session: Any, manifest: Manifest) -> bool:
+    """Whether the graph leaves the number of sequences open."""
+    inputs = {value.name: value for value in session.get_inputs()}
+    return not isinstance(inputs[manifest.graph.input_ids].shape[0], int)
 
 
 def _options(threads: int | None) -> Any:

@@ -20,7 +20,7 @@ from engine.sampling import (
     repeated_after,
     repetition_penalty,
 )
-from engine.search import BeamParams, RewindingStepper, beam_search, best_first_search
+from engine.search import BeamParams, beam_search, best_first_search
 from engine.types import FloatArray, TokenIds
 from engine.writing import Candidate, Scene
 
@@ -64,12 +64,14 @@ class Strategy:
                 return look_ahead.first(rivals)[:count]
         return choose_covers(self.healed, self.chooser.for_covers(penalty), covers_wanted(self.params, count))
 
-    def token_chooser(self, cover: Cover) -> TokenChooser:
-        """What chooses the tokens after ``cover``."""
+    def token_chooser(self, cover: Cover, number: int = 0) -> TokenChooser:
+        """What chooses the tokens after ``cover``, the first of candidate ``number``.
+
+        Each candidate draws from a stream of its own, so that what it says does not depend on how many there are.
+        """
+        chooser = self.chooser.for_candidate(number)
         test = branch_test(self.params)
-        if test is None:
-            return self.chooser
-        return LookAhead(self.scene, self.params, test, self.chooser, cover.typed)
+        return chooser if test is None else LookAhead(self.scene, self.params, test, chooser, cover.typed)
 
     def write_all(self, covers: Sequence[Cover], count: int) -> list[Candidate]:
         """Up to ``count`` candidates, written to their ends; those of a search are in its order.
@@ -79,13 +81,12 @@ class Strategy:
         if self.params.strategy in ("beam", "best-first"):
             search = beam_search if self.params.strategy == "beam" else best_first_search
             beam = BeamParams(self.params.beam_width, self.params.length_alpha, count, self.chooser)
-            return search(self.scene, covers, beam, RewindingStepper(self.scene)) if covers else []
+            return search(self.scene, covers, beam) if covers else []
         if self.params.strategy == "branch":
             return rank_branches(self.scene, self.healed, covers, self.chooser)[:count]
         candidates = [self.scene.start(cover) for cover in covers[:count]]
-        for candidate in candidates:
-            for _ in self.scene.write(candidate, self.token_chooser(candidate.cover)):
-                pass
+        choosers = [self.token_chooser(cover, number) for number, cover in enumerate(covers[:count])]
+        self.scene.write_together(list(zip(candidates, choosers, strict=True)))
         return candidates
 
 

@@ -1,27 +1,28 @@
 """Writing one candidate: the decode loop, watched for the completion's end. Every strategy writes and judges by it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from engine.config import StopParams
-from engine.decode import BudgetExceeded, Checkpoint, Step, decode
+from engine.decode import BudgetExceeded, Checkpoint, Step, decode, tokens_before
 from engine.healing import Cover
 from engine.kv_cache import TokenCache
 from engine.sampling import TokenChooser
 from engine.stopping import StopTracker
-from engine.types import IdArray
+from engine.types import FloatArray, IdArray
 from engine.vocabulary import Vocabulary
 
 
 @dataclass(slots=True)
 class Candidate:
-    """A completion while it is written. ``logprob`` is natural, summed over ``tokens``, an end token not counted."""
+    """A completion while it is written. ``logprob`` is natural, summed over ``tokens``; an end token is in neither."""
 
     cover: Cover
     tracker: StopTracker
-    tokens: int = 0
+    tokens: list[int] = field(default_factory=list)
     logprob: float = 0.0
 
 
@@ -45,9 +46,23 @@ class Scene:
         """An empty candidate that will begin with ``cover``."""
         return Candidate(cover, StopTracker(self.stop, self.line_prefix))
 
-    def before(self, cover: Cover) -> IdArray:
-        """The tokens that stand before the cover's token, ``[S] int32``."""
-        return np.concatenate([self.prompt[: cover.kept], np.array(cover.extra, np.int32)])
+    def sequence(self, cover: Cover, tokens: Sequence[int]) -> IdArray:
+        """What stands before ``cover`` in the prompt, then ``tokens``, of which the first is its own; ``[S] int32``."""
+        return np.concatenate([tokens_before(self.prompt, cover), np.array(tokens, np.int32)])
+
+    def rows_after(self, sequences: Sequence[IdArray]) -> list[FloatArray]:
+        """The logits after each of ``sequences`` (``[S] int32``), ``[V]``, in as few passes as there can be.
+
+        Raises `engine.errors.Cancelled`, `engine.decode.BudgetExceeded` or `engine.errors.DeviceError`.
+        """
+        return [row[: self.vocabulary.size] for row in self.cache.rows_after(sequences, self.checkpoint)]
+
+    def prefetch(self, sequences: Sequence[IdArray]) -> None:
+        """Run what several decode loops are about to ask for as one batch; they find it in the cache. See `rows_after`.
+
+        A sequence that is too long is left out: its loop ends.
+        """
+        self.rows_after([ids for ids in sequences if len(ids) <= self.cache.capacity])
 
     def decode(self, prompt: IdArray, cover: Cover, chooser: TokenChooser) -> Iterator[Step]:
         """The decode loop on this request's cache."""
@@ -63,17 +78,27 @@ class Scene:
             for step in self.decode(self.prompt, candidate.cover, chooser):
                 if step.token in self.ends:
                     return tracker.finish("end")
-                candidate.tokens += 1
+                candidate.tokens.append(step.token)
                 candidate.logprob += step.logprob
                 tracker.push(token_bytes[step.token][step.typed :])
-                yield
                 if tracker.ended is not None:
                     return None
-                if candidate.tokens >= self.stop.max_new_tokens:
+                if len(candidate.tokens) >= self.stop.max_new_tokens:
                     return tracker.finish("length")
+                yield
             tracker.finish("context")
         except BudgetExceeded:
             tracker.finish("budget")
+
+    def write_together(self, candidates: Sequence[tuple[Candidate, TokenChooser]]) -> None:
+        """Decode several candidates to their ends, token by token in turn: what each needs next is run as one batch.
+
+        Raises as `write`.
+        """
+        writers = [(candidate, self.write(candidate, chooser)) for candidate, chooser in candidates]
+        while writers := [(candidate, writer) for candidate, writer in writers if _advance(writer)]:
+            with suppress(BudgetExceeded):  # each will notice by itself
+                self.prefetch([self.sequence(candidate.cover, candidate.tokens) for candidate, _ in writers])
 
     def judge(self, tokens: Sequence[int], typed: int) -> StopTracker:
         """Where a completion of ``tokens`` stands, the first ``typed`` bytes of which were typed already.
@@ -89,3 +114,8 @@ class Scene:
         elif tracker.ended is None and len(tokens) >= self.stop.max_new_tokens:
             tracker.finish("length")
         return tracker
+
+
+def _advance(writer: Iterator[None]) -> bool:
+    """Write one more token; False at the end."""
+    return next(writer, writer) is None

@@ -132,13 +132,17 @@ def _common_end(left: Sequence[int], right: Sequence[int]) -> int:
 
 
 class FakeSession:
-    """An `engine.session.ModelSession` over a `LogitsOf`. Counts what it is asked for and checks how it is asked."""
+    """An `engine.session.ModelSession` over a `LogitsOf`. Counts what it is asked for and checks how it is asked.
 
-    def __init__(self, logits_of: LogitsOf, *, context_length: int = 256) -> None:
+    ``calls`` are forward passes, ``tokens`` all tokens in them, ``copied`` positions copied from slot to slot.
+    """
+
+    def __init__(self, logits_of: LogitsOf, *, context_length: int = 256, slots: int = 8) -> None:
         self.logits_of = logits_of
-        self.written: list[int] = []
+        self.held: list[list[int]] = [[] for _ in range(slots)]
         self.calls = 0
         self.tokens = 0
+        self.copied = 0
         self.largest_call = 0
         self.seconds_per_call = 0.0
         self.sleep: Callable[[float], object] = time.sleep
@@ -150,35 +154,63 @@ class FakeSession:
     def context_length(self) -> int:
         return self._context_length
 
-    def forward(self, ids: IdArray, start: int, rows: Sequence[int]) -> FloatArray:
-        assert ids.dtype == np.int32
+    @property
+    def slots(self) -> int:
+        return len(self.held)
+
+    @property
+    def written(self) -> list[int]:
+        """What the first slot holds."""
+        return self.held[0]
+
+    def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
         assert ids.ndim == 1
-        assert len(ids) >= 1
-        assert 0 <= start <= len(self.written), "a position before start was never written"
-        assert start + len(ids) <= self._context_length
         assert all(0 <= row < len(ids) for row in rows)
-        self.calls += 1
-        self.tokens += len(ids)
-        self.largest_call = max(self.largest_call, len(ids))
-        self._misbehave(start)
-        self.written[start:] = ids.tolist()
-        histories = [tuple(self.written[: start + row + 1]) for row in rows]
+        self._write([slot], ids[None, :], [start])
+        histories = [tuple(self.held[slot][: start + row + 1]) for row in rows]
         return np.stack([self.logits_of(h) for h in histories]) if histories else np.zeros((0, 0), np.float32)
 
+    def step(self, tokens: IdArray, starts: Sequence[int]) -> FloatArray:
+        assert len(tokens) == len(starts)
+        self._write(range(len(tokens)), tokens[:, None], starts)
+        return np.stack([self.logits_of(tuple(self.held[slot])) for slot in range(len(tokens))])
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        assert source != target
+        assert 0 <= start <= len(self.held[target]), "a position before start was never written"
+        assert start < end <= len(self.held[source]), "what is copied was never written"
+        self.copied += end - start
+        self.held[target][start:] = self.held[source][start:end]
+
     def sibling(self) -> "FakeSession":
-        return FakeSession(self.logits_of, context_length=self._context_length)
+        return FakeSession(self.logits_of, context_length=self._context_length, slots=self.slots)
 
     def reset_counts(self) -> None:
-        self.calls = self.tokens = self.largest_call = 0
+        self.calls = self.tokens = self.copied = self.largest_call = 0
 
-    def _misbehave(self, start: int) -> None:
+    def _write(self, slots: Sequence[int], ids: IdArray, starts: Sequence[int]) -> None:
+        """One forward pass: ``ids`` ``[B, S]`` to the positions from ``starts`` on."""
+        assert ids.dtype == np.int32
+        assert ids.size
+        for slot, start in zip(slots, starts, strict=True):
+            assert 0 <= start <= len(self.held[slot]), "a position before start was never written"
+            assert start + ids.shape[1] <= self._context_length
+        self.calls += 1
+        self.tokens += ids.size
+        self.largest_call = max(self.largest_call, ids.size)
+        self._misbehave(slots, starts)
+        for slot, start, row in zip(slots, starts, ids, strict=True):
+            self.held[slot][start:] = row.tolist()
+
+    def _misbehave(self, slots: Sequence[int], starts: Sequence[int]) -> None:
         if self.seconds_per_call:
             self.sleep(self.seconds_per_call)
         if self.cancel_at is not None and self.calls == self.cancel_at[0]:
             self.cancel_at[1].cancel()
         if self.fail_at is not None and self.calls == self.fail_at:
             # What a call that fails half-way has written is worthless.
-            del self.written[start:]
+            for slot, start in zip(slots, starts, strict=True):
+                del self.held[slot][start:]
             raise DeviceError("the fake device is out of memory; ask for fewer tokens")
 
 

@@ -100,6 +100,15 @@ class Chooser:
         order = np.lexsort((ids[support], -shaped[support]))
         return [int(index) for index in support[order[:count]]]
 
+    def for_candidate(self, number: int) -> "Chooser":
+        """The same with a stream of draws for each ``number``, set by the seed alone and not by what was drawn yet."""
+        if self.generator is None:
+            return self
+        root = self.generator.bit_generator.seed_seq
+        assert isinstance(root, np.random.SeedSequence)
+        seeds = np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, number))
+        return replace(self, generator=np.random.default_rng(seeds))
+
     def for_covers(self, penalty: Transform | None) -> "Chooser":
         """The chooser of the healed first step, whose rows run over covers in place of the vocabulary.
 

@@ -30,9 +30,15 @@ def logs(*probabilities: float) -> FloatArray:
 
 
 def scene_of(
-    model: LogitsOf, size: int, length: int, *, cancel: CancellationToken | None = None, deadline: float = math.inf
+    model: LogitsOf,
+    size: int,
+    length: int,
+    *,
+    cancel: CancellationToken | None = None,
+    deadline: float = math.inf,
+    slots: int = 8,
 ) -> tuple[Scene, FakeSession]:
-    session = FakeSession(model, context_length=64)
+    session = FakeSession(model, context_length=64, slots=slots)
     scene = Scene(
         cache=TokenCache(session),
         prompt=np.array(PROMPT, np.int32),

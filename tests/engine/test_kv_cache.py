@@ -1,7 +1,7 @@
 """The token cache against a reference that keeps nothing and computes everything from scratch."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
-    invariant,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -39,22 +38,22 @@ def nothing() -> None:
     pass
 
 
-def make(*, chunk: int = 3, context_length: int = 64) -> tuple[TokenCache, FakeSession]:
-    session = FakeSession(MODEL, context_length=context_length)
+def make(*, chunk: int = 3, context_length: int = 64, slots: int = 4) -> tuple[TokenCache, FakeSession]:
+    session = FakeSession(MODEL, context_length=context_length, slots=slots)
     return TokenCache(session, chunk=chunk), session
 
 
 class CacheMachine(RuleBasedStateMachine):
-    """Random prefills, appends, seeks, rewinds, cancellations and device errors; `held` is what the sequence should be.
+    """Random prefills, steps of one and of many sequences, cancellations and device errors, over one slot or several.
 
     Whatever happened before, logits equal those computed from scratch, and a pass runs no more than it says.
     """
 
     CAPACITY = 12
 
-    @initialize(chunk=st.integers(1, 5))
-    def start(self, chunk: int):
-        self.cache, self.session = make(chunk=chunk, context_length=self.CAPACITY)
+    @initialize(chunk=st.integers(1, 5), slots=st.integers(1, 4))
+    def start(self, chunk: int, slots: int):
+        self.cache, self.session = make(chunk=chunk, context_length=self.CAPACITY, slots=slots)
         self.held: list[int] = []
 
     def changed(self, kept: int, added: list[int]) -> list[int]:
@@ -72,35 +71,50 @@ class CacheMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.held) < self.CAPACITY)
     @rule(token=tokens)
-    def append(self, token: int):
+    def row_after_one_more(self, token: int):
         self.held = [*self.held, token]
-        np.testing.assert_array_equal(self.cache.append(token, nothing), MODEL(tuple(self.held)))
+        np.testing.assert_array_equal(self.cache.row_after(ids_of(*self.held), nothing), MODEL(tuple(self.held)))
 
-    @rule(share=st.floats(0, 1))
-    def rewind(self, share: float):
-        length = int(share * len(self.held))
-        self.cache.rewind(length)
-        self.held = self.held[:length]
-
-    @rule(kept=st.integers(0, CAPACITY), added=st.lists(tokens, max_size=CAPACITY))
-    def seek(self, kept: int, added: list[int]):
-        self.held = self.changed(kept, added)
-        calls = self.session.calls
-        self.cache.seek(ids_of(*self.held))
-        assert self.session.calls == calls
+    @rule(
+        branches=st.lists(st.tuples(st.integers(0, CAPACITY), st.lists(tokens, max_size=4)), min_size=1, max_size=6),
+        next_one=st.integers(0, 5),
+    )
+    def rows_after_branches(self, branches: list[tuple[int, list[int]]], next_one: int):
+        sequences = [self.changed(kept, added) for kept, added in branches]
+        rows = self.cache.rows_after([ids_of(*ids) for ids in sequences], nothing)
+        for row, ids in zip(rows, sequences, strict=True):
+            np.testing.assert_array_equal(row, MODEL(tuple(ids)))
+        self.held = sequences[next_one % len(sequences)]
 
     @rule(kept=st.integers(0, CAPACITY), added=st.lists(tokens, max_size=CAPACITY), allowed=st.integers(0, 3))
     def cancelled_prefill(self, kept: int, added: list[int], allowed: int):
         self.held = self.changed(kept, added)
+        with contextlib.suppress(Cancelled):
+            self.cache.prefill(ids_of(*self.held), [len(self.held) - 1], self.allowing(allowed))
+
+    @rule(added=st.lists(st.lists(tokens, min_size=1, max_size=3), min_size=1, max_size=5), allowed=st.integers(0, 3))
+    def cancelled_branches(self, added: list[list[int]], allowed: int):
+        sequences = [ids_of(*self.changed(self.CAPACITY - 3, more)) for more in added]
+        with contextlib.suppress(Cancelled):
+            self.cache.rows_after(sequences, self.allowing(allowed))
+
+    def allowing(self, passes: int) -> Callable[[], None]:
         calls = self.session.calls
 
         def checkpoint():
-            if self.session.calls == calls + allowed:
+            assert self.session.calls <= calls + passes
+            if self.session.calls == calls + passes:
                 raise Cancelled
 
-        with contextlib.suppress(Cancelled):
-            self.cache.prefill(ids_of(*self.held), [len(self.held) - 1], checkpoint)
-        assert self.session.calls <= calls + allowed
+        return checkpoint
+
+    @rule(added=st.lists(st.lists(tokens, min_size=1, max_size=3), min_size=1, max_size=5), call=st.integers(1, 3))
+    def failing_branches(self, added: list[list[int]], call: int):
+        sequences = [ids_of(*self.changed(self.CAPACITY - 3, more)) for more in added]
+        self.session.fail_at = self.session.calls + call
+        with contextlib.suppress(DeviceError):
+            self.cache.rows_after(sequences, nothing)
+        self.session.fail_at = None
 
     @rule(kept=st.integers(0, CAPACITY), added=st.lists(tokens, min_size=1, max_size=3), call=st.integers(1, 3))
     def failing_prefill(self, kept: int, added: list[int], call: int):
@@ -109,12 +123,6 @@ class CacheMachine(RuleBasedStateMachine):
         with contextlib.suppress(DeviceError):
             self.cache.prefill(ids_of(*self.held), [len(self.held) - 1], nothing)
         self.session.fail_at = None
-
-    @invariant()
-    def holds_what_it_should(self):
-        if hasattr(self, "cache"):
-            assert self.cache.ids.tolist() == self.held
-            assert len(self.cache) == len(self.held)
 
 
 def test_any_sequence_of_operations_equals_computing_from_scratch():
@@ -171,16 +179,16 @@ def test_going_back_to_an_earlier_sequence_costs_nothing():
     again, _ = cache.prefill(ids_of(1, 2, 3), (2,), nothing)
     assert session.calls == 0
     np.testing.assert_array_equal(first, again)
-    # What the buffers hold is another matter: going on from there runs the tokens again.
-    np.testing.assert_array_equal(cache.append(4, nothing), MODEL((1, 2, 3, 4)))
+    # What the slot holds is another matter: going on from there runs the tokens again.
+    np.testing.assert_array_equal(cache.row_after(ids_of(1, 2, 3, 4), nothing), MODEL((1, 2, 3, 4)))
     assert session.tokens == 3
 
 
 def test_typing_what_was_decoded_costs_nothing():
     cache, session = make()
     cache.prefill(ids_of(1, 2), (1,), nothing)
-    for token in (3, 4, 5):
-        cache.append(token, nothing)
+    for ids in ((1, 2, 3), (1, 2, 3, 4), (1, 2, 3, 4, 5)):
+        cache.row_after(ids_of(*ids), nothing)
     session.reset_counts()
     logits, _ = cache.prefill(ids_of(1, 2, 3, 4), (2, 3), nothing)
     assert session.calls == 0
@@ -208,22 +216,120 @@ def test_the_rows_remembered_are_bounded():
     assert session.calls == 1
 
 
-def test_rewinding_copies_and_computes_nothing():
+def test_a_sequence_longer_than_the_cache_is_refused():
+    cache, _ = make(context_length=2)
+    cache.row_after(ids_of(1, 2), nothing)
+    with pytest.raises(AssertionError, match="longer"):
+        cache.row_after(ids_of(1, 2, 3), nothing)
+
+
+def test_rows_are_read_only_for_they_are_the_remembered_ones():
+    cache, _ = make(chunk=2)
+    several, _ = cache.prefill(ids_of(1, 2, 3), (0, 1, 2), nothing)
+    at_once, _ = cache.prefill(ids_of(4, 5), (0, 1), nothing)
+    batch = cache.rows_after([ids_of(1, 2, 4), ids_of(1, 2, 5)], nothing)
+    for row in (*several, *at_once, *batch, cache.row_after(ids_of(1, 2, 3, 4), nothing)):
+        with pytest.raises(ValueError, match="read-only"):
+            row[0] = 0.0
+
+
+# --- several sequences -----------------------------------------------------------------------------------------------
+
+
+def branches_of(prompt: Sequence[int], *ends: Sequence[int]) -> list[IdArray]:
+    return [ids_of(*prompt, *end) for end in ends]
+
+
+def assert_rows(cache: TokenCache, sequences: list[IdArray]) -> None:
+    for row, ids in zip(cache.rows_after(sequences, nothing), sequences, strict=True):
+        np.testing.assert_array_equal(row, MODEL(tuple(ids.tolist())))
+
+
+def test_sequences_that_differ_in_their_last_token_cost_one_pass():
     cache, session = make()
     cache.prefill(ids_of(1, 2, 3), (2,), nothing)
     session.reset_counts()
-    cache.rewind(0)
-    assert (len(cache), session.calls) == (0, 0)
-    with pytest.raises(AssertionError):
-        cache.rewind(1)
+    assert_rows(cache, branches_of((1, 2, 3), (4,), (5,), (6,)))
+    assert (session.calls, session.tokens) == (1, 3)
+    # The prompt was copied to two further slots.
+    assert session.copied == 2 * 3
+    session.reset_counts()
+    assert_rows(cache, branches_of((1, 2, 3), (4, 0), (5, 0), (6, 0)))
+    assert (session.calls, session.tokens, session.copied) == (1, 3, 0)
 
 
-def test_a_full_cache_takes_no_further_token():
-    cache, _ = make(context_length=2)
-    cache.append(1, nothing)
-    cache.append(2, nothing)
-    with pytest.raises(AssertionError, match="full"):
-        cache.append(3, nothing)
+def test_when_beams_are_reordered_only_what_differs_is_copied():
+    cache, session = make()
+    cache.prefill(ids_of(1, 2, 3), (2,), nothing)
+    assert_rows(cache, branches_of((1, 2, 3), (4, 1), (5, 1), (6, 1)))
+    session.reset_counts()
+    # The last of them has two continuations, the first none any more, the second one.
+    assert_rows(cache, branches_of((1, 2, 3), (6, 1, 2), (6, 1, 3), (5, 1, 4)))
+    assert (session.calls, session.tokens, session.copied) == (1, 3, 2)
+
+
+def test_a_sequence_that_is_left_alone_goes_on_from_where_it_is():
+    cache, session = make()
+    cache.prefill(ids_of(1, 2, 3), (2,), nothing)
+    assert_rows(cache, branches_of((1, 2, 3), (4, 1), (5, 1)))
+    session.reset_counts()
+    assert_rows(cache, branches_of((1, 2, 3), (5, 1, 2)))
+    assert (session.calls, session.tokens, session.copied) == (1, 1, 2)
+
+
+def test_what_a_sequence_lacks_but_for_its_last_token_is_run_for_itself():
+    cache, session = make(chunk=8)
+    cache.prefill(ids_of(1, 2), (1,), nothing)
+    session.reset_counts()
+    assert_rows(cache, branches_of((1, 2), (3, 4, 5), (6,)))
+    assert (session.calls, session.tokens) == (2, 2 + 2)
+
+
+def test_the_same_sequence_twice_is_run_once_and_one_that_is_remembered_not_at_all():
+    cache, session = make()
+    cache.prefill(ids_of(1, 2, 3), (2,), nothing)
+    session.reset_counts()
+    assert_rows(cache, branches_of((1, 2), (3,), (4,), (4,)))
+    assert (session.calls, session.tokens) == (1, 1)
+
+
+def test_more_sequences_than_slots_are_run_in_several_batches():
+    cache, session = make(slots=3)
+    cache.prefill(ids_of(1, 2), (1,), nothing)
+    session.reset_counts()
+    assert_rows(cache, branches_of((1, 2), *((token,) for token in range(SIZE))))
+    assert (session.calls, session.tokens) == (3, SIZE)
+
+
+def test_with_one_slot_those_that_begin_alike_are_run_one_after_the_other():
+    cache, session = make(slots=1)
+    assert_rows(cache, branches_of((1, 2, 1), (3, 3), (2, 2), (3, 2)))
+    assert session.tokens == 5 + 2 + 1
+
+
+def test_more_sequences_than_rows_are_remembered_come_out_right():
+    cache, _ = make(slots=8)
+    assert_rows(cache, [ids_of(a, b, c) for a in range(5) for b in range(4) for c in range(5)])
+
+
+def test_where_there_is_no_memory_for_another_slot_the_first_is_as_it_was(monkeypatch: pytest.MonkeyPatch):
+    cache, session = make()
+    cache.prefill(ids_of(1, 2, 3), (2,), nothing)
+
+    def fails(*_: object) -> None:
+        raise DeviceError("no memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "copy", fails)
+        with pytest.raises(DeviceError):
+            cache.rows_after(branches_of((1, 2, 3), (4,), (5,)), nothing)
+    session.reset_counts()
+    assert_rows(cache, branches_of((1, 2, 3), (4,)))
+    assert session.tokens == 1
+    assert_rows(cache, branches_of((1, 2, 3), (4, 4), (5, 5)))
+
+
+# --- cancellation and errors -----------------------------------------------------------------------------------------
 
 
 def test_the_checkpoint_is_asked_before_every_pass_and_only_then():
@@ -231,8 +337,9 @@ def test_the_checkpoint_is_asked_before_every_pass_and_only_then():
     seen: list[int] = []
     for _ in range(2):
         cache.prefill(ids_of(1, 2, 3, 4, 5), (4,), lambda: seen.append(session.calls))
-    cache.append(6, lambda: seen.append(session.calls))
-    assert seen == [0, 1, 2, 3]
+    cache.row_after(ids_of(1, 2, 3, 4, 5, 6), lambda: seen.append(session.calls))
+    cache.rows_after(branches_of((1, 2, 3, 4, 5), (0,), (1,)), lambda: seen.append(session.calls))
+    assert seen == [0, 1, 2, 3, 4]
 
 
 def test_cancelling_takes_effect_before_the_next_chunk_and_what_was_run_is_kept():
@@ -257,13 +364,6 @@ def test_what_a_failed_pass_wrote_over_is_not_trusted():
     # Positions 2 and 3 are worthless now, though the tokens of the first prefill once stood there.
     _, reused = cache.prefill(ids_of(1, 2, 3, 4, 0), (4,), nothing)
     assert reused == 2
-
-
-def test_the_copy_of_the_ids_is_a_copy():
-    cache, _ = make()
-    cache.seek(ids_of(1, 2))
-    cache.ids[0] = 6
-    assert cache.ids.tolist() == [1, 2]
 
 
 def test_a_chunk_is_small_enough_to_cancel_soon():

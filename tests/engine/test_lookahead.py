@@ -39,14 +39,13 @@ def next_of(params: SamplingParams, model=forked, *, length: int = 8) -> tuple[i
     scene.cache.prefill(scene.prompt, (len(PROMPT) - 1,), lambda: None)
     session.reset_counts()
     token = look_ahead(params, scene).next_token(model(PROMPT), History(scene.prompt, []))
-    assert scene.cache.ids.tolist() == list(PROMPT)
     return token, session.calls
 
 
 def test_at_a_chaotic_point_the_surer_branch_wins():
     token, calls = next_of(SED)
     assert token == B
-    assert calls == 2 * (SED.sed_tokens - 1)
+    assert calls == SED.sed_tokens - 1  # both branches in one batch
 
 
 def test_away_from_one_nothing_is_looked_at():
@@ -60,7 +59,7 @@ def test_a_look_of_one_token_is_greedy():
 def test_a_look_ends_where_the_completion_does():
     token, calls = next_of(SamplingParams("sed", sed_tokens=6), length=3)
     assert token == B
-    assert calls == 2 * 2
+    assert calls == 2
 
 
 def test_the_gate_looks_ahead_in_its_branch_quadrant_only():
@@ -70,7 +69,7 @@ def test_the_gate_looks_ahead_in_its_branch_quadrant_only():
     row = model(PROMPT)
     params = SamplingParams("entropy-gate", gate_entropy_bits=8.0, gate_varentropy_bits=0.0, seed=0)
     token, calls = next_of(params, model)
-    assert (token, calls) == (B, 2 * (params.sed_tokens - 1))
+    assert (token, calls) == (B, params.sed_tokens - 1)
     calm = SamplingParams("entropy-gate", gate_entropy_bits=8.0, gate_varentropy_bits=100.0, seed=0)
     assert next_of(calm, model) == (int(np.argmax(row)), 0)
 
@@ -262,4 +261,4 @@ def test_a_branch_that_ends_with_its_cover_has_nothing_else_to_be_ranked_by():
     cover = Cover(len(PROMPT), (), END, 0, -1.0)
     healed = Healed(FirstStep((group_of(forked),), 0.0), 0, 0.0, lambda cover: True)
     (candidate,) = rank_branches(scene, healed, [cover], GREEDY)
-    assert (candidate.tokens, candidate.logprob, candidate.tracker.text) == (0, 0.0, "")
+    assert (candidate.tokens, candidate.logprob, candidate.tracker.text) == ([], 0.0, "")

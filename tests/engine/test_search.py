@@ -1,6 +1,7 @@
 """Beam search against exhaustive search and against a plain twin; best-first against beam; budgets and cancellation."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import HealingParams, SamplingParams, StopParams
-from engine.decode import BudgetExceeded
+from engine.decode import tokens_before
 from engine.errors import Cancelled
 from engine.healing import Cover
 from engine.sampling import Chooser, History, build_chooser, log_softmax
-from engine.search import BeamParams, Hypothesis, RewindingStepper, beam_search, best_first_search, expand
+from engine.search import BeamParams, Hypothesis, beam_search, best_first_search, expand
 from engine.types import CancellationToken, CompletionRequest, FloatArray, TokenIds
 from engine.writing import Candidate, Scene
 from tests.engine.scenes import END, PROMPT, logs, plain_covers, scene_of
@@ -22,14 +23,14 @@ SEARCHES = [beam_search, best_first_search]
 
 
 def outcome(candidates: list[Candidate]) -> list[tuple[str, str | None, int, float]]:
-    return [(c.tracker.text, c.tracker.ended, c.tokens, round(c.logprob, 4)) for c in candidates]
+    return [(c.tracker.text, c.tracker.ended, len(c.tokens), round(c.logprob, 4)) for c in candidates]
 
 
 def every_completion(scene: Scene, covers: list[Cover], model) -> list[tuple[float, TokenIds]]:
     """Score and tokens of all completions there are."""
     found: list[tuple[float, TokenIds]] = []
     open_ones: list[tuple[float, list[int], TokenIds]] = [
-        (cover.logprob, scene.before(cover).tolist(), (cover.token,)) for cover in covers
+        (cover.logprob, tokens_before(scene.prompt, cover).tolist(), (cover.token,)) for cover in covers
     ]
     while open_ones:
         score, before, tokens = open_ones.pop()
@@ -50,7 +51,7 @@ def test_with_a_beam_as_wide_as_the_tree_it_is_exhaustive_search(search, alpha, 
     scene, _ = scene_of(model, size, length)
     covers = plain_covers(model)
     params = BeamParams(size**length, alpha, count)
-    found = search(scene, covers, params, RewindingStepper(scene))
+    found = search(scene, covers, params)
     ranked = sorted(
         every_completion(scene, covers, model), key=lambda entry: -params.normalised(entry[0], len(entry[1]))
     )
@@ -61,7 +62,7 @@ def test_with_a_beam_as_wide_as_the_tree_it_is_exhaustive_search(search, alpha, 
 def beam_by_hand(scene: Scene, covers: list[Cover], params: BeamParams, model) -> list[str]:
     """Level by level, without a cache, without stopping early."""
     live: list[tuple[float, TokenIds, list[int]]] = [
-        (cover.logprob, (cover.token,), scene.before(cover).tolist()) for cover in covers
+        (cover.logprob, (cover.token,), tokens_before(scene.prompt, cover).tolist()) for cover in covers
     ]
     finished: list[tuple[float, TokenIds]] = []
     while live:
@@ -87,7 +88,7 @@ def test_beam_and_best_first_find_what_a_plain_beam_does(size, length, width, co
     for search in SEARCHES:
         scene, _ = scene_of(model, size, length)
         covers = plain_covers(model)[:width]
-        results.append(outcome(search(scene, covers, params, RewindingStepper(scene))))
+        results.append(outcome(search(scene, covers, params)))
     assert results[0] == results[1]
     assert [text for text, *_ in results[0]] == beam_by_hand(scene, covers, params, model)
 
@@ -99,7 +100,7 @@ def test_best_first_needs_no_more_forward_passes_than_beam():
         for salt in range(20):
             model = hash_model(6, salt=salt, scale=4.0)
             scene, session = scene_of(model, 6, 8)
-            search(scene, plain_covers(model)[:4], BeamParams(4, 0.0, 1), RewindingStepper(scene))
+            search(scene, plain_covers(model)[:4], BeamParams(4, 0.0, 1))
             total += session.calls
         passes.append(total)
     assert passes[1] <= passes[0]
@@ -111,7 +112,7 @@ def test_the_search_ends_when_nothing_alive_can_win():
         return np.array([9, 0, 0, 0], np.float32)
 
     scene, session = scene_of(model, 4, 8)
-    beam_search(scene, plain_covers(model), BeamParams(3, 0.0, 1), RewindingStepper(scene))
+    beam_search(scene, plain_covers(model), BeamParams(3, 0.0, 1))
     assert session.calls == 0  # the cover alone is the winner
 
 
@@ -125,7 +126,7 @@ def test_a_longer_completion_wins_with_length_normalisation():
     texts = []
     for alpha in (0.0, 5.0):
         scene, _ = scene_of(model, 3, 4)
-        found = beam_search(scene, plain_covers(model), BeamParams(2, alpha, 1), RewindingStepper(scene))
+        found = beam_search(scene, plain_covers(model), BeamParams(2, alpha, 1))
         texts.append(found[0].tracker.text)
     assert texts == ["", "abbb"]
 
@@ -138,49 +139,53 @@ def test_the_union_of_all_candidates_is_what_one_by_one_gives(size, width, salt)
     generator = np.random.default_rng(salt)
     cover = plain_covers(model)[0]
     beams = [Hypothesis(cover, (1, token), -float(generator.random()), 0.0) for token in range(1, size)]
-    rows = RewindingStepper(scene)([np.array([*PROMPT, *beam.tokens], np.int32) for beam in beams])
+    rows = scene.rows_after([np.array([*PROMPT, *beam.tokens], np.int32) for beam in beams])
     singles = [expand(scene, [beam], [row], params) for beam, row in zip(beams, rows, strict=True)]
     merged = sorted(itertools.chain(*singles), key=lambda hypothesis: hypothesis.order)[:width]
     assert expand(scene, beams, rows, params) == merged
 
 
-def test_sequences_are_stepped_in_an_order_that_shares_their_beginnings():
-    model = hash_model(5)
-    scene, session = scene_of(model, 5, 8)
-    sequences = [np.array(ids, np.int32) for ids in ([1, 2, 1, 3, 3], [1, 2, 1, 2, 2], [1, 2, 1, 3, 2])]
-    rows = RewindingStepper(scene)(sequences)
-    for row, ids in zip(rows, sequences, strict=True):
-        np.testing.assert_array_equal(row, model(tuple(ids.tolist())))
-    assert session.tokens == 5 + 2 + 1
+def test_the_beams_of_a_level_are_one_batch_and_with_one_slot_they_come_to_the_same():
+    results, passes = [], []
+    for slots in (1, 8):
+        outcomes, calls = [], 0
+        for salt in range(10):
+            model = hash_model(6, salt=salt)
+            scene, session = scene_of(model, 6, 8, slots=slots)
+            params = BeamParams(4, 0.6, 3)
+            scene.cache.row_after(scene.prompt, lambda: None)
+            outcomes.append(outcome(beam_search(scene, plain_covers(model)[:4], params)))
+            calls += session.calls
+            if slots > 1:
+                # One for the prompt, one for each level.
+                assert session.calls <= 1 + scene.stop.max_new_tokens
+        results.append(outcomes)
+        passes.append(calls)
+    assert results[0] == results[1]
+    assert passes[1] < passes[0] / 2
 
 
 def test_n_gram_blocking_holds_in_every_beam():
     model = hash_model(4, order=1, scale=3.0)
     params = BeamParams(4, 0.6, 4, build_chooser(SamplingParams("beam", no_repeat_ngram=2)))
     scene, _ = scene_of(model, 4, 8)
-    for candidate in beam_search(scene, plain_covers(model), params, RewindingStepper(scene)):
+    for candidate in beam_search(scene, plain_covers(model), params):
         text = "aba" + candidate.tracker.text  # the prompt, the cover's token, and what the search wrote
         pairs = list(itertools.pairwise(text))
         assert all(pair not in pairs[: 3 + number] for number, pair in enumerate(pairs[3:]))
 
 
 @pytest.mark.parametrize("search", SEARCHES)
-def test_a_budget_that_runs_out_leaves_the_best_so_far(search):
+def test_a_budget_that_runs_out_leaves_the_best_so_far(search, monkeypatch):
     def model(history: TokenIds) -> FloatArray:
         return np.array([-50, *hash_model(5, salt=3)(history)], np.float32)  # it never ends by itself
 
-    scene, _ = scene_of(model, 6, 8)
+    scene, session = scene_of(model, 6, 8, deadline=2.0)
+    # A forward pass takes a second by this clock.
+    monkeypatch.setattr("engine.decode.time", SimpleNamespace(monotonic=lambda: float(session.calls)))
     covers = [cover for cover in plain_covers(model) if cover.token != END]
-    calls = 0
-
-    def step(sequences):
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise BudgetExceeded
-        return RewindingStepper(scene)(sequences)
-
-    (candidate,) = search(scene, covers[:3], BeamParams(3, 0.6, 1), step)
+    (candidate,) = search(scene, covers[:3], BeamParams(3, 0.6, 1))
+    assert session.calls == 2
     assert candidate.tracker.ended == "budget"
     assert candidate.tracker.text
 
@@ -191,7 +196,7 @@ def test_cancellation_is_heeded_before_the_next_forward_pass(search):
     scene, session = scene_of(model, 6, 8, cancel=cancel)
     session.cancel_at = (2, cancel)
     with pytest.raises(Cancelled):
-        search(scene, plain_covers(model)[1:4], BeamParams(3, 0.6, 1), RewindingStepper(scene))
+        search(scene, plain_covers(model)[1:4], BeamParams(3, 0.6, 1))
     assert session.calls == 2
 
 
@@ -238,5 +243,5 @@ def test_history_of_a_hypothesis_is_what_it_wrote():
     model = hash_model(4)
     scene, _ = scene_of(model, 4, 3)
     params = BeamParams(2, 0.0, 1, Chooser((watch,), None))
-    beam_search(scene, plain_covers(model)[1:3], params, RewindingStepper(scene))
+    beam_search(scene, plain_covers(model)[1:3], params)
     assert all(history[: len(PROMPT)] == PROMPT and len(history) > len(PROMPT) for history in seen)
