@@ -6,17 +6,21 @@ pre-tokens are looked up before they are merged, a part of one is written as the
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 from engine.types import TokenIds
 
 CONTINUATIONS = (
-    "ꙮ", "Ꙁ", "ꙁ", "\u0301", "𐄇", "1", "11", "⁜", "\u2003", "\n", "'", "s", "t", "d", "m", "ll", "re", "ve",
+    "ꙮ", "Ꙁ", "ꙁ", "\u0301", "𐄇", "1", "11", "⁜", "\u2003", "\n", "'",
+    "s", "t", "d", "m", "l", "ll", "e", "re", "ve",
 )  # fmt: skip
 """What a text may go on with, as far as split expressions can tell: a character of each class, rare where that can be
 (letters without case, capital, small; a mark; a number; a symbol; a space), so that no merge reaches over to it; digits
 for expressions that group them; and the ends of English contractions, which some expressions spell out."""
+
+_REMEMBERED = 4096
+"""Texts, by what they look like, for which it is remembered how they may go on."""
 
 Pieces = tuple[tuple[str, int], ...]
 """Pre-tokens with the offset of their first byte, in a spelling of one character a byte."""
@@ -43,7 +47,7 @@ class CutPieces:
         return cls(pieces, tuple(before), tuple(write))
 
     def encodings(self, length: int) -> tuple[TokenIds, ...]:
-        """What the first ``length`` bytes, fewer than all, may be encoded as; the first is the likeliest."""
+        """What the first ``length`` bytes may be encoded as; first comes what they are in this text."""
         if not length:
             return ((),)
         at = bisect_right(self.pieces, length - 1, key=_start) - 1
@@ -52,14 +56,41 @@ class CutPieces:
         return tuple(dict.fromkeys(found))
 
 
-def resplit_by(data: bytes, offsets: Callable[[bytes], Sequence[int]]) -> list[str]:
-    """The `CONTINUATIONS` that move a pre-token boundary of ``data``; ``offsets`` finds those of a text."""
-    alone = [start for start in offsets(data) if start < len(data)]
-    return [
-        following
-        for following in CONTINUATIONS
-        if [start for start in offsets(data + following.encode()) if start < len(data)] != alone
-    ]
+class Continuations:
+    """Which of the `CONTINUATIONS` move a pre-token boundary of a text. Safe to use from several threads.
+
+    ``offsets`` finds the pre-tokens of a text; ``signature`` is what the split expressions see of a character. Texts
+    that look the same to them are cut at the same places, so the answer is remembered for all of them.
+    """
+
+    def __init__(self, offsets: Callable[[bytes], Sequence[int]], signature: Callable[[str], Hashable]) -> None:
+        self._offsets = offsets
+        self._signature = signature
+        self._found: dict[Hashable, tuple[str, ...]] = {}
+
+    def moving(self, text: str) -> tuple[str, ...]:
+        """Those that move a boundary of ``text``, which should be short."""
+        look = tuple(map(self._signature, text))
+        found = self._found.get(look)
+        if found is None:
+            if len(self._found) >= _REMEMBERED:
+                self._found.clear()
+            alone = self._within(text, "")
+            found = tuple(more for more in CONTINUATIONS if self._within(text, more) != alone)
+            self._found[look] = found
+        return found
+
+    def _within(self, text: str, more: str) -> list[int]:
+        length = len(text.encode())
+        return [start for start in self._offsets((text + more).encode()) if start < length]
+
+
+def common_length(left: TokenIds, right: TokenIds) -> int:
+    """Tokens that two sequences begin with alike."""
+    for number, (a, b) in enumerate(zip(left, right, strict=False)):
+        if a != b:
+            return number
+    return min(len(left), len(right))
 
 
 def _start(piece: tuple[str, int]) -> int:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from engine.beginnings import common_length
 from engine.healing import Cover, CoverGroup, FirstStep
 from engine.sampling import log_sum_exp
 from engine.tokenizer import Tokenizer
@@ -92,17 +93,20 @@ def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: 
     vocabulary = tokenizer.vocabulary
     base = prompt_length - len(tail)
     text = vocabulary.bytes_of(tail)
-    if tokenizer.encode_bytes(text) != tail:
+    if not tail or tokenizer.encode_bytes(text) != tail:
         # Its start was cut off to fit the context: what is canonical behind an arbitrary cut nobody can say.
         return None
     heads = tokenizer.beginnings(text)
+    last = len(text) - len(vocabulary.token_bytes[tail[-1]])
     branches = []
     for split in range(len(text) - 1, max(0, len(text) - vocabulary.longest) - 1, -1):
         candidates = index.ids[index.slice(text[split:])]
         if not len(candidates):
             continue
-        for head in heads(split):
-            shared = _common(head, tail)
+        # The canonical path is a cover whatever is known of the tokenizer.
+        path = (tail[:-1],) if split == last else ()
+        for head in dict.fromkeys((*path, *heads(split))):
+            shared = common_length(head, tail)
             if base + shared > 0:
                 branches.append(Branch(shared, head[shared:], text[split:], candidates))
     return ExactPlan(tail, base, tuple(branches)) if branches else None
@@ -183,10 +187,3 @@ def exact_first_step(groups: Sequence[CoverGroup]) -> FirstStep:
 def _group(plan: ExactPlan, branch: Branch, offset: float, logits: FloatArray) -> CoverGroup:
     weights = logits[branch.candidates] + logits.dtype.type(offset)
     return CoverGroup(plan.base + branch.shared, branch.extra, len(branch.typed), branch.candidates, weights)
-
-
-def _common(left: TokenIds, right: TokenIds) -> int:
-    for number, (a, b) in enumerate(zip(left, right, strict=False)):
-        if a != b:
-            return number
-    return min(len(left), len(right))

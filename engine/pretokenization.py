@@ -21,7 +21,7 @@ separates nothing.
 """
 
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -58,6 +58,10 @@ class Step(Protocol):
         """Whether a pre-token that begins with ``piece`` goes on the same if it begins at ``piece[at]`` instead."""
         ...
 
+    def signature(self, character: str) -> Hashable:
+        """All that the step sees of a character: those with the same signature are cut alike, in every text."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class PatternStep:
@@ -77,6 +81,9 @@ class PatternStep:
 
     def restarts(self, piece: str, at: int) -> bool:
         return self.pattern.restarts(piece, at)
+
+    def signature(self, character: str) -> Hashable:
+        return self.pattern.signature(character)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,9 @@ class DigitsStep:
     def restarts(self, piece: str, at: int) -> bool:
         return True
 
+    def signature(self, character: str) -> Hashable:
+        return character if not _assigned(character) else unicodedata.category(character)[0] == "N"
+
 
 @dataclass(frozen=True, slots=True)
 class MetaspaceStep:
@@ -114,6 +124,9 @@ class MetaspaceStep:
     def restarts(self, piece: str, at: int) -> bool:
         return True
 
+    def signature(self, character: str) -> Hashable:
+        return character == SPACE_MARK
+
 
 @dataclass(frozen=True, slots=True)
 class OpaqueStep:
@@ -129,6 +142,9 @@ class OpaqueStep:
 
     def restarts(self, piece: str, at: int) -> bool:
         return False
+
+    def signature(self, character: str) -> Hashable:
+        return character
 
 
 @dataclass(frozen=True)
@@ -163,6 +179,11 @@ class Pretokenization:
         for position in range(len(text) - 1, 0, -1):
             if self.separates(text[position - 1], text[position]):
                 yield position
+
+    def signature(self, character: str) -> Hashable:
+        """All that the steps see of a character of the text."""
+        spelled = self.spell.get(character, character)
+        return tuple([step.signature(spelled) for step in self.steps])
 
     def restarts(self, piece: str, at: int) -> bool:
         """Whether a pre-token that begins with ``piece`` may be encoded from ``piece[at]`` on as if it began there."""

@@ -6,7 +6,7 @@ quantifiers, look-ahead. Everything else raises `UnknownSyntax`. What is built i
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 
 from engine.characters import Test, any_of, category, ignore_case, inverted, one_of, shorthand
@@ -60,6 +60,7 @@ class Pattern:
     alternatives: tuple[tuple[_Item, ...], ...]
     _may: dict[str, int] = field(default_factory=dict, repr=False)
     _followers: dict[str, int] = field(default_factory=dict, repr=False)
+    _signatures: dict[str, Hashable] = field(default_factory=dict, repr=False)
 
     def separates(self, left: str, right: str) -> bool:
         """Whether no match holds ``left`` directly before ``right``, and one of them is always part of a match."""
@@ -88,6 +89,16 @@ class Pattern:
         loop = next(iter(begins[number].part.first))
         targets = set(self._holding(right))
         return all(at == target == loop for at in self._holding(left) for target in self.follow[at] & targets)
+
+    def signature(self, character: str) -> Hashable:
+        """Which classes hold the character; the character itself where that is not certain of one."""
+        found = self._signatures.get(character)
+        if found is None:
+            held = [test(character) for test in self.classes]
+            known = None not in held
+            found = sum(1 << at for at, holds in enumerate(held) if holds) if known else character
+            self._signatures[character] = found
+        return found
 
     def always_matched(self, character: str) -> bool:
         """Whether a match can begin at this character whatever follows it."""

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import models
 
-from engine.beginnings import CONTINUATIONS, CutPieces, Pieces, resplit_by
+from engine.beginnings import CONTINUATIONS, Continuations, CutPieces, Pieces, common_length
 from engine.errors import RequestError
 from engine.partial_utf8 import PlaceheldText, hold_places, valid_pieces
 from engine.tokenizer_library import leading_space, library_tokenizer, merging_model, pretokenization, renumbered
@@ -47,6 +47,7 @@ class Tokenizer:
         self._alphabet = byte_alphabet()
         self._single = _single_bytes(self.vocabulary)
         self._inner = _inner_pairs(self.vocabulary)
+        self._continuations = Continuations(self._offsets, self._pretokenization.signature)
         self._looks_up = file.ignore_merges
         # Inside a pre-token the lookup of whole entries could tell a part from the rest of it.
         self._settled = self._pretokenization.appends_only and not file.ignore_merges
@@ -79,10 +80,12 @@ class Tokenizer:
         pieces = self._pieces(data)
         if pieces is None:
             return lambda length: (self.encode_bytes(data[:length]),)
-        cut = CutPieces.of(pieces, self._writers)
-        if self._pretokenization.appends_only:
-            return cut.encodings
-        return lambda length: tuple(dict.fromkeys((*cut.encodings(length), self.encode_bytes(data[:length]))))
+        cuts = [CutPieces.of(pieces, self._writers)]
+        cuts += [
+            CutPieces.of(self._pieces(data + more.encode()) or (), self._writers)
+            for more in self._moved_by(data, pieces)
+        ]
+        return lambda length: tuple(dict.fromkeys([ids for cut in cuts for ids in cut.encodings(length)]))
 
     def begins_a_text(self, ids: TokenIds) -> bool:
         """Whether ``ids``, text only, are the encoding of a text or its beginning: nothing else is *canonical*.
@@ -90,14 +93,15 @@ class Tokenizer:
         What the text goes on with is tried with `engine.beginnings.CONTINUATIONS`, and only where it can matter.
         """
         data = self.vocabulary.bytes_of(ids)
-        if self.encode_bytes(data) == ids:
+        alone = self.encode_bytes(data)
+        if alone == ids:
             return True
-        if self._settled or not _is_utf8(data) or not (pieces := self._pieces(data)):
-            # The rest of a character is all that can follow its beginning, and moves nothing.
+        if self._settled or not (pieces := self._pieces(data)):
             return False
-        # What comes next can move the last boundary, so the piece before it counts too.
-        last = data[pieces[max(0, len(pieces) - 2)][1] :]
-        following = CONTINUATIONS if self._looks_up else resplit_by(last, self._offsets)
+        kept = len(self.vocabulary.bytes_of(ids[: common_length(alone, ids)]))
+        following = self._moved_by(data, pieces) if kept >= pieces[-2:][0][1] else ()
+        if self._looks_up and _is_utf8(data) and self._is_merged(ids, pieces[-1], kept):
+            following = CONTINUATIONS
         return any(self.encode_bytes(data + more.encode())[: len(ids)] == ids for more in following)
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
@@ -169,6 +173,19 @@ class Tokenizer:
 
     def _spell(self, data: bytes) -> str:
         return "".join([self._alphabet[byte] for byte in data])
+
+    def _is_merged(self, ids: TokenIds, last: tuple[str, int], kept: int) -> bool:
+        """Whether ``ids`` end as merges write the ``last`` pre-token, which is not looked up where it goes on."""
+        merged = self._writers[-1](last[0])
+        return kept >= last[1] and ids[-len(merged) :] == merged
+
+    def _moved_by(self, data: bytes, pieces: Pieces) -> tuple[str, ...]:
+        """What may follow ``data`` and then moves a boundary in it, that of the last pre-token or of that before it."""
+        if self._pretokenization.appends_only or not pieces:
+            return ()
+        last = data[pieces[max(0, len(pieces) - 2)][1] :]
+        # The rest of a character is all that can follow its beginning, and moves nothing.
+        return self._continuations.moving(last.decode()) if _is_utf8(last) else ()
 
     def _offsets(self, data: bytes) -> list[int]:
         return [start for _, start in self._pieces(data) or ()]

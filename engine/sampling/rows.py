@@ -23,11 +23,11 @@ _UNDERFLOW = -1000.0
 
 
 def log_sum_exp(logits: FloatArray) -> float:
-    """``log(sum(exp(z)))`` of a row, natural, summed in float64; ``-inf`` where every entry is."""
+    """``log(sum(exp(z)))`` of a row, natural, summed in its own precision; ``-inf`` where every entry is."""
     top = float(logits.max())
     if not math.isfinite(top):
         return top
-    return top + math.log(float(np.exp(logits - logits.dtype.type(top)).sum(dtype=np.float64)))
+    return top + math.log(float(np.exp(logits - logits.dtype.type(top)).sum()))
 
 
 def log_softmax(logits: FloatArray) -> FloatArray:

@@ -88,8 +88,8 @@ def test_what_begins_no_text_is_refused(name, text, data):
 def test_two_spaces_are_one_token_alone_and_two_before_a_word():
     tokenizer = TOKENIZERS["gpt2"]
     both, one = tokenizer.encode_bytes(b"  "), tokenizer.encode_bytes(b" ")
-    assert both != one * 2
-    assert set(tokenizer.beginnings(b"  self")(2)) == {both, one * 2}
+    assert len(both) == 1
+    assert tokenizer.beginnings(b"  self")(2) == (one * 2,)
     assert tokenizer.beginnings(b"  self")(0) == ((),)
 
 

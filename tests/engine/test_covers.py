@@ -42,7 +42,7 @@ SPLITS: tuple[Callable[[], pre_tokenizers.PreTokenizer], ...] = (
         ]
     ),
 )
-LOOKING_AHEAD = r"[^\r\n\p{L}\p{N}]?\p{L}+(?i:'a|'aa)?|\p{N}{1,2}| ?[^\s\p{L}\p{N}]+|\s*[\r\n]+|\s+(?!\S)|\s+"
+LOOKING_AHEAD = r"[^\r\n\p{L}\p{N}]?\p{L}+(?i:'aa|'bb|' )?|\p{N}{1,2}| ?[^\s\p{L}\p{N}]+|\s*[\r\n]+|\s+(?!\S)|\s+"
 """Endings that join the word before them, digits by two, a last space that goes with the next word."""
 CONTEXT = (1, 2)
 HARD_TAILS = (
