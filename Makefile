@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 VENVS := .venvs
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: demo test check test-thorough test-export test-editors clean
+.PHONY: demo test check vscode test-thorough test-export test-editors clean
 
 demo: $(VENVS)/demo/ready
 	$(VENVS)/demo/bin/python docs/examples/demo.py
@@ -23,6 +23,11 @@ check: $(VENVS)/dev/ready
 	$(VENVS)/dev/bin/mypy
 	$(VENVS)/dev/bin/lint-imports
 
+# Lint, types, unit tests, and vscode-client/midtoken-VERSION.vsix with the server's wheel in it.
+vscode: $(VENVS)/dev/ready vscode-client/node_modules/.package-lock.json
+	cd vscode-client && npm run lint && npm run types && npm test
+	cd vscode-client && PYTHON=$(abspath $(VENVS))/dev/bin/python npm run package
+
 test-export: $(VENVS)/export/ready
 	HF_HUB_OFFLINE=1 $(VENVS)/export/bin/python -m pytest tests/onnx_export --override-ini=addopts=-ra
 
@@ -33,6 +38,7 @@ test-editors: $(VENVS)/editors/ready
 
 clean:
 	rm -rf $(VENVS) build dist *.egg-info
+	cd vscode-client && rm -rf node_modules dist out server LICENSE *.vsix
 
 $(VENVS)/demo/ready: pyproject.toml tools/prerequisites.py
 	$(PYTHON) tools/prerequisites.py
@@ -44,6 +50,11 @@ $(VENVS)/dev/ready: pyproject.toml tools/prerequisites.py
 	$(PYTHON) tools/prerequisites.py
 	$(PYTHON) -m venv $(VENVS)/dev
 	$(VENVS)/dev/bin/pip install $(PIP_FLAGS) --editable '.[dev]'
+	touch $@
+
+vscode-client/node_modules/.package-lock.json: vscode-client/package-lock.json tools/prerequisites.py
+	$(PYTHON) tools/prerequisites.py node
+	cd vscode-client && npm ci --no-audit --no-fund
 	touch $@
 
 $(VENVS)/editors/ready: pyproject.toml tests/editors/requirements.txt tools/prerequisites.py

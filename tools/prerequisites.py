@@ -6,7 +6,9 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import re
 import shutil
+import subprocess
 import sys
 import sysconfig
 from pathlib import Path
@@ -34,6 +36,19 @@ def problems() -> list[str]:
     return found
 
 
+def node_problems() -> list[str]:
+    """One line if the VS Code extension cannot be built; ESLint asks for the newest Node.js of all that is used."""
+    needed = "Node.js 20.19 or later is needed for the VS Code extension"
+    for program in ("node", "npm"):
+        if shutil.which(program) is None:
+            return [f"{needed}, and there is no {program}; see https://nodejs.org"]
+    printed = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
+    numbers = re.match(r"v(\d+)\.(\d+)", printed)
+    if not numbers or (int(numbers[1]), int(numbers[2])) < (20, 19):
+        return [f"{needed}, this is {printed or 'none that runs'}; see https://nodejs.org"]
+    return []
+
+
 def _builds_datrie() -> bool:
     """Whether pyproject.toml asks for datrie here; elsewhere a sorted array takes its place."""
     return sys.platform in ("linux", "darwin") and platform.python_implementation() == "CPython"
@@ -56,8 +71,8 @@ def _hint(what: str) -> str:
 
 
 def main() -> int:
-    """Print what is missing; 0 where nothing is."""
-    lines = problems()
+    """Print what is missing, with the argument ``node`` for the VS Code extension; 0 where nothing is."""
+    lines = node_problems() if sys.argv[1:] == ["node"] else problems()
     for line in lines:
         print(f"midtoken: {line}", file=sys.stderr)
     return 1 if lines else 0

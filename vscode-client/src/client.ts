@@ -1,0 +1,219 @@
+/** One connection to one server process: the language client, what it asks for, and what it passes on. */
+
+import { spawn, type ChildProcess } from "node:child_process";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { InlineCompletionTriggerKind, type LogOutputChannel } from "vscode";
+import {
+  CloseAction,
+  ErrorAction,
+  LanguageClient,
+  RevealOutputChannelOn,
+  ShowMessageNotification,
+  type LanguageClientOptions,
+  type MessageType,
+  type Middleware,
+  type StaticFeature,
+} from "vscode-languageclient/node";
+
+import type { Server } from "./discovery";
+import type { Filter } from "./languages";
+import { killTree, safeEnvironment } from "./run";
+import { isEnabled, offersList, SECTION, serverSettings } from "./settings";
+import { readStatus, STATUS_METHOD, type Status } from "./status";
+
+export interface ConnectionOptions {
+  readonly server: Server;
+  readonly selector: readonly Filter[];
+  readonly settingNames: readonly string[];
+  /** Where the process runs: a folder that holds nothing of the user's. */
+  readonly folder: string;
+  readonly log: LogOutputChannel;
+  readonly events: ConnectionEvents;
+}
+
+export interface ConnectionEvents {
+  /** The server ended or closed its streams without being asked to. */
+  onClosed(): void;
+  onStatus(status: Status): void;
+  onMessage(type: MessageType, text: string): void;
+  /** Suggestions were asked for by hand, and there are none. */
+  onNothingFound(): void;
+}
+
+const START_TIMEOUT_MS = 60_000;
+const STOP_TIMEOUT_MS = 2_000;
+
+/** A client whose own errors go to the log: what the user has to know is told by the host, with what to do about it. */
+class QuietClient extends LanguageClient {
+  override error(message: string, data?: unknown): void {
+    super.error(message, data, false);
+  }
+  override warn(message: string, data?: unknown): void {
+    super.warn(message, data, false);
+  }
+  override info(message: string, data?: unknown): void {
+    super.info(message, data, false);
+  }
+}
+
+export class Connection {
+  /** The last complaint on the server's standard error. */
+  lastComplaint = "";
+  private readonly client: QuietClient;
+  private process: ChildProcess | undefined;
+  private started = false;
+
+  constructor(private readonly options: ConnectionOptions) {
+    this.client = new QuietClient(SECTION, "Midtoken", () => this.spawn(), this.clientOptions());
+    this.client.registerFeature(announcesStatus);
+    this.client.onNotification(STATUS_METHOD, (params: unknown) => {
+      const status = readStatus(params);
+      if (status !== undefined) {
+        options.events.onStatus(status);
+      }
+    });
+    this.client.onNotification(ShowMessageNotification.type, ({ type, message }) => {
+      options.events.onMessage(type, message);
+    });
+  }
+
+  /** Starts the process and introduces the editor. Rejects if the server ends, or does not answer, before that. */
+  async start(): Promise<void> {
+    const timer = setTimeout(() => {
+      this.lastComplaint = `it did not answer within ${START_TIMEOUT_MS / 1000} s`;
+      this.kill();
+    }, START_TIMEOUT_MS);
+    try {
+      await this.client.start();
+      this.started = true;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Ends the process, by asking it to first. */
+  async stop(): Promise<void> {
+    this.started = false;
+    try {
+      await this.client.dispose(STOP_TIMEOUT_MS);
+    } catch {
+      // It was not running, or did not answer; the log has it.
+    }
+    this.kill();
+  }
+
+  /** Runs a command of the server. */
+  execute(command: string): Promise<unknown> {
+    return this.client.sendRequest<unknown>("workspace/executeCommand", { command, arguments: [] });
+  }
+
+  private kill(): void {
+    if (this.process?.exitCode === null && this.process.signalCode === null) {
+      killTree(this.process);
+    }
+  }
+
+  private spawn(): Promise<ChildProcess> {
+    const { server, folder, log } = this.options;
+    log.info(`starting ${[server.command, ...server.args].join(" ")}`);
+    return new Promise((resolve, reject) => {
+      const child = spawn(server.command, [...server.args], { cwd: folder, env: safeEnvironment(), windowsHide: true });
+      this.process = child;
+      child.once("spawn", () => {
+        resolve(child);
+      });
+      child.once("error", (error) => {
+        this.lastComplaint = error.message;
+        reject(error);
+      });
+      child.once("exit", (status, signal) => {
+        log.info(`the server process ended (${signal ?? `status ${status ?? "unknown"}`})`);
+      });
+    });
+  }
+
+  private clientOptions(): LanguageClientOptions {
+    return {
+      documentSelector: this.options.selector.map((filter) => ({ ...filter })),
+      outputChannel: this.options.log,
+      revealOutputChannelOn: RevealOutputChannelOn.Never,
+      initializationFailedHandler: () => false,
+      middleware: this.middleware(),
+      stdioOptions: {
+        stdout: ignoreOutput,
+        stderr: (input) => {
+          this.readLog(input);
+        },
+      },
+      errorHandler: {
+        error: () => ({ action: ErrorAction.Continue, handled: true }),
+        closed: () => {
+          if (this.started) {
+            this.started = false;
+            this.options.events.onClosed();
+          }
+          return { action: CloseAction.DoNotRestart, handled: true };
+        },
+      },
+    };
+  }
+
+  private middleware(): Middleware {
+    return {
+      provideInlineCompletionItems: async (document, position, context, token, next) => {
+        if (!isEnabled(document.languageId)) {
+          return undefined;
+        }
+        const result = await next(document, position, context, token);
+        const items = Array.isArray(result) ? result : (result?.items ?? []);
+        const byHand = context.triggerKind === InlineCompletionTriggerKind.Invoke;
+        if (byHand && items.length === 0 && !token.isCancellationRequested) {
+          this.options.events.onNothingFound();
+        }
+        return result;
+      },
+      provideCompletionItem: (document, position, context, token, next) =>
+        offersList(document.languageId) ? next(document, position, context, token) : undefined,
+      workspace: {
+        configuration: ({ items }) =>
+          items.map(({ section }) => (section === SECTION ? serverSettings(this.options.settingNames) : null)),
+        // The server asks for what it needs: the section as a whole has settings that are none of its.
+        didChangeConfiguration: (_sections, next) => next(undefined),
+      },
+    };
+  }
+
+  private readLog(input: Readable): void {
+    createInterface({ input }).on("line", (line) => {
+      const [, level, text] = /^midtoken (\w+): (.*)$/.exec(line) ?? [];
+      if (level === "info" || level === "debug") {
+        this.options.log.info(text ?? "");
+        return;
+      }
+      this.lastComplaint = (text ?? line).trim() || this.lastComplaint;
+      this.options.log[level === "warning" ? "warn" : "error"](text ?? line);
+    });
+  }
+}
+
+// Standard output is the protocol's; the client reads it.
+function ignoreOutput(): void {
+  return;
+}
+
+/** Says to the server that `midtoken/status` is understood. */
+const announcesStatus: StaticFeature = {
+  fillClientCapabilities(capabilities) {
+    capabilities.experimental = { ...(capabilities.experimental as object | undefined), midtokenStatus: true };
+  },
+  initialize() {
+    return;
+  },
+  getState() {
+    return { kind: "static" };
+  },
+  clear() {
+    return;
+  },
+};

@@ -1,0 +1,237 @@
+/** Activation: puts the parts together and listens to what changes. */
+
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  window,
+  workspace,
+  type ConfigurationChangeEvent,
+  type Event,
+  type ExtensionContext,
+  type LogOutputChannel,
+} from "vscode";
+
+import { Connection } from "./client";
+import { registerCommands } from "./commands";
+import { candidates, discover, type Discovery } from "./discovery";
+import { ServerHost } from "./host";
+import { installedInterpreter } from "./install";
+import { installServer } from "./installation";
+import { onInterpreterChange, selectedInterpreter } from "./interpreter";
+import { selectorOf } from "./languages";
+import { relay, reportProblem, warnOnceOfSwitchedOffSuggestions } from "./messages";
+import { describe } from "./problems";
+import { runnerIn, type Run } from "./run";
+import { isEnabled, languages, launchSettings, manifestOf, SECTION, serverSettingNames } from "./settings";
+import { statusOf, type Status } from "./status";
+import { StatusBar } from "./statusBar";
+
+/** What other extensions, and our tests, may ask. */
+export interface Api {
+  /** What the status bar says. */
+  readonly status: () => Status;
+  readonly onDidChangeStatus: Event<Status>;
+}
+
+let extension: Extension | undefined; // VS Code calls deactivate() without arguments
+
+export async function activate(context: ExtensionContext): Promise<Api> {
+  const storage = context.globalStorageUri.fsPath;
+  const log = window.createOutputChannel("Midtoken", { log: true });
+  context.subscriptions.push(log);
+  await mkdir(storage, { recursive: true }).catch((error: unknown) => {
+    log.error(`the storage folder cannot be made: ${String(error)}`);
+  });
+  extension = new Extension(context, log, storage);
+  return extension.begin();
+}
+
+export async function deactivate(): Promise<void> {
+  await extension?.host.stop();
+}
+
+class Extension {
+  readonly host: ServerHost<Connection>;
+  private readonly manifest;
+  private readonly environmentFolder: string;
+  private readonly run: Run;
+  private readonly bar: StatusBar;
+  private launchKey = "";
+
+  constructor(
+    private readonly context: ExtensionContext,
+    private readonly log: LogOutputChannel,
+    storage: string,
+  ) {
+    this.manifest = manifestOf(context);
+    this.environmentFolder = join(storage, "server");
+    this.run = runnerIn(storage);
+    this.bar = new StatusBar(() => languages(this.manifest));
+    this.host = new ServerHost({
+      version: this.manifest.version,
+      find: () => this.find(),
+      report: (problem) => {
+        log.error(problem.message);
+        reportProblem(problem);
+      },
+      showStatus: (status) => {
+        this.bar.show(status);
+      },
+      connect: (server, onClosed, onStatus) =>
+        new Connection({
+          server,
+          log,
+          folder: storage,
+          selector: this.selector(),
+          settingNames: serverSettingNames(this.manifest),
+          events: {
+            onClosed,
+            onStatus,
+            onMessage: relay,
+            onNothingFound: () => {
+              window.setStatusBarMessage("Midtoken: no suggestion here", 3000);
+            },
+          },
+        }),
+    });
+  }
+
+  begin(): Api {
+    this.context.subscriptions.push(
+      this.bar,
+      ...registerCommands({
+        connection: () => this.host.current,
+        languages: () => languages(this.manifest),
+        restart: () => this.host.restart(),
+        install: () => this.install(),
+        showLog: () => {
+          this.log.show();
+        },
+      }),
+      window.onDidChangeActiveTextEditor(() => {
+        this.bar.refresh();
+        this.checkInlineSuggestions();
+      }),
+      workspace.onDidChangeConfiguration((event) => {
+        this.onConfigurationChange(event);
+      }),
+      workspace.onDidChangeWorkspaceFolders(() => {
+        this.followSettings();
+      }),
+      workspace.onDidGrantWorkspaceTrust(() => {
+        this.searchAgain();
+      }),
+    );
+    this.followSettings();
+    this.checkInlineSuggestions();
+    void this.followInterpreter();
+    return { status: () => this.bar.current, onDidChangeStatus: this.bar.onDidChange };
+  }
+
+  private selector() {
+    const schemes = (workspace.workspaceFolders ?? []).map((folder) => folder.uri.scheme);
+    return selectorOf(languages(this.manifest), schemes);
+  }
+
+  private async find(): Promise<Discovery> {
+    const settings = launchSettings();
+    const places = candidates({
+      commandSetting: settings.command,
+      pythonSetting: settings.python,
+      selectedInterpreter: await this.interpreter(),
+      ownEnvironment: await installedInterpreter(this.environmentFolder),
+      platform: process.platform,
+    });
+    const discovery = await discover(places, this.run, this.manifest.version);
+    for (const attempt of discovery.attempts) {
+      this.log.info(`${attempt.candidate.source}: ${describe(attempt, this.manifest.version)}`);
+    }
+    return discovery;
+  }
+
+  private async interpreter(): Promise<string | undefined> {
+    try {
+      return await selectedInterpreter();
+    } catch (error) {
+      this.log.warn(`the Python extension does not tell its interpreter: ${String(error)}`);
+      return undefined;
+    }
+  }
+
+  /** Starts, restarts or stops the server where the settings that decide about it are not those of its last start. */
+  private followSettings(): void {
+    const wanted = languages(this.manifest).some(isEnabled);
+    const key = wanted ? JSON.stringify([this.selector(), launchSettings()]) : "";
+    if (key === this.launchKey && (wanted || this.bar.current.message !== null)) {
+      return;
+    }
+    this.launchKey = key;
+    void (wanted ? this.host.restart() : this.host.stop(statusOf("off", "Turned off in the settings")));
+  }
+
+  private onConfigurationChange(event: ConfigurationChangeEvent): void {
+    if (event.affectsConfiguration(SECTION)) {
+      this.followSettings();
+      this.bar.refresh();
+    }
+    if (event.affectsConfiguration("editor.inlineSuggest")) {
+      this.checkInlineSuggestions();
+    }
+  }
+
+  /** There may be a server now where there was none. */
+  private searchAgain(): void {
+    if (this.launchKey !== "" && this.host.currentServer === undefined) {
+      void this.host.restart();
+    }
+  }
+
+  private async followInterpreter(): Promise<void> {
+    try {
+      const listener = await onInterpreterChange(() => {
+        const source = this.host.currentServer?.source;
+        if (this.launchKey !== "" && (source === undefined || source === "selected interpreter")) {
+          void this.host.restart();
+        }
+      });
+      if (listener !== undefined) {
+        this.context.subscriptions.push(listener);
+      }
+    } catch (error) {
+      this.log.warn(`changes of the Python interpreter are not noticed: ${String(error)}`);
+    }
+  }
+
+  private async install(): Promise<void> {
+    const discovery = await this.host.lastDiscovery();
+    await this.host.stop(statusOf("loading", "Installing the server"));
+    const installed = await installServer({
+      discovery,
+      version: this.manifest.version,
+      folder: this.environmentFolder,
+      package: launchSettings().package,
+      bundle: this.context.asAbsolutePath("server"),
+      run: this.run,
+      log: this.log,
+    });
+    if (installed) {
+      await this.host.restart();
+      void window.showInformationMessage("Midtoken's server is installed.");
+    } else {
+      await this.host.stop(statusOf("error", "The server is not installed"));
+    }
+  }
+
+  private checkInlineSuggestions(): void {
+    const languageId = window.activeTextEditor?.document.languageId;
+    if (languageId === undefined || !languages(this.manifest).includes(languageId) || !isEnabled(languageId)) {
+      return;
+    }
+    const editor = workspace.getConfiguration("editor", { languageId });
+    if (!editor.get<boolean>("inlineSuggest.enabled", true)) {
+      void warnOnceOfSwitchedOffSuggestions(this.context.globalState, () =>
+        editor.update("inlineSuggest.enabled", true, true),
+      );
+    }
+  }
+}

@@ -1,0 +1,39 @@
+/** Which documents the server is given. */
+
+/** The language of the bundled model. */
+const BUNDLED = ["python"];
+const ACTIVATION = "onLanguage:";
+
+export interface LanguageSettings {
+  readonly languages: readonly string[];
+  readonly model: string;
+}
+
+/** The languages that start this extension, from its manifest. */
+export function knownLanguages(activationEvents: readonly string[]): readonly string[] {
+  return activationEvents
+    .filter((event) => event.startsWith(ACTIVATION))
+    .map((event) => event.slice(ACTIVATION.length));
+}
+
+/** The languages in use: those of the settings, else Python, else with a model of the user's own all known ones. */
+export function languagesInUse(settings: LanguageSettings, known: readonly string[]): readonly string[] {
+  if (settings.languages.length > 0) {
+    return [...new Set(settings.languages)];
+  }
+  return settings.model === "" ? BUNDLED : known;
+}
+
+export interface Filter {
+  readonly scheme: string;
+  readonly language: string;
+}
+
+/**
+ * Filters for files, new documents, cells of notebooks and the files of virtual workspaces; not for output panels,
+ * sides of a comparison, the commit message.
+ */
+export function selectorOf(languages: readonly string[], workspaceSchemes: readonly string[]): Filter[] {
+  const schemes = new Set(["file", "untitled", "vscode-notebook-cell", ...workspaceSchemes]);
+  return [...schemes].flatMap((scheme) => languages.map((language) => ({ scheme, language })));
+}

@@ -1,0 +1,84 @@
+/** Reading settings: those for the server, of which only what the user set is sent, and those of the extension. */
+
+import { workspace, type ExtensionContext } from "vscode";
+
+import { knownLanguages, languagesInUse } from "./languages";
+
+export const SECTION = "midtoken";
+
+interface Manifest {
+  readonly version: string;
+  readonly activationEvents: readonly string[];
+  readonly contributes: { readonly configuration: { readonly properties: Readonly<Record<string, unknown>> } };
+}
+
+/** This extension's package.json. */
+export function manifestOf(context: ExtensionContext): Manifest {
+  return context.extension.packageJSON as Manifest;
+}
+
+/** Settings that only the extension reads. */
+export function isOwnSetting(name: string): boolean {
+  return name === "enabled" || name === "completionList" || name.startsWith("server.");
+}
+
+/** The names of the server's settings: all that package.json declares but the extension's own. */
+export function serverSettingNames(manifest: Manifest): readonly string[] {
+  return Object.keys(manifest.contributes.configuration.properties)
+    .map((key) => key.slice(SECTION.length + 1))
+    .filter((name) => !isOwnSetting(name));
+}
+
+/**
+ * The server's settings as the user set them. A default is not sent: it would stand over the server's own environment,
+ * and over what one setting implies for another.
+ */
+export function serverSettings(names: readonly string[]): Record<string, unknown> {
+  const configuration = workspace.getConfiguration(SECTION);
+  const result: Record<string, unknown> = {};
+  for (const name of names) {
+    const found = configuration.inspect(name);
+    if (found?.globalValue !== undefined || found?.workspaceValue !== undefined) {
+      result[name] = configuration.get(name);
+    }
+  }
+  return result;
+}
+
+/** Whether completions are wanted in a language. */
+export function isEnabled(languageId: string): boolean {
+  return workspace.getConfiguration(SECTION, { languageId }).get<boolean>("enabled", true);
+}
+
+/** Whether the suggestion list is wanted in a language. */
+export function offersList(languageId: string): boolean {
+  return (
+    isEnabled(languageId) && workspace.getConfiguration(SECTION, { languageId }).get<boolean>("completionList", false)
+  );
+}
+
+/** The languages that the server is used for, whether they are enabled or not. */
+export function languages(manifest: Manifest): readonly string[] {
+  const configuration = workspace.getConfiguration(SECTION);
+  const settings = {
+    languages: configuration.get<string[]>("languages", []),
+    model: configuration.get<string>("model", ""),
+  };
+  return languagesInUse(settings, knownLanguages(manifest.activationEvents));
+}
+
+export interface LaunchSettings {
+  readonly command: readonly string[];
+  readonly python: string;
+  readonly package: string;
+}
+
+/** How the server is found and installed. */
+export function launchSettings(): LaunchSettings {
+  const configuration = workspace.getConfiguration(`${SECTION}.server`);
+  return {
+    command: configuration.get<string[]>("command", []),
+    python: configuration.get<string>("python", "").trim(),
+    package: configuration.get<string>("package", "").trim(),
+  };
+}

@@ -1,0 +1,68 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { factLines } from "../src/facts";
+import { knownLanguages, languagesInUse, selectorOf } from "../src/languages";
+import { lastLine } from "../src/run";
+import { barText, barTooltip, readStatus, statusOf } from "../src/status";
+
+test("the status bar has the state and the time", () => {
+  assert.equal(barText({ ...statusOf("ready"), latencyMs: 37.6 }), "$(check) Midtoken 38 ms");
+  assert.equal(barText({ ...statusOf("loading"), latencyMs: 37.6 }), "$(loading~spin) Midtoken");
+  assert.equal(barText(statusOf("error", "no")), "$(error) Midtoken");
+});
+
+test("the hover says all that is known", () => {
+  const status = { state: "ready", message: null, model: "bundled", device: "cpu", latencyMs: 12 } as const;
+  assert.deepEqual(barTooltip(status), [
+    "Midtoken: ready",
+    "Model: bundled on cpu",
+    "Median time of recent answers: 12 ms",
+  ]);
+  assert.deepEqual(barTooltip(statusOf("off", "Turned off")), ["Midtoken: off", "Turned off"]);
+});
+
+test("a status of the server is read; what is none is not", () => {
+  const raw = { state: "busy", message: null, model: "m", device: "cuda", latencyMs: 4 };
+  assert.deepEqual(readStatus(raw), raw);
+  assert.deepEqual(readStatus({ state: "ready", message: 3, device: "tpu", latencyMs: Number.NaN }), statusOf("ready"));
+  for (const bad of [null, undefined, "ready", {}, { state: "asleep" }, { state: "toString" }]) {
+    assert.equal(readStatus(bad), undefined);
+  }
+});
+
+test("languages: the settings' own, else Python, with another model all that are known", () => {
+  const known = knownLanguages(["onLanguage:python", "onLanguage:rust", "onCommand:x"]);
+  assert.deepEqual(known, ["python", "rust"]);
+  assert.deepEqual(languagesInUse({ languages: [], model: "" }, known), ["python"]);
+  assert.deepEqual(languagesInUse({ languages: [], model: "/m" }, known), known);
+  assert.deepEqual(languagesInUse({ languages: ["go", "go"], model: "/m" }, known), ["go"]);
+});
+
+test("documents: files, new ones, cells of notebooks, virtual workspaces", () => {
+  assert.deepEqual(selectorOf(["python"], ["file", "vscode-vfs"]), [
+    { scheme: "file", language: "python" },
+    { scheme: "untitled", language: "python" },
+    { scheme: "vscode-notebook-cell", language: "python" },
+    { scheme: "vscode-vfs", language: "python" },
+  ]);
+});
+
+test("facts of the server as lines", () => {
+  const facts = {
+    name: "small",
+    path: null,
+    notices: [],
+    size: { mb: 8.123456, ok: true },
+    list: [1, 2],
+    all: [{ a: 1 }],
+  };
+  assert.deepEqual(factLines(facts), ["name: small", "size.mb: 8.123", "size.ok: true", "list: 1, 2", "all.0.a: 1"]);
+  assert.deepEqual(factLines(null), []);
+  assert.deepEqual(factLines("text"), ["text"]);
+});
+
+test("the last line is where programs say what went wrong", () => {
+  assert.equal(lastLine("a\n b \n\n"), "b");
+  assert.equal(lastLine(""), "");
+});
