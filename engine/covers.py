@@ -69,6 +69,14 @@ class ExactPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredRows:
+    """Rows of logits, ``[K, V]``, and the log-sum-exp of each: the sums take longer than all else that is done here."""
+
+    logits: FloatArray
+    totals: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PathScores:
     """What one pass over the tail tells: ``logits[i]`` ``[V]`` after ``first + i`` tail tokens, their log-sum-exp
     ``totals[i]``, and ``reached[i]``, the log-probability of coming there along the path.
@@ -112,14 +120,13 @@ def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: 
     return ExactPlan(tail, base, tuple(branches)) if branches else None
 
 
-def score_path(plan: ExactPlan, logits: FloatArray) -> PathScores:
-    """Turn the rows that the plan asked for, ``[len(plan.rows), V]``, into log-probabilities along the path."""
+def score_path(plan: ExactPlan, rows: ScoredRows) -> PathScores:
+    """Turn the rows that the plan asked for, ``plan.rows``, into log-probabilities along the path."""
     # Whole rows of log-probabilities are never made: their sums are enough, and cost half as much.
-    totals = tuple(map(log_sum_exp, logits))
     reached = [0.0]
-    for row, total, token in zip(logits[:-1], totals[:-1], plan.tail[plan.first :], strict=False):
+    for row, total, token in zip(rows.logits[:-1], rows.totals, plan.tail[plan.first :], strict=False):
         reached.append(reached[-1] + float(row[token]) - total)
-    return PathScores(logits, totals, tuple(reached))
+    return PathScores(rows.logits, rows.totals, tuple(reached))
 
 
 def path_groups(plan: ExactPlan, scores: PathScores) -> list[CoverGroup]:
@@ -159,12 +166,12 @@ def branch_prompt(prompt: IdArray, plan: ExactPlan, branch: Branch) -> tuple[IdA
     return ids, tuple(range(len(ids) - len(branch.extra), len(ids)))
 
 
-def branch_group(plan: ExactPlan, scores: PathScores, branch: Branch, logits: FloatArray) -> CoverGroup:
-    """The covers of a branch off the path from its rows, ``[len(extra), V]``."""
+def branch_group(plan: ExactPlan, scores: PathScores, branch: Branch, rows: ScoredRows) -> CoverGroup:
+    """The covers of a branch off the path from its rows, one after each extra token."""
     reached = scores.reached_by(branch.shared - plan.first, branch.extra[0])
-    for row, token in zip(logits[:-1], branch.extra[1:], strict=True):
-        reached += float(row[token]) - log_sum_exp(row)
-    return _group(plan, branch, reached - log_sum_exp(logits[-1]), logits[-1])
+    for row, total, token in zip(rows.logits[:-1], rows.totals, branch.extra[1:], strict=False):
+        reached += float(row[token]) - total
+    return _group(plan, branch, reached - rows.totals[-1], rows.logits[-1])
 
 
 def is_canonical(plan: ExactPlan, cover: Cover, tokenizer: Tokenizer) -> bool:

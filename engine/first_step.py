@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from engine.config import HealingParams
 from engine.covers import (
     NEGLIGIBLE,
     ExactPlan,
+    ScoredRows,
     branch_bounds,
     branch_group,
     branch_prompt,
@@ -28,6 +30,7 @@ from engine.kv_cache import TokenCache
 from engine.sampling import Chooser, log_sum_exp
 from engine.tokenizer import Tokenizer
 from engine.trie import PrefixIndex
+from engine.types import FloatArray, IdArray
 
 SETTLED = 1e-3
 """Before a draw, covers are verified from the heaviest down until those not looked at hold at most this mass..."""
@@ -58,7 +61,7 @@ class _Model:
     seconds: float = 0.0
     reused: list[int] = field(default_factory=list)
 
-    def rows(self, ids: np.typing.NDArray[np.int32], rows: tuple[int, ...]) -> np.typing.NDArray[np.float32]:
+    def rows(self, ids: IdArray, rows: tuple[int, ...]) -> FloatArray:
         """Logits after ``rows`` of ``ids``, ``[K, V]``.
 
         Rows of the head beyond the vocabulary are padding: cut off here and in the decode loop, nothing chooses them.
@@ -68,6 +71,15 @@ class _Model:
         self.seconds += time.perf_counter() - started
         self.reused.append(reused)
         return logits[:, : self.size]
+
+    def scored(self, ids: IdArray, rows: tuple[int, ...]) -> ScoredRows:
+        """`rows` with their sums, which the cache remembers like the rows themselves."""
+        logits = self.rows(ids, rows)
+        totals = [
+            self.cache.remember_total(ids[: row + 1], partial(log_sum_exp, values))
+            for row, values in zip(rows, logits, strict=True)
+        ]
+        return ScoredRows(logits, tuple(totals))
 
 
 def heal(
@@ -126,7 +138,7 @@ def choose_covers(healed: Healed, chooser: Chooser, count: int) -> list[Cover]:
 def _exact(
     prompt: Prompt, plan: ExactPlan, model: _Model, tokenizer: Tokenizer, *, best_only: bool
 ) -> tuple[FirstStep, Callable[[Cover], bool]]:
-    scores = score_path(plan, model.rows(prompt.ids, plan.rows))
+    scores = score_path(plan, model.scored(prompt.ids, plan.rows))
     groups = path_groups(plan, scores)
     verdicts: dict[tuple[int, ...], bool] = {}
 
@@ -142,7 +154,7 @@ def _exact(
         if bound <= (best if best_only else _total(groups) + math.log(NEGLIGIBLE)):
             break
         if may_be_canonical(plan, branch, tokenizer):
-            group = branch_group(plan, scores, branch, model.rows(*branch_prompt(prompt.ids, plan, branch)))
+            group = branch_group(plan, scores, branch, model.scored(*branch_prompt(prompt.ids, plan, branch)))
             groups.append(group)
             best = _best([group], is_valid, best) if best_only else best
     return exact_first_step(groups), is_valid

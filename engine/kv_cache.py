@@ -36,6 +36,7 @@ class TokenCache:
         self._written: IdArray = np.zeros((session.slots, session.context_length), np.int32)
         self._lengths: NDArray[np.intp] = np.zeros(session.slots, np.intp)
         self._rows: OrderedDict[bytes, FloatArray] = OrderedDict()
+        self._totals: OrderedDict[bytes, float] = OrderedDict()
 
     @property
     def capacity(self) -> int:
@@ -91,6 +92,16 @@ class TokenCache:
             group = missing[start : start + self._session.slots]
             rows.update(self._run_together([np.frombuffer(key, np.int32) for key in group], checkpoint))
         return [rows[key] for key in keys]
+
+    def remember_total(self, ids: IdArray, compute: Callable[[], float]) -> float:
+        """What ``compute`` makes of the row after ``ids``, always the same of one row; remembered as rows are."""
+        key = ids.tobytes()
+        total = self._totals.get(key)
+        if total is None:
+            total = self._totals[key] = compute()
+            if len(self._totals) > REMEMBERED_ROWS:
+                self._totals.popitem(last=False)
+        return total
 
     def _run_together(self, sequences: Sequence[IdArray], checkpoint: Callable[[], None]) -> dict[bytes, FloatArray]:
         """The rows after the last tokens of different ``sequences``, no more than there are slots."""

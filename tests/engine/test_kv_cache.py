@@ -369,3 +369,21 @@ def test_what_a_failed_pass_wrote_over_is_not_trusted():
 def test_a_chunk_is_small_enough_to_cancel_soon():
     assert TokenCache(FakeSession(MODEL)).capacity == 256
     assert 1 <= PREFILL_CHUNK <= 512
+
+
+def test_what_is_made_of_a_row_is_made_once():
+    cache = TokenCache(FakeSession(hash_model(8)))
+    made: list[str] = []
+
+    def compute(name: str) -> float:
+        made.append(name)
+        return float(len(made))
+
+    ids = np.arange(4, dtype=np.int32)
+    assert cache.remember_total(ids, lambda: compute("a")) == 1.0
+    assert cache.remember_total(ids, lambda: compute("a")) == 1.0
+    assert cache.remember_total(ids[:3], lambda: compute("b")) == 2.0
+    for number in range(REMEMBERED_ROWS):
+        cache.remember_total(np.array([9, number], np.int32), lambda: 0.0)
+    assert cache.remember_total(ids, lambda: compute("a again")) == 3.0
+    assert made == ["a", "b", "a again"]
