@@ -70,9 +70,9 @@ class ExactPlan:
 
 @dataclass(frozen=True, slots=True)
 class ScoredRows:
-    """Rows of logits, ``[K, V]``, and the log-sum-exp of each: the sums take longer than all else that is done here."""
+    """Rows of logits, ``[V]``, and the log-sum-exp of each: the sums take longer than all else that is done here."""
 
-    logits: FloatArray
+    logits: tuple[FloatArray, ...]
     totals: tuple[float, ...]
 
 
@@ -82,7 +82,7 @@ class PathScores:
     ``totals[i]``, and ``reached[i]``, the log-probability of coming there along the path.
     """
 
-    logits: FloatArray
+    logits: tuple[FloatArray, ...]
     totals: tuple[float, ...]
     reached: tuple[float, ...]
 
@@ -131,12 +131,12 @@ def score_path(plan: ExactPlan, rows: ScoredRows) -> PathScores:
 
 def path_groups(plan: ExactPlan, scores: PathScores) -> list[CoverGroup]:
     """The covers on the path with their log-weights."""
-    groups = []
+    weighed = []
     for branch in plan.branches:
         if not branch.extra:
             at = branch.shared - plan.first
-            groups.append(_group(plan, branch, scores.reached[at] - scores.totals[at], scores.logits[at]))
-    return groups
+            weighed.append(_Weighed(branch, scores.reached[at] - scores.totals[at], scores.logits[at]))
+    return _groups(plan, weighed)
 
 
 def branch_bounds(plan: ExactPlan, scores: PathScores) -> list[tuple[float, Branch]]:
@@ -160,18 +160,28 @@ def may_be_canonical(plan: ExactPlan, branch: Branch, tokenizer: Tokenizer) -> b
     return any(tokenizer.begins_a_text((*head, token)) for token in branch.candidates.tolist())
 
 
-def branch_prompt(prompt: IdArray, plan: ExactPlan, branch: Branch) -> tuple[IdArray, tuple[int, ...]]:
-    """The tokens that lead to a branch off the path, ``[S] int32``, and the rows that score it (after each extra)."""
+def branch_sequences(prompt: IdArray, plan: ExactPlan, branch: Branch) -> list[IdArray]:
+    """The sequences whose rows score a branch off the path: up to each of its extra tokens, ``[S] int32`` each."""
     ids = np.concatenate([prompt[: plan.base + branch.shared], np.array(branch.extra, np.int32)])
-    return ids, tuple(range(len(ids) - len(branch.extra), len(ids)))
+    return [ids[:end] for end in range(len(ids) - len(branch.extra) + 1, len(ids) + 1)]
 
 
-def branch_group(plan: ExactPlan, scores: PathScores, branch: Branch, rows: ScoredRows) -> CoverGroup:
-    """The covers of a branch off the path from its rows, one after each extra token."""
-    reached = scores.reached_by(branch.shared - plan.first, branch.extra[0])
-    for row, total, token in zip(rows.logits[:-1], rows.totals, branch.extra[1:], strict=False):
-        reached += float(row[token]) - total
-    return _group(plan, branch, reached - rows.totals[-1], rows.logits[-1])
+def branch_groups(
+    plan: ExactPlan, scores: PathScores, branches: Sequence[Branch], rows: Sequence[ScoredRows]
+) -> list[CoverGroup]:
+    """The covers of branches off the path from the rows of each, one after each of its extra tokens."""
+    weighed = []
+    for branch, scored in zip(branches, rows, strict=True):
+        reached = scores.reached_by(branch.shared - plan.first, branch.extra[0])
+        for row, total, token in zip(scored.logits[:-1], scored.totals, branch.extra[1:], strict=False):
+            reached += float(row[token]) - total
+        weighed.append(_Weighed(branch, reached - scored.totals[-1], scored.logits[-1]))
+    return _groups(plan, weighed)
+
+
+def log_weight(groups: Sequence[CoverGroup]) -> float:
+    """Log of the weight of all covers together, ``-inf`` where there are none."""
+    return log_sum_exp(np.concatenate([group.logprobs for group in groups])) if groups else -math.inf
 
 
 def is_canonical(plan: ExactPlan, cover: Cover, tokenizer: Tokenizer) -> bool:
@@ -182,15 +192,41 @@ def is_canonical(plan: ExactPlan, cover: Cover, tokenizer: Tokenizer) -> bool:
 
 def exact_first_step(groups: Sequence[CoverGroup]) -> FirstStep:
     """Normalise the weights of all groups; their sum before that is the probability of what was typed."""
-    total = log_sum_exp(np.array([log_sum_exp(group.logprobs) for group in groups], np.float64))
+    total = log_weight(groups)
     if not math.isfinite(total):
         # The model rules out everything that agrees with the text: all covers are as good as each other.
         even = -math.log(sum(len(group.ids) for group in groups))
         return FirstStep(tuple(replace(g, logprobs=np.full_like(g.logprobs, even)) for g in groups), math.inf)
-    scaled = tuple(replace(group, logprobs=group.logprobs - group.logprobs.dtype.type(total)) for group in groups)
-    return FirstStep(scaled, max(0.0, -total / math.log(2)))
+    weights = np.concatenate([group.logprobs for group in groups])
+    scaled = _split(weights - weights.dtype.type(total), [len(group.ids) for group in groups])
+    normalised = tuple(replace(group, logprobs=part) for group, part in zip(groups, scaled, strict=True))
+    return FirstStep(normalised, max(0.0, -total / math.log(2)))
 
 
-def _group(plan: ExactPlan, branch: Branch, offset: float, logits: FloatArray) -> CoverGroup:
-    weights = logits[branch.candidates] + logits.dtype.type(offset)
-    return CoverGroup(plan.base + branch.shared, branch.extra, len(branch.typed), branch.candidates, weights)
+@dataclass(frozen=True, slots=True)
+class _Weighed:
+    """A branch with the row after its h, ``[V]``; ``offset`` makes log-weights of the logits of its candidates."""
+
+    branch: Branch
+    offset: float
+    row: FloatArray
+
+
+def _groups(plan: ExactPlan, weighed: Sequence[_Weighed]) -> list[CoverGroup]:
+    """Score the candidates of several branches as one set: their logits side by side, one sum for all."""
+    if not weighed:
+        return []
+    sizes = [len(each.branch.candidates) for each in weighed]
+    logits = np.concatenate([each.row[each.branch.candidates] for each in weighed])
+    offsets = np.array([each.offset for each in weighed], logits.dtype)
+    return [
+        CoverGroup(plan.base + branch.shared, branch.extra, len(branch.typed), branch.candidates, weights)
+        for branch, weights in zip(
+            (each.branch for each in weighed), _split(logits + np.repeat(offsets, sizes), sizes), strict=True
+        )
+    ]
+
+
+def _split(values: FloatArray, sizes: Sequence[int]) -> list[FloatArray]:
+    ends = np.cumsum(sizes).tolist()
+    return [values[end - size : end] for end, size in zip(ends, sizes, strict=True)]

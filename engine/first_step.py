@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,10 +14,11 @@ from engine.covers import (
     ExactPlan,
     ScoredRows,
     branch_bounds,
-    branch_group,
-    branch_prompt,
+    branch_groups,
+    branch_sequences,
     exact_first_step,
     is_canonical,
+    log_weight,
     may_be_canonical,
     path_groups,
     plan_exact,
@@ -73,11 +74,33 @@ class _Model:
         return logits[:, : self.size]
 
     def scored(self, ids: IdArray, rows: tuple[int, ...]) -> ScoredRows:
-        """`rows` with their sums, which the cache remembers like the rows themselves."""
-        logits = self.rows(ids, rows)
+        """`rows` with their sums."""
+        logits = tuple(self.rows(ids, rows))
+        return self._with_totals([ids[: row + 1] for row in rows], logits)
+
+    def scored_along(self, branches: Sequence[Sequence[IdArray]]) -> list[ScoredRows]:
+        """The rows after each sequence of each branch; a sequence is the one before it with a token more.
+
+        All branches grow together: what they need at one depth is run as one batch.
+        """
+        if len(branches) == 1:
+            # Alone it takes one pass whatever its length.
+            return [self.scored(branches[0][-1], tuple(len(ids) - 1 for ids in branches[0]))]
+        started = time.perf_counter()
+        found: list[list[FloatArray]] = [[] for _ in branches]
+        for depth in range(max(map(len, branches), default=0)):
+            deep = [number for number, sequences in enumerate(branches) if depth < len(sequences)]
+            rows = self.cache.rows_after([branches[number][depth] for number in deep], self.checkpoint)
+            for number, row in zip(deep, rows, strict=True):
+                found[number].append(row[: self.size])
+        self.seconds += time.perf_counter() - started
+        return [self._with_totals(ids, tuple(rows)) for ids, rows in zip(branches, found, strict=True)]
+
+    def _with_totals(self, sequences: Sequence[IdArray], logits: tuple[FloatArray, ...]) -> ScoredRows:
+        """The cache remembers the sums like the rows themselves."""
         totals = [
-            self.cache.remember_total(ids[: row + 1], partial(log_sum_exp, values))
-            for row, values in zip(rows, logits, strict=True)
+            self.cache.remember_total(ids, partial(log_sum_exp, row))
+            for ids, row in zip(sequences, logits, strict=True)
         ]
         return ScoredRows(logits, tuple(totals))
 
@@ -148,24 +171,21 @@ def _exact(
             verdicts[key] = is_canonical(plan, cover, tokenizer)
         return verdicts[key]
 
-    best = _best(groups, is_valid) if best_only else -math.inf
-    for bound, branch in branch_bounds(plan, scores):
-        # What cannot be the heaviest, or holds next to nothing of what is drawn from, is not worth a forward pass.
-        if bound <= (best if best_only else _total(groups) + math.log(NEGLIGIBLE)):
-            break
-        if may_be_canonical(plan, branch, tokenizer):
-            group = branch_group(plan, scores, branch, model.scored(*branch_prompt(prompt.ids, plan, branch)))
-            groups.append(group)
-            best = _best([group], is_valid, best) if best_only else best
+    # What cannot be the heaviest, or holds next to nothing of what is drawn from, is not worth a forward pass.
+    least = _best(groups, is_valid) if best_only else log_weight(groups) + math.log(NEGLIGIBLE)
+    branches = [
+        branch
+        for bound, branch in branch_bounds(plan, scores)
+        if bound > least and may_be_canonical(plan, branch, tokenizer)
+    ]
+    rows = model.scored_along([branch_sequences(prompt.ids, plan, branch) for branch in branches])
+    groups += branch_groups(plan, scores, branches, rows)
     return exact_first_step(groups), is_valid
 
 
-def _total(groups: list[CoverGroup]) -> float:
-    return log_sum_exp(np.array([log_sum_exp(group.logprobs) for group in groups] or [-np.inf], np.float64))
-
-
-def _best(groups: list[CoverGroup], is_valid: Callable[[Cover], bool], best: float = -math.inf) -> float:
-    """Log-weight of the heaviest canonical cover of ``groups``, or ``best`` where none is heavier."""
+def _best(groups: list[CoverGroup], is_valid: Callable[[Cover], bool]) -> float:
+    """Log-weight of the heaviest canonical cover of ``groups``, ``-inf`` where there is none."""
+    best = -math.inf
     for group in groups:
         weights = group.logprobs.copy()
         while float(weights.max()) > best:
@@ -176,7 +196,7 @@ def _best(groups: list[CoverGroup], is_valid: Callable[[Cover], bool], best: flo
     return best
 
 
-def _settle(logprobs: np.typing.NDArray[np.float32], strike_out: Callable[[list[int]], bool]) -> None:
+def _settle(logprobs: FloatArray, strike_out: Callable[[list[int]], bool]) -> None:
     left = 1.0
     count = min(SETTLED_CHECKS, len(logprobs))
     heaviest = np.argpartition(-logprobs, count - 1)[:count]
