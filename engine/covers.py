@@ -10,7 +10,7 @@ is a draw from the model conditioned on what was typed (token alignment, arXiv 2
 arXiv 2410.09303; the valid covering tree, arXiv 2506.14123).
 
 What it costs: most h are beginnings of ``enc(x)`` itself, *on the path*, so one pass over the tail gives their logits.
-An h off the path leaves it after some token and is one or two tokens long; it gets a short pass of its own, but only if
+An h off the path leaves it after some token and is one or two tokens long; it is run in a batch with the others, if
 the probability of its first token, known from the path, says that it could still matter.
 
 All weights here are relative to the tokens of the tail that every cover shares.
@@ -216,14 +216,13 @@ def _groups(plan: ExactPlan, weighed: Sequence[_Weighed]) -> list[CoverGroup]:
     """Score the candidates of several branches as one set: their logits side by side, one sum for all."""
     if not weighed:
         return []
-    sizes = [len(each.branch.candidates) for each in weighed]
+    branches = [each.branch for each in weighed]
+    sizes = [len(branch.candidates) for branch in branches]
     logits = np.concatenate([each.row[each.branch.candidates] for each in weighed])
     offsets = np.array([each.offset for each in weighed], logits.dtype)
     return [
         CoverGroup(plan.base + branch.shared, branch.extra, len(branch.typed), branch.candidates, weights)
-        for branch, weights in zip(
-            (each.branch for each in weighed), _split(logits + np.repeat(offsets, sizes), sizes), strict=True
-        )
+        for branch, weights in zip(branches, _split(logits + np.repeat(offsets, sizes), sizes), strict=True)
     ]
 
 
