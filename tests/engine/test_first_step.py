@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from engine.completer import BUNDLED_MODEL
 from engine.config import HealingParams
 from engine.covers import (
+    ScoredRows,
     branch_bounds,
     branch_groups,
     branch_sequences,
@@ -24,9 +25,10 @@ from engine.fim import Prompt
 from engine.first_step import Healed, heal
 from engine.healing import FirstStep
 from engine.kv_cache import TokenCache
+from engine.sampling import log_sum_exp
 from engine.tokenizer import Tokenizer
 from engine.trie import SortedIndex
-from engine.types import CancellationToken, TokenIds
+from engine.types import CancellationToken, IdArray, TokenIds
 from tests.fakes import FakeSession, hash_model
 
 CONTEXT: TokenIds = (5, 9)
@@ -101,9 +103,14 @@ def test_candidates_scored_as_one_set_have_the_weights_that_they_have_alone(text
     ids = np.array((*CONTEXT, *tail), np.int32)
     plan = plan_exact(tail, len(ids), tokenizer, index)
     assert plan is not None
-    scores = score_path(plan, np.stack([model(tuple(ids[: row + 1].tolist())) for row in plan.rows]))
+
+    def scored(sequences: list[IdArray]) -> ScoredRows:
+        rows = tuple(model(tuple(ids.tolist())) for ids in sequences)
+        return ScoredRows(rows, tuple(map(log_sum_exp, rows)))
+
+    scores = score_path(plan, scored([ids[: row + 1] for row in plan.rows]))
     branches = [branch for _, branch in branch_bounds(plan, scores)]
-    rows = [[model(tuple(ids.tolist())) for ids in branch_sequences(ids, plan, branch)] for branch in branches]
+    rows = [scored(branch_sequences(ids, plan, branch)) for branch in branches]
     together = branch_groups(plan, scores, branches, rows)
     alone = [branch_groups(plan, scores, [one], [logits])[0] for one, logits in zip(branches, rows, strict=True)]
     for left, right in zip(together, alone, strict=True):
