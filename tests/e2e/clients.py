@@ -1,15 +1,35 @@
-"""What the end-to-end tests share: how servers are started, and what their client can do."""
+"""What the end-to-end tests share: how servers are started, what their client can do, and an editor's document.
 
+The document is a plain string; positions are counted by the slow, obvious way of `tests.lsp_server.texts`, so that
+nothing here agrees with the server by sharing its code.
+"""
+
+import asyncio
+import itertools
+import json
 import os
 import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from lsprotocol import types
+from pytest_lsp import ClientServerConfig, LanguageClient
+
+from lsp_server.positions import PositionEncoding
+from tests.lsp_server.texts import slow_index, slow_position
 
 ROOT = Path(__file__).parents[2]
 URI = "file:///project/a.py"
 FAKE_SERVER = [sys.executable, "-m", "tests.e2e.fake_server"]
 REAL_SERVER = [sys.executable, "-m", "lsp_server.cli", "serve"]
+TIMEOUT_S = 30
+"""A busy machine may be slow; what hangs is found out all the same."""
+PATIENT = {"budgetMs": 20_000, "device": "cpu"}
+"""Settings for the bundled model: an answer cut short by the budget would be an answer to another question."""
+
+_numbers = itertools.count(1)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -18,40 +38,170 @@ def environment(**more: str) -> dict[str, str]:
     return {**ours, "PYTHONPATH": str(ROOT), **more}
 
 
-def capabilities(*encodings: types.PositionEncodingKind) -> types.ClientCapabilities:
+def capabilities(*encodings: str) -> types.ClientCapabilities:
+    kinds = [types.PositionEncodingKind(encoding) for encoding in encodings]
     return types.ClientCapabilities(
         text_document=types.TextDocumentClientCapabilities(
             inline_completion=types.InlineCompletionClientCapabilities(),
             completion=types.CompletionClientCapabilities(),
             synchronization=types.TextDocumentSyncClientCapabilities(),
         ),
-        workspace=types.WorkspaceClientCapabilities(configuration=True),
+        workspace=types.WorkspaceClientCapabilities(
+            configuration=True, execute_command=types.ExecuteCommandClientCapabilities()
+        ),
         window=types.WindowClientCapabilities(work_done_progress=True),
-        general=types.GeneralClientCapabilities(position_encodings=encodings) if encodings else None,
+        general=types.GeneralClientCapabilities(position_encodings=kinds) if kinds else None,
+        experimental={"midtokenStatus": True},
     )
 
 
-def opened(text: str, uri: str = URI) -> types.DidOpenTextDocumentParams:
-    return types.DidOpenTextDocumentParams(types.TextDocumentItem(uri, "python", 1, text))
+@asynccontextmanager
+async def serving(
+    command: Sequence[str],
+    *,
+    encoding: PositionEncoding = "utf-16",
+    settings: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
+    is_quiet: bool = True,
+    states: list[str] | None = None,
+) -> AsyncIterator[LanguageClient]:
+    """A client of a server that has just been started; in the end it must leave as it should.
+
+    ``settings`` are what the client says when it is asked. ``is_quiet`` expects that nothing is shown to the user.
+    ``states`` takes the states that the server tells.
+    """
+    client = await ClientServerConfig([*command], server_env=environment(**(env or {}))).start()
+    assert isinstance(client, LanguageClient)
+    told: list[str] = [] if states is None else states
+    client.feature("midtoken/status")(lambda params: told.append(params.state))
+    client.set_configuration(dict(settings or {}), section="midtoken")
+    result = await client.initialize_session(types.InitializeParams(capabilities=capabilities(encoding, "utf-16")))
+    assert result.capabilities.position_encoding == encoding
+    try:
+        yield client
+        if is_quiet:
+            assert [message.message for message in client.messages] == []
+        await asyncio.wait_for(client.shutdown_session(), TIMEOUT_S)
+        assert client._server is not None
+        assert client._server.returncode == 0
+    finally:
+        await client.stop()
 
 
-def edited(version: int, line: int, start: int, end: int, text: str) -> types.DidChangeTextDocumentParams:
-    span = types.Range(types.Position(line, start), types.Position(line, end))
-    return types.DidChangeTextDocumentParams(
-        types.VersionedTextDocumentIdentifier(version, URI), [types.TextDocumentContentChangePartial(span, text)]
-    )
+class Buffer:
+    """A document in an editor: the text, and the client that is told of every change."""
+
+    def __init__(
+        self,
+        client: LanguageClient,
+        text: str = "",
+        *,
+        encoding: PositionEncoding = "utf-16",
+        uri: str = "",
+        **more: Any,
+    ) -> None:
+        self.client = client
+        self.text = text
+        self.uri = uri or f"file:///project/document_{next(_numbers)}.py"
+        self.encoding = encoding
+        self.version = 1
+        item = types.TextDocumentItem(self.uri, more.get("language", "python"), self.version, text)
+        client.text_document_did_open(types.DidOpenTextDocumentParams(item))
+
+    def close(self) -> None:
+        client = self.client
+        client.text_document_did_close(types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(self.uri)))
+
+    def replace(self, start: int, end: int, text: str) -> None:
+        """Change the characters from ``start`` up to ``end``."""
+        span = types.Range(self.position(start), self.position(end))
+        self.text = self.text[:start] + text + self.text[end:]
+        self._send(types.TextDocumentContentChangePartial(span, text))
+
+    def type(self, text: str, at: int | None = None) -> None:
+        """Insert characters one by one, at the end or somewhere else."""
+        at = len(self.text) if at is None else at
+        for offset, character in enumerate(text):
+            self.replace(at + offset, at + offset, character)
+
+    def replace_all(self, text: str) -> None:
+        self.text = text
+        self._send(types.TextDocumentContentChangeWholeDocument(text))
+
+    def places(self) -> list[int]:
+        """Where a cursor can be: everywhere but inside a line break."""
+        return [index for index in range(len(self.text) + 1) if self.text[index - 1 : index + 1] != "\r\n" or not index]
+
+    def position(self, index: int | None = None) -> types.Position:
+        return slow_position(self.text, len(self.text) if index is None else index, self.encoding)
+
+    def question(self, at: int | None = None, *, automatic: bool = True) -> types.InlineCompletionParams:
+        kind = types.InlineCompletionTriggerKind
+        return types.InlineCompletionParams(
+            context=types.InlineCompletionContext(kind.Automatic if automatic else kind.Invoked),
+            text_document=types.TextDocumentIdentifier(self.uri),
+            position=self.position(at),
+        )
+
+    async def items(self, at: int | None = None, *, automatic: bool = True) -> Sequence[types.InlineCompletionItem]:
+        """Ghost text at a place, by default at the end."""
+        asked = self.client.text_document_inline_completion_async(self.question(at, automatic=automatic))
+        result = await asyncio.wait_for(asked, TIMEOUT_S)
+        assert isinstance(result, types.InlineCompletionList)
+        return result.items
+
+    async def texts(self, at: int | None = None, *, automatic: bool = True) -> list[str]:
+        """The texts of `items`."""
+        return [str(item.insert_text) for item in await self.items(at, automatic=automatic)]
+
+    async def listed(self, at: int | None = None) -> types.CompletionList:
+        params = types.CompletionParams(types.TextDocumentIdentifier(self.uri), self.position(at))
+        result = await asyncio.wait_for(self.client.text_document_completion_async(params), TIMEOUT_S)
+        assert isinstance(result, types.CompletionList)
+        return result
+
+    async def accept(self, item: types.InlineCompletionItem) -> None:
+        """Insert an item as an editor does, and run its command."""
+        assert item.range is not None
+        start, end = (slow_index(self.text, place, self.encoding) for place in (item.range.start, item.range.end))
+        self.replace(start, end, str(item.insert_text))
+        if item.command:
+            await run(self.client, item.command.command, *item.command.arguments or ())
+
+    def _send(self, change: types.TextDocumentContentChangeEvent) -> None:
+        self.version += 1
+        document = types.VersionedTextDocumentIdentifier(self.version, self.uri)
+        self.client.text_document_did_change(types.DidChangeTextDocumentParams(document, [change]))
 
 
-def inline(line: int, character: int, *, automatic: bool = False) -> types.InlineCompletionParams:
-    kind = types.InlineCompletionTriggerKind.Automatic if automatic else types.InlineCompletionTriggerKind.Invoked
-    return types.InlineCompletionParams(
-        context=types.InlineCompletionContext(kind),
-        text_document=types.TextDocumentIdentifier(URI),
-        position=types.Position(line, character),
-    )
+async def run(client: LanguageClient, command: str, *arguments: Any) -> Any:
+    """Run a command of the server."""
+    params = types.ExecuteCommandParams(command, [*arguments])
+    return await asyncio.wait_for(client.workspace_execute_command_async(params), TIMEOUT_S)
 
 
-def texts(result: object) -> list[str]:
-    """The texts of an answer to ``textDocument/inlineCompletion``."""
-    assert isinstance(result, types.InlineCompletionList)
-    return [str(item.insert_text) for item in result.items]
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until a condition holds that another process brings about."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+class Model:
+    """What the fake server's model was asked, which it writes down as it begins."""
+
+    def __init__(self, folder: Path) -> None:
+        self._log = folder / "model.jsonl"
+        self.env = {"FAKE_MODEL_LOG": str(self._log)}
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        """``prefix``, ``suffix``, ``count``, ``healing`` and ``model`` of each call, oldest first."""
+        if not self._log.exists():
+            return []
+        whole = self._log.read_text(encoding="ascii").rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
+
+    async def begun(self, line: str) -> None:
+        """Wait until the model works on a prefix that ends in ``line``."""
+        await until(lambda: any(call["prefix"].endswith(line) for call in self.calls))

@@ -1,18 +1,47 @@
-"""The real server with a completer that needs no model: ``python -m tests.e2e.fake_server [stdio | HOST PORT]``."""
+"""The real server with a completer that needs no model: ``python -m tests.e2e.fake_server [HOST PORT]``.
 
+Where the environment has ``FAKE_MODEL_LOG``, each call of the model is a line of that file.
+"""
+
+import json
+import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from engine import DeviceChoice, ModelFolderError
+from engine import CompletionRequest, CompletionResult, DeviceChoice, ModelFolderError
 from lsp_server.server import serve
 from tests.lsp_server.fakes import FakeCompleter
 
 
-def load(model_dir: Path | None = None, *, device: DeviceChoice = "auto") -> FakeCompleter:
+class WritingCompleter(FakeCompleter):
+    """A fake that writes down what it is asked. A model folder named "two" is a model that answers "two" first."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(("two", "one") if name == "two" else ("one", "two", "three"))
+        self._name = name
+        self._log = os.environ.get("FAKE_MODEL_LOG")
+
+    def complete(self, request: CompletionRequest, *rest: Any, **more: Any) -> CompletionResult:
+        if self._log:
+            call = {
+                "model": self._name,
+                "prefix": request.prefix,
+                "suffix": request.suffix,
+                "count": request.max_completions,
+                "healing": request.healing.mode,
+            }
+            with Path(self._log).open("a", encoding="ascii") as stream:
+                stream.write(json.dumps(call) + "\n")
+        return super().complete(request, *rest, **more)
+
+
+def load(model_dir: Path | None = None, *, device: DeviceChoice = "auto") -> WritingCompleter:
     """A fake; a model folder named "bad" cannot be loaded."""
-    if model_dir is not None and model_dir.name == "bad":
+    name = model_dir.name if model_dir else "one"
+    if name == "bad":
         raise ModelFolderError("no model folder at bad; give one")
-    return FakeCompleter()
+    return WritingCompleter(name)
 
 
 def main() -> int:

@@ -63,6 +63,12 @@ def run(data: bytes, *arguments: str, **more: str) -> subprocess.CompletedProces
     )
 
 
+def start() -> "subprocess.Popen[bytes]":
+    """A server whose three streams are ours."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(FAKE_SERVER, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(), cwd=ROOT)
+
+
 @pytest.mark.parametrize(
     ("data", "status"),
     [
@@ -79,9 +85,7 @@ def test_the_exit_status_is_that_of_the_specification(data, status):
 
 
 def test_standard_output_holds_messages_only_and_standard_error_no_text_of_a_document():
-    process = subprocess.Popen(
-        FAKE_SERVER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), cwd=ROOT
-    )
+    process = start()
     with process:
         assert process.stdin is not None
         assert process.stdout is not None
@@ -109,14 +113,7 @@ def test_standard_output_holds_messages_only_and_standard_error_no_text_of_a_doc
 
 def test_the_server_leaves_when_the_process_of_its_client_dies():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as client:
-        server = subprocess.Popen(
-            FAKE_SERVER,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env=environment(),
-            cwd=ROOT,
-        )
+        server = start()
         with server:
             assert server.stdin is not None
             assert server.stdout is not None
@@ -130,9 +127,7 @@ def test_the_server_leaves_when_the_process_of_its_client_dies():
 
 
 def test_an_interrupt_ends_the_server_quietly():
-    server = subprocess.Popen(
-        FAKE_SERVER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), cwd=ROOT
-    )
+    server = start()
     with server:
         assert server.stdin is not None
         assert server.stdout is not None
@@ -210,9 +205,7 @@ def test_without_standard_input_it_says_so():
 
 
 def test_a_model_call_that_does_not_end_does_not_hold_the_process_up():
-    server = subprocess.Popen(
-        FAKE_SERVER, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), cwd=ROOT
-    )
+    server = start()
     with server:
         assert server.stdin is not None
         assert server.stderr is not None
