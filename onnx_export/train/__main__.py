@@ -1,6 +1,7 @@
-"""`python -m onnx_export.train`: train the bundled model from nothing but a Python installation.
+"""`python -m onnx_export.train`: train the bundled model from nothing but what pip installs.
 
-Example: python -m onnx_export.train --out build/checkpoint --minutes 45
+Example: python -m onnx_export.train.corpus build/corpus
+         python -m onnx_export.train --out build/run --corpus build/corpus --minutes 45
 """
 
 import argparse
@@ -38,10 +39,15 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m onnx_export.train", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished model")
-    parser.add_argument("--corpus", type=Path, help="folder of *.py files (default: Python's standard library)")
+    parser.add_argument("--corpus", type=Path, help="corpus, or your own sources (default: Python's library)")
     parser.add_argument("--size", default="small", choices=("tiny", "small", "base", "large"))
     parser.add_argument("--minutes", type=float, help="stop after this much training (default: 45 where no --steps)")
     parser.add_argument("--steps", type=int, help="stop after this many steps; gives the same curve every time")
+    parser.add_argument(
+        "--schedule", default="cosine", choices=("cosine", "hold"), help="hold: to be cooled down later"
+    )
+    parser.add_argument("--cool-down", type=Path, metavar="RUN", help="the last --steps of a run that was held")
+    parser.add_argument("--start-from", type=Path, metavar="MODEL", help="begin with the weights of a finished model")
     parser.add_argument("--rate", type=float, default=1.0, help="factor on both learning rates (default 1)")
     parser.add_argument("--vocabulary", type=int, default=16_384, help="entries of the tokenizer")
     parser.add_argument("--seed", type=int, default=20_240)
@@ -54,18 +60,22 @@ def _run(options: argparse.Namespace) -> None:
     import torch
 
     from onnx_export.train.corpus import read_corpus
-    from onnx_export.train.finish import finish, load_or_train_tokenizer
+    from onnx_export.train.finish import copy_tokenizer, finish, load_or_train_tokenizer
     from onnx_export.train.loop import TrainingSettings, train
     from onnx_export.train.model import build_model
     from onnx_export.train.tokenizer import control_ids
+    from onnx_export.train.warm_start import warm_start
 
     if options.device == "cuda" and not torch.cuda.is_available():
         raise TrainingError("no CUDA device is available: leave --device out to train on the processor")
     if options.threads:
         torch.set_num_threads(options.threads)
+    if options.cool_down and (options.steps is None or options.minutes is not None):
+        raise TrainingError("a cool-down needs a number of --steps, and no --minutes")
     minutes = 45.0 if options.minutes is None and options.steps is None else options.minutes
     settings = TrainingSettings(
         size=options.size,
+        schedule="cool-down" if options.cool_down else options.schedule,
         steps=options.steps,
         minutes=minutes,
         matrix_rate=TrainingSettings.matrix_rate * options.rate,
@@ -75,15 +85,19 @@ def _run(options: argparse.Namespace) -> None:
     )
     started = time.monotonic()
     corpus = read_corpus(options.corpus)
+    if options.cool_down:
+        copy_tokenizer(options.cool_down, options.out)
     tokenizer = load_or_train_tokenizer(options.out, corpus, options.vocabulary)
     model = build_model(settings.size, tokenizer.get_vocab_size(), control_ids(tokenizer), settings.seed)
+    if options.start_from:
+        warm_start(model, tokenizer, options.start_from)
     print(
         f"{len(corpus.train)} files to train on, {len(corpus.held_out)} held out; "
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters; "
         f"ready after {time.monotonic() - started:.0f} s",
         flush=True,
     )
-    progress = train(settings, model, tokenizer, corpus, options.out, _reporter())
+    progress = train(settings, model, tokenizer, corpus, options.out, _reporter(), branch_from=options.cool_down)
     finish(options.out, model, tokenizer, corpus, progress, asdict(settings))
 
 

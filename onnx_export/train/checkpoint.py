@@ -18,7 +18,8 @@ CHECKPOINT_NAME = "checkpoint.pt"
 class Progress:
     """Where a run is: optimiser steps done, position in the data, seconds of training, and the loss curve.
 
-    `losses` holds one (step, nats per token) pair a step; `held_out` (step, bits per byte) pairs.
+    `losses` holds one (step, nats per token) pair a step; `held_out` (step, bits per byte) pairs. A cool-down has
+    branched off another run after `branch_step` steps.
     """
 
     step: int = 0
@@ -26,6 +27,7 @@ class Progress:
     window: int = 0
     tokens: int = 0
     elapsed_s: float = 0.0
+    branch_step: int = 0
     losses: tuple[tuple[int, float], ...] = ()
     held_out: tuple[tuple[int, float], ...] = ()
 

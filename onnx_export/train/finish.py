@@ -35,6 +35,17 @@ def load_or_train_tokenizer(out: Path, corpus: Corpus, vocabulary_size: int) -> 
     return tokenizer
 
 
+def copy_tokenizer(run: Path, out: Path) -> None:
+    """Give `out` the tokenizer of another run, unless it has one. Errors: TrainingError where there is none to give."""
+    if (out / "tokenizer.json").exists():
+        return
+    try:
+        text = (run / "tokenizer.json").read_text(encoding="utf-8")
+    except OSError as error:
+        raise TrainingError(f"{run} is not the folder of a run: it has no tokenizer.json") from error
+    write_atomically(out / "tokenizer.json", lambda path: path.write_text(text, encoding="utf-8") and None)
+
+
 def finish(
     out: Path, model: Any, tokenizer: Tokenizer, corpus: Corpus, progress: Progress, settings: dict[str, Any]
 ) -> None:

@@ -28,9 +28,12 @@ class TrainingSettings:
     """What a run depends on. `steps` and `minutes` bound it; the schedule follows the one that is nearer its end.
 
     With `steps` alone the curve is the same in every run; with `minutes` it depends on the speed of the machine.
+    `schedule` is "cosine", "hold" (warm-up, then a constant rate: a run that may go on for ever) or "cool-down" (from
+    that rate down in a straight line: the end of a run that was held, `steps` counted from where it branches off).
     """
 
     size: str = "small"
+    schedule: str = "cosine"
     window: int = 1_024  # tokens
     batch_windows: int = 4
     micro_windows: int = 4
@@ -67,9 +70,15 @@ Report = Callable[[Progress, float], None]  # progress, share of the run that is
 
 
 def train(
-    settings: TrainingSettings, model: Any, tokenizer: Tokenizer, corpus: Corpus, folder: Path, report: Report
+    settings: TrainingSettings,
+    model: Any,
+    tokenizer: Tokenizer,
+    corpus: Corpus,
+    folder: Path,
+    report: Report,
+    branch_from: Path | None = None,
 ) -> Progress:
-    """Train `model` in place, going on from the checkpoint in `folder` if there is one.
+    """Train `model` in place, going on from the checkpoint in `folder`, else from that in `branch_from`, else anew.
 
     Errors: TrainingError where the loss is not a number, the checkpoint is damaged or of another run, or cannot be
     written.
@@ -77,7 +86,8 @@ def train(
     assert settings.steps is not None or settings.minutes is not None
     model.to(settings.device)
     optimiser = Optimiser(model, settings.matrix_rate, settings.embedding_rate, settings.weight_decay)
-    progress = _resume(settings, model, optimiser, folder)
+    progress = _resume(settings, model, optimiser, corpus, folder, branch_from)
+    fixed = _fixed(settings, corpus)
     windows = _windows(settings, tokenizer, corpus, progress.epoch)
     started = time.monotonic() - progress.elapsed_s
     saved_at = probed_at = progress.elapsed_s
@@ -106,9 +116,9 @@ def train(
             report(progress, done_share(settings, progress))
         by_count = settings.checkpoint_every_steps is not None and progress.step % settings.checkpoint_every_steps == 0
         if by_count or progress.elapsed_s - saved_at > settings.checkpoint_every_s:
-            save_checkpoint(folder, model, optimiser, progress, _fixed(settings))
+            save_checkpoint(folder, model, optimiser, progress, fixed)
             saved_at = progress.elapsed_s
-    save_checkpoint(folder, model, optimiser, progress, _fixed(settings))
+    save_checkpoint(folder, model, optimiser, progress, fixed)
     return progress
 
 
@@ -139,16 +149,19 @@ def train_step(
 
 def done_share(settings: TrainingSettings, progress: Progress) -> float:
     """Share of the run that is done, in [0, 1]."""
-    by_steps = progress.step / settings.steps if settings.steps is not None else 0.0
+    steps = progress.step - progress.branch_step
+    by_steps = steps / settings.steps if settings.steps is not None else 0.0
     by_time = progress.elapsed_s / (settings.minutes * 60.0) if settings.minutes is not None else 0.0
     return min(1.0, max(by_steps, by_time))
 
 
 def rate_factor(settings: TrainingSettings, step: int, done: float) -> float:
-    """Linear warm-up over the first steps times a half cosine over the whole run, ending at `final_rate_share`."""
+    """Linear warm-up over the first steps times the schedule over the whole run, which ends at `final_rate_share`."""
     warmup = min(1.0, (step + 1) / settings.warmup_steps)
-    cosine = 0.5 * (1.0 + math.cos(math.pi * done))
-    return warmup * (settings.final_rate_share + (1.0 - settings.final_rate_share) * cosine)
+    if settings.schedule == "hold":
+        return warmup
+    shape = 1.0 - done if settings.schedule == "cool-down" else 0.5 * (1.0 + math.cos(math.pi * done))
+    return warmup * (settings.final_rate_share + (1.0 - settings.final_rate_share) * shape)
 
 
 def _next_batch(
@@ -175,23 +188,34 @@ def _windows(settings: TrainingSettings, tokenizer: Tokenizer, corpus: Corpus, e
     return windows
 
 
-def _resume(settings: TrainingSettings, model: Any, optimiser: Any, folder: Path) -> Progress:
+def _resume(
+    settings: TrainingSettings, model: Any, optimiser: Any, corpus: Corpus, folder: Path, branch_from: Path | None
+) -> Progress:
     state = load_checkpoint(folder)
+    branches = state is None and branch_from is not None
+    if branches and branch_from is not None:
+        folder = branch_from
+        state = load_checkpoint(folder)
+        if state is None:
+            raise TrainingError(f"{folder} has no checkpoint to cool down: train it with --schedule hold first")
     if state is None:
         return Progress()
-    if state["settings"] != _fixed(settings):
-        raise TrainingError(f"the checkpoint in {folder} is of a run with other settings: choose another --out")
+    if state["settings"] != _fixed(settings, corpus):
+        raise TrainingError(
+            f"the checkpoint in {folder} is of a run with other settings or another corpus: choose another --out"
+        )
     try:
         model.load_state_dict(state["model"])
         optimiser.load_state_dict(state["optimiser"])
     except (RuntimeError, ValueError, KeyError) as error:
         raise TrainingError(f"the checkpoint in {folder} does not fit the model: choose another --out") from error
     torch.set_rng_state(state["torch_rng"])
-    return read_progress(state)
+    progress = read_progress(state)
+    return replace(progress, branch_step=progress.step) if branches else progress
 
 
-def _fixed(settings: TrainingSettings) -> dict[str, Any]:
-    return {name: getattr(settings, name) for name in FIXED_SETTINGS}
+def _fixed(settings: TrainingSettings, corpus: Corpus) -> dict[str, Any]:
+    return {name: getattr(settings, name) for name in FIXED_SETTINGS} | {"corpus": corpus.fingerprint}
 
 
 def mean_loss(losses: Sequence[tuple[int, float]], last: int = 10) -> float:

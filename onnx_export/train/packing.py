@@ -34,8 +34,8 @@ def epoch_windows(
     """Windows [N, window + 1] int32 of one epoch in training order: inputs are [:, :-1], targets are [:, 1:]."""
     rng = np.random.default_rng([seed, epoch])
     samples = encode_samples(epoch_samples(documents, control_ids(tokenizer), rng), tokenizer)
-    rows = list(pack(samples, window + 1))
-    windows = np.array(rows, dtype=np.int32).reshape(len(rows), window + 1)
+    rows = [np.array(row, dtype=np.int32) for row in pack(samples, window + 1)]
+    windows = np.concatenate(rows).reshape(len(rows), window + 1) if rows else np.zeros((0, window + 1), np.int32)
     return windows[rng.permutation(len(windows))]
 
 

@@ -31,7 +31,6 @@ LINE_START_SHARE = 0.15
 LINE_END_SHARE = 0.6
 MAX_MIDDLE_CHARS = 400
 NEIGHBOUR_RATE = 0.08
-TEST_PIECE_RATE = 0.35
 
 Part = str | int  # text to encode, or a control id
 CutPlace = Literal["anywhere", "before_break", "line_start"]
@@ -55,17 +54,23 @@ class Cut:
 
 
 def epoch_samples(documents: Sequence[Document], ids: ControlIds, rng: np.random.Generator) -> Iterator[Sample]:
-    """One pass over the documents in random order, cut at new places every time; yields samples."""
+    """One pass over the documents in random order, cut at new places every time; yields samples.
+
+    Of a document with weight 0.2 a fifth of the pieces is used; one with weight 2 is gone through twice.
+    """
     for index in rng.permutation(len(documents)):
         document = documents[index]
-        for piece in pieces(document.text, rng):
-            if document.is_test and rng.random() >= TEST_PIECE_RATE:
-                continue
-            header: tuple[Part, ...] = ()
-            if rng.random() < NEIGHBOUR_RATE:
-                piece = piece[: MAX_PIECE_CHARS - 1_600]
-                header = _neighbour_header(documents, int(index), ids, rng)
-            yield make_sample(piece, header, ids, rng)
+        for turn in range(math.ceil(document.weight)):
+            for piece in pieces(document.text, rng):
+                if rng.random() < document.weight - turn:
+                    yield _sample(documents, int(index), piece, ids, rng)
+
+
+def _sample(documents: Sequence[Document], index: int, piece: str, ids: ControlIds, rng: np.random.Generator) -> Sample:
+    if rng.random() >= NEIGHBOUR_RATE:
+        return make_sample(piece, (), ids, rng)
+    header = _neighbour_header(documents, index, ids, rng)
+    return make_sample(piece[: MAX_PIECE_CHARS - 1_600], header, ids, rng)
 
 
 def make_sample(piece: str, header: tuple[Part, ...], ids: ControlIds, rng: np.random.Generator) -> Sample:

@@ -2,22 +2,29 @@
 
 A line break with the indentation after it is one pre-token, a digit is one pre-token, everything else of a line is
 one pre-token. So an entry may be `for i in range(len(` or `if __name__ == "__main__":`, which makes decoding fast and
-makes healing matter. Single digits keep numbers regular.
+makes healing matter. Single digits keep numbers regular. In the ordinary split, there for comparison, words and runs of
+punctuation are pre-tokens of their own, with the space before them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from onnx_export.train.corpus import Document
 
-SPLIT = r"\n+[ \t]*|[0-9]|[^\n0-9]+"
+SPLITS: Mapping[str, str] = MappingProxyType(
+    {
+        "superword": r"\n+[ \t]*|[0-9]|[^\n0-9]+",
+        "ordinary": r"\n+[ \t]*|[0-9]| ?[^\s\w]+| ?[^\W\d]+|[ \t\r\f\v]+",
+    }
+)
 VOCABULARY_SIZE = 16_384
 # An entry that occurs less often is a quotation of one file, not a habit of the language.
 MIN_FREQUENCY = 20
 MAX_TOKEN_CHARS = 40
-TEST_FILES_ONE_IN = 8
+TRAINING_BYTES = 30_000_000  # more text makes the same entries, in more time
 
 END_OF_TEXT = "<|endoftext|>"
 FIM_PREFIX = "<|fim_prefix|>"
@@ -38,12 +45,17 @@ class ControlIds:
     file_separator: int
 
 
-def train_tokenizer(documents: Iterable[Document], vocabulary_size: int = VOCABULARY_SIZE) -> Tokenizer:
-    """Train on `documents`; the result encodes text that looks like a control token as ordinary text."""
+def train_tokenizer(
+    documents: Sequence[Document], vocabulary_size: int = VOCABULARY_SIZE, split: str = "superword"
+) -> Tokenizer:
+    """Train on `documents`, each as its weight says; `split` is a name of SPLITS.
+
+    The result encodes text that looks like a control token as ordinary text.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(SPLIT), behavior="isolated"),
+            pre_tokenizers.Split(Regex(SPLITS[split]), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
@@ -74,11 +86,13 @@ def control_ids(tokenizer: Tokenizer) -> ControlIds:
     return ControlIds(*ids)
 
 
-def _texts(documents: Iterable[Document]) -> Iterable[str]:
-    tests_seen = 0
+def _texts(documents: Sequence[Document]) -> Iterable[str]:
+    """Whole files, evenly spaced: of documents that weigh a tenth every tenth, and no more than TRAINING_BYTES."""
+    total = sum(len(document.text) * min(1.0, document.weight) for document in documents)
+    factor = min(1.0, TRAINING_BYTES / max(1.0, total))
+    due = 0.5
     for document in documents:
-        if document.is_test:
-            tests_seen += 1
-            if tests_seen % TEST_FILES_ONE_IN:
-                continue
-        yield document.text
+        due += factor * min(1.0, document.weight)
+        if due >= 1.0:
+            due -= 1.0
+            yield document.text

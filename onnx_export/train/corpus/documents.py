@@ -1,0 +1,110 @@
+"""Documents of the training text, and the file that keeps them: one JSON object a line."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from engine.errors import TrainingError
+from onnx_export.train.checkpoint import write_atomically
+
+CORPUS_NAME = "corpus.jsonl"
+HELD_OUT_ONE_IN = 50  # 2 % of the files
+TEST_FOLDERS = frozenset({"test", "tests", "testing", "_testing", "idle_test"})
+# Suites are half of all bytes and say the same things over and over.
+TEST_WEIGHT = 0.15
+
+
+@dataclass(frozen=True)
+class Document:
+    """One source file.
+
+    `path` is POSIX, from the folder that one would put on sys.path; `text` has `\\n` line ends; `licence` is an SPDX
+    expression and `licence_from` where it was read: "file", "folder" or "package"; `weight` in (0, 1] is the share of
+    its pieces that an epoch of training sees.
+    """
+
+    path: str
+    text: str
+    package: str = ""
+    version: str = ""
+    licence: str = ""
+    licence_from: str = ""
+    weight: float = 1.0
+
+    @property
+    def sha256(self) -> str:
+        """Of the text as it is trained on, UTF-8."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents to train on and documents never trained on, both in the order of their sources and paths."""
+
+    train: tuple[Document, ...]
+    held_out: tuple[Document, ...]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of what a run trains on: every path, text and weight, in order."""
+        parts = (f"{document.path} {document.sha256} {document.weight}" for document in self.train)
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def is_held_out(path: str) -> bool:
+    """Whether the file of this relative path is held out; the path alone decides, so it is the same everywhere."""
+    return int.from_bytes(hashlib.sha256(path.encode()).digest()[:4], "big") % HELD_OUT_ONE_IN == 0
+
+
+def is_test(path: str) -> bool:
+    """Whether the file belongs to a test suite."""
+    *folders, name = path.split("/")
+    return bool(TEST_FOLDERS.intersection(folders)) or name.startswith("test_") or name == "conftest.py"
+
+
+def split(documents: Iterable[Document], source: object) -> Corpus:
+    """Set the held-out files apart. Errors: TrainingError where nothing is left to train on; `source` names it."""
+    every = tuple(documents)
+    if not every:
+        raise TrainingError(f"no Python text to train on in {source}: name a folder of sources with --corpus")
+    train = tuple(document for document in every if not is_held_out(document.path))
+    if not train:
+        raise TrainingError(f"every file of {source} falls into the held-out set: name a larger folder with --corpus")
+    return Corpus(train, tuple(document for document in every if is_held_out(document.path)))
+
+
+def write_documents(documents: Iterable[Document], path: Path) -> None:
+    """Write all documents to `path`. Errors: TrainingError where it cannot be; an older file is then still there."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="utf-8") as handle:
+            for document in documents:
+                line = asdict(document) | {"sha256": document.sha256, "held_out": is_held_out(document.path)}
+                handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    write_atomically(path, write)
+
+
+def read_documents(path: Path) -> Iterator[Document]:
+    """The documents in a file of `write_documents`. Errors: TrainingError where the file is damaged."""
+    try:
+        with path.open(encoding="utf-8") as handle:
+            for line in handle:
+                yield _document(json.loads(line))
+    except (ValueError, TypeError, KeyError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+        raise TrainingError(f"{path} is damaged: build it again with python -m onnx_export.train.corpus") from error
+    except OSError as error:
+        raise TrainingError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _document(values: dict[str, Any]) -> Document:
+    digest = values.pop("sha256")
+    values.pop("held_out")
+    document = Document(**values)
+    if document.sha256 != digest:
+        raise ValueError(document.path)
+    return document

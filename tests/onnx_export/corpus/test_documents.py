@@ -1,0 +1,73 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.errors import TrainingError
+from onnx_export.train.corpus import Corpus, Document, read_corpus
+from onnx_export.train.corpus.documents import CORPUS_NAME, is_held_out, is_test, read_documents, write_documents
+
+DOCUMENT = Document("a/b.py", "x = 1\n", "a", "1.0", "MIT", "package", 0.5)
+
+
+def test_the_held_out_files_depend_on_their_path_alone(sources: Path):
+    corpus = read_corpus(sources)
+    assert corpus.held_out
+    assert all(is_held_out(document.path) for document in corpus.held_out)
+    assert not any(is_held_out(document.path) for document in corpus.train)
+    share = sum(is_held_out(f"package/module_{number}.py") for number in range(20_000)) / 20_000
+    assert share == pytest.approx(0.02, abs=0.004)
+
+
+@pytest.mark.parametrize("path", ["test/test_os.py", "unittest/test/support.py", "a/conftest.py", "a/test_b.py"])
+def test_tests_are_known_as_such(path: str):
+    assert is_test(path)
+
+
+@pytest.mark.parametrize("path", ["unittest/case.py", "a/latest.py", "a/testimony.py"])
+def test_other_files_are_not_tests(path: str):
+    assert not is_test(path)
+
+
+def test_each_line_tells_licence_and_hash(tmp_path: Path):
+    write_documents([DOCUMENT], tmp_path / CORPUS_NAME)
+    (line,) = (tmp_path / CORPUS_NAME).read_text(encoding="utf-8").splitlines()
+    values = json.loads(line)
+    assert (values["licence"], values["licence_from"], values["held_out"]) == ("MIT", "package", False)
+    assert values["sha256"] == DOCUMENT.sha256
+    assert list(read_documents(tmp_path / CORPUS_NAME)) == [DOCUMENT]
+
+
+@pytest.mark.parametrize("damage", ["half a line", "altered text", "other fields", "bytes"])
+def test_a_damaged_corpus_is_one_clear_line(tmp_path: Path, damage: str):
+    path = tmp_path / CORPUS_NAME
+    write_documents([DOCUMENT], path)
+    content = path.read_bytes()
+    path.write_bytes(
+        {
+            "half a line": content[: len(content) // 2],
+            "altered text": content.replace(b"x = 1", b"x = 2"),
+            "other fields": b'{"path": "a.py"}\n',
+            "bytes": b"\xff\xfe\n",
+        }[damage]
+    )
+    with pytest.raises(TrainingError, match=r"is damaged: build it again"):
+        list(read_documents(path))
+
+
+def test_a_corpus_that_cannot_be_read(tmp_path: Path):
+    with pytest.raises(TrainingError, match="cannot read"):
+        list(read_documents(tmp_path / CORPUS_NAME))
+
+
+def test_the_fingerprint_sees_texts_weights_and_order():
+    other = replace(DOCUMENT, path="a/c.py")
+    corpora = [
+        Corpus((DOCUMENT, other), ()),
+        Corpus((other, DOCUMENT), ()),
+        Corpus((replace(DOCUMENT, weight=1.0), other), ()),
+        Corpus((replace(DOCUMENT, text="y = 1\n"), other), ()),
+    ]
+    assert len({corpus.fingerprint for corpus in corpora}) == len(corpora)
+    assert corpora[0].fingerprint == Corpus((DOCUMENT, other), (other,)).fingerprint
