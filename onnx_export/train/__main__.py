@@ -9,9 +9,13 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from engine.errors import MidtokenError, TrainingError
+
+# Windows whose activations are held at a time: more do not make a processor faster, and fill a GPU.
+MICRO_WINDOWS = MappingProxyType({"cpu": 4, "cuda": 16})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -50,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--start-from", type=Path, metavar="MODEL", help="begin with the weights of a finished model")
     parser.add_argument("--rate", type=float, default=1.0, help="factor on both learning rates (default 1)")
     parser.add_argument("--vocabulary", type=int, default=16_384, help="entries of the tokenizer")
+    parser.add_argument("--batch", type=int, default=4, help="windows of 1,024 tokens in each step (default 4)")
     parser.add_argument("--seed", type=int, default=20_240)
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int, help="processor threads of torch")
@@ -76,6 +81,8 @@ def _run(options: argparse.Namespace) -> None:
     settings = TrainingSettings(
         size=options.size,
         schedule="cool-down" if options.cool_down else options.schedule,
+        batch_windows=options.batch,
+        micro_windows=min(options.batch, MICRO_WINDOWS[options.device]),
         steps=options.steps,
         minutes=minutes,
         matrix_rate=TrainingSettings.matrix_rate * options.rate,

@@ -40,10 +40,14 @@ def copy_tokenizer(run: Path, out: Path) -> None:
     if (out / "tokenizer.json").exists():
         return
     try:
-        text = (run / "tokenizer.json").read_text(encoding="utf-8")
+        content = (run / "tokenizer.json").read_bytes()
     except OSError as error:
         raise TrainingError(f"{run} is not the folder of a run: it has no tokenizer.json") from error
-    write_atomically(out / "tokenizer.json", lambda path: path.write_text(text, encoding="utf-8") and None)
+
+    def copy(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_atomically(out / "tokenizer.json", copy)
 
 
 def finish(

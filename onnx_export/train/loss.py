@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CHUNK_TOKENS = 256
+CHUNK_TOKENS = 256  # their logits fit the processor's cache
+CHUNK_TOKENS_CUDA = 8_192  # enough rows to fill a GPU
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -20,8 +21,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         hidden_grad = torch.empty_like(low_hidden)
         weight_grad = torch.zeros_like(weight, dtype=torch.float32)
-        for start in range(0, len(targets), CHUNK_TOKENS):
-            rows = slice(start, start + CHUNK_TOKENS)
+        chunk = CHUNK_TOKENS_CUDA if hidden.is_cuda else CHUNK_TOKENS
+        for start in range(0, len(targets), chunk):
+            rows = slice(start, start + chunk)
             logits = (low_hidden[rows] @ low_weight.T).float()
             logits.sub_(logits.amax(dim=-1, keepdim=True))
             chosen = logits.gather(1, targets[rows, None])

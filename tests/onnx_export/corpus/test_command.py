@@ -52,7 +52,7 @@ def test_other_packages_are_refused(tmp_path: Path, capsys, name: str):
 
 def test_a_full_disk_leaves_the_old_corpus(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
     assert command.main([str(tmp_path), "--packages"]) == 0
-    before = (tmp_path / "corpus.jsonl").read_bytes()
+    before = (tmp_path / "corpus.jsonl.gz").read_bytes()
 
     def fill(*arguments: object, **options: object) -> str:
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -63,4 +63,4 @@ def test_a_full_disk_leaves_the_old_corpus(tmp_path: Path, capsys, monkeypatch: 
     assert error.startswith("error: cannot write ")
     assert error.count("\n") == 1
     assert "the disk is full" in error
-    assert (tmp_path / "corpus.jsonl").read_bytes() == before
+    assert (tmp_path / "corpus.jsonl.gz").read_bytes() == before

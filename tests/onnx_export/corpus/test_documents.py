@@ -1,3 +1,4 @@
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -32,24 +33,29 @@ def test_other_files_are_not_tests(path: str):
 
 def test_each_line_tells_licence_and_hash(tmp_path: Path):
     write_documents([DOCUMENT], tmp_path / CORPUS_NAME)
-    (line,) = (tmp_path / CORPUS_NAME).read_text(encoding="utf-8").splitlines()
+    (line,) = gzip.decompress((tmp_path / CORPUS_NAME).read_bytes()).splitlines()
     values = json.loads(line)
     assert (values["licence"], values["licence_from"], values["held_out"]) == ("MIT", "package", False)
     assert values["sha256"] == DOCUMENT.sha256
     assert list(read_documents(tmp_path / CORPUS_NAME)) == [DOCUMENT]
 
 
-@pytest.mark.parametrize("damage", ["half a line", "altered text", "other fields", "bytes"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "half a line", "altered text", "other fields", "bytes", "not compressed"]
+)
 def test_a_damaged_corpus_is_one_clear_line(tmp_path: Path, damage: str):
     path = tmp_path / CORPUS_NAME
     write_documents([DOCUMENT], path)
-    content = path.read_bytes()
+    whole = path.read_bytes()
+    content = gzip.decompress(whole)
     path.write_bytes(
         {
-            "half a line": content[: len(content) // 2],
-            "altered text": content.replace(b"x = 1", b"x = 2"),
-            "other fields": b'{"path": "a.py"}\n',
-            "bytes": b"\xff\xfe\n",
+            "truncated": whole[: len(whole) // 2],
+            "half a line": gzip.compress(content[: len(content) // 2]),
+            "altered text": gzip.compress(content.replace(b"x = 1", b"x = 2")),
+            "other fields": gzip.compress(b'{"path": "a.py"}\n'),
+            "bytes": gzip.compress(b"\xff\xfe\n"),
+            "not compressed": content,
         }[damage]
     )
     with pytest.raises(TrainingError, match=r"is damaged: build it again"):
