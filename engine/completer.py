@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -134,12 +134,18 @@ class Completer:
         """The tokenizer with its vocabulary, for inspection."""
         return self._tokenizer
 
-    def complete(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> CompletionResult:
+    def complete(
+        self,
+        request: CompletionRequest,
+        cancel: CancellationToken | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> CompletionResult:
         """Distinct completions of the request, best first; none where the model has nothing to add.
 
         Blocks; call it from a thread of its own and set ``cancel`` to stop it before its next model call. Raises
         `Cancelled`, `RequestError` or `DeviceError`. A time budget that runs out is no error: what was written by then
-        is returned, with ``stop`` ``budget``.
+        is returned, with ``stop`` ``budget``. Where one completion is asked for and the strategy writes it from left to
+        right, ``on_text`` is called on this thread with what is decided of it so far, whenever that grew.
         """
         with self._lock:
             started = time.perf_counter()
@@ -149,7 +155,7 @@ class Completer:
                 total = _milliseconds_since(started)
                 return CompletionResult((), Timing(prefill_ms=total, total_ms=total), 0, 0)
             decode_started = time.perf_counter()
-            candidates = prepared.strategy.write_all(prepared.covers, request.max_completions)
+            candidates = _written(prepared, request, on_text)
             completions = [_finished(candidate, prepared, request) for candidate in candidates]
             timing = replace(
                 prepared.timing,
@@ -179,12 +185,9 @@ class Completer:
                 yield from filter(None, texts)
                 return
             candidate = strategy.scene.start(prepared.covers[0])
-            for _ in strategy.scene.write(candidate, strategy.token_chooser(candidate.cover)):
-                decided = candidate.tracker.decided
-                end = len(decided) - common_end(decided, request.suffix)
-                if end > sent:
-                    yield decided[sent:end]
-                    sent = end
+            for decided in _growing(strategy, candidate, request.suffix):
+                yield decided[sent:]
+                sent = len(decided)
             yield from filter(None, [trim_suffix_overlap(candidate.tracker.text, request.suffix)[sent:]])
 
     def trace(self, request: CompletionRequest, count: int = 10) -> HealingTrace:
@@ -294,6 +297,27 @@ class Completer:
         length = len(prompt.tail)
         row = matching_row(healed.first, len(prompt.ids) - length, second.first, len(other.ids) - length)
         return SecondView(self._second_cache, other.ids, scene, length, row)
+
+
+def _written(prepared: _Prepared, request: CompletionRequest, on_text: Callable[[str], None] | None) -> list[Candidate]:
+    strategy, covers = prepared.strategy, prepared.covers
+    if on_text is None or strategy.is_whole or request.max_completions > 1 or not covers:
+        return strategy.write_all(covers, request.max_completions)
+    candidate = strategy.scene.start(covers[0])
+    for decided in _growing(strategy, candidate, request.suffix):
+        on_text(decided)
+    return [candidate]
+
+
+def _growing(strategy: Strategy, candidate: Candidate, suffix: str) -> Iterator[str]:
+    """Write a candidate; each time that more of its text is certain to stay, all that is."""
+    seen = 0
+    for _ in strategy.scene.write(candidate, strategy.token_chooser(candidate.cover)):
+        decided = candidate.tracker.decided
+        end = len(decided) - common_end(decided, suffix)
+        if end > seen:
+            seen = end
+            yield decided[:end]
 
 
 def _finished(candidate: Candidate, prepared: _Prepared, request: CompletionRequest) -> Completion:

@@ -5,14 +5,17 @@ import logging
 import time
 from dataclasses import dataclass
 
-from engine import CancellationToken, Completion, CompletionResult
+from engine import CancellationToken, Completion, CompletionResult, DeviceError
+from lsp_server.calls import Job, OnText
 from lsp_server.documents import Document
+from lsp_server.items import place_at
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
 from lsp_server.prompt import Place, build_request
-from lsp_server.scheduler import RequestKind, Ticket
+from lsp_server.scheduler import Outcome, RequestKind, Ticket, Work
 from lsp_server.selection import is_selected
-from lsp_server.type_through import surroundings
+from lsp_server.settings import Settings, tells_what_it_writes
+from lsp_server.surroundings import Asker, Surroundings, surroundings
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,22 @@ class Question:
     automatic: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When an answer has to be there. It counts from the arrival of the question."""
+
+    arrived: float
+    budget_ms: float
+
+    @property
+    def took_ms(self) -> float:
+        return (time.monotonic() - self.arrived) * 1000
+
+    @property
+    def left_ms(self) -> float:
+        return self.budget_ms - self.took_ms
+
+
 def document_of(server: MidtokenServer, uri: str) -> Document | None:
     """The open document that a request speaks of; None, with a log line, if there is none."""
     document = server.session.documents.get(uri)
@@ -38,75 +57,122 @@ def document_of(server: MidtokenServer, uri: str) -> Document | None:
 
 async def answer(server: MidtokenServer, question: Question) -> tuple[Completion, ...]:
     """The candidates, best first; none where anything stands against it. Raises only `asyncio.CancelledError`."""
-    session, document = server.session, question.document
+    session, document, arrived = server.session, question.document, time.monotonic()
     session.statistics.requests += 1
     others = session.others(document.uri)
-    arrived = time.monotonic()
     if not session.enabled or not await session.configured_within(session.settings.budget_ms / 1000):
         return ()
     settings = session.settings
     if not is_selected(document, settings):
         return ()
-
-    where = surroundings(
-        document.uri,
-        settings,
-        question.candidates,
-        document.text[: question.place.start] + question.place.typed,
-        document.text[question.place.end :],
-    )
+    deadline = Deadline(arrived, settings.budget_ms)
+    where = _where(server, question)
     ticket = Ticket(document.uri, document.version, question.kind)
-    if known := session.shown.look_up(where):
+    delay_ms = session.pace.delay_ms(arrived, settings.debounce_ms)
+    known = session.shown.look_up(where)
+    if known is not None:
         session.scheduler.supersede(ticket)
-        session.statistics.answered((time.monotonic() - arrived) * 1000, by_model=False)
-        server.trace(f"{question.kind}: {len(known)} candidates, shown before")
+        session.statistics.answered(deadline.took_ms, "memory")
+        server.trace(f"{question.kind}: {len(known)} candidates, known before")
         return known
-
-    def left_ms() -> float:
-        return settings.budget_ms - (time.monotonic() - arrived) * 1000
-
-    def work(token: CancellationToken) -> CompletionResult | None:
-        budget_ms = left_ms()
-        if budget_ms <= 0:
-            return None
-        request = build_request(document, question.place, settings, others, question.candidates, budget_ms)
-        token.raise_if_cancelled()
-        return session.model.complete(request, token)
-
+    work = Work(
+        where,
+        _job(server, question, others, settings, deadline),
+        ready=lambda: session.model.wait(deadline.left_ms / 1000),
+        delay_s=delay_ms / 1000 if question.automatic else 0.0,
+        shared=_is_shared(question, settings),
+    )
     try:
-        result = await session.scheduler.run(
-            ticket,
-            work,
-            delay_s=settings.debounce_ms / 1000 if question.automatic else 0.0,
-            ready=lambda: session.model.wait(left_ms() / 1000),
-        )
+        outcome = await session.scheduler.run(ticket, work)
     except asyncio.CancelledError:
         session.statistics.cancelled += 1
         raise
     except Exception as error:  # whatever broke, the editor gets an empty list and the server lives
-        log.warning("a completion failed: %s", describe(error))
         session.statistics.failed += 1
-        server.note_failure(describe(error))
+        note_error(server, error)
         return ()
-    took_ms = (time.monotonic() - arrived) * 1000
-    session.statistics.ran(took_ms, result is not None, in_time=left_ms() > 0)
-    completions: tuple[Completion, ...] = ()
-    if result is not None:
-        completions = result.completions
-        server.note_failure(None)
-    session.shown.remember(where, completions)
-    server.trace(_line(question, result, took_ms, settings.trace == "verbose"))
-    return completions
+    _count(server, outcome, deadline)
+    server.trace(_line(question, outcome, deadline.took_ms, settings.trace == "verbose"))
+    return () if outcome is None else outcome.completions
 
 
-def _line(question: Question, result: CompletionResult | None, took_ms: float, verbose: bool) -> str:
+def speculate(server: MidtokenServer, document: Document, cursor: int) -> None:
+    """Begin what will be asked next: ghost text at ``cursor``, where an accepted item ends."""
+    session, settings = server.session, server.session.settings
+    question = Question("inline", document, place_at(document, cursor), 1, automatic=True)
+    if not session.enabled or session.model.info is None or not is_selected(document, settings):
+        return
+    where = _where(server, question)
+    if not _is_shared(question, settings) or session.shown.look_up(where) is not None:
+        return
+    deadline = Deadline(time.monotonic(), settings.budget_ms)
+    session.scheduler.speculate(where, _job(server, question, session.others(document.uri), settings, deadline))
+
+
+def note_result(server: MidtokenServer, where: Surroundings, result: CompletionResult, took_ms: float) -> None:
+    """A model call came to its end: what it says is kept, whoever still wants it."""
+    session = server.session
+    session.pace.answered(took_ms)
+    if where.uri in session.documents:
+        session.shown.remember(where, result.completions)
+    server.note_failure(None)
+
+
+def note_error(server: MidtokenServer, error: Exception) -> None:
+    """A model call failed."""
+    log.warning("a completion failed: %s", describe(error))
+    if isinstance(error, DeviceError):  # memory, a driver: the user can do something about it, and nothing else will
+        server.tell_error(f"a completion failed: {error}")
+    server.note_failure(describe(error))
+
+
+def _where(server: MidtokenServer, question: Question) -> Surroundings:
+    asker = Asker(server.session.settings, server.session.model.serial, question.candidates, question.automatic)
+    document, place = question.document, question.place
+    before, after = document.text[: place.start] + place.typed, document.text[place.end :]
+    return surroundings(document.uri, asker, before, after)
+
+
+def _is_shared(question: Question, settings: Settings) -> bool:
+    return question.candidates == 1 and tells_what_it_writes(settings)
+
+
+def _job(
+    server: MidtokenServer, question: Question, others: tuple[Document, ...], settings: Settings, deadline: Deadline
+) -> Job:
+    """What the model's thread does for a question; None if the time is over before anything is said."""
+
+    def job(token: CancellationToken, on_text: OnText) -> CompletionResult | None:
+        budget_ms = deadline.left_ms
+        if budget_ms <= 0:
+            return None
+        request = build_request(question.document, question.place, settings, others, question.candidates, budget_ms)
+        token.raise_if_cancelled()
+        result = server.session.model.complete(request, token, on_text)
+        return result if result and (result.completions or deadline.left_ms > 0) else None
+
+    return job
+
+
+def _count(server: MidtokenServer, outcome: Outcome | None, deadline: Deadline) -> None:
+    statistics = server.session.statistics
+    if outcome is not None:
+        statistics.answered(deadline.took_ms, "running" if outcome.handed_on else "model")
+    elif deadline.left_ms > 0:
+        statistics.superseded += 1
+    else:
+        statistics.out_of_time += 1
+
+
+def _line(question: Question, outcome: Outcome | None, took_ms: float, verbose: bool) -> str:
     """A line for the trace: figures only, never what is in the document."""
-    if result is None:
+    if outcome is None:
         return f"{question.kind}: superseded, out of time or without a model after {took_ms:.0f} ms"
-    line = f"{question.kind}: {len(result.completions)} candidates in {took_ms:.0f} ms"
+    how = ", by a call that was under way" if outcome.handed_on else ""
+    line = f"{question.kind}: {len(outcome.completions)} candidates in {took_ms:.0f} ms{how}"
     if not verbose:
         return line
-    timing = result.timing
+    result, timing = outcome.result, outcome.result.timing
     return (
         f"{line} (tokenize {timing.tokenize_ms:.1f}, heal {timing.heal_ms:.1f}, prefill {timing.prefill_ms:.1f},"
         f" decode {timing.decode_ms:.1f} ms; {result.reused_tokens} of {result.prompt_tokens} prompt tokens reused)"

@@ -60,6 +60,10 @@ class MidtokenServer(LanguageServer):
             self.session.status_sent = replace(status, latency_ms=None)
             self.protocol.notify(METHOD, status.to_json())
 
+    def tell_error(self, message: str) -> None:
+        """Show an error that the user can do something about, once in the session."""
+        self.tell(types.MessageType.Error, (message,))
+
     def note_failure(self, reason: str | None) -> None:
         """The last completion failed for a reason, or worked."""
         if reason != self.session.failure:

@@ -1,6 +1,7 @@
 """The completer of the server: loaded in the background, replaced when the settings name another model."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -20,8 +21,13 @@ class CompleterLike(Protocol):
     def notices(self) -> tuple[str, ...]:
         """What the user should know about how the model runs."""
 
-    def complete(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> CompletionResult:
-        """Complete one request; blocks."""
+    def complete(
+        self,
+        request: CompletionRequest,
+        cancel: CancellationToken | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> CompletionResult:
+        """Complete one request, telling what is written on the way; blocks."""
 
 
 class Loader(Protocol):
@@ -35,17 +41,23 @@ ModelState = Literal["absent", "loading", "ready", "failed"]
 
 
 class ModelHost:
-    """Owns the completer. Only jobs on the model thread touch it, so that none finds it half closed."""
+    """Owns the completer. Jobs on the model's thread use it; another one is loaded on a thread of its own, so that the
+    one before serves meanwhile, and takes its place between two jobs.
+    """
 
     def __init__(self, thread: ModelThread, load: Loader) -> None:
         self._thread = thread
+        self._loading_thread = ModelThread("midtoken-loader")
         self._load = load
         self._wanted: tuple[Path | None, DeviceChoice] | None = None
         self._settled = asyncio.Event()
         self._completer: CompleterLike | None = None
         self.state: ModelState = "absent"
+        """``loading`` also while the model before serves, ``failed`` only without one."""
         self.problem: str | None = None
         """Why the model that was asked for last could not be loaded."""
+        self.serial = 0
+        """How often another model took the place of one that served."""
 
     @property
     def completer(self) -> CompleterLike | None:
@@ -60,50 +72,63 @@ class ModelHost:
     async def load(self, model_dir: Path | None, device: DeviceChoice) -> CompleterLike | None:
         """Load a model in place of the one that is there; None if it is there already or a newer call came between.
 
-        Raises what the loader raises; the server then has no model.
+        Raises what the loader raises; the model before then stays, and the same call tries again.
         """
         wanted = (model_dir, device)
         if self._wanted == wanted:
             return None
         self._wanted, self.state = wanted, "loading"
-        self._settled.clear()
+        if self._completer is None:
+            self._settled.clear()
         try:
-            completer = await asyncio.wrap_future(self._thread.submit(lambda: self._replace(model_dir, device)))
+            completer = await asyncio.wrap_future(self._loading_thread.submit(lambda: self._load_if_wanted(wanted)))
+            if completer is None or self._wanted != wanted:
+                return None
+            replaces = self._completer is not None
+            await asyncio.wrap_future(self._thread.submit(lambda: self._replace(completer)))
         except Exception as error:
-            if self._settle(wanted, "failed"):
-                self.problem = describe(error)
+            if self._wanted != wanted:
+                return None
+            self._wanted = None
+            self._settle("ready" if self._completer else "failed", describe(error))
             raise
-        return completer if self._settle(wanted, "ready") else None
+        self.serial += replaces
+        if self._wanted == wanted:
+            self._settle("ready", None)
+        return completer
 
     async def wait(self, timeout_s: float) -> bool:
-        """Whether there is a model, waiting for it no longer than that."""
+        """Whether there is a model, waiting for the first one no longer than that."""
         if not self._settled.is_set():
             try:
                 await asyncio.wait_for(self._settled.wait(), max(timeout_s, 0.0))
             except TimeoutError:
                 return False
-        return self.state == "ready"
+        return self._completer is not None
 
-    def complete(self, request: CompletionRequest, cancel: CancellationToken) -> CompletionResult | None:
-        """On the model thread: complete with the model of the moment; None if there is none any more."""
-        return None if self._completer is None else self._completer.complete(request, cancel)
+    def complete(
+        self, request: CompletionRequest, cancel: CancellationToken, on_text: Callable[[str], None] | None = None
+    ) -> CompletionResult | None:
+        """On the model's thread: complete with the model of the moment; None if there is none any more."""
+        return None if self._completer is None else self._completer.complete(request, cancel, on_text)
 
     def close(self, timeout_s: float) -> bool:
-        """Free the model and end its thread; False if a model call is still running after ``timeout_s``."""
-        self._thread.submit(self._close)
+        """Free the model and end its thread; False if a model call is still running after ``timeout_s``.
+
+        A load that is under way is not waited for: it ends with the process.
+        """
+        self._loading_thread.stop(0.0)
+        self._thread.submit(lambda: self._replace(None))
         return self._thread.stop(timeout_s)
 
-    def _settle(self, wanted: tuple[Path | None, DeviceChoice], state: ModelState) -> bool:
-        if self._wanted != wanted:
-            return False
-        self.state, self.problem = state, None
+    def _settle(self, state: ModelState, problem: str | None) -> None:
+        self.state, self.problem = state, problem
         self._settled.set()
-        return True
 
-    def _replace(self, model_dir: Path | None, device: DeviceChoice) -> CompleterLike:
-        self._close()  # first, so that two models are never in memory at once
-        self._completer = self._load(model_dir, device=device)
-        return self._completer
+    def _load_if_wanted(self, wanted: tuple[Path | None, DeviceChoice]) -> CompleterLike | None:
+        # Loads wait for each other: of those that are overtaken in the queue none takes time or memory.
+        model_dir, device = wanted
+        return self._load(model_dir, device=device) if self._wanted == wanted else None
 
-    def _close(self) -> None:
-        self._completer = None  # its memory goes with the last reference
+    def _replace(self, completer: CompleterLike | None) -> None:
+        self._completer = completer  # the memory of the one before goes with the last reference

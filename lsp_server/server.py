@@ -9,6 +9,7 @@ from pathlib import Path
 from lsprotocol import types
 
 from engine import Completer, DeviceChoice
+from lsp_server.answer import note_error, note_result
 from lsp_server.dispatch import converse
 from lsp_server.features.commands import COMMANDS, DID_PARTIALLY_ACCEPT, DID_SHOW, did_partially_accept, did_show
 from lsp_server.features.completion import completion
@@ -19,7 +20,7 @@ from lsp_server.features.text_document import did_change, did_close, did_open
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import logging_to
 from lsp_server.model import Loader, ModelHost
-from lsp_server.scheduler import Scheduler
+from lsp_server.scheduler import Observers, Scheduler
 from lsp_server.session import Session
 from lsp_server.settings import read_environment, resolve
 from lsp_server.transport import Connection, accept_client, claim_standard_streams, loopback_family
@@ -37,7 +38,11 @@ def create_server(launch: Mapping[str, object], environment: Mapping[str, str], 
     layers = {**values, **launch}
     session = Session(ModelHost(thread, load), Scheduler(thread), layers, notes, settings=resolve(layers))
     server = MidtokenServer(session)
-    session.scheduler.on_change = server.report_status
+    session.scheduler.observers = Observers(
+        on_change=server.report_status,
+        on_result=lambda where, result, took_ms: note_result(server, where, result, took_ms),
+        on_error=lambda error: note_error(server, error),
+    )
     server.feature(types.INITIALIZE)(initialize)
     server.feature(types.INITIALIZED)(initialized)
     server.feature(types.SHUTDOWN)(shutdown)

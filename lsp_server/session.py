@@ -11,6 +11,7 @@ from lsp_server.acceptance import Ledger
 from lsp_server.documents import Document
 from lsp_server.logs import RecentLines
 from lsp_server.model import ModelHost
+from lsp_server.pace import Pace
 from lsp_server.positions import PositionEncoding, negotiated_encoding
 from lsp_server.scheduler import Scheduler
 from lsp_server.settings import Settings, Values, read_client, resolve
@@ -68,6 +69,7 @@ class Session:
     documents: dict[str, Document] = field(default_factory=dict)
     """By URI, least recently changed first."""
     shown: TypeThrough = field(default_factory=TypeThrough)
+    pace: Pace = field(default_factory=Pace)
     phase: Phase = "new"
     enabled: bool = True
     failure: str | None = None
@@ -116,6 +118,7 @@ class Session:
         """A document was opened or changed."""
         self.ledger.changed(self.documents.pop(document.uri, None), document)
         self.documents[document.uri] = document
+        self.scheduler.document_changed(document.uri, document.text)
 
     def remove(self, uri: str) -> None:
         """A document was closed: its requests answer empty."""

@@ -7,7 +7,10 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal, get_args
 
+Source = Literal["model", "running", "memory"]
+"""Where an answer came from: a call of its own, a call that was under way for an earlier request, what was known."""
 RECENT_ANSWERS = 1000
 """Latencies of this many answers are kept for the percentiles."""
 MEDIAN_OF = 50
@@ -34,30 +37,17 @@ class Statistics:
     superseded: int = 0
     failed: int = 0
     out_of_time: int = 0
-    from_model: int = 0
-    without_model: int = 0
+    answers: dict[Source, int] = field(default_factory=lambda: dict.fromkeys(get_args(Source), 0))
     shown: int = 0
     accepted: int = 0
     accepted_characters: int = 0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_ANSWERS))
     started: float = field(default_factory=time.monotonic)
 
-    def answered(self, latency_ms: float, *, by_model: bool) -> None:
+    def answered(self, latency_ms: float, source: Source) -> None:
         """A request was answered with what is to be shown, or with the knowledge that there is nothing."""
-        if by_model:
-            self.from_model += 1
-        else:
-            self.without_model += 1
+        self.answers[source] += 1
         self.latencies_ms.append(latency_ms)
-
-    def ran(self, took_ms: float, has_result: bool, *, in_time: bool) -> None:
-        """A request went to the model; without a result it was superseded, or out of time."""
-        if has_result:
-            self.answered(took_ms, by_model=True)
-        elif in_time:
-            self.superseded += 1
-        else:
-            self.out_of_time += 1
 
     @property
     def median_ms(self) -> float | None:
@@ -66,7 +56,7 @@ class Statistics:
 
     def to_json(self) -> dict[str, object]:
         """The figures by the names of ``docs/protocol.md``."""
-        answered = self.from_model + self.without_model
+        answered = sum(self.answers.values())
         latencies = list(self.latencies_ms)
         shares = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
         return {
@@ -76,9 +66,10 @@ class Statistics:
             "superseded": self.superseded,
             "failed": self.failed,
             "outOfTime": self.out_of_time,
-            "answeredByModel": self.from_model,
-            "answeredWithoutModel": self.without_model,
-            "shareWithoutModel": round(self.without_model / answered, 4) if answered else None,
+            "answeredByModel": self.answers["model"],
+            "answeredByRunning": self.answers["running"],
+            "answeredWithoutModel": self.answers["memory"],
+            "shareWithoutModel": round(self.answers["memory"] / answered, 4) if answered else None,
             "shown": self.shown,
             "accepted": self.accepted,
             "acceptedCharacters": self.accepted_characters,

@@ -1,89 +1,87 @@
-"""Completions that were shown, kept for the next keystrokes.
+"""Completions that were made, kept for the next keystrokes.
 
 Someone who types on along a completion must see the rest of it, not another one, and needs no model for that; who
 deletes a character again gets back what was there. Looked up before any waiting is done.
 """
 
-from collections import deque
+from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from engine import Completion
-from lsp_server.settings import Settings
+from lsp_server.surroundings import Surroundings, Typed, typed_since
 
-KEPT = 100
-LOOK_BACK_CHARACTERS = 128
-"""How far behind the cursor a completion may have been asked for."""
-PREFIX_CHARACTERS = 2000
-SUFFIX_CHARACTERS = 500
-"""Text around the cursor that must be the same. What lies further off may have changed: it would change a completion
-little, and a suggestion that stays is worth more; documents are not kept alive for it either."""
+KEPT = 250
+MORE_FROM_CHARACTERS = 16
+"""Of a completion that length or time broke off, the rest is shown while it is at least this long: then it is time to
+ask for more."""
 _FINISHED = ("end", "stop-string", "line", "block")
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
-    """A place as far as it decides about a completion: who asks, and the text around the cursor."""
-
-    uri: str
-    settings: Settings
-    candidates: int
-    position: int
-    prefix: str
-    suffix: str
-
-
-def surroundings(uri: str, settings: Settings, candidates: int, prefix: str, suffix: str) -> Surroundings:
-    """Of a document's text before and after the cursor, what has to be kept."""
-    kept = prefix[-PREFIX_CHARACTERS - LOOK_BACK_CHARACTERS :]
-    return Surroundings(uri, settings, candidates, len(prefix), kept, suffix[:SUFFIX_CHARACTERS])
-
-
-@dataclass(frozen=True, slots=True)
-class _Shown:
+class _Made:
     where: Surroundings
     completions: tuple[Completion, ...]
 
+    @property
+    def characters(self) -> int:
+        texts = sum(len(completion.text) for completion in self.completions)
+        return len(self.where.prefix) + len(self.where.suffix) + texts
+
 
 class TypeThrough:
-    """The last completions that were shown, newest first."""
+    """The completions that were made or looked up last, at most `KEPT` of them."""
 
     def __init__(self) -> None:
-        self._shown: deque[_Shown] = deque(maxlen=KEPT)
+        self._made: OrderedDict[Surroundings, _Made] = OrderedDict()
 
     def remember(self, where: Surroundings, completions: tuple[Completion, ...]) -> None:
-        """Keep an answer. Those that length or time broke off are not kept: more can be said a keystroke later."""
-        if completions and completions[0].stop in _FINISHED:
-            self._shown.appendleft(_Shown(where, completions))
+        """Keep an answer. That there is nothing to say at a place is an answer too."""
+        self._made[where] = _Made(where, completions)
+        self._made.move_to_end(where)
+        if len(self._made) > KEPT:
+            self._made.popitem(last=False)
 
-    def look_up(self, where: Surroundings) -> tuple[Completion, ...]:
-        """What is left of an earlier answer whose best completion was followed up to here; empty if there is none."""
-        for shown in self._shown:
-            typed = _typed_since(shown.where, where)
-            if typed is None or not _goes_on(shown.completions[0], typed):
+    def look_up(self, where: Surroundings) -> tuple[Completion, ...] | None:
+        """What is left of an earlier answer whose best completion was followed up to here; None if there is none.
+
+        Empty where it is known that there is nothing to say.
+        """
+        for made in reversed(self._made.values()):
+            if not where.asker.is_served_by(made.where.asker) or made.where.uri != where.uri:
                 continue
-            return tuple(replace(c, text=c.text[len(typed) :]) for c in shown.completions if _goes_on(c, typed))
-        return ()
-
-    def __len__(self) -> int:
-        return len(self._shown)
+            typed = typed_since(made.where, where)
+            if typed is None:
+                continue
+            rest = rest_of(made.completions, typed)
+            if rest or (not made.completions and typed == Typed("") and made.where.asker == where.asker):
+                self._made.move_to_end(made.where)
+                return rest[: where.asker.candidates]
+        return None
 
     def forget(self, uri: str) -> None:
         """The document was closed."""
-        self._shown = deque((shown for shown in self._shown if shown.where.uri != uri), KEPT)
+        for where in [where for where in self._made if where.uri == uri]:
+            del self._made[where]
+
+    @property
+    def characters(self) -> int:
+        """What the entries hold of documents and completions."""
+        return sum(made.characters for made in self._made.values())
+
+    def __len__(self) -> int:
+        return len(self._made)
 
 
-def _typed_since(then: Surroundings, now: Surroundings) -> str | None:
-    """The characters typed between two places, or None where the one does not follow from the other by typing."""
-    count = now.position - then.position
-    if not 0 <= count <= LOOK_BACK_CHARACTERS:
+def rest_of(completions: tuple[Completion, ...], typed: Typed) -> tuple[Completion, ...]:
+    """What is left of an answer after something was typed; empty unless the best of it was followed and goes on."""
+    rest = [_rest(completion, typed) for completion in completions]
+    return tuple(completion for completion in rest if completion) if rest and rest[0] else ()
+
+
+def _rest(completion: Completion, typed: Typed) -> Completion | None:
+    text = typed.rest_of(completion.text)
+    if not text:
         return None
-    if replace(now, position=0, prefix="") != replace(then, position=0, prefix=""):
+    if completion.stop not in _FINISHED and typed.text and len(text) < MORE_FROM_CHARACTERS:
         return None
-    before = now.prefix[: len(now.prefix) - count]
-    if before[-PREFIX_CHARACTERS:] != then.prefix[-PREFIX_CHARACTERS:]:
-        return None
-    return now.prefix[len(now.prefix) - count :]
-
-
-def _goes_on(completion: Completion, typed: str) -> bool:
-    return completion.text.startswith(typed) and len(completion.text) > len(typed)
+    return replace(completion, text=text)

@@ -1,4 +1,4 @@
-"""The one thread that runs the model."""
+"""Threads that do one thing at a time: the one that runs the model, the one that loads another."""
 
 import queue
 import threading
@@ -16,9 +16,9 @@ class ModelThread:
     stuck must not keep a server alive whose editor is gone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "midtoken-model") -> None:
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="midtoken-model", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
     def submit(self, job: Callable[[], T]) -> Future[T]:

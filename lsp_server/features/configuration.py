@@ -54,16 +54,21 @@ async def _load_model(ls: MidtokenServer) -> None:
         await _show_progress(ls, loading)
         completer = await loading
     except MidtokenError as error:
-        ls.tell(types.MessageType.Error, (f"there are no completions: {error}",))
+        ls.tell_error(f"{_consequence(ls)}: {error}")
     except Exception as error:  # a broken model must not end the server
-        ls.tell(types.MessageType.Error, (f"there are no completions: the model failed to load ({describe(error)})",))
+        ls.tell_error(f"{_consequence(ls)}: the model failed to load ({describe(error)})")
     else:
         if completer is not None:
             log.info("the model is loaded")
+            ls.note_failure(None)
             ls.tell(types.MessageType.Warning, completer.notices)
     finally:
         loading.cancel()
         ls.report_status()
+
+
+def _consequence(ls: MidtokenServer) -> str:
+    return "there are no completions" if ls.session.model.info is None else "the model before stays in use"
 
 
 async def _show_progress(ls: MidtokenServer, loading: "asyncio.Task[CompleterLike | None]") -> None:

@@ -1,6 +1,7 @@
 """What a request may cost and how it stops: budgets, cancellation, reuse; streams and candidates."""
 
 import dataclasses
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -182,6 +183,10 @@ def test_the_pieces_of_a_stream_are_the_completion(toy, lines, mode):
         pieces = list(completer.stream(asked))
         assert all(pieces)
         assert "".join(pieces) == "".join(texts(completer.complete(asked)))
+        heard: list[str] = []
+        assert texts(completer.complete(asked, None, heard.append)) == texts(completer.complete(asked))
+        assert [new[len(old) :] for old, new in pairwise(["", *heard])] == pieces[: len(heard)]
+        assert len(pieces) - len(heard) in (0, 1), "the last piece may be certain at the end only"
         lengths.add(len(pieces))
     assert max(lengths) > 1
 
@@ -202,6 +207,14 @@ def test_a_stream_yields_as_it_goes():
     calls = session.calls
     next(pieces)
     assert calls < session.calls < calls + 5
+
+
+def test_of_several_candidates_nothing_is_heard_before_the_end():
+    completer, _ = endless_completer()
+    heard: list[str] = []
+    for asked in (request(max_completions=2), request(sampling=SamplingParams("beam"))):
+        assert texts(completer.complete(asked, None, heard.append)) == texts(completer.complete(asked))
+    assert heard == []
 
 
 @pytest.mark.parametrize("mode", HEALING_MODES)

@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from engine import (
@@ -47,7 +48,12 @@ class FakeCompleter:
     def load(self, model_dir: Path | None = None, *, device: DeviceChoice = "auto") -> "FakeCompleter":
         return self
 
-    def complete(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> CompletionResult:
+    def complete(
+        self,
+        request: CompletionRequest,
+        cancel: CancellationToken | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> CompletionResult:
         self.requests.append(request)
         self.started.set()
         line = request.prefix.rsplit("\n", 1)[-1]

@@ -12,6 +12,12 @@ from tests.lsp_server.fakes import FakeCompleter
 pytestmark = pytest.mark.asyncio
 
 
+def text_of(host: ModelHost) -> str:
+    result = host.complete(CompletionRequest("x"), CancellationToken())
+    assert result is not None
+    return result.completions[0].text
+
+
 class SlowLoader:
     """Loads when it is told to."""
 
@@ -52,32 +58,72 @@ async def test_the_same_model_is_loaded_once_and_another_replaces_it():
     assert await host.load(None, "cpu") is None
     assert await host.load(Path("other"), "cpu") is not None
     assert load.loaded == [(None, "cpu"), (Path("other"), "cpu")]
-    result = host.complete(CompletionRequest("x"), CancellationToken())
-    assert result is not None
-    assert result.completions[0].text == "other"
+    assert text_of(host) == "other"
     assert await asyncio.to_thread(host.close, 5)
 
 
 async def test_only_the_model_that_was_wanted_last_counts():
     load = SlowLoader()
     host = ModelHost(ModelThread(), load)
-    both = [asyncio.ensure_future(host.load(Path(name), "cpu")) for name in ("bad", "good")]
+    loads = [asyncio.ensure_future(host.load(Path(name), "cpu")) for name in ("bad", "overtaken", "good")]
     await asyncio.sleep(0)
     load.gate.set()
-    first, second = await asyncio.gather(*both, return_exceptions=True)
-    assert isinstance(first, ModelFolderError)
-    assert isinstance(second, FakeCompleter)
+    assert [await loading and loading.result() for loading in loads[:2]] == [None, None]
+    assert isinstance(await loads[2], FakeCompleter)
     assert host.state == "ready"
+    assert (Path("overtaken"), "cpu") not in load.loaded
+    assert host.serial == 0
     assert await asyncio.to_thread(host.close, 5)
 
 
-async def test_a_model_that_fails_leaves_none():
+async def test_the_model_before_serves_while_another_is_loaded_beside_it():
+    load = SlowLoader()
+    load.gate.set()
+    host = ModelHost(ModelThread(), load)
+    await host.load(Path("old"), "cpu")
+    load.gate.clear()
+    loading = asyncio.ensure_future(host.load(Path("new"), "cpu"))
+    await asyncio.sleep(0)
+    assert host.state == "loading"
+    assert await host.wait(0.0)
+    assert text_of(host) == "old"
+    load.gate.set()
+    await loading
+    assert (host.state, host.serial, text_of(host)) == ("ready", 1, "new")
+    assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_a_model_that_fails_leaves_the_one_before_and_is_tried_again():
     load = SlowLoader()
     load.gate.set()
     host = ModelHost(ModelThread(), load)
     await host.load(Path("good"), "cpu")
+    for _ in range(2):
+        with pytest.raises(ModelFolderError):
+            await host.load(Path("bad"), "cpu")
+    assert (host.state, host.problem, text_of(host)) == ("ready", "no model folder at bad", "good")
+    assert await host.wait(0.0)
+    await host.load(Path("good"), "cpu")
+    assert host.problem is None
+    assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_without_any_model_it_has_failed():
+    load = SlowLoader()
+    load.gate.set()
+    host = ModelHost(ModelThread(), load)
     with pytest.raises(ModelFolderError):
         await host.load(Path("bad"), "cpu")
-    assert host.state == "failed"
+    assert (host.state, host.info) == ("failed", None)
     assert not await host.wait(5)
     assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_a_load_that_hangs_does_not_hold_up_the_end():
+    load = SlowLoader()
+    host = ModelHost(ModelThread(), load)
+    loading = asyncio.ensure_future(host.load(None, "cpu"))
+    await asyncio.sleep(0)
+    assert await asyncio.to_thread(host.close, 5)
+    load.gate.set()
+    loading.cancel()

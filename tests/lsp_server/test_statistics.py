@@ -26,23 +26,21 @@ def test_of_nothing_there_is_no_percentile():
 
 def test_the_share_is_of_what_was_answered():
     figures = Statistics()
-    figures.answered(1.0, by_model=False)
-    figures.ran(30.0, True, in_time=True)
-    figures.ran(20.0, True, in_time=True)
-    figures.ran(5.0, False, in_time=True)
-    figures.ran(1500.0, False, in_time=False)
+    figures.answered(1.0, "memory")
+    figures.answered(30.0, "model")
+    figures.answered(20.0, "running")
     told = figures.to_json()
     assert told["shareWithoutModel"] == pytest.approx(1 / 3, abs=1e-4)
-    assert (told["superseded"], told["outOfTime"], told["answeredByModel"]) == (1, 1, 2)
+    assert [told[f"answered{name}"] for name in ("ByModel", "ByRunning", "WithoutModel")] == [1, 1, 1]
     assert told["latencyMs"] == {"p50": 20.0, "p90": 30.0, "p95": 30.0, "p99": 30.0}
 
 
 def test_the_median_follows_the_last_answers_and_memory_is_bounded():
     figures = Statistics()
     for _ in range(RECENT_ANSWERS):
-        figures.answered(10.0, by_model=True)
+        figures.answered(10.0, "model")
     for _ in range(MEDIAN_OF):
-        figures.answered(90.0, by_model=True)
+        figures.answered(90.0, "model")
     assert figures.median_ms == 90.0
     assert len(figures.latencies_ms) == RECENT_ANSWERS
 

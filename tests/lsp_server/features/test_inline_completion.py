@@ -25,9 +25,11 @@ async def test_asked_by_hand_there_are_several_while_typing_one():
     async with Wire(fake.load) as wire:
         await wire.initialize()
         wire.open("x")
-        assert [item["insertText"] for item in await wire.inline(0, 1, trigger=1)] == ["xone", "xtwo", "xthree"]
         assert [item["insertText"] for item in await wire.inline(0, 1, trigger=2)] == ["xone"]
-        assert [request.max_completions for request in fake.requests] == [3, 1]
+        for _ in range(2):
+            assert [item["insertText"] for item in await wire.inline(0, 1, trigger=1)] == ["xone", "xtwo", "xthree"]
+        assert [item["insertText"] for item in await wire.inline(0, 1, trigger=2)] == ["xone"]
+        assert [request.max_completions for request in fake.requests] == [1, 3]
 
 
 async def test_items_extend_the_selected_item():

@@ -1,0 +1,92 @@
+"""A model call on its way: what it was asked, what it has written, and whether anybody can still use it.
+
+A call outlives the request that it was made for as long as what it writes is what is being typed: then the next request
+takes it over, or finds its answer in the cache. Otherwise it stops at its next step.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from engine import CancellationToken, CompletionResult
+from lsp_server.surroundings import Surroundings, agree, typed_into
+
+OnText: TypeAlias = Callable[[str], None]
+Job: TypeAlias = Callable[[CancellationToken, OnText], CompletionResult | None]
+"""Runs the model, on its thread: is told when to stop, and tells what it has written of the best completion so far."""
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """One model call. Its fields change on the event loop's thread, but for ``written``, which the model's thread sets.
+
+    ``typed`` is what was typed since by whoever the call is for: nothing for the request that it was made for. What is
+    written must agree with it. ``in_document`` is what the document has in its place now, None if that is another text.
+    """
+
+    where: Surroundings
+    shared: bool
+    """Whether a later request may take it over: it tells what it writes."""
+    token: CancellationToken = field(default_factory=CancellationToken)
+    written: str = ""
+    typed: str = ""
+    in_document: str | None = ""
+    waiter: object | None = None
+    """The request that waits for it; None if nobody does."""
+    started: float = 0.0
+    """When the model began, in seconds of `time.monotonic`."""
+    future: "Future[CompletionResult | None] | None" = None
+    task: "asyncio.Task[CompletionResult | None] | None" = None
+
+    def heard(self, written: str) -> None:
+        """On the model's thread: that much is decided. Stops the call if it is not what is being typed."""
+        self.written = written
+        # Both sides set their own field before they look at the other's, so that one of them sees the disagreement.
+        if not agree(written, self.typed):
+            self.token.cancel()
+
+    def run(self, job: Job) -> CompletionResult | None:
+        """On the model's thread: do the job."""
+        self.started = time.monotonic()
+        return job(self.token, self.heard)
+
+    def serve(self, waiter: object, typed: str) -> None:
+        """A request waits for it at a place where ``typed`` was typed since."""
+        self.waiter, self.typed = waiter, typed
+
+    def release(self) -> None:
+        """Nobody waits for it any more. It goes on while the document follows it."""
+        self.waiter = None
+        if self.in_document is None or not self.shared:
+            self.stop()
+        else:
+            self._follow(self.in_document)
+
+    def document_changed(self, text: str) -> None:
+        """Its document has a new text, which is that of a keystroke or of anything else."""
+        self.in_document = typed_into(self.where, text)
+        if self.waiter is None:
+            self.release()
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether something was typed since, and it is what the call writes as far as that is known."""
+        return bool(self.in_document)
+
+    @property
+    def stopped(self) -> bool:
+        return self.token.cancelled
+
+    def stop(self) -> None:
+        """Let the model stop at its next step; in the queue, it does not begin."""
+        self.token.cancel()
+        if self.future is not None:
+            self.future.cancel()
+
+    def _follow(self, typed: str) -> None:
+        self.typed = typed
+        if not agree(self.written, typed):
+            self.stop()

@@ -1,0 +1,35 @@
+"""How long a request that nobody asked for waits before it goes to the model: the debounce, by what was measured."""
+
+from collections import deque
+
+from lsp_server.statistics import percentile
+
+KEY_REPEAT_MS = 40.0
+"""Just longer than the repeat of a held-down key (33 ms): whoever holds a key does not read."""
+MEDIAN_OF = 15
+
+
+class Pace:
+    """The time between requests, and the time that the model takes.
+
+    A request waits only if it comes on the heels of another one: sooner than the model answers, so that one of the two
+    is in vain. It then waits as long as the model takes to answer, for within that time the next key may come. Who
+    types more slowly than the model answers never waits.
+    """
+
+    def __init__(self) -> None:
+        self._took_ms: deque[float] = deque(maxlen=MEDIAN_OF)
+        self._last_s: float | None = None
+
+    def answered(self, took_ms: float) -> None:
+        """A model call came to its end."""
+        self._took_ms.append(took_ms)
+
+    def delay_ms(self, now_s: float, longest_ms: float) -> float:
+        """What a request that comes now has to wait, at most ``longest_ms``; ``now_s`` on a monotonic clock."""
+        since_ms = None if self._last_s is None else (now_s - self._last_s) * 1000
+        self._last_s = now_s
+        wanted_ms = max(KEY_REPEAT_MS, percentile(list(self._took_ms), 0.5) or 0.0)
+        if since_ms is None or since_ms >= wanted_ms:
+            return 0.0
+        return min(wanted_ms, longest_ms)
