@@ -27,6 +27,7 @@ from engine import (
     ModelInfo,
     Timing,
 )
+from lsp_server.calls import OnText
 from lsp_server.model import CompleterLike, Loader
 from lsp_server.server import serve
 
@@ -45,7 +46,9 @@ class Parrot:
         """There is nothing to load."""
         return cls()
 
-    def complete(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> CompletionResult:
+    def complete(
+        self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None
+    ) -> CompletionResult:
         """See `lsp_server.model.CompleterLike`."""
         for _ in range(self.STEPS):
             if cancel is not None:
@@ -78,10 +81,12 @@ class Counted:
         """See `lsp_server.model.CompleterLike`."""
         return self._completer.notices
 
-    def complete(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> CompletionResult:
+    def complete(
+        self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None
+    ) -> CompletionResult:
         """See `lsp_server.model.CompleterLike`."""
         if not request.prefix.endswith(MARK):
-            return self._completer.complete(request, cancel)
+            return self._completer.complete(request, cancel, on_text)
         gc.collect()
         counts = Counter(type(thing).__name__ for thing in gc.get_objects())
         self._log.write(json.dumps(counts) + "\n")

@@ -145,7 +145,7 @@ class Editor:
         self._change([{"range": span, "text": text}])
         if taken and taken.command and key.kind.startswith("accept"):
             self._report(taken, taken.command, whole=key.kind == "accept")
-        self._follow()
+        self._follow(typed=not key.remove)
         self._ask_soon()
 
     @property
@@ -171,14 +171,14 @@ class Editor:
         length = len((ghost.text.removesuffix(ghost.rest(self.before))).encode("utf-16-le")) // 2
         self._server.notify("textDocument/didPartiallyAcceptCompletion", {"item": item, "acceptedLength": length})
 
-    def _follow(self) -> None:
-        """What is shown goes on with what was typed, or not at all."""
+    def _follow(self, *, typed: bool) -> None:
+        """What is shown goes on with what was typed, or not at all. What still fits after a deletion is not followed."""
         ghost = self._ghost
         if ghost is None:
             return
         if not ghost.rest(self.before):
             self._ghost = None
-        elif not ghost.followed:
+        elif typed and not ghost.followed:
             self._session.followed += 1
             self._ghost = replace(ghost, followed=True)
 

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from engine import CancellationToken, Cancelled, Completer, CompletionRequest, CompletionResult, DeviceChoice, ModelInfo
 from engine.session import OrtSession
+from lsp_server.calls import OnText
 from lsp_server.model import Loader
 from lsp_server.server import serve
 
@@ -54,13 +55,15 @@ class Observer:
         self.write({"loaded": time.monotonic()})
         return ObservedCompleter(completer, self)
 
-    def call(self, run: Any, request: CompletionRequest, cancel: CancellationToken | None) -> CompletionResult:
+    def call(
+        self, run: Any, request: CompletionRequest, cancel: CancellationToken | None, on_text: OnText | None
+    ) -> CompletionResult:
         """One call of a model."""
         self._passes.take()
         started = time.monotonic()
         outcome, texts = "failed", list[str]()
         try:
-            result: CompletionResult = run(request, cancel)
+            result: CompletionResult = run(request, cancel, on_text)
             outcome, texts = "finished", [completion.text for completion in result.completions]
         except Cancelled:
             outcome = "cancelled"
@@ -94,9 +97,11 @@ class ObservedCompleter:
         notices: tuple[str, ...] = self._completer.notices
         return notices
 
-    def complete(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> CompletionResult:
+    def complete(
+        self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None
+    ) -> CompletionResult:
         """See `lsp_server.model.CompleterLike`."""
-        return self._observer.call(self._completer.complete, request, cancel)
+        return self._observer.call(self._completer.complete, request, cancel, on_text)
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from benchmarks.keystrokes.observed_server import Observer, Passes
 from engine import CancellationToken, CompletionRequest, CompletionResult
+from lsp_server.calls import OnText
 from lsp_server.server import serve
 from tests.lsp_server.fakes import FakeCompleter, result_of
 
@@ -22,7 +23,9 @@ class Knowing(FakeCompleter):
         super().__init__()
         self._forward = passes.count(lambda: None)
 
-    def complete(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> CompletionResult:
+    def complete(
+        self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None
+    ) -> CompletionResult:
         at = KNOWN.find(request.prefix)
         text = KNOWN[at + len(request.prefix) :][:AHEAD].partition("\n")[0] if at >= 0 else "nothing of the kind"
         for _ in text:

@@ -15,10 +15,10 @@ class Passing(FakeCompleter):
         super().__init__()
         self._forward = passes.count(lambda: None)
 
-    def complete(self, request, cancel=None):
+    def complete(self, request, cancel=None, on_text=None):
         self._forward()
         self._forward()
-        return super().complete(request, cancel)
+        return super().complete(request, cancel, on_text)
 
 
 def test_each_call_is_a_line_with_its_forward_passes_and_its_end():
