@@ -22,16 +22,18 @@ class Offer:
     start: int
     typed: int
     insert_text: str
+    is_ghost_text: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A part of an offer that was taken. ``stands`` says whether the document holds it where it was offered."""
+    """A part of an offer that was taken, which ends at the index ``end``. ``stands`` says whether the document holds it
+    where it was offered, ``is_first`` whether nothing of it had been taken before.
+    """
 
-    offer: Offer
     characters: int
+    end: int
     is_first: bool
-    is_whole: bool
     stands: bool
 
 
@@ -73,14 +75,14 @@ class Ledger:
         if offer is None:
             return None
         whole = len(offer.insert_text)
-        before = self._taken.get(number, offer.typed)
+        is_first, before = number not in self._taken, self._taken.get(number, offer.typed)
         upper = whole if length is None else max(before, min(length, whole))
         self._taken[number] = upper
         end = offer.start + upper
         stands = document is not None and document.text[offer.start : end] == offer.insert_text[:upper]
         if stands and upper > before:
             self._watch(_Span(offer.uri, offer.start + before, end))
-        return Accepted(offer, upper - before, before == offer.typed, upper == whole, stands)
+        return Accepted(upper - before, end, is_first, stands)
 
     def changed(self, old: Document | None, new: Document) -> None:
         """A document has another text now: what was deleted of accepted texts is kept no more."""

@@ -37,8 +37,9 @@ class Settings:
     """What the user can choose; ``docs/protocol.md`` has the table.
 
     ``budget_ms`` counts from the arrival of a request. The default is a cap, not a target: an answer that takes longer
-    is for text that was typed over long ago. ``debounce_ms`` holds an automatic request back. Editors wait already, and
-    a superseded request stops at its next model call, so it only has to outlast the repeat of a held-down key (33 ms).
+    is for text that was typed over long ago. ``debounce_ms`` is the longest that an automatic request waits (see
+    `lsp_server.pace`). Editors wait already, and a call that was begun in vain stops at its next step or is handed on,
+    so it only has to outlast the repeat of a held-down key (33 ms).
     """
 
     model: Path | None = None

@@ -172,7 +172,7 @@ class Editor:
         self._server.notify("textDocument/didPartiallyAcceptCompletion", {"item": item, "acceptedLength": length})
 
     def _follow(self, *, typed: bool) -> None:
-        """What is shown goes on with what was typed, or not at all. What still fits after a deletion is not followed."""
+        """What is shown goes on with what was typed, or not at all; a deletion that it fits does not follow it."""
         ghost = self._ghost
         if ghost is None:
             return

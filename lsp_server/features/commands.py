@@ -10,6 +10,7 @@ from dataclasses import asdict
 from lsprotocol import types
 
 from lsp_server.acceptance import Offer
+from lsp_server.answer import speculate
 from lsp_server.documents import Document
 from lsp_server.items import OnAccept
 from lsp_server.language_server import MidtokenServer
@@ -24,11 +25,12 @@ DID_SHOW = "textDocument/didShowCompletion"
 DID_PARTIALLY_ACCEPT = "textDocument/didPartiallyAcceptCompletion"
 
 
-def accepting(ls: MidtokenServer, document: Document, place: Place) -> OnAccept:
+def accepting(ls: MidtokenServer, document: Document, place: Place, *, is_ghost_text: bool) -> OnAccept:
     """For the items of one answer: notes each as an offer, and makes the command that says that it was accepted."""
 
     def command(text: str) -> types.Command:
-        number = ls.session.ledger.offer(Offer(document.uri, place.start, len(place.typed), text))
+        offer = Offer(document.uri, place.start, len(place.typed), text, is_ghost_text)
+        number = ls.session.ledger.offer(offer)
         return types.Command(title="Midtoken: accepted", command=ACCEPT, arguments=[number])
 
     return command
@@ -99,9 +101,12 @@ def model_info(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
 
 def statistics(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
     """The figures of the session, and how much memory its parts take."""
-    session = ls.session
+    session, counts = ls.session, ls.session.scheduler.counts
     return {
         **session.statistics.to_json(),
+        "modelCalls": counts.calls,
+        "stoppedCalls": counts.stopped,
+        "speculativeCalls": counts.speculative,
         "shownReported": session.reports_shown,
         "keptCharacters": session.ledger.kept_characters,
         "memory": {
@@ -109,6 +114,7 @@ def statistics(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
             "documents": len(session.documents),
             "documentCharacters": sum(len(document.text) for document in session.documents.values()),
             "cachedCompletions": len(session.shown),
+            "cachedCharacters": session.shown.characters,
         },
     }
 
@@ -136,9 +142,12 @@ def _note(ls: MidtokenServer, number: object, units: int | None) -> None:
         return
     length = None if units is None else characters_of(offer.insert_text, units, "utf-16")
     accepted = session.ledger.accept(number, session.documents.get(offer.uri), length)
-    if accepted is not None:
-        session.statistics.accepted += accepted.is_first
-        session.statistics.accepted_characters += accepted.characters
+    assert accepted is not None, "the offer was found"
+    session.statistics.accepted += accepted.is_first
+    session.statistics.accepted_characters += accepted.characters
+    document = session.documents.get(offer.uri)
+    if accepted.stands and offer.is_ghost_text and document is not None:
+        speculate(ls, document, accepted.end)
 
 
 def _id_of(params: object) -> object:

@@ -23,6 +23,6 @@ async def completion(ls: MidtokenServer, params: types.CompletionParams) -> type
         return types.CompletionList(is_incomplete=True, items=[])
     place = place_at(document, index_of(document, params.position, encoding))
     completions = await answer(ls, Question("list", document, place, CANDIDATES, automatic=True))
-    on_accept = accepting(ls, document, place) if ls.session.client.commands else no_command
+    on_accept = accepting(ls, document, place, is_ghost_text=False) if ls.session.client.commands else no_command
     items = list_items(document, place, completions, encoding, on_accept)
     return types.CompletionList(is_incomplete=True, items=items)

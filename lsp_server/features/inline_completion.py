@@ -26,6 +26,6 @@ async def inline_completion(ls: MidtokenServer, params: types.InlineCompletionPa
     automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
     candidates = 1 if automatic else INVOKED_CANDIDATES
     completions = await answer(ls, Question("inline", document, place, candidates, automatic))
-    items = inline_items(document, place, completions, encoding, accepting(ls, document, place))
+    items = inline_items(document, place, completions, encoding, accepting(ls, document, place, is_ghost_text=True))
     ls.session.statistics.shown += bool(items) and not ls.session.reports_shown
     return types.InlineCompletionList(items)

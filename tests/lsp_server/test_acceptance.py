@@ -51,10 +51,10 @@ def test_parts_add_up_to_the_whole():
     number = ledger.offer(Offer(URI, 7, 1, "n" + text))
     first = ledger.accept(number, document("import numpy"), 5)
     assert first is not None
-    assert (first.characters, first.is_first, first.is_whole) == (4, True, False)
+    assert (first.characters, first.end, first.is_first) == (4, 12, True)
     rest = ledger.accept(number, document("import numpy as np"))
     assert rest is not None
-    assert (rest.characters, rest.is_first, rest.is_whole) == (6, False, True)
+    assert (rest.characters, rest.end, rest.is_first) == (6, 18, False)
     again = ledger.accept(number, document("import numpy as np"), 3)
     assert again is not None
     assert again.characters == 0

@@ -86,7 +86,8 @@ async def test_items_of_the_list_have_a_command_if_the_client_can_run_it():
             assert all(("command" in item) == capable for item in items)
             if capable:
                 await wire.request(EXECUTE, items[1]["command"])
-                assert (await figures(wire))["acceptedCharacters"] == len("two")
+                told = await figures(wire)
+                assert (told["acceptedCharacters"], told["speculativeCalls"]) == (len("two"), 0)
 
 
 async def test_disabled_it_answers_empty_until_it_is_enabled():

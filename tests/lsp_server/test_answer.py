@@ -1,0 +1,255 @@
+"""What becomes of the model's work, over the wire: keystrokes, cancellations and acceptances as editors send them."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from engine import CancellationToken, CompletionRequest, CompletionResult, DeviceError
+from tests.lsp_server.fakes import FakeCompleter, result_of
+from tests.lsp_server.wire import URI, Wire, WireError
+
+pytestmark = pytest.mark.asyncio
+KNOWN = "import numpy as np\nx = np.zeros(3)\n"
+
+
+class Writer(FakeCompleter):
+    """Knows one text and writes the rest of its line, up to ``ahead`` characters, one for each permit."""
+
+    def __init__(self, permits: int = 0, ahead: int = 100) -> None:
+        super().__init__()
+        self._ahead = ahead
+        self._permits = threading.Semaphore(permits)
+
+    def permit(self, characters: int) -> None:
+        self._permits.release(characters)
+
+    def complete(
+        self,
+        request: CompletionRequest,
+        cancel: CancellationToken | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> CompletionResult:
+        self.requests.append(request)
+        at = KNOWN.find(request.prefix)
+        rest = KNOWN[at + len(request.prefix) :].partition("\n")[0][: self._ahead] if at >= 0 else "?"
+        for count in range(1, len(rest) + 1):
+            while not self._permits.acquire(timeout=0.002):
+                if cancel is not None and cancel.cancelled:
+                    self.cancelled += 1
+                    cancel.raise_if_cancelled()
+            if on_text is not None:
+                on_text(rest[:count])
+        return result_of(*filter(None, [rest]))
+
+
+class Typist:
+    """One document, typed at its end, as a client with VS Code's habits does."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.text = ""
+        self._version = 1
+        self._number: int | None = None
+        self._answer: asyncio.Future[object] | None = None
+        wire.open("")
+
+    def type(self, text: str, *, delete: int = 0) -> None:
+        """Change the document and cancel the request that is open."""
+        self._version += 1
+        self.text = self.text[: len(self.text) - delete] + text
+        self.wire.change([{"text": self.text}], self._version)
+        if self._answer is not None and not self._answer.done():
+            self.wire.notify("$/cancelRequest", {"id": self._number})
+            self._answer.add_done_callback(lambda answer: answer.exception())
+
+    def ask(self, trigger: int = 2) -> "asyncio.Future[object]":
+        line, character = self.text.count("\n"), len(self.text.rpartition("\n")[2])
+        self._number, answer = self.wire.ask_inline(line, character, trigger=trigger)
+        self._answer = answer
+        return answer
+
+    def press(self, text: str, *, delete: int = 0) -> "asyncio.Future[object]":
+        self.type(text, delete=delete)
+        return self.ask()
+
+
+async def shown(answer: "asyncio.Future[object]") -> list[str]:
+    result = await asyncio.wait_for(answer, 5)
+    assert isinstance(result, dict)
+    return [item["insertText"] for item in result["items"]]
+
+
+async def statistics(wire: Wire) -> dict[str, int]:
+    told = await wire.request("workspace/executeCommand", {"command": "midtoken.server.statistics"})
+    assert isinstance(told, dict)
+    return told
+
+
+async def started(wire: Wire, writer: Writer, calls: int = 1) -> None:
+    await wire.until(lambda: len(writer.requests) == calls)
+
+
+async def test_one_call_serves_many_keystrokes():
+    writer = Writer()
+    async with Wire(writer.load) as wire:
+        await wire.initialize()
+        typist = Typist(wire)
+        first = typist.press("imp")
+        await started(wire, writer)
+        writer.permit(1)
+        for key in "ort ":
+            last = typist.press(key)
+        with pytest.raises(WireError):
+            await first
+        await wire.until(lambda: wire.server.session.statistics.requests == 5)
+        writer.permit(100)
+        assert await shown(last) == ["numpy as np"]
+        assert await shown(typist.press("n")) == ["numpy as np"]
+        assert await shown(typist.press("", delete=1)) == ["numpy as np"]
+        assert len(writer.requests) == 1
+        told = await statistics(wire)
+        assert (told["answeredByRunning"], told["answeredWithoutModel"]) == (1, 2)
+        assert (told["cancelled"], told["modelCalls"], told["stoppedCalls"]) == (4, 1, 0)
+
+
+async def test_a_cancelled_call_that_was_followed_is_kept_for_the_next_request():
+    writer = Writer()
+    async with Wire(writer.load) as wire:
+        await wire.initialize()
+        typist = Typist(wire)
+        typist.press("imp")
+        await started(wire, writer)
+        typist.type("o")
+        writer.permit(100)
+        await wire.until(lambda: len(wire.server.session.shown) == 1)
+        assert await shown(typist.ask()) == ["import numpy as np"]
+        assert len(writer.requests) == 1
+
+
+async def test_a_keystroke_that_was_not_foretold_stops_the_call():
+    writer = Writer()
+    async with Wire(writer.load) as wire:
+        await wire.initialize()
+        typist = Typist(wire)
+        typist.press("imp")
+        await started(wire, writer)
+        writer.permit(2)
+        call = next(iter(wire.server.session.scheduler._calls))
+        await wire.until(lambda: call.written == "or")
+        typist.type("x")
+        await wire.until(lambda: writer.cancelled == 1)
+        assert len(wire.server.session.shown) == 0
+
+
+async def accepted(typist: Typist, before: str) -> None:
+    """Type, take what is shown, and tell the server so."""
+    result = await typist.press(before)
+    assert isinstance(result, dict)
+    [item] = result["items"]
+    typist.type(item["insertText"][item["range"]["end"]["character"] - item["range"]["start"]["character"] :])
+    typist.wire.send(id="accepted", method="workspace/executeCommand", params=item["command"])
+
+
+async def test_what_comes_after_an_accepted_item_is_computed_before_it_is_asked_for():
+    writer = Writer(permits=1000, ahead=4)
+    async with Wire(writer.load) as wire:
+        await wire.initialize()
+        typist = Typist(wire)
+        await accepted(typist, "impo")
+        await started(wire, writer, 2)
+        assert writer.requests[1].prefix == typist.text == "import n"
+        await wire.until(lambda: len(wire.server.session.shown) == 2)
+        assert await shown(typist.ask()) == ["numpy"]
+        assert await shown(typist.press("u")) == ["numpy"]
+        assert len(writer.requests) == 2
+        assert (await statistics(wire))["speculativeCalls"] == 1
+
+
+async def test_that_nothing_comes_after_an_accepted_item_is_known_too():
+    writer = Writer(permits=1000)
+    async with Wire(writer.load) as wire:
+        await wire.initialize()
+        typist = Typist(wire)
+        await accepted(typist, "impo")
+        await wire.until(lambda: len(wire.server.session.shown) == 2)
+        assert await shown(typist.ask()) == []
+        assert len(writer.requests) == 2
+
+
+async def test_the_first_keystroke_that_disagrees_abandons_it():
+    writer = Writer(permits=4, ahead=4)
+    async with Wire(writer.load) as wire:
+        await wire.initialize()
+        typist = Typist(wire)
+        await accepted(typist, "impo")
+        await started(wire, writer, 2)
+        writer.permit(1)
+        call = next(iter(wire.server.session.scheduler._calls))
+        await wire.until(lambda: call.written == "u")
+        typist.type("\n")
+        await wire.until(lambda: writer.cancelled == 1)
+
+
+async def test_nothing_is_foreseen_when_it_is_disabled_or_not_there():
+    writer = Writer(permits=1000)
+    async with Wire(writer.load) as wire:
+        await wire.initialize()
+        typist = Typist(wire)
+        result = await typist.press("impo")
+        assert isinstance(result, dict)
+        command = result["items"][0]["command"]
+        await wire.request("workspace/executeCommand", command)  # it was not inserted
+        typist.type("rt numpy as np")
+        await wire.request("workspace/executeCommand", {"command": "midtoken.server.disable"})
+        await wire.request("workspace/executeCommand", command)
+        await wire.request("workspace/executeCommand", {"command": "midtoken.server.enable"})
+        assert (await statistics(wire))["speculativeCalls"] == 0
+
+
+async def test_a_slow_typist_never_waits_and_a_held_key_does():
+    async with Wire(FakeCompleter().load, {"debounceMs": 60_000}) as wire:
+        await wire.initialize()
+        wire.server.session.pace.delay_ms = lambda now_s, longest_ms: 0.0  # type: ignore[method-assign]
+        typist = Typist(wire)
+        assert await shown(typist.press("a")) != []
+        wire.server.session.pace.delay_ms = lambda now_s, longest_ms: longest_ms  # type: ignore[method-assign]
+        waiting = typist.press("b")
+        assert await shown(typist.ask(trigger=1)) != [], "asked by hand, nothing waits"
+        assert await shown(waiting) == []
+
+
+async def test_nothing_is_kept_for_a_document_that_was_closed_meanwhile():
+    writer = Writer()
+    async with Wire(writer.load) as wire:
+        await wire.initialize()
+        typist = Typist(wire)
+        typist.press("imp")
+        await started(wire, writer)
+        writer.permit(len("ort numpy as n"))
+        call = next(iter(wire.server.session.scheduler._calls))
+        await wire.until(lambda: call.written == "ort numpy as n")
+        del wire.server.session.documents[URI]
+        writer.permit(1)
+        await wire.until(lambda: wire.server.session.scheduler.idle)
+        assert len(wire.server.session.shown) == 0
+
+
+class Broken(FakeCompleter):
+    """Runs out of memory."""
+
+    def complete(self, request, cancel=None, on_text=None):
+        raise DeviceError("out of memory: close something, or choose a smaller model")
+
+
+async def test_out_of_memory_is_told_once_and_the_server_stays():
+    async with Wire(Broken().load) as wire:
+        await wire.initialize()
+        wire.open("x")
+        for _ in range(2):
+            assert await wire.inline(0, 1) == []
+        assert wire.messages() == [
+            "Midtoken: a completion failed: out of memory: close something, or choose a smaller model"
+        ]
+        assert (await statistics(wire))["failed"] == 2
