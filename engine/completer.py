@@ -100,7 +100,7 @@ class Completer:
             text = (folder / manifest.tokenizer_file).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise ModelFolderError(f"{folder / manifest.tokenizer_file} cannot be read ({error})") from None
-        tokenizer = Tokenizer(text)
+        tokenizer = Tokenizer(text, manifest.control_ids)
         check_contract(manifest, tokenizer.vocabulary)
         index = load_or_build_index(tokenizer.vocabulary, folder, manifest.files[manifest.tokenizer_file])
         session = OrtSession.load(folder, manifest, device=device, threads=threads, context_length=context_tokens)
@@ -255,7 +255,11 @@ class Completer:
             )
         prefix = prefix_window(request.extra_context + request.prefix, budget)
         context, tail = self._tokenizer.encode_split(prefix, self._boundary(prefix))
-        suffix = () if order == "plain" else self._tokenizer.encode(suffix_window(request.suffix, budget))
+        # Suffix and middle do not begin a text: they go without the space that some tokenizers put there (the rule of
+        # Code Llama, arXiv 2308.12950, section 2.3).
+        if fim is not None and order != "plain" and not context and fim.templates[order][-1] != "prefix":
+            tail = self._tokenizer.encode_inside(prefix)
+        suffix = () if order == "plain" else self._tokenizer.encode_inside(suffix_window(request.suffix, budget))
         return assemble(fit(PromptParts(context, tail, suffix), budget), fim, order, self._manifest.control)
 
     def _boundary(self, prefix: str) -> int:

@@ -81,12 +81,29 @@ class FimTemplates:
 
 
 @dataclass(frozen=True, slots=True)
+class RepositoryTokens:
+    """Control ids of the text that a model was trained on: ``file`` stands before a file's path, ``repository``, where
+    the model has it, before the repository's name, which ``after_repository`` follows as text.
+    """
+
+    file: int
+    repository: int | None = None
+    after_repository: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class VocabularySizes:
-    """Entries of the tokenizer, rows of the embedding, rows of the output head (rows past the entries are padding)."""
+    """Entries of the tokenizer, rows of the embedding, rows of the output head (rows past the entries are padding).
+
+    ``tied`` says whether embedding and head are one matrix, None that nobody looked. ``untrained`` are entries whose
+    rows training never shaped.
+    """
 
     tokenizer: int
     embedding: int
     head: int
+    tied: bool | None = None
+    untrained: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +120,20 @@ class Manifest:
     vocabulary: VocabularySizes
     files: Mapping[str, str]
     fim: FimTemplates | None = None
+    repository: RepositoryTokens | None = None
     model_file: str = "model.onnx"
     tokenizer_file: str = "tokenizer.json"
     licence: str = ""
     training_data: str = ""
     format: int = field(default=FORMAT)
+
+    @property
+    def control_ids(self) -> frozenset[int]:
+        """Every id that has a role: begin, end, padding, fill-in-the-middle, files and repositories."""
+        named = [self.control.begin, *self.control.end, self.control.pad]
+        if self.repository is not None:
+            named += [self.repository.file, self.repository.repository]
+        return frozenset(i for i in named if i is not None) | (self.fim.control_ids if self.fim else frozenset())
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -175,7 +201,7 @@ def _check_file(folder: Path, name: str, digest: str) -> None:
 def _build(raw: dict[str, Any]) -> Manifest:
     if raw["format"] != FORMAT:
         raise ValueError(f"format {raw['format']!r} is not {FORMAT}, the one this version reads")
-    fim = raw.get("fim")
+    fim, repository = raw.get("fim"), raw.get("repository")
     files = _object(raw["files"], "files")
     manifest = Manifest(
         format=FORMAT,
@@ -189,6 +215,7 @@ def _build(raw: dict[str, Any]) -> Manifest:
         vocabulary=_sizes(_object(raw["vocabulary"], "vocabulary")),
         files={name: _text(files, name) for name in files},
         fim=None if fim is None else _fim(_object(fim, "fim")),
+        repository=None if repository is None else _repository(_object(repository, "repository")),
         model_file=_text(raw, "model_file"),
         tokenizer_file=_text(raw, "tokenizer_file"),
         licence=_text({"licence": "", **raw}, "licence"),
@@ -238,7 +265,24 @@ def _sizes(raw: dict[str, Any]) -> VocabularySizes:
     known = [size.name for size in fields(VocabularySizes)]
     if unknown := sorted(raw.keys() - set(known)):
         raise ValueError(f"vocabulary has an unknown field {unknown[0]!r}")
-    return VocabularySizes(**{name: _count(raw, name) for name in known})
+    tied, untrained = raw.get("tied"), raw.get("untrained", [])
+    if not (tied is None or isinstance(tied, bool)) or not isinstance(untrained, list):
+        raise TypeError("vocabulary.tied must be true, false or null and vocabulary.untrained a list of ids")
+    return VocabularySizes(
+        tokenizer=_count(raw, "tokenizer"),
+        embedding=_count(raw, "embedding"),
+        head=_count(raw, "head"),
+        tied=tied,
+        untrained=tuple(_id(value, "vocabulary.untrained") for value in untrained),
+    )
+
+
+def _repository(raw: dict[str, Any]) -> RepositoryTokens:
+    return RepositoryTokens(
+        file=_id(raw["file"], "repository.file"),
+        repository=_optional_id(raw, "repository"),
+        after_repository=_text({"after_repository": "", **raw}, "after_repository"),
+    )
 
 
 def _fim(raw: dict[str, Any]) -> FimTemplates:

@@ -7,7 +7,7 @@ is never told of them. SentencePiece's leading space stays where the file asks f
 ``decode_bytes(encode(text))`` then begins with one space more than ``text``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from itertools import accumulate
 
@@ -27,15 +27,15 @@ _BLOCK = 4096
 
 
 class Tokenizer:
-    """A tokenizer from the text of its ``tokenizer.json``; see `load_vocabulary` for the errors that it raises.
+    """A tokenizer from the text of its ``tokenizer.json``; `load_vocabulary` tells the parameters and the errors.
 
     Safe to use from several threads.
     """
 
     vocabulary: Vocabulary
 
-    def __init__(self, tokenizer_json: str) -> None:
-        file = parse_tokenizer(tokenizer_json)
+    def __init__(self, tokenizer_json: str, control: Collection[int] = ()) -> None:
+        file = parse_tokenizer(tokenizer_json, control)
         self.vocabulary = build_vocabulary(file)
         self._spaced = file.kind == "sentencepiece"
         self._leading = leading_space(file)
@@ -57,6 +57,10 @@ class Tokenizer:
     def encode(self, text: str) -> TokenIds:
         """The canonical ids of a text from its beginning. Raises `RequestError` where it holds a lone surrogate."""
         return self._encode_text(self._lead(text) + text)
+
+    def encode_inside(self, text: str) -> TokenIds:
+        """The ids of a text that begins inside another one: without a leading space. Raises as `encode`."""
+        return self._encode_text(text)
 
     def encode_bytes(self, data: bytes) -> TokenIds:
         """The canonical ids of bytes as they stand: no leading space is added, and they need not be UTF-8.

@@ -8,9 +8,10 @@ Read from a ``tokenizer.json`` (the file format of the ``tokenizers`` library) w
 
 What is decided here, each with a test:
 
-- *Control tokens* are the added tokens with ``special`` true, the unknown token, and gaps (ids below ``size`` that the
-  file does not name). Their bytes are empty, they are never candidates. Where a file gives one id both to a control
-  token and to an ordinary entry, the control token wins and the entry is dropped: text must never encode to control.
+- *Control tokens* are the added tokens with ``special`` true, those that the manifest names (Qwen's file does not call
+  its fill-in-the-middle tokens special), the unknown token, and gaps (ids below ``size`` that the file does not name).
+  Their bytes are empty, they are never candidates. Where a file gives one id both to a control token and to an ordinary
+  entry, the control token wins and the entry is dropped: text must never encode to control.
 - *Added tokens that are not special* are ordinary text: their bytes are their content, and they are candidates.
 - *Unreachable ids* can never come out of the encoder, so they are no candidates: entries that are neither in the base
   alphabet nor the result of a merge of reachable entries (with ``ignore_merges`` every entry is reachable, for a whole
@@ -87,23 +88,23 @@ class TokenizerFile:
         return bool(self.model.get("ignore_merges"))
 
 
-def load_vocabulary(tokenizer_json: str) -> Vocabulary:
-    """The vocabulary of a ``tokenizer.json`` given as text.
+def load_vocabulary(tokenizer_json: str, control: Collection[int] = ()) -> Vocabulary:
+    """The vocabulary of a ``tokenizer.json`` given as text; ``control`` are ids of added tokens to take as control.
 
     Raises `ModelFolderError` where the text is not a tokenizer at all, `ContractError` where it is one that cannot be
     healed exactly: another model than BPE, entries whose bytes are not defined, ids given twice, missing bytes.
     """
-    return build_vocabulary(parse_tokenizer(tokenizer_json))
+    return build_vocabulary(parse_tokenizer(tokenizer_json, control))
 
 
-def parse_tokenizer(tokenizer_json: str) -> TokenizerFile:
-    """Decode a ``tokenizer.json`` and sort its entries; raises as `load_vocabulary` does."""
+def parse_tokenizer(tokenizer_json: str, control: Collection[int] = ()) -> TokenizerFile:
+    """Decode a ``tokenizer.json`` and sort its entries; parameters and errors are those of `load_vocabulary`."""
     try:
         raw = json.loads(tokenizer_json)
     except (ValueError, RecursionError) as error:
         raise ModelFolderError(f"tokenizer.json is not JSON ({error}); copy or export the model again") from None
     try:
-        return _parse(raw)
+        return _parse(raw, control)
     except (KeyError, TypeError, AttributeError) as error:
         problem = f"field {error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise ModelFolderError(f"tokenizer.json is malformed ({problem}); copy or export the model again") from None
@@ -137,12 +138,12 @@ def byte_alphabet() -> str:
     return "".join(chr(byte if byte in printable else next(others)) for byte in range(256))
 
 
-def _parse(raw: Any) -> TokenizerFile:
+def _parse(raw: Any, wanted: Collection[int]) -> TokenizerFile:
     if not isinstance(raw, dict):
         raise TypeError(f"an object is expected, not {type(raw).__name__}")
     model = raw["model"]
     kind = _kind(raw, model)
-    control, ordinary = _added_tokens(raw.get("added_tokens") or [], model)
+    control, ordinary = _added_tokens(raw.get("added_tokens") or [], model, wanted)
     reserved = set(control.values())
     taken = control.keys() | ordinary.keys()
     entries = {text: token for text, token in model["vocab"].items() if text not in taken and token not in reserved}
@@ -184,10 +185,10 @@ def components(part: Any) -> dict[str, Mapping[str, Any]]:
 
 
 def _added_tokens(
-    added: Sequence[Mapping[str, Any]], model: Mapping[str, Any]
+    added: Sequence[Mapping[str, Any]], model: Mapping[str, Any], wanted: Collection[int]
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Control tokens and ordinary added tokens, each content to id. The unknown token writes nothing: it is control."""
-    control = {token["content"]: token["id"] for token in added if token.get("special")}
+    control = {token["content"]: token["id"] for token in added if token.get("special") or token["id"] in wanted}
     unknown = model.get("unk_token")
     if unknown in model["vocab"]:
         control.setdefault(unknown, model["vocab"][unknown])

@@ -1,48 +1,55 @@
 """The families of models that can be exported: one table, one row a family.
 
-A row is added once the checks of `validate.py` pass on a checkpoint of the family; nothing else in this package asks
-for a model's type.
+A row is added once the checks of `validate.py` pass on a checkpoint of the family: test_families.py runs every row.
+Nothing else in this package asks for a model's type.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from engine.errors import ExportError
-from engine.manifest import ControlIds, FimOrder, FimTemplates, GraphNames, TemplatePart
 
-
-@dataclass(frozen=True, slots=True)
-class FimSpelling:
-    """How a family spells its fill-in-the-middle control tokens, and which orders it was trained on."""
-
-    prefix: str
-    suffix: str
-    middle: str
-    orders: tuple[FimOrder, ...] = ("psm",)
+Builder = Literal["genai", "torch"]
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One supported family: `model_type` as in config.json, the class that must stand beside it, its graph's names.
+    """One supported family: ``model_type`` as in config.json, the class that must stand beside it, its graph builder.
 
-    `embedding` and `head` are names of nodes in the exported graph, which graph surgery looks for.
+    ``genai`` is onnxruntime-genai's model builder, ``torch`` is `torch_graph.py`; both make graphs of the same form.
+    ``known_as`` are models of this type that people ask for by name.
     """
 
     model_type: str
     architecture: str
-    fim: tuple[FimSpelling, ...]
-    names: GraphNames = field(default_factory=GraphNames)
-    embedding: str = "/model/embed_tokens"
-    head: str = "/lm_head"
+    builder: Builder
+    known_as: str
 
-
-STAR_SPELLING = FimSpelling("<fim_prefix>", "<fim_suffix>", "<fim_middle>", ("psm", "spm"))
-BAR_SPELLING = FimSpelling("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
-        "llama": Family("llama", "LlamaForCausalLM", fim=(BAR_SPELLING, STAR_SPELLING)),
+        family.model_type: family
+        for family in (
+            Family(
+                "llama",
+                "LlamaForCausalLM",
+                "genai",
+                "Llama, Code Llama, DeepSeek-Coder, Yi-Coder, OpenCoder, Seed-Coder, SmolLM",
+            ),
+            Family("qwen2", "Qwen2ForCausalLM", "genai", "Qwen2, Qwen2.5-Coder"),
+            Family("qwen3", "Qwen3ForCausalLM", "genai", "Qwen3"),
+            Family("mistral", "MistralForCausalLM", "genai", "Mistral, Codestral"),
+            Family("granite", "GraniteForCausalLM", "genai", "Granite"),
+            Family("gemma", "GemmaForCausalLM", "genai", "Gemma, CodeGemma"),
+            Family("phi", "PhiForCausalLM", "torch", "Phi-1, Phi-1.5, Phi-2"),
+            Family("phi3", "Phi3ForCausalLM", "genai", "Phi-3 with a context of 4k"),
+            Family("starcoder2", "Starcoder2ForCausalLM", "torch", "StarCoder2"),
+            Family("gpt_bigcode", "GPTBigCodeForCausalLM", "torch", "SantaCoder, StarCoder"),
+            Family("gpt2", "GPT2LMHeadModel", "torch", "GPT-2"),
+            Family("codegen", "CodeGenForCausalLM", "torch", "CodeGen"),
+        )
     }
 )
 
@@ -64,36 +71,17 @@ def family_of(config: Mapping[str, object]) -> Family:
     return family
 
 
-def fim_templates(
-    family: Family, added: Mapping[str, int], orders: Sequence[FimOrder] | None = None
-) -> FimTemplates | None:
-    """Templates from the control tokens that a tokenizer has (`added`: spelling to id), or None where it has none.
+def builder_of(family: Family, config: Mapping[str, object]) -> Builder:
+    """Which builder makes the graph of a decoded config.json: the family's, or torch where the model builder is wrong.
 
-    `orders` overrides the orders that the family was trained on; the first of them is the default.
+    Of version 0.18, its graphs ignore a sliding window and differ from the checkpoint with scaled rotary positions.
+    Errors: ExportError for positions whose scale depends on the length of the text, which no fixed graph has.
     """
-    for spelling in family.fim:
-        ids = [added.get(token) for token in (spelling.prefix, spelling.suffix, spelling.middle)]
-        prefix, suffix, middle = ids
-        if prefix is None or suffix is None or middle is None:
-            continue
-        all_templates: dict[FimOrder, tuple[TemplatePart, ...]] = {
-            "psm": (prefix, "prefix", suffix, "suffix", middle),
-            "spm": (prefix, suffix, "suffix", middle, "prefix"),
-        }
-        chosen = tuple(orders) if orders else spelling.orders
-        return FimTemplates(templates={order: all_templates[order] for order in chosen}, default=chosen[0])
-    return None
-
-
-def control_ids(config: Mapping[str, object]) -> ControlIds:
-    """Begin, end and padding ids of a decoded config.json. Errors: ExportError where it names no end."""
-    end = config.get("eos_token_id")
-    ends = tuple(end) if isinstance(end, list) else (() if end is None else (end,))
-    if not ends or not all(isinstance(number, int) for number in ends):
-        raise ExportError("config.json names no eos_token_id, so no completion could end; add it and export again")
-    begin, pad = config.get("bos_token_id"), config.get("pad_token_id")
-    return ControlIds(
-        begin=begin if isinstance(begin, int) else None,
-        end=tuple(int(number) for number in ends),
-        pad=pad if isinstance(pad, int) else None,
-    )
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    kind = str(rope.get("rope_type") or rope.get("type") or "default") if isinstance(rope, Mapping) else "default"
+    if kind in ("dynamic", "longrope", "su"):
+        raise ExportError(
+            f"rotary positions of type {kind!r} change with the length of the text; no graph can hold them"
+        )
+    window = config.get("sliding_window") is not None and config.get("use_sliding_window") is not False
+    return "torch" if window or kind != "default" else family.builder

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 from engine.errors import ExportError
-from engine.manifest import FimOrder
+from engine.manifest import ControlIds, FimOrder, VocabularySizes
 from onnx_export.architectures import Family, family_of
+from onnx_export.control import control_ids
+from onnx_export.weights import EMBEDDINGS, HEADS, find, read_rows, tensor_places, untrained_rows
 
 SOURCE_NAME = "midtoken-source.json"
 PICKLED_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -31,14 +33,17 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder that can be exported. `config` is the decoded config.json, `added` its control tokens' ids."""
+    """A folder that can be exported. `config` is the decoded config.json, `added` the ids of the tokenizer's added
+    tokens by spelling.
+    """
 
     folder: Path
     config: Mapping[str, Any]
     family: Family
     source: Source
-    vocabulary: int
     added: Mapping[str, int]
+    control: ControlIds
+    vocabulary: VocabularySizes
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -46,9 +51,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     if not folder.is_dir():
         raise ExportError(f"no checkpoint folder at {folder}; give a folder that holds config.json and the weights")
     config = _read_json(folder / "config.json")
-    if "auto_map" in config:
-        raise ExportError(f"{folder} wants to run code of its own (auto_map in config.json); that is never done")
     family = family_of(config)
+    _refuse_code(folder, config)
     _require_safetensors(folder)
     tokenizer = _read_json(folder / "tokenizer.json")
     try:
@@ -58,12 +62,49 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise ExportError(
             f"{folder / 'tokenizer.json'} is not a tokenizer ({error}); copy the checkpoint again"
         ) from None
-    rows = config.get("vocab_size")
-    if not isinstance(rows, int) or vocabulary > rows:
-        raise ExportError(
-            f"the tokenizer has {vocabulary} entries but the model {rows} rows; they do not belong together"
-        )
-    return Checkpoint(folder, config, family, _read_source(folder), vocabulary, added)
+    control = control_ids(
+        config,
+        _read_optional(folder / "generation_config.json"),
+        _read_optional(folder / "tokenizer_config.json"),
+        tokenizer,
+        added,
+    )
+    return Checkpoint(
+        folder, config, family, _read_source(folder), added, control, _vocabulary_sizes(folder, config, vocabulary)
+    )
+
+
+def _vocabulary_sizes(folder: Path, config: Mapping[str, Any], entries: int) -> VocabularySizes:
+    """Rows as they stand in the weights. Errors: ExportError where they are too few or not what config.json says."""
+    places = tensor_places(folder)
+    head, embedding = find(places, HEADS), find(places, EMBEDDINGS)
+    embedding = embedding or head
+    if embedding is None:
+        raise ExportError(f"the weights in {folder} have no embedding under a known name; copy the checkpoint again")
+    tied = head is None or head is embedding or bool(config.get("tie_word_embeddings", False))
+    for what, rows in (("embedding", embedding.shape[0]), ("output head", (head or embedding).shape[0])):
+        if rows < entries:
+            raise ExportError(
+                f"the tokenizer has {entries} entries but the {what} {rows} rows: tokens were added without resizing "
+                "the model, or the two do not belong together; resize it (resize_token_embeddings) and train it"
+            )
+        if rows != config.get("vocab_size"):
+            raise ExportError(
+                f"config.json says vocab_size {config.get('vocab_size')!r} but the {what} has {rows} rows; correct it"
+            )
+    return VocabularySizes(
+        tokenizer=entries,
+        embedding=embedding.shape[0],
+        head=(head or embedding).shape[0],
+        tied=tied,
+        untrained=untrained_rows(read_rows(embedding), entries),
+    )
+
+
+def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
+    """Errors: ExportError where the model would be code of the folder. Code of a tokenizer's is left unread anyway."""
+    if "auto_map" in config:
+        raise ExportError(f"{folder} wants to run code of its own (auto_map in config.json); that is never done")
 
 
 def _require_safetensors(folder: Path) -> None:
@@ -98,6 +139,10 @@ def _read_source(folder: Path) -> Source:
         training_data=str(raw.get("training_data", "")),
         fim_orders=None if orders is None else tuple(orders),
     )
+
+
+def _read_optional(path: Path) -> dict[str, Any]:
+    return _read_json(path) if path.exists() else {}
 
 
 def _read_json(path: Path) -> dict[str, Any]:

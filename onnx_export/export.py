@@ -1,30 +1,29 @@
 """Checkpoint to model folder: build the graph, change it, describe it, check it, and only then put it in place."""
 
 import contextlib
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from engine.errors import ExportError
 from engine.manifest import (
     MANIFEST_NAME,
+    GraphNames,
     KeyValueLayout,
     Manifest,
     Precision,
-    VocabularySizes,
     dump_manifest,
     sha256_of,
 )
 from engine.output_basis import OUTPUT_BASIS_FILE
 from engine.session import choose_device
-from onnx_export.architectures import control_ids, fim_templates
+from onnx_export.architectures import Builder, builder_of
 from onnx_export.checkpoint import COPIED_FILES, Checkpoint, read_checkpoint
+from onnx_export.fim_spellings import fim_templates, repository_tokens
 from onnx_export.quantize import Device, Plan, plan
+from onnx_export.shapes import read_shape
 
 SINGLE_FILE_BYTES = 1 << 30  # a protobuf message cannot exceed 2 GiB
 MODEL_FILE = "model.onnx"
@@ -78,72 +77,62 @@ def _build_graph(source: Checkpoint, chosen: Plan, folder: Path) -> None:
     except ImportError:
         raise ExportError("the package onnx is missing; install Midtoken with its 'export' extra") from None
     from onnx_export import surgery
+    from onnx_export.quantize import quantise_embedding, quantise_products
 
+    tied = source.vocabulary.tied is True
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         built = Path(scratch) / "built"
-        _run_builder(source.folder, built, Path(scratch) / "cache", chosen, tied=_is_tied(source))
+        _builder(builder_of(source.family, source.config))(source.folder, chosen, built, tied=tied)
         model = surgery.load_graph(built / MODEL_FILE)
-    surgery.gather_logits(model, source.family)
-    if _is_tied(source):
-        surgery.share_quantised_embedding(model, source.family)
-    surgery.float_logits(model, source.family)
+    surgery.gather_logits(model)
+    if chosen.layer_bits is None:
+        surgery.share_transposed_embedding(model)
+    else:
+        if surgery.head_of(model).op_type != "MatMulNBits":
+            model = quantise_products(model, chosen, surgery.head_of(model).name)
+        if tied:
+            surgery.share_quantised_embedding(model)
+        else:
+            quantise_embedding(model, surgery.embedding_of(model))
+    surgery.float_logits(model)
     surgery.save_graph(model, folder / MODEL_FILE, SINGLE_FILE_BYTES)
 
 
-def _run_builder(checkpoint: Path, built: Path, cache: Path, chosen: Plan, *, tied: bool) -> None:
-    """Run the model builder as a program of its own: it changes import paths, prints and leaves files behind."""
-    options = [
-        *chosen.builder_options,
-        f"shared_embeddings={str(tied and chosen.precision in ('fp32', 'fp16')).lower()}",
-    ]
-    command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", str(checkpoint.resolve())]
-    command += ["-o", str(built.resolve()), "-p", chosen.builder_precision, "-e", chosen.device]
-    command += ["-c", str(cache.resolve()), "--extra_options", "hf_remote=false", "hf_token=false", *options]
-    offline = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore"}
-    done = subprocess.run(command, env={**os.environ, **offline}, capture_output=True, text=True, check=False)
-    if done.returncode == 0 and (built / MODEL_FILE).exists():
-        return
-    reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
-    if "No module named" in reason:
-        raise ExportError(
-            f"the model builder cannot start ({reason}); install onnxruntime-genai (with --no-deps) and onnx-ir"
-        )
-    raise ExportError(
-        f"the model builder failed on {checkpoint} ({reason[:200]}); see docs/models.md for what it takes"
-    )
+def _builder(name: Builder) -> Callable[..., None]:
+    if name == "genai":
+        from onnx_export.genai_graph import build
+
+        return build
+    from onnx_export import torch_graph
+
+    return torch_graph.build
 
 
 def _describe(source: Checkpoint, chosen: Plan, folder: Path) -> Manifest:
-    config = source.config
-    heads = int(config.get("num_key_value_heads") or config["num_attention_heads"])
-    head_size = int(config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"])
-    rows = int(config["vocab_size"])
+    shape = read_shape(source.folder)
     files = [MODEL_FILE, TOKENIZER_FILE]
     files += [name for name in (f"{MODEL_FILE}.data", OUTPUT_BASIS_FILE) if (folder / name).exists()]
     return Manifest(
         name=source.source.name,
         architecture=source.family.architecture,
         precision=chosen.precision,
-        context_length=int(config["max_position_embeddings"]),
-        graph=source.family.names,
+        context_length=shape.context_length,
+        graph=GraphNames(),
         key_value=KeyValueLayout(
-            layers=int(config["num_hidden_layers"]),
-            heads=heads,
-            head_size=head_size,
+            layers=shape.layers,
+            heads=shape.key_value_heads,
+            head_size=shape.head_size,
             dtype=chosen.key_value_dtype,
             shared=True,
         ),
-        control=control_ids(config),
-        vocabulary=VocabularySizes(tokenizer=source.vocabulary, embedding=rows, head=rows),
+        control=source.control,
+        vocabulary=source.vocabulary,
         files={name: sha256_of(folder / name) for name in files},
-        fim=fim_templates(source.family, source.added, source.source.fim_orders),
+        fim=fim_templates(source.added, source.source.fim_orders),
+        repository=repository_tokens(source.added),
         licence=source.source.licence,
         training_data=source.source.training_data,
     )
-
-
-def _is_tied(source: Checkpoint) -> bool:
-    return bool(source.config.get("tie_word_embeddings", False))
 
 
 def _require_device(device: Device) -> None:
@@ -204,6 +193,7 @@ def summary(manifest: Manifest, folder: Path) -> dict[str, Any]:
         "precision": manifest.precision,
         "context_length": manifest.context_length,
         "vocabulary": manifest.vocabulary.tokenizer,
+        "untrained_entries": len(manifest.vocabulary.untrained),
         "fim": None if manifest.fim is None else manifest.fim.default,
         "bytes": folder_bytes(folder),
     }

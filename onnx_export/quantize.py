@@ -1,4 +1,4 @@
-"""Precisions: what the model builder is asked for, and where each can run.
+"""Precisions: what each stores, where each can run, and the quantisation of graphs that torch has exported.
 
 | precision | weights of the layers       | embedding and head, stored once | works on  |
 |-----------|-----------------------------|---------------------------------|-----------|
@@ -12,7 +12,10 @@ and in a small model with a large vocabulary most of the harm of 4 bits is done 
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from engine.errors import ExportError
 from engine.manifest import Precision
@@ -20,42 +23,114 @@ from engine.manifest import Precision
 Device = Literal["cpu", "cuda"]
 
 BLOCK_SIZE = 32
+HEAD_BITS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Arguments for the model builder, and the bounds of the checks, as relative errors of logits (see validate.py).
+    """How to build a precision, and the bounds of the checks, as relative errors of logits (see validate.py).
 
-    `relative_error` bounds the mean over positions against the checkpoint, `cache_error` the largest one between two
-    ways of feeding the same tokens to the graph. The bounds of the quantised models leave room for random weights,
-    where nothing cancels; what quantisation costs a trained model is said by bits per byte (measure.py). Quantised
-    products round their activations to 8 bits, with other kernels for one token than for several, so logits differ by
-    some per cent between the two, without being better or worse in either (docs/models.md).
+    ``layer_bits`` is None where nothing is quantised. ``mean_error`` and ``worst_error`` bound the mean and the largest
+    over positions against the checkpoint, ``cache_error`` the largest one between two ways of feeding the same tokens
+    to the graph. The bounds of the quantised models leave room for random weights, where nothing cancels; what
+    quantisation costs a trained model is said by bits per byte (measure.py). Quantised products round their activations
+    to 8 bits, with other kernels for one token than for several, so logits differ by some per cent between the two,
+    without being better or worse in either (docs/models.md).
     """
 
     precision: Precision
     device: Device
-    builder_precision: str
-    builder_options: tuple[str, ...]
+    layer_bits: Literal[4, 8] | None
     key_value_dtype: Literal["float32", "float16"]
-    relative_error: float
+    mean_error: float
+    worst_error: float
     cache_error: float
+
+    @property
+    def accuracy_level(self) -> int:
+        """Of MatMulNBits: 4 rounds activations to 8 bits, which is what the fast kernels of the CPU do."""
+        return 4 if self.device == "cpu" else 0
 
 
 def plan(precision: Precision, device: Device) -> Plan:
     """How to build `precision` for `device`. Errors: ExportError where the combination has no kernels."""
-    quantised = (f"block_size={BLOCK_SIZE}",)
     half = device == "cuda"
+    key_value: Literal["float32", "float16"] = "float16" if half else "float32"
     match precision:
         case "fp32" if not half:
-            return Plan(precision, device, "fp32", (), "float32", 1e-4, 1e-4)
+            return Plan(precision, device, None, key_value, 1e-4, 1e-4, 1e-4)
         case "fp16" if half:
-            return Plan(precision, device, "fp16", (), "float16", 2e-2, 2e-2)
+            return Plan(precision, device, None, key_value, 2e-2, 5e-2, 2e-2)
         case "int8":
-            return Plan(precision, device, "int8", quantised, "float16" if half else "float32", 0.08, 0.10)
+            return Plan(precision, device, 8, key_value, 0.08, 0.25, 0.10)
         case "int4":
-            options = (*quantised, "algo_config=rtn", "matmul_mixed_precision=last_matmul:int8")
-            return Plan(precision, device, "int4", options, "float16" if half else "float32", 0.50, 0.10)
+            return Plan(precision, device, 4, key_value, 0.50, 0.90, 0.10)
     raise ExportError(
         f"fused attention has no {precision} kernel on {device}; cpu takes fp32, int8 or int4, cuda fp16, int8 or int4"
     )
+
+
+def quantise_products(model: Any, chosen: Plan, head: str) -> Any:
+    """Quantise the products of an `onnx.ModelProto` with their weights, the node ``head`` at `HEAD_BITS`; returns the
+    model, which is changed.
+    """
+    model = _run(model, chosen, chosen.layer_bits, "MatMul", nodes_to_exclude=[head])
+    return _run(model, chosen, HEAD_BITS, "MatMul", nodes_to_include=[head])
+
+
+def quantise_embedding(model: Any, gather: Any) -> None:
+    """Store the table that the node ``gather`` looks up at `HEAD_BITS`: a scale a block, values around 128.
+
+    ORT's quantiser knows 4 bits here, and the builders leave the table as it is. So does this where the width is no
+    multiple of the block.
+    """
+    from onnx import helper, numpy_helper
+
+    (place,) = [index for index, tensor in enumerate(model.graph.initializer) if tensor.name == gather.input[0]]
+    table = numpy_helper.to_array(model.graph.initializer[place])
+    width = table.shape[1]
+    if width % BLOCK_SIZE:
+        return
+    values, scales = quantise_rows(table)
+    del model.graph.initializer[place]
+    names = [f"{gather.input[0]}/{part}" for part in ("values", "scales")]
+    model.graph.initializer.extend(map(numpy_helper.from_array, (values, scales), names))
+    node = helper.make_node(
+        "GatherBlockQuantized",
+        [names[0], gather.input[1], names[1]],
+        list(gather.output),
+        name="/embedding/GatherBlockQuantized",
+        domain="com.microsoft",
+        bits=HEAD_BITS,
+        block_size=BLOCK_SIZE,
+        gather_axis=0,
+        quantize_axis=1,
+    )
+    index = list(model.graph.node).index(gather)
+    model.graph.node.remove(gather)
+    model.graph.node.insert(index, node)
+
+
+def quantise_rows(table: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[Any]]:
+    """8-bit values ``[V, W] uint8`` around 128 and scales ``[V, W / BLOCK_SIZE]`` of a table ``[V, W]``."""
+    rows, width = table.shape
+    blocks = table.astype(np.float32).reshape(rows, width // BLOCK_SIZE, BLOCK_SIZE)
+    scales = np.abs(blocks).max(axis=2, keepdims=True) / 127.0
+    values = np.rint(blocks / np.where(scales == 0.0, 1.0, scales)) + 128.0
+    return values.astype(np.uint8).reshape(rows, width), scales[:, :, 0].astype(table.dtype)
+
+
+def _run(model: Any, chosen: Plan, bits: int | None, operator: str, **nodes: list[str]) -> Any:
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    quantiser = MatMulNBitsQuantizer(
+        model,
+        bits=bits,
+        block_size=BLOCK_SIZE,
+        is_symmetric=True,
+        accuracy_level=chosen.accuracy_level,
+        op_types_to_quantize=(operator,),
+        **nodes,
+    )
+    quantiser.process()
+    return quantiser.model.model

@@ -1,7 +1,8 @@
-"""Changes to the builder's graph: logits only where they are wanted, the tied embedding stored once, float32 logits.
+"""Changes to built graphs: logits only where they are wanted, the tied embedding stored once, float32 logits.
 
-Every function changes the `onnx.ModelProto` that it is given and asserts the shape of the graph that it expects, so
-that a new version of the builder fails here and not in an editor.
+Every function changes the `onnx.ModelProto` that it is given and finds its place by what the graph does, not by names:
+the head is the last product before the logits, the embedding the lookup of the input ids. A graph of another form is an
+ExportError, so that a new version of a builder fails here and not in an editor.
 """
 
 from collections.abc import Iterable
@@ -12,81 +13,107 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.errors import ExportError
-from onnx_export.architectures import Family
+from engine.manifest import GraphNames
 
 POSITIONS = "logits_positions"
+_AFTER_HEAD = ("Add", "Cast", "Div", "Mul", "Reshape")
+_BEFORE_LOOKUP = ("Cast", "Identity", "Reshape")
+_PRODUCTS = ("Gemm", "MatMul", "MatMulNBits")
 
 
-def gather_logits(model: Any, family: Family) -> None:
+def head_of(model: Any) -> Any:
+    """The node that makes logits of hidden states; a scale, a bias or a cast may follow it."""
+    node = _producer(model, GraphNames().logits)
+    while node.op_type in _AFTER_HEAD:
+        node = _producer(model, node.input[0])
+    if node.op_type not in _PRODUCTS:
+        raise _unexpected(f"a head ({node.op_type} makes the logits)")
+    return node
+
+
+def embedding_of(model: Any) -> Any:
+    """The node that looks up the embeddings of the input ids."""
+    makers = {output: node for node in model.graph.node for output in node.output}
+    for node in model.graph.node:
+        if node.op_type not in ("Gather", "GatherBlockQuantized"):
+            continue
+        indices = node.input[1]
+        while indices in makers and makers[indices].op_type in _BEFORE_LOOKUP:
+            indices = makers[indices].input[0]
+        if indices == GraphNames().input_ids:
+            return node
+    raise _unexpected("a lookup of the input ids")
+
+
+def gather_logits(model: Any) -> None:
     """Add the input `logits_positions` [K] int64: `logits` becomes [B, K, V], the head works on K rows only."""
-    head = _producer(model, family.names.logits)
+    if any(value.name == POSITIONS for value in model.graph.input):
+        return
+    head = head_of(model)
     hidden, wanted = head.input[0], f"{head.input[0]}/wanted"
-    gather = helper.make_node("Gather", [hidden, POSITIONS], [wanted], name=f"{family.head}/Positions", axis=1)
+    gather = helper.make_node("Gather", [hidden, POSITIONS], [wanted], name="/logits_positions", axis=1)
     head.input[0] = wanted
     model.graph.node.insert(list(model.graph.node).index(head), gather)
     model.graph.input.append(helper.make_tensor_value_info(POSITIONS, TensorProto.INT64, ["num_positions"]))
-    output = _output(model, family.names.logits)
+    output = _output(model, GraphNames().logits)
     output.type.tensor_type.shape.dim[1].dim_param = "num_positions"
 
 
-def float_logits(model: Any, family: Family) -> None:
+def float_logits(model: Any) -> None:
     """Make the output `logits` float32 where the graph computes in another type."""
-    name = family.names.logits
+    name = GraphNames().logits
     output = _output(model, name)
     if output.type.tensor_type.elem_type == TensorProto.FLOAT:
         return
     producer = _producer(model, name)
     producer.output[0] = f"{name}/narrow"
     model.graph.node.append(
-        helper.make_node("Cast", [f"{name}/narrow"], [name], name=f"{family.head}/Float32", to=TensorProto.FLOAT)
+        helper.make_node("Cast", [f"{name}/narrow"], [name], name="/logits/Float32", to=TensorProto.FLOAT)
     )
     output.type.tensor_type.elem_type = TensorProto.FLOAT
 
 
-def share_quantised_embedding(model: Any, family: Family) -> bool:
-    """Look embeddings up in the quantised head, and drop the float table; True where the graph was changed.
+def share_transposed_embedding(model: Any) -> None:
+    """Look embeddings up in the columns of the head, where the builder would transpose the whole table at load."""
+    gather = embedding_of(model)
+    transposes = [node for node in model.graph.node if gather.input[0] in node.output and node.op_type == "Transpose"]
+    if not transposes:
+        return
+    (transpose,) = transposes
+    columns = f"{gather.output[0]}/columns"
+    nodes = [
+        helper.make_node("Gather", [transpose.input[0], gather.input[1]], [columns], name="/embedding/Columns", axis=1),
+        helper.make_node("Transpose", [columns], list(gather.output), name="/embedding/Rows", perm=[1, 2, 0]),
+    ]
+    _replace(model, gather, nodes)
+    model.graph.node.remove(transpose)
+
+
+def share_quantised_embedding(model: Any) -> None:
+    """Look embeddings up in the quantised head, and drop the float table.
 
     The head's weights are [V, blocks, bytes] with scales [V, blocks] (or flat), and GatherBlockQuantized reads them as
     [V, blocks * bytes]. Only valid where the checkpoint ties the two.
     """
-    head = _producer(model, family.names.logits)
-    gathers = [
-        node for node in model.graph.node if node.op_type == "Gather" and node.name == f"{family.embedding}/Gather"
-    ]
-    if head.op_type != "MatMulNBits" or not gathers:
-        return False
-    (gather,) = gathers
+    head, gather = head_of(model), embedding_of(model)
+    if head.op_type != "MatMulNBits":
+        raise _unexpected("a quantised head")
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in head.attribute}
     rows, bits, block = attributes["N"], attributes["bits"], attributes["block_size"]
     weight, scales = head.input[1], head.input[2]
     zero_points = head.input[3] if len(head.input) > 3 else ""
     _reshape_initializer(model, scales, [rows, -1])
-    flat, shape = f"{family.embedding}/flat", f"{family.embedding}/shape"
+    flat, shape = "/embedding/flat", "/embedding/shape"
     inputs = [flat, gather.input[1], scales]
-    nodes = [helper.make_node("Reshape", [weight, shape], [flat], name=f"{family.embedding}/Reshape")]
+    nodes = [helper.make_node("Reshape", [weight, shape], [flat], name="/embedding/Reshape")]
     if zero_points:
-        flat_zero = f"{family.embedding}/flat_zero_points"
-        nodes.append(
-            helper.make_node("Reshape", [zero_points, shape], [flat_zero], name=f"{family.embedding}/ReshapeZero")
-        )
+        flat_zero = "/embedding/flat_zero_points"
+        nodes.append(helper.make_node("Reshape", [zero_points, shape], [flat_zero], name="/embedding/ReshapeZero"))
         inputs.append(flat_zero)
-    nodes.append(
-        helper.make_node(
-            "GatherBlockQuantized",
-            inputs,
-            list(gather.output),
-            name=f"{family.embedding}/GatherBlockQuantized",
-            domain="com.microsoft",
-            bits=bits,
-            block_size=block,
-            gather_axis=0,
-            quantize_axis=1,
-        )
-    )
+    nodes.append(_quantised_lookup(inputs, list(gather.output), bits, block))
     model.graph.initializer.append(numpy_helper.from_array(np.array([rows, -1], np.int64), shape))
     _replace(model, gather, nodes)
     _drop_initializer(model, gather.input[0])
-    return True
 
 
 def parameter_bytes(model: Any) -> int:
@@ -94,12 +121,45 @@ def parameter_bytes(model: Any) -> int:
     return sum(numpy_helper.to_array(tensor).nbytes for tensor in model.graph.initializer)
 
 
+def load_graph(path: Any) -> Any:
+    """Read a graph with its external data into memory."""
+    return onnx.load(str(path), load_external_data=True)
+
+
+def save_graph(model: Any, path: Any, single_file_bytes: int) -> None:
+    """Write one file, or a file with `<name>.data` beside it where the tensors exceed `single_file_bytes`."""
+    external = parameter_bytes(model) > single_file_bytes
+    onnx.save_model(
+        model,
+        str(path),
+        save_as_external_data=external,
+        all_tensors_to_one_file=True,
+        location=f"{path.name}.data",
+    )
+
+
+def _quantised_lookup(inputs: list[str], outputs: list[str], bits: int, block: int) -> Any:
+    return helper.make_node(
+        "GatherBlockQuantized",
+        inputs,
+        outputs,
+        name="/embedding/GatherBlockQuantized",
+        domain="com.microsoft",
+        bits=bits,
+        block_size=block,
+        gather_axis=0,
+        quantize_axis=1,
+    )
+
+
+def _unexpected(what: str) -> ExportError:
+    return ExportError(f"the built graph has not {what} where it is expected; this builder's version is not supported")
+
+
 def _producer(model: Any, value: str) -> Any:
     producers = [node for node in model.graph.node if value in node.output]
     if len(producers) != 1:
-        raise ExportError(
-            f"the built graph has no node that makes {value!r}; this version of the builder is not supported"
-        )
+        raise _unexpected(f"a node that makes {value!r}")
     return producers[0]
 
 
@@ -127,21 +187,4 @@ def _reshape_initializer(model: Any, name: str, shape: list[int]) -> None:
             values = numpy_helper.to_array(tensor).reshape(shape)
             model.graph.initializer[index].CopyFrom(numpy_helper.from_array(values, name))
             return
-    raise ExportError(f"the built graph has no tensor {name!r}; this version of the builder is not supported")
-
-
-def load_graph(path: Any) -> Any:
-    """Read a graph with its external data into memory."""
-    return onnx.load(str(path), load_external_data=True)
-
-
-def save_graph(model: Any, path: Any, single_file_bytes: int) -> None:
-    """Write one file, or a file with `<name>.data` beside it where the tensors exceed `single_file_bytes`."""
-    external = parameter_bytes(model) > single_file_bytes
-    onnx.save_model(
-        model,
-        str(path),
-        save_as_external_data=external,
-        all_tensors_to_one_file=True,
-        location=f"{path.name}.data",
-    )
+    raise _unexpected(f"a tensor {name!r}")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from engine.errors import ExportError, MidtokenError
 from engine.manifest import Manifest, load_manifest
 from engine.session import OrtSession
+from onnx_export.batch import batched_logits
 from onnx_export.checkpoint import Checkpoint
 from onnx_export.quantize import Plan
 
@@ -49,6 +50,7 @@ def validate(source: Checkpoint, chosen: Plan, manifest: Manifest, folder: Path)
     reference = TorchReference(source)
     ids = check_ids(source, manifest)
     checks = [_require(check) for check in _checks(session, reference, chosen, ids)]
+    checks.append(_require(batch_check(session, folder, manifest, chosen, ids)))
     if chosen.precision == "fp32":
         checks.append(_require(greedy_check(session, reference, int(ids[0]), manifest)))
     return tuple(checks)
@@ -92,14 +94,18 @@ def check_ids(source: Checkpoint, manifest: Manifest) -> Ids:
     rng = np.random.default_rng(0)
     count = min(CHECKED_TOKENS, manifest.context_length - 1)
     start = manifest.control.begin if manifest.control.begin is not None else manifest.control.end[0]
-    return np.array([start, *rng.integers(0, source.vocabulary, count - 1)], np.int32)
+    return np.array([start, *rng.integers(0, source.vocabulary.tokenizer, count - 1)], np.int32)
 
 
 def _checks(session: OrtSession, reference: TorchReference, chosen: Plan, ids: Ids) -> list[Check]:
     count = len(ids)
     rows, half, third = range(count), count // 2, count // 3
     whole = session.forward(ids, 0, rows)
-    checks = [Check("logits equal the checkpoint's", mean_error(whole, reference.logits(ids)), chosen.relative_error)]
+    expected = reference.logits(ids)
+    checks = [
+        Check("logits equal the checkpoint's, mean", mean_error(whole, expected), chosen.mean_error),
+        Check("logits equal the checkpoint's, worst position", largest_error(whole, expected), chosen.worst_error),
+    ]
 
     some = session.forward(ids, 0, (third, count - 1))
     checks.append(Check("chosen positions equal all positions", largest_error(some, whole[[third, count - 1]]), 1e-4))
@@ -117,6 +123,21 @@ def _checks(session: OrtSession, reference: TorchReference, chosen: Plan, ids: I
     rewound = session.forward(other[third:], third, range(len(other) - third))
     checks.append(Check("rewound equals fresh", largest_error(rewound, fresh[third:]), chosen.cache_error))
     return checks
+
+
+def batch_check(session: OrtSession, folder: Path, manifest: Manifest, chosen: Plan, ids: Ids) -> Check:
+    """Two sequences in one batch against each of them alone."""
+    pair = np.stack([ids, np.roll(ids, 7)])
+    batched = batched_logits(folder, manifest, pair, session.device.kind)
+    error = 0.0
+    for sequence, logits in zip(pair, batched, strict=True):
+        count = len(sequence)
+        alone = [
+            session.forward(sequence[:-1], 0, range(count - 1)),
+            session.forward(sequence[-1:], count - 1, (0,)),
+        ]
+        error = max(error, largest_error(logits, np.concatenate(alone)))
+    return Check("batch of two equals two singles", error, chosen.cache_error)
 
 
 def greedy_check(session: OrtSession, reference: TorchReference, start: int, manifest: Manifest) -> Check:

@@ -9,7 +9,17 @@ from engine import ExportError
 from lsp_server.commands.options import set_example
 
 # The parts of the extra 'export' that may be missing; a missing module of any other name is a bug.
-_EXTRA = ("torch", "transformers", "onnx", "onnxruntime_genai", "onnx_ir", "safetensors", "tqdm", "matplotlib")
+_EXTRA = (
+    "torch",
+    "transformers",
+    "onnx",
+    "onnxruntime_genai",
+    "onnx_ir",
+    "onnxscript",
+    "safetensors",
+    "tqdm",
+    "matplotlib",
+)
 
 
 def register(parser: argparse.ArgumentParser) -> None:

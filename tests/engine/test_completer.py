@@ -164,6 +164,23 @@ def test_the_text_of_a_control_token_in_a_document_is_ordinary_text():
 
 
 @pytest.mark.parametrize("order", ["psm", "spm"])
+def test_only_a_prefix_begins_with_the_space_that_the_tokenizer_adds(order: FimOrder):
+    tokenizer = toy_tokenizer("sentencepiece")
+    _, prefix, suffix, middle = control_ids(tokenizer)
+    completer, session = fake_completer(tokenizer, readable_model(tokenizer), fim=toy_fim(tokenizer, order))
+    completer.complete(request("self", "return x", mode="off", stop=StopParams(max_new_tokens=1)))
+    spelled = {ids: tokenizer.encode_inside(ids) for ids in ("self", "return x")}
+    assert tokenizer.encode("self") != spelled["self"]
+    assert (
+        session.written
+        == {
+            "psm": [prefix, suffix, *spelled["return x"], middle, *spelled["self"]],
+            "spm": [prefix, suffix, *spelled["return x"], middle, *tokenizer.encode("self")],
+        }[order]
+    )
+
+
+@pytest.mark.parametrize("order", ["psm", "spm"])
 def test_a_document_goes_into_the_template(order: FimOrder):
     tokenizer = toy_tokenizer("byte-level")
     _, prefix, suffix, middle = control_ids(tokenizer)

@@ -117,9 +117,14 @@ def test_a_file_that_is_no_manifest(folder, data):
 
 def required_fields(raw: dict[str, Any], path: tuple[str, ...] = ()):
     for name, value in raw.items():
-        if path == () and name in ("fim", "licence", "training_data"):
+        if path == () and name in ("fim", "repository", "licence", "training_data"):
             continue
-        if path in (("graph",), ("files",)) or (*path, name) in {("control", "begin"), ("control", "pad")}:
+        if path in (("graph",), ("files",)) or (*path, name) in {
+            ("control", "begin"),
+            ("control", "pad"),
+            ("vocabulary", "tied"),
+            ("vocabulary", "untrained"),
+        }:
             continue  # these have defaults, or their names are data
         yield (*path, name)
         if isinstance(value, dict):

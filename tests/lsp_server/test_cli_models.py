@@ -179,7 +179,8 @@ class TestBadFolders:
 
     @pytest.mark.parametrize("part", ["embedding", "head"])
     def test_a_tokenizer_larger_than_the_model(self, complete, tmp_path, part):
-        sizes = dataclasses.replace(VocabularySizes(SIZE, ATTENTION_HEAD, ATTENTION_HEAD), **{part: SIZE - 1})
+        rows = {"embedding": ATTENTION_HEAD, "head": ATTENTION_HEAD, part: SIZE - 1}
+        sizes = VocabularySizes(SIZE, rows["embedding"], rows["head"])
         make_model_folder(tmp_path / "small", vocabulary=sizes)
         self.refused(complete(tmp_path / "small"), part, f"{SIZE - 1} rows for {SIZE} tokens")
 

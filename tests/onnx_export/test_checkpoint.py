@@ -1,12 +1,14 @@
 import json
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
 
 from engine.errors import ExportError
-from onnx_export.architectures import FAMILIES, control_ids, family_of, fim_templates
+from onnx_export.architectures import FAMILIES, family_of
 from onnx_export.checkpoint import read_checkpoint
 
 
@@ -83,8 +85,27 @@ def test_no_weights(copy: Path):
 
 
 def test_a_tokenizer_of_another_model(copy: Path):
+    tokenizer = Tokenizer.from_file(str(copy / "tokenizer.json"))
+    tokenizer.add_tokens(["another"])
+    tokenizer.save(str(copy / "tokenizer.json"))
+    refused(copy, r"has \d+ entries but the embedding \d+ rows: tokens were added without resizing")
+
+
+def test_a_config_that_does_not_fit_the_weights(copy: Path):
     edit(copy / "config.json", vocab_size=100)
-    refused(copy, "do not belong together")
+    refused(copy, r"says vocab_size 100 but the embedding has \d+ rows")
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"\xff" * 64, struct.pack("<Q", 2) + b"[]"], ids=len)
+def test_weights_that_are_no_safetensors(copy: Path, data: bytes):
+    (copy / "model.safetensors").write_bytes(data)
+    refused(copy, r"model\.safetensors cannot be read as safetensors")
+
+
+def test_weights_that_are_cut_off(copy: Path):
+    path = copy / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1])
+    refused(copy, "cut off")
 
 
 def test_a_broken_tokenizer(copy: Path):
@@ -95,27 +116,6 @@ def test_a_broken_tokenizer(copy: Path):
 def test_notes_with_an_unknown_order(copy: Path):
     edit(copy / "midtoken-source.json", fim_orders=["mps"])
     refused(copy, "fim_orders is")
-
-
-def test_a_model_without_an_end():
-    with pytest.raises(ExportError, match="names no eos_token_id"):
-        control_ids({"bos_token_id": 1})
-    ids = control_ids({"eos_token_id": [2, 7], "bos_token_id": None})
-    assert ids.end == (2, 7)
-    assert ids.begin is None
-
-
-def test_templates_by_spelling():
-    family = FAMILIES["llama"]
-    assert fim_templates(family, {"<s>": 1}) is None
-    bars = {"<|fim_prefix|>": 5, "<|fim_suffix|>": 6, "<|fim_middle|>": 7}
-    only_psm = fim_templates(family, bars)
-    assert only_psm is not None
-    assert only_psm.templates == {"psm": (5, "prefix", 6, "suffix", 7)}
-    both = fim_templates(family, bars, ("spm", "psm"))
-    assert both is not None
-    assert both.default == "spm"
-    assert both.templates["spm"] == (5, 6, "suffix", 7, "prefix")
 
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))

@@ -46,7 +46,7 @@ def test_a_checkpoint_becomes_a_model_folder(exported, tokenizer: Tokenizer, pre
     assert (manifest.key_value.layers, manifest.key_value.heads, manifest.key_value.head_size) == (2, 1, 32)
     assert (manifest.vocabulary.tokenizer, manifest.vocabulary.embedding, manifest.vocabulary.head) == (size,) * 3
     assert manifest.control.begin == 0
-    assert manifest.control.end == (0,)
+    assert manifest.control.end == (0, 4)  # the token of files ends one too
     assert manifest.fim is not None
     assert manifest.fim.templates == {"psm": (1, "prefix", 2, "suffix", 3), "spm": (1, 2, "suffix", 3, "prefix")}
     assert "PSF-2.0" in manifest.licence
@@ -83,7 +83,9 @@ def test_quantised_models_are_smaller(exported):
 def test_another_checkpoint_fails_the_comparison(exported, tmp_path: Path, tokenizer: Tokenizer):
     write_checkpoint(tmp_path / "other", tokenizer, seed=2)
     folder = exported("fp32")
-    with pytest.raises(ExportError, match=r"check 'logits equal the checkpoint's' failed: [\d.]+ where at most 0.0001"):
+    with pytest.raises(
+        ExportError, match=r"check 'logits equal the checkpoint's, mean' failed: [\d.]+ where at most 0.0001"
+    ):
         checks.validate(read_checkpoint(tmp_path / "other"), plan("fp32", "cpu"), load_manifest(folder), folder)
 
 
@@ -99,10 +101,12 @@ def test_figures_of_all_checks(exported, checkpoint: Path):
     folder = exported("fp32")
     figures = checks.validate(read_checkpoint(checkpoint), plan("fp32", "cpu"), load_manifest(folder), folder)
     assert [check.name for check in figures] == [
-        "logits equal the checkpoint's",
+        "logits equal the checkpoint's, mean",
+        "logits equal the checkpoint's, worst position",
         "chosen positions equal all positions",
         "cached equals uncached",
         "rewound equals fresh",
+        "batch of two equals two singles",
         "greedy text equals the checkpoint's",
     ]
 

@@ -1,0 +1,93 @@
+"""What a checkpoint's weights say about its vocabulary: rows of embedding and head, and rows that were never trained.
+
+Only the headers of the safetensors files are read, and for the untrained rows the embedding; no torch.
+"""
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ExportError
+
+EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight")
+HEADS = ("lm_head.weight", "embed_out.weight")
+SMALL_NORM = 0.25
+"""A row this much shorter than the median was hardly ever looked up: weight decay alone has shaped it."""
+MOST_HEADER_BYTES = 100 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class TensorPlace:
+    """A tensor in a file of the checkpoint: its type as safetensors spells it, its bytes from ``start``."""
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    start: int
+
+
+def tensor_places(folder: Path) -> dict[str, TensorPlace]:
+    """All tensors of a checkpoint by name. Errors: ExportError where a file is not safetensors."""
+    places: dict[str, TensorPlace] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        try:
+            with path.open("rb") as stream:
+                (length,) = struct.unpack("<Q", stream.read(8))
+                if length > MOST_HEADER_BYTES:
+                    raise ValueError("its header is too long")
+                header: dict[str, Any] = json.loads(stream.read(length))
+            for name, entry in header.items():
+                if name != "__metadata__":
+                    begin, end = entry["data_offsets"]
+                    if 8 + length + end > path.stat().st_size:
+                        raise ValueError("it is cut off")
+                    places[name] = TensorPlace(path, name, tuple(entry["shape"]), entry["dtype"], 8 + length + begin)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
+            raise ExportError(f"{path} cannot be read as safetensors ({error}); copy it again") from None
+    return places
+
+
+def find(places: dict[str, TensorPlace], endings: tuple[str, ...]) -> TensorPlace | None:
+    """The matrix whose name ends with one of ``endings``, as a whole part of it."""
+    for ending in endings:
+        for name, place in places.items():
+            if (name == ending or name.endswith("." + ending)) and len(place.shape) == 2:
+                return place
+    return None
+
+
+def read_rows(place: TensorPlace) -> NDArray[np.float32]:
+    """The matrix as float32. Errors: ExportError for a type that is no floating point."""
+    count = place.shape[0] * place.shape[1]
+    types = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+    if place.dtype not in types:
+        raise ExportError(f"{place.name} has the type {place.dtype}; weights must be F32, F16 or BF16")
+    raw = np.fromfile(place.path, types[place.dtype], count, offset=place.start).reshape(place.shape)
+    if place.dtype == "BF16":
+        wide: NDArray[np.float32] = (raw.astype(np.uint32) << 16).view(np.float32)
+        return wide
+    return raw.astype(np.float32)
+
+
+def untrained_rows(rows: NDArray[np.float32], count: int) -> tuple[int, ...]:
+    """Of the first ``count`` rows (entries of the tokenizer) those that training never shaped, ascending.
+
+    A row counts that is zero, or equal to another row bit by bit (as a resize that repeats one vector leaves them), or
+    has less than `SMALL_NORM` of the median length. Compare Land and Bartolo, arXiv 2405.05417.
+    """
+    norms = np.linalg.norm(rows, axis=1)
+    used = rows[:count]
+    short = norms[:count] < SMALL_NORM * float(np.median(norms[:count]))
+    _, inverse, counts = np.unique(
+        np.ascontiguousarray(rows).view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).ravel(),
+        return_inverse=True,
+        return_counts=True,
+    )
+    repeated = counts[inverse.ravel()[: len(used)]] > 1
+    return tuple(np.flatnonzero(short | repeated).tolist())
