@@ -8,13 +8,14 @@ how it ended. A client cannot see that; least of all of requests that it cancell
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
 from engine import CancellationToken, Cancelled, Completer, CompletionRequest, CompletionResult, DeviceChoice, ModelInfo
 from engine.session import OrtSession
 from lsp_server.calls import OnText
-from lsp_server.model import Loader
+from lsp_server.model import CompleterLike, Loader
 from lsp_server.server import serve
 
 CONTEXT_CHARACTERS = 200
@@ -55,15 +56,13 @@ class Observer:
         self.write({"loaded": time.monotonic()})
         return ObservedCompleter(completer, self)
 
-    def call(
-        self, run: Any, request: CompletionRequest, cancel: CancellationToken | None, on_text: OnText | None
-    ) -> CompletionResult:
-        """One call of a model."""
+    def call(self, run: Callable[[], CompletionResult], request: CompletionRequest) -> CompletionResult:
+        """One call of a model, which ``run`` makes."""
         self._passes.take()
         started = time.monotonic()
         outcome, texts = "failed", list[str]()
         try:
-            result: CompletionResult = run(request, cancel, on_text)
+            result = run()
             outcome, texts = "finished", [completion.text for completion in result.completions]
         except Cancelled:
             outcome = "cancelled"
@@ -81,35 +80,34 @@ class Observer:
 class ObservedCompleter:
     """A completer as the server sees it."""
 
-    def __init__(self, completer: Any, observer: Observer) -> None:
+    def __init__(self, completer: CompleterLike, observer: Observer) -> None:
         self._completer = completer
         self._observer = observer
 
     @property
     def info(self) -> ModelInfo:
         """See `lsp_server.model.CompleterLike`."""
-        info: ModelInfo = self._completer.info
-        return info
+        return self._completer.info
 
     @property
     def notices(self) -> tuple[str, ...]:
         """See `lsp_server.model.CompleterLike`."""
-        notices: tuple[str, ...] = self._completer.notices
-        return notices
+        return self._completer.notices
 
     def complete(
         self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None
     ) -> CompletionResult:
         """See `lsp_server.model.CompleterLike`."""
-        return self._observer.call(self._completer.complete, request, cancel, on_text)
+        return self._observer.call(lambda: self._completer.complete(request, cancel, on_text), request)
 
 
 def main() -> int:
     """Serve until the client leaves."""
     log, model, device = sys.argv[1:]
     passes = Passes()
-    # The one method that every forward pass goes through; nothing in the server knows that it is counted.
+    # Every forward pass goes through one of the two; nothing in the server knows that they are counted.
     OrtSession.forward = passes.count(OrtSession.forward)  # type: ignore[method-assign]
+    OrtSession.step = passes.count(OrtSession.step)  # type: ignore[method-assign]
     with Path(log).open("w", encoding="utf-8") as stream:
         observer = Observer(stream, Completer.load, passes)
         return serve(model=Path(model), device=device, load=observer.load)  # type: ignore[arg-type]
