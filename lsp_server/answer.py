@@ -50,7 +50,7 @@ class Deadline:
 def document_of(server: MidtokenServer, uri: str) -> Document | None:
     """The open document that a request speaks of; None, with a log line, if there is none."""
     document = server.session.documents.get(uri)
-    if document is None:
+    if document is None and uri not in server.session.left_out:
         log.warning("a completion was asked for in a document that is not open; it is empty")
     return document
 
@@ -60,7 +60,7 @@ async def answer(server: MidtokenServer, question: Question) -> tuple[Completion
     session, document, arrived = server.session, question.document, time.monotonic()
     session.statistics.requests += 1
     others = session.others(document.uri)
-    if not session.enabled or not await session.configured_within(session.settings.budget_ms / 1000):
+    if not session.is_on(document) or not await session.configured_within(session.settings.budget_ms / 1000):
         return ()
     settings = session.settings
     if not is_selected(document, settings):
@@ -100,7 +100,7 @@ def speculate(server: MidtokenServer, document: Document, cursor: int) -> None:
     """Begin what will be asked next: ghost text at ``cursor``, where an accepted item ends."""
     session, settings = server.session, server.session.settings
     question = Question("inline", document, place_at(document, cursor), 1, automatic=True)
-    if not session.enabled or session.model.info is None or not is_selected(document, settings):
+    if not session.is_on(document) or session.model.info is None or not is_selected(document, settings):
         return
     where = _where(server, question)
     if not _is_shared(question, settings) or session.shown.look_up(where) is not None:

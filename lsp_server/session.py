@@ -1,6 +1,7 @@
 """The state of one client's session: the only mutable state of the server."""
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,7 +19,14 @@ from lsp_server.settings import Settings, Values, read_client, resolve
 from lsp_server.statistics import Statistics
 from lsp_server.type_through import TypeThrough
 
+log = logging.getLogger(__name__)
+
 Phase = Literal["new", "running", "shut down"]
+
+MOST_CHARACTERS = 64_000_000
+"""Of all open documents together; those not changed for longest are left out first."""
+MOST_CHARACTERS_OF_ONE = 4_000_000
+"""A longer document is data: nobody completes it, and every keystroke would copy it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +76,14 @@ class Session:
     settings: Settings = field(default_factory=Settings)
     documents: dict[str, Document] = field(default_factory=dict)
     """By URI, least recently changed first."""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Languages of open documents that are too long to be kept, by URI."""
     shown: TypeThrough = field(default_factory=TypeThrough)
     pace: Pace = field(default_factory=Pace)
     phase: Phase = "new"
     enabled: bool = True
+    languages_off: set[str] = field(default_factory=set)
+    """Languages that the user switched off by the command."""
     failure: str | None = None
     """Why the last completion failed; None once another one worked."""
     statistics: Statistics = field(default_factory=Statistics)
@@ -116,13 +128,39 @@ class Session:
 
     def put(self, document: Document) -> None:
         """A document was opened or changed."""
+        was_left_out = self.left_out.pop(document.uri, None) is not None
         self.ledger.changed(self.documents.pop(document.uri, None), document)
         self.documents[document.uri] = document
         self.scheduler.document_changed(document.uri, document.text)
+        characters = self.document_characters
+        if len(document.text) > MOST_CHARACTERS_OF_ONE:
+            self._leave_out(document, quietly=was_left_out)
+            return
+        for other in tuple(self.documents.values())[:-1]:
+            if characters <= MOST_CHARACTERS:
+                break
+            self._leave_out(other)
+            characters -= len(other.text)
+
+    def _leave_out(self, document: Document, *, quietly: bool = False) -> None:
+        if not quietly:
+            log.warning("a document of %d characters is left out: too much is open", len(document.text))
+        self.remove(document.uri)
+        self.left_out[document.uri] = document.language
+
+    @property
+    def document_characters(self) -> int:
+        """Of all documents that are kept."""
+        return sum(len(document.text) for document in self.documents.values())
+
+    def is_on(self, document: Document) -> bool:
+        """Whether the user has not switched completions off, everywhere or in the document's language."""
+        return self.enabled and document.language not in self.languages_off
 
     def remove(self, uri: str) -> None:
         """A document was closed: its requests answer empty."""
         self.documents.pop(uri, None)
+        self.left_out.pop(uri, None)
         self.scheduler.drop_document(uri)
         self.shown.forget(uri)
         self.ledger.closed(uri)

@@ -63,15 +63,28 @@ def did_show(ls: MidtokenServer, params: object) -> None:
 
 
 def enable(ls: MidtokenServer, *arguments: object) -> None:
-    """Complete again."""
-    ls.session.enabled = True
+    """Complete again: everywhere, or in the language that is the argument."""
+    if arguments:
+        ls.session.languages_off.discard(str(arguments[0]))
+    else:
+        ls.session.enabled = True
     ls.report_status()
 
 
 def disable(ls: MidtokenServer, *arguments: object) -> None:
-    """Answer every completion with an empty list until `enable`; running ones stop."""
-    ls.session.enabled = False
-    ls.session.scheduler.drop_all()
+    """Answer completions with an empty list until `enable`: all, or in the language that is the argument.
+
+    Running ones stop.
+    """
+    session = ls.session
+    if arguments:
+        session.languages_off.add(str(arguments[0]))
+        for document in session.documents.values():
+            if not session.is_on(document):
+                session.scheduler.drop_document(document.uri)
+    else:
+        session.enabled = False
+        session.scheduler.drop_all()
     ls.report_status()
 
 
@@ -112,7 +125,8 @@ def statistics(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
         "memory": {
             "residentBytes": resident_bytes(),
             "documents": len(session.documents),
-            "documentCharacters": sum(len(document.text) for document in session.documents.values()),
+            "documentCharacters": session.document_characters,
+            "documentsLeftOut": len(session.left_out),
             "cachedCompletions": len(session.shown),
             "cachedCharacters": session.shown.characters,
         },

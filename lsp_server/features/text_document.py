@@ -19,12 +19,17 @@ def did_open(ls: MidtokenServer, params: types.DidOpenTextDocumentParams) -> Non
 
 def did_change(ls: MidtokenServer, params: types.DidChangeTextDocumentParams) -> None:
     """Keep the document's next version. Requests about the last one go on: a client may still show their answer."""
-    document = ls.session.documents.get(params.text_document.uri)
+    uri, changes = params.text_document.uri, params.content_changes
+    document = ls.session.documents.get(uri)
+    if document is None and uri in ls.session.left_out:
+        if all(isinstance(change, types.TextDocumentContentChangePartial) for change in changes):
+            return  # nobody knows what they change; its whole text would bring it back
+        document = Document.create(uri, ls.session.left_out[uri], 0, "")
     if document is None:
         log.warning("a document that is not open was changed; the change is ignored")
         return
     version, encoding = params.text_document.version, ls.session.client.encoding
-    ls.session.put(apply_changes(document, params.content_changes, version, encoding))
+    ls.session.put(apply_changes(document, changes, version, encoding))
 
 
 def did_close(ls: MidtokenServer, params: types.DidCloseTextDocumentParams) -> None:

@@ -108,6 +108,23 @@ async def test_disabled_it_answers_empty_until_it_is_enabled():
         assert await wire.inline(0, 1) != []
 
 
+async def test_one_language_can_be_switched_off():
+    fake = FakeCompleter()
+    async with Wire(fake.load) as wire:
+        await wire.initialize()
+        wire.open("!slow")
+        wire.open("x", "file:///b.rs", "rust")
+        _, running = wire.ask_inline(0, 5)
+        await wire.until(fake.started.is_set)
+        await run(wire, "disable", "python")
+        assert (await running)["items"] == []
+        assert await wire.inline(0, 5) == []
+        assert await wire.inline(0, 1, uri="file:///b.rs") != []
+        wire.change([{"text": "x"}])
+        await run(wire, "enable", "python")
+        assert await wire.inline(0, 1) != []
+
+
 async def test_the_model_is_described():
     async with Wire(FakeCompleter(notices=("slow",)).load) as wire:
         await wire.initialize()

@@ -1,5 +1,6 @@
 import pytest
 
+from lsp_server import session
 from tests.lsp_server.fakes import FakeCompleter
 from tests.lsp_server.wire import URI, Wire
 
@@ -48,3 +49,38 @@ async def test_opening_again_replaces():
         wire.open("a")
         wire.open("b")
         assert (await wire.inline(0, 1))[0]["insertText"] == "bone"
+
+
+async def test_a_document_that_is_too_long_is_left_out_until_it_is_shorter(monkeypatch, caplog):
+    monkeypatch.setattr(session, "MOST_CHARACTERS_OF_ONE", 10)
+    async with Wire(FakeCompleter().load) as wire:
+        await wire.initialize()
+        wire.open("0123456789")
+        assert await wire.inline(0, 1) != []
+        wire.change([edit((0, 0), (0, 0), "x")], 2)
+        wire.change([edit((0, 0), (0, 0), "y")], 3)
+        wire.change([{"text": "0123456789" * 2}], 4)
+        assert await wire.inline(0, 1) == []
+        assert wire.server.session.documents == {}
+        assert wire.server.session.left_out == {URI: "python"}
+        assert caplog.text.count("is left out") == 1
+        assert "not open" not in caplog.text
+        wire.change([edit((0, 0), (0, 0), "z"), {"text": "ab"}, edit((0, 2), (0, 2), "c")], 5)
+        assert (await wire.inline(0, 3))[0]["insertText"] == "abcone"
+        assert wire.server.session.left_out == {}
+
+
+async def test_what_was_not_changed_for_longest_is_left_out_first(monkeypatch):
+    monkeypatch.setattr(session, "MOST_CHARACTERS", 10)
+    async with Wire(FakeCompleter().load) as wire:
+        await wire.initialize()
+        for name in ("a", "b", "c"):
+            wire.open("1234", f"file:///{name}.py")
+        assert await wire.inline(0, 4, uri="file:///c.py") != []
+        kept = wire.server.session
+        assert (list(kept.documents), list(kept.left_out)) == (["file:///b.py", "file:///c.py"], ["file:///a.py"])
+        assert kept.document_characters == 8
+        wire.change([{"text": "5"}], 2, "file:///a.py")
+        wire.notify("textDocument/didClose", {"textDocument": {"uri": "file:///b.py"}})
+        assert await wire.inline(0, 1, uri="file:///a.py") != []
+        assert (list(kept.documents), list(kept.left_out)) == (["file:///c.py", "file:///a.py"], [])
