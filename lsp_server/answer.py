@@ -71,7 +71,7 @@ async def answer(server: MidtokenServer, question: Question) -> tuple[Completion
     delay_ms = session.pace.delay_ms(arrived, settings.debounce_ms)
     known = session.shown.look_up(where)
     if known is not None:
-        session.scheduler.supersede(ticket)
+        session.scheduler.answered(ticket)
         session.statistics.answered(deadline.took_ms, "memory")
         server.trace(f"{question.kind}: {len(known)} candidates, known before")
         return known

@@ -131,6 +131,11 @@ class Scheduler:
                 self._leave(request, request.call)
             self._became_idle()
 
+    def answered(self, ticket: Ticket) -> None:
+        """A request was answered without the model: whatever is under way for its document has no use any more."""
+        self.supersede(ticket)
+        self._stop(call for call in self._calls if call.waiter is None and call.where.uri == ticket.uri)
+
     def speculate(self, where: Surroundings, job: Job) -> None:
         """Begin a call for what will likely be asked next, unless the model has something to do.
 

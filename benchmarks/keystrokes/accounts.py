@@ -100,10 +100,13 @@ def serves(call: Call, request: Request) -> bool:
 
 
 def stop_times(requests: Iterable[Request], wasted: Iterable[Call]) -> list[float]:
-    """Milliseconds from each cancellation to the end of the call that ran at the time and was of no use."""
+    """Milliseconds from a cancellation to the end of the call that ran at the time and was of no use.
+
+    Of several the last counts: after the others the call was handed on to the next request.
+    """
     cancelled = [request.cancelled_s for request in requests if request.cancelled_s is not None]
     return [
-        (call.ended - min(hit)) * 1000
+        (call.ended - max(hit)) * 1000
         for call in wasted
         if (hit := [t for t in cancelled if call.started <= t < call.ended])
     ]

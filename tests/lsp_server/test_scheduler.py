@@ -305,6 +305,20 @@ async def test_who_waits_comes_before_whoever_may(harness):
     assert model.state == "stopped"
 
 
+async def test_an_answer_from_elsewhere_leaves_no_call_running_for_nobody(harness):
+    model, older = await harness.running("im", "\n")
+    harness.scheduler.answered(Ticket(URI, 2, "inline"))
+    assert await older is None
+    await until(lambda: model.state == "stopped")
+    model, task = await harness.running("im", "\n")
+    harness.change("imp\n")
+    await cancel(task)
+    harness.scheduler.answered(Ticket(OTHER, 2, "inline"))
+    assert not next(iter(harness.scheduler._calls)).stopped
+    harness.scheduler.answered(Ticket(URI, 2, "inline"))
+    await until(lambda: model.state == "stopped")
+
+
 # --- handed on to the next request -----------------------------------------------------------------------------------
 
 
