@@ -46,8 +46,15 @@ const STOP_TIMEOUT_MS = 2_000;
 
 /** A client whose own errors go to the log: what the user has to know is told by the host, with what to do about it. */
 class QuietClient extends LanguageClient {
+  /** The connection is closed, or about to be: that what is under way fails is no news. */
+  ending = false;
+
   override error(message: string, data?: unknown): void {
-    super.error(message, data, false);
+    if (this.ending) {
+      this.outputChannel.debug(message);
+    } else {
+      super.error(message, data, false);
+    }
   }
   override warn(message: string, data?: unknown): void {
     super.warn(message, data, false);
@@ -62,7 +69,7 @@ export class Connection {
   lastComplaint = "";
   private readonly client: QuietClient;
   private process: ChildProcess | undefined;
-  private started = false;
+  private open = false;
 
   constructor(private readonly options: ConnectionOptions) {
     this.client = new QuietClient(SECTION, "Midtoken", () => this.spawn(), this.clientOptions());
@@ -86,19 +93,19 @@ export class Connection {
     }, START_TIMEOUT_MS);
     try {
       await this.client.start();
-      this.started = true;
+      this.open = true;
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** Ends the process, by asking it to first. */
+  /** Ends the process, by asking it to first where it can be asked. */
   async stop(): Promise<void> {
-    this.started = false;
-    try {
-      await this.client.dispose(STOP_TIMEOUT_MS);
-    } catch {
-      // It was not running, or did not answer; the log has it.
+    this.client.ending = true;
+    if (this.open) {
+      this.open = false;
+      await this.client.dispose(STOP_TIMEOUT_MS).catch(() => undefined); // no answer: it is ended all the same
+      await this.exited(STOP_TIMEOUT_MS);
     }
     this.kill();
   }
@@ -108,8 +115,27 @@ export class Connection {
     return this.client.sendRequest<unknown>("workspace/executeCommand", { command, arguments: [] });
   }
 
+  /** Waits for the end of the process, but no longer than that. */
+  private exited(timeoutMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      if (!this.isAlive()) {
+        resolve();
+        return;
+      }
+      const timer = setTimeout(resolve, timeoutMs);
+      this.process?.once("exit", () => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+
+  private isAlive(): boolean {
+    return this.process?.exitCode === null && this.process.signalCode === null;
+  }
+
   private kill(): void {
-    if (this.process?.exitCode === null && this.process.signalCode === null) {
+    if (this.process !== undefined && this.isAlive()) {
       killTree(this.process);
     }
   }
@@ -149,8 +175,9 @@ export class Connection {
       errorHandler: {
         error: () => ({ action: ErrorAction.Continue, handled: true }),
         closed: () => {
-          if (this.started) {
-            this.started = false;
+          this.client.ending = true;
+          if (this.open) {
+            this.open = false;
             this.options.events.onClosed();
           }
           return { action: CloseAction.DoNotRestart, handled: true };

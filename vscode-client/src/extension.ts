@@ -57,6 +57,7 @@ class Extension {
   private readonly run: Run;
   private readonly bar: StatusBar;
   private launchKey = "";
+  private installing: Promise<boolean> | undefined;
 
   constructor(
     private readonly context: ExtensionContext,
@@ -202,7 +203,17 @@ class Extension {
     }
   }
 
+  /** One installation at a time: who asks while one runs, or while a cancelled one ends, waits for it first. */
   private async install(): Promise<void> {
+    const task = (this.installing ?? Promise.resolve(false)).then((done) => done || this.installNow());
+    this.installing = task;
+    await task;
+    if (this.installing === task) {
+      this.installing = undefined;
+    }
+  }
+
+  private async installNow(): Promise<boolean> {
     const discovery = await this.host.lastDiscovery();
     await this.host.stop(statusOf("loading", "Installing the server"));
     const installed = await installServer({
@@ -220,6 +231,7 @@ class Extension {
     } else {
       await this.host.stop(statusOf("error", "The server is not installed"));
     }
+    return installed;
   }
 
   private checkInlineSuggestions(): void {

@@ -1,6 +1,6 @@
 /** An object of the server, as lines for people. */
 
-/** `{"a": {"b": 1.5}, "c": [1, 2]}` becomes `a.b: 1.5`, `c: 1, 2`. What is null or empty is left out. */
+/** `{"memory": {"residentBytes": 4096}}` becomes `memory resident bytes: 4,096`. What is null or empty is left out. */
 export function factLines(value: unknown, path = ""): string[] {
   if (value === null || value === undefined || value === "") {
     return [];
@@ -9,12 +9,17 @@ export function factLines(value: unknown, path = ""): string[] {
     return value.length > 0 ? [`${path}: ${value.join(", ")}`] : [];
   }
   if (typeof value === "object") {
-    return Object.entries(value).flatMap(([name, part]) => factLines(part, path === "" ? name : `${path}.${name}`));
+    return Object.entries(value).flatMap(([name, part]) => factLines(part, `${path} ${words(name)}`.trim()));
   }
   const text = typeof value === "number" ? plain(value) : typeof value === "string" ? value : JSON.stringify(value);
   return [path === "" ? text : `${path}: ${text}`];
 }
 
+/** `residentBytes` as people write it. */
+function words(name: string): string {
+  return name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+}
+
 function plain(value: number): string {
-  return Number.isInteger(value) ? `${value}` : `${Number(value.toPrecision(4))}`;
+  return (Number.isInteger(value) ? value : Number(value.toPrecision(4))).toLocaleString("en");
 }

@@ -31,7 +31,6 @@ export class ServerHost<C extends HostedConnection> {
   private latest: Discovery | undefined;
   private queue: Promise<void> = Promise.resolve();
   private timer: NodeJS.Timeout | undefined;
-  private shown: Status | undefined;
   private worked = false; // in this series of crashes, a server had got as far as answering
   private readonly backOff: BackOff;
 
@@ -71,7 +70,7 @@ export class ServerHost<C extends HostedConnection> {
   stop(status: Status = statusOf("off")): Promise<void> {
     return this.enqueue(async () => {
       await this.end();
-      this.show(status);
+      this.options.showStatus(status);
     });
   }
 
@@ -85,7 +84,7 @@ export class ServerHost<C extends HostedConnection> {
     if (this.connection !== undefined || this.timer !== undefined) {
       return;
     }
-    this.show(statusOf("loading", "Looking for the server"));
+    this.options.showStatus(statusOf("loading", "Looking for the server"));
     this.latest = await this.options.find();
     if (this.latest.server === undefined) {
       this.fail(explain(this.latest, this.options.version));
@@ -95,14 +94,13 @@ export class ServerHost<C extends HostedConnection> {
   }
 
   private async launch(server: Server): Promise<void> {
-    const starting = statusOf("loading", "Starting the server");
-    this.show(starting);
+    this.options.showStatus(statusOf("loading", "Starting the server")); // what comes then the server tells itself
     this.server = server;
     const connection: C = this.options.connect(
       server,
       () => void this.enqueue(() => this.afterClose(connection, server)),
       (status) => {
-        this.show(status);
+        this.options.showStatus(status);
       },
     );
     try {
@@ -114,9 +112,6 @@ export class ServerHost<C extends HostedConnection> {
     }
     this.connection = connection;
     this.worked = true;
-    if (this.shown === starting) {
-      this.show(statusOf("ready")); // a server that tells nothing about itself
-    }
   }
 
   private async end(): Promise<void> {
@@ -161,7 +156,7 @@ export class ServerHost<C extends HostedConnection> {
       });
       return;
     }
-    this.show(statusOf("loading", "The server crashed and is started again"));
+    this.options.showStatus(statusOf("loading", "The server crashed and is started again"));
     this.timer = (this.options.setTimer ?? setTimeout)(() => {
       void this.enqueue(async () => {
         if (this.timer !== undefined) {
@@ -172,13 +167,8 @@ export class ServerHost<C extends HostedConnection> {
     }, delayMs);
   }
 
-  private show(status: Status): void {
-    this.shown = status;
-    this.options.showStatus(status);
-  }
-
   private fail(problem: Problem): void {
-    this.show(statusOf("error", problem.message));
+    this.options.showStatus(statusOf("error", problem.message));
     this.options.report(problem);
   }
 }

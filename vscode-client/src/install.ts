@@ -136,6 +136,7 @@ class Installation {
     if (what.length === 0) {
       return;
     }
+    this.watcher.report("building what makes it a little faster");
     const outcome = await this.call(this.interpreter, ["-m", "pip", "install", ...QUIET, ...what]);
     if (outcome.status !== 0) {
       this.watcher.log(`${what.join(", ")} cannot be installed here; the server does without`);

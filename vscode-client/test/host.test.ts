@@ -83,19 +83,16 @@ test("a server that is found is started; started twice is started once", async (
   assert.equal(it.host.current, it.connections[0]);
   assert.equal(it.host.currentServer, SERVER);
   assert.deepEqual(
-    it.shown.map(({ state }) => state),
-    ["loading", "loading", "ready"],
+    it.shown.map(({ message }) => message),
+    ["Looking for the server", "Starting the server"],
   );
 });
 
-test("what the server says of itself while it starts stays", async () => {
+test("what the server says of itself is shown", async () => {
   const it = new Scene();
-  it.starts = () => {
-    it.connections.at(0)?.tell(statusOf("loading", "Loading the model"));
-    return Promise.resolve();
-  };
   await it.host.start();
-  assert.equal(it.state()?.message, "Loading the model");
+  it.connections.at(0)?.tell(statusOf("ready"));
+  assert.deepEqual(it.state(), statusOf("ready"));
 });
 
 test("no server: the problem is told, and shown", async () => {
@@ -130,10 +127,10 @@ test("a crash in use: started again with longer and longer delays, five times, t
   await it.host.start();
   for (let crash = 1; crash <= MOST_RESTARTS; crash++) {
     await it.crash();
-    assert.equal(it.state()?.state, "loading");
+    assert.equal(it.state()?.message, "The server crashed and is started again");
     assert.equal(it.problems.length, 0);
     await it.passTime();
-    assert.equal(it.state()?.state, "ready");
+    assert.equal(it.state()?.message, "Starting the server");
     assert.equal(it.host.current, it.connections[crash]);
   }
   assert.deepEqual(

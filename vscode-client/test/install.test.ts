@@ -71,6 +71,7 @@ test("an environment is made, filled and tried, in this order", async () => {
     "making the environment",
     "installing the server",
     "fetching what it needs",
+    "building what makes it a little faster",
     "trying the server",
   ]);
 });

@@ -53,11 +53,17 @@ test("facts of the server as lines", () => {
     name: "small",
     path: null,
     notices: [],
-    size: { mb: 8.123456, ok: true },
+    size: { ofFile: 8.123456, bytes: 137220096 },
     list: [1, 2],
-    all: [{ a: 1 }],
+    all: [{ a: true }],
   };
-  assert.deepEqual(factLines(facts), ["name: small", "size.mb: 8.123", "size.ok: true", "list: 1, 2", "all.0.a: 1"]);
+  assert.deepEqual(factLines(facts), [
+    "name: small",
+    "size of file: 8.123",
+    "size bytes: 137,220,096",
+    "list: 1, 2",
+    "all 0 a: true",
+  ]);
   assert.deepEqual(factLines(null), []);
   assert.deepEqual(factLines("text"), ["text"]);
 });
