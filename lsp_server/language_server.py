@@ -1,9 +1,11 @@
 """pygls's language server without the parts of it that are ours to do."""
 
+import asyncio
 import importlib.metadata
 import logging
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from dataclasses import replace
+from typing import Any
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
@@ -33,6 +35,7 @@ class MidtokenServer(LanguageServer):
     def __init__(self, session: Session) -> None:
         super().__init__("midtoken", _version(), text_document_sync_kind=types.TextDocumentSyncKind.Incremental)
         self.session = session
+        self._under_way: set[asyncio.Task[None]] = set()
         for method in _OURS:
             self.protocol.fm.builtin_features.pop(method, None)
 
@@ -40,6 +43,18 @@ class MidtokenServer(LanguageServer):
         """Whether there is a handler of this method."""
         features = self.protocol.fm
         return method == types.CANCEL_REQUEST or method in features.features or method in features.builtin_features
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run what a notification begins. Its handler is no coroutine itself: pygls would keep its task for ever."""
+        task = asyncio.ensure_future(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._under_way.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            log.error("a notification failed: %s", describe(error))
 
     def report_server_error(self, error: Exception, source: object) -> None:
         """Log it: a user can do nothing about it in a message box."""

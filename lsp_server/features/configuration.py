@@ -20,10 +20,10 @@ CONFIGURATION_TIMEOUT_S = 2.0
 """A client that does not answer gets the settings that it gave so far, and its completions."""
 
 
-async def did_change_configuration(ls: MidtokenServer, params: types.DidChangeConfigurationParams) -> None:
+def did_change_configuration(ls: MidtokenServer, params: types.DidChangeConfigurationParams) -> None:
     """Take the settings: ask for them if the client can be asked, else as they are sent."""
     sent = params.settings.get(SECTION) if isinstance(params.settings, Mapping) else None
-    await take_settings(ls, sent)
+    ls.start(take_settings(ls, sent))
 
 
 async def take_settings(ls: MidtokenServer, sent: object) -> None:
@@ -75,7 +75,7 @@ async def _show_progress(ls: MidtokenServer, loading: "asyncio.Task[CompleterLik
     """Show that the model loads, if the client can and before it is over; returns once it is."""
     token = f"midtoken-{uuid.uuid4()}"
     shown = False
-    if ls.session.client.progress:
+    if ls.session.client.progress and not loading.done():
         created = asyncio.ensure_future(ls.work_done_progress.create_async(token))
         created.add_done_callback(lambda task: task.cancelled() or task.exception())
         await asyncio.wait((loading, created), return_when=asyncio.FIRST_COMPLETED)
@@ -88,3 +88,4 @@ async def _show_progress(ls: MidtokenServer, loading: "asyncio.Task[CompleterLik
     finally:
         if shown:
             ls.work_done_progress.end(token, types.WorkDoneProgressEnd())
+        ls.work_done_progress.tokens.pop(token, None)  # pygls keeps what it would need for a cancellation

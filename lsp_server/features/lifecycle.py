@@ -21,13 +21,13 @@ def initialize(ls: MidtokenServer, params: types.InitializeParams) -> None:
         watch_parent(params.process_id, _leave)
 
 
-async def initialized(ls: MidtokenServer, params: types.InitializedParams) -> None:
+def initialized(ls: MidtokenServer, params: types.InitializedParams) -> None:
     """Ask for the settings and load the model; requests that come before wait for it as long as their budget lasts."""
     if ls.session.client.configuration_registration:
         options = types.DidChangeConfigurationRegistrationOptions(section=SECTION)
         method = types.WORKSPACE_DID_CHANGE_CONFIGURATION
         ls.client_register_capability(types.RegistrationParams([types.Registration(method, method, options)]))
-    await take_settings(ls, None)
+    ls.start(take_settings(ls, None))
 
 
 def shutdown(ls: MidtokenServer, params: None) -> None:

@@ -34,9 +34,9 @@ class TestGrown:
     @pytest.mark.parametrize(
         ("steps", "what"),
         [
-            ({"resident": MIB}, "resident memory in MiB grew from 102 to 108"),
-            ({"threads": 1}, "threads grew from 6 to 12"),
-            ({"files": 1}, "open files grew from 14 to 20"),
+            ({"resident": MIB}, "resident memory in MiB grew from 104 to 108"),
+            ({"threads": 1}, "threads grew from 8 to 12"),
+            ({"files": 1}, "open files grew from 16 to 20"),
         ],
     )
     def test_what_rises_is_told(self, steps, what):
@@ -44,7 +44,7 @@ class TestGrown:
         assert line == what
 
     def test_a_little_every_hour_shows_in_the_objects(self):
-        more = [replace(s, objects=s.objects + Counter(dict=200 * n)) for n, s in enumerate(STEADY)]
+        more = [replace(s, objects=s.objects + Counter(dict=250 * n)) for n, s in enumerate(STEADY)]
         [line] = grown(more)
         assert line.startswith("live objects grew from")
 

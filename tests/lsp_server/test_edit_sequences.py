@@ -124,6 +124,7 @@ def test_the_servers_text_is_the_clients(servers, encoding, text, sequence):
     event(f"{encoding}, {len(sequence)} notifications")
 
 
+@settings(max_examples=200)
 @given(encodings, st.lists(texts, max_size=6).map("\n".join), st.lists(ranges, min_size=16, max_size=40), st.booleans())
 def test_many_changes_in_one_notification(servers, encoding, text, made, last_first):
     """From sixteen changes on the server looks whether it can make them in one pass: last one first it often can."""

@@ -87,6 +87,31 @@ async def test_bad_settings_are_reported_once_by_name():
             assert sum(name in problem for problem in problems) == 1
 
 
+async def test_nothing_is_kept_of_a_change_that_is_over():
+    async with Wire(Gated(), {"device": "cpu"}) as wire:
+        await wire.initialize()
+        for number in range(50):
+            wire.configuration = {"budgetMs": 500 + number}
+            wire.notify("workspace/didChangeConfiguration", {"settings": None})
+        await wire.until(lambda: wire.server.session.settings.budget_ms == 549)
+        await wire.until(lambda: not wire.server._under_way)
+        assert len(wire.server.protocol._request_futures) < 10
+        assert wire.server.work_done_progress.tokens == {}
+        created = [asked for asked in wire.asked if asked["method"] == "window/workDoneProgress/create"]
+        assert len(created) <= 1, "no progress is shown where nothing is loaded"
+
+
+async def test_an_error_in_a_change_of_settings_is_logged_and_the_server_lives(monkeypatch, caplog):
+    async with Wire(Gated()) as wire:
+        await wire.initialize()
+        wire.open("x")
+        assert await wire.inline(0, 1) != []
+        monkeypatch.setattr(type(wire.server.session), "configure", None)
+        wire.notify("workspace/didChangeConfiguration", {"settings": None})
+        await wire.until(lambda: "a notification failed: TypeError" in caplog.text)
+        assert await wire.inline(0, 1) != []
+
+
 async def test_settings_that_are_no_object_are_reported():
     async with Wire(Gated(), "fast") as wire:
         await wire.initialize([1])
