@@ -190,14 +190,20 @@ _COUNTS: Mapping[str, tuple[int, float]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class StopParams:
-    """When a completion ends. ``lines`` is ``single`` (before the next line break) or ``multi`` (with the block)."""
+    """When a completion ends. ``lines`` is ``single`` (before the next line break) or ``multi`` (with the block).
+
+    It ends before the word with which the probability of all that it wrote falls below ``min_confidence``; 0 lets it
+    go on. Searches that compare whole continuations (`SEARCHES` but for ``sed``) are not ended so.
+    """
 
     max_new_tokens: int = 64
     lines: LineMode = "single"
     stop_strings: tuple[str, ...] = ()
+    min_confidence: float = 0.0
 
     def __post_init__(self) -> None:
         require_count("max_new_tokens", self.max_new_tokens, 1, 4096)
         require_choice("lines", self.lines, get_args(LineMode))
+        require_range("min_confidence", self.min_confidence, 0.0, 1.0)
         if any(not text for text in self.stop_strings):
             raise RequestError("a stop string is empty; leave it out")

@@ -1,8 +1,10 @@
-"""When a completion ends, judged on its text: stop strings, the end of the line, the end of the block.
+"""When a completion ends, judged on its text: stop strings, the end of the line or the block, too little confidence.
 
 Ends that are not in the text (control ids, length, time) belong to the decode loop and its caller.
 """
 
+import math
+import re
 from dataclasses import dataclass, field
 
 from engine.config import StopParams
@@ -10,6 +12,7 @@ from engine.detokenizer import Utf8Stream
 from engine.types import StopReason
 
 _CLOSERS = tuple(")]}")
+_LAST_WORD = re.compile(r"\w+\Z")
 
 
 def indent_width(line: str) -> int:
@@ -21,6 +24,13 @@ def single_line_end(text: str) -> int | None:
     """Index of the first line break, or None."""
     ends = [index for index in (text.find("\n"), text.find("\r")) if index >= 0]
     return min(ends, default=None)
+
+
+def word_end(before: str, text: str) -> int:
+    """Length of the beginning of ``before`` that ``text``, which goes on from it, does not cut within a word."""
+    if not _LAST_WORD.match(text[len(before) : len(before) + 1]):
+        return len(before)
+    return len(before) - len(_last_word(before))
 
 
 def block_end(text: str, line_prefix: str) -> int | None:
@@ -65,24 +75,33 @@ class StopTracker:
     line_prefix: str
     text: str = ""
     ended: StopReason | None = None
+    logprob: float = 0.0
     _stream: Utf8Stream = field(default_factory=Utf8Stream)
 
-    def push(self, data: bytes) -> StopReason | None:
-        """Add the bytes of a token; say why the completion ends here, or None. `text` is cut at its end."""
+    def push(self, data: bytes, logprob: float = 0.0) -> StopReason | None:
+        """Add the bytes of a token; say why the completion ends here, or None. `text` is cut at its end.
+
+        ``logprob`` is the token's, natural; it counts where the parameters ask for confidence.
+        """
         assert self.ended is None, "the completion has ended"
+        before = self.text
         self.text += self._stream.push(data)
+        self.logprob += logprob
         ends = [(end, reason) for end, reason in self._ends() if end is not None]
+        if self.logprob < self._least:
+            ends.append((word_end(before, self.text), "doubt"))
         if ends:
-            end, self.ended = min(ends)
+            # Of two ends at one place the certain one says why.
+            end, _, self.ended = min((end, reason == "doubt", reason) for end, reason in ends)
             self.text = self.text[:end]
+        if self.ended == "doubt":
+            self._drop_empty_line()
         return self.ended
 
     def finish(self, reason: StopReason) -> None:
         """End for a reason outside the text. A line break and indentation with nothing after them are dropped."""
         self.ended = self.ended or reason
-        if self.params.lines == "multi":
-            stripped = self.text.rstrip(" \t\r\n")
-            self.text = stripped if "\n" in self.text[len(stripped) :] else self.text
+        self._drop_empty_line()
 
     @property
     def decided(self) -> str:
@@ -94,7 +113,18 @@ class StopTracker:
         if self.params.lines == "multi":
             # Whether the last line still belongs to the block shows with its first character.
             decided = decided.rstrip()
+        if self.params.min_confidence > 0.0:
+            decided = decided[: len(decided) - len(_last_word(decided))]  # doubt takes back a word that it cuts
         return decided
+
+    @property
+    def _least(self) -> float:
+        return math.log(self.params.min_confidence) if self.params.min_confidence > 0.0 else -math.inf
+
+    def _drop_empty_line(self) -> None:
+        if self.params.lines == "multi":
+            stripped = self.text.rstrip(" \t\r\n")
+            self.text = stripped if "\n" in self.text[len(stripped) :] else self.text
 
     def _ends(self) -> list[tuple[int | None, StopReason]]:
         found = [self.text.find(stop) for stop in self.params.stop_strings]
@@ -104,6 +134,12 @@ class StopTracker:
         else:
             ends.append((block_end(self.text, self.line_prefix), "block"))
         return ends
+
+
+def _last_word(text: str) -> str:
+    """The word characters that ``text`` ends in."""
+    match = _LAST_WORD.search(text)
+    return match[0] if match else ""
 
 
 def _held_back(text: str, stop: str) -> int:

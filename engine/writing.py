@@ -78,10 +78,12 @@ class Scene:
             for step in self.decode(self.prompt, candidate.cover, chooser):
                 if step.token in self.ends:
                     return tracker.finish("end")
+                reason = tracker.push(token_bytes[step.token][step.typed :], step.logprob)
+                if reason == "doubt":  # before this token
+                    return None
                 candidate.tokens.append(step.token)
                 candidate.logprob += step.logprob
-                tracker.push(token_bytes[step.token][step.typed :])
-                if tracker.ended is not None:
+                if reason is not None:
                     return None
                 if len(candidate.tokens) >= self.stop.max_new_tokens:
                     return tracker.finish("length")

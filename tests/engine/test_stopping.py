@@ -1,5 +1,6 @@
 """Where a completion ends: golden cases, and for any split into tokens that what was shown is never taken back."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -118,6 +119,32 @@ def test_the_split_into_tokens_does_not_matter(text, line_prefix, cuts, lines):
     whole, _ = run(StopParams(lines=lines), line_prefix, [text.encode()])
     pieces, _ = run(StopParams(lines=lines), line_prefix, split(text.encode(), cuts))
     assert (pieces.text, pieces.ended) == (whole.text, whole.ended)
+
+
+pieces_with_probability = st.lists(st.tuples(st.text(alphabet="ab_ (\né", max_size=4), st.floats(0.01, 1)), max_size=8)
+
+
+@given(pieces_with_probability, st.floats(0.01, 1), st.sampled_from(["single", "multi"]))
+@example([("ab", 1.0), ("b", 0.1)], 0.5, "single")
+@example([("a\n", 1.0), (" b", 0.1)], 0.5, "multi")
+def test_what_is_written_with_confidence_is_as_probable_as_asked_and_never_taken_back(pieces, least, lines):
+    tracker, decided, probability = StopTracker(StopParams(lines=lines, min_confidence=least), ""), [""], 1.0
+    certain = StopTracker(StopParams(lines=lines), "")
+    for text, share in pieces:
+        probability *= share
+        reason = tracker.push(text.encode(), math.log(share))
+        if reason == "doubt":
+            assert probability < least * (1 + 1e-9)
+            break
+        assert certain.push(text.encode()) == reason
+        if reason is not None:
+            break
+        assert probability >= least * (1 - 1e-9)
+        assert tracker.text == certain.text
+        decided.append(tracker.decided)
+    for earlier, later in pairwise([*decided, tracker.text]):
+        assert later.startswith(earlier)
+    assert certain.text.startswith(tracker.text)
 
 
 # --- by hand ---------------------------------------------------------------------------------------------------------
