@@ -1,0 +1,67 @@
+"""What is not to be read is neither completed nor seen as context; over the wire."""
+
+import subprocess
+
+import pytest
+
+from tests.lsp_server.fakes import FakeCompleter
+from tests.lsp_server.wire import URI, Wire
+
+pytestmark = pytest.mark.asyncio
+
+
+@pytest.fixture
+def project(tmp_path):
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    (tmp_path / ".gitignore").write_text("generated/\nlocal.py\n")
+    return tmp_path
+
+
+async def test_what_git_ignores_is_not_completed_until_git_changes_its_mind(project):
+    fake = FakeCompleter()
+    async with Wire(fake.load, configuration={"trace": "messages"}) as wire:
+        await wire.initialize()
+        uri = (project / "generated" / "a.py").as_uri()
+        wire.open("x", uri)
+        assert await wire.inline(0, 1, uri=uri) == []
+        assert fake.requests == []
+        assert "ignored by git" in wire.messages("window/logMessage")[0]
+        (project / ".gitignore").write_text("")
+        assert await wire.inline(0, 1, uri=uri) != []
+
+
+async def test_what_git_ignores_is_no_context_of_others(project):
+    fake = FakeCompleter()
+    async with Wire(fake.load, configuration={"crossFileContext": True}) as wire:
+        await wire.initialize()
+        wire.open("PASSWORD = 1\n", (project / "local.py").as_uri())
+        wire.open("TOKEN = 1\n", (project / ".env").as_uri())
+        wire.open("def helper(): ...\n", (project / "helper.py").as_uri())
+        uri = (project / "main.py").as_uri()
+        wire.open("x", uri)
+        await wire.inline(0, 1, uri=uri)
+        context = str(fake.requests[0].extra_context)
+        assert "helper" in context
+        assert "PASSWORD" not in context
+        assert "TOKEN" not in context
+
+
+async def test_without_the_setting_no_other_document_is_context():
+    fake = FakeCompleter()
+    async with Wire(fake.load) as wire:
+        await wire.initialize()
+        wire.open("def helper(): ...\n", "file:///project/helper.py")
+        wire.open("x")
+        await wire.inline(0, 1, uri=URI)
+        assert not fake.requests[0].extra_context
+
+
+async def test_a_language_that_is_left_out_is_neither_completed_nor_context():
+    fake = FakeCompleter()
+    async with Wire(fake.load, configuration={"crossFileContext": True, "languages": ["rust"]}) as wire:
+        await wire.initialize()
+        wire.open("x")
+        assert await wire.inline(0, 1) == []
+        wire.open("y", "file:///project/a.rs", "rust")
+        await wire.inline(0, 1, uri="file:///project/a.rs")
+        assert not fake.requests[0].extra_context
