@@ -11,9 +11,9 @@ from lsp_server.documents import Document
 from lsp_server.items import place_at
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
-from lsp_server.prompt import Place, build_request
+from lsp_server.prompt import Place, build_request, code_at, fitted
 from lsp_server.scheduler import Outcome, RequestKind, Ticket, Work
-from lsp_server.selection import is_selected
+from lsp_server.session import Session
 from lsp_server.settings import Settings, tells_what_it_writes
 from lsp_server.surroundings import Asker, Surroundings, surroundings
 
@@ -63,7 +63,8 @@ async def answer(server: MidtokenServer, question: Question) -> tuple[Completion
     if not session.is_on(document) or not await session.configured_within(session.settings.budget_ms / 1000):
         return ()
     settings = session.settings
-    if not is_selected(document, settings):
+    if not session.may_read(document):
+        server.trace(f"{question.kind}: the document is excluded, ignored by git, or of a language that is left out")
         return ()
     deadline = Deadline(arrived, settings.budget_ms)
     where = _where(server, question)
@@ -77,7 +78,7 @@ async def answer(server: MidtokenServer, question: Question) -> tuple[Completion
         return known
     work = Work(
         where,
-        _job(server, question, others, settings, deadline),
+        _job(server, question, _context_of(session, others), deadline),
         ready=lambda: session.model.wait(deadline.left_ms / 1000),
         delay_s=delay_ms / 1000 if question.automatic else 0.0,
         shared=_is_shared(question, settings),
@@ -100,13 +101,15 @@ def speculate(server: MidtokenServer, document: Document, cursor: int) -> None:
     """Begin what will be asked next: ghost text at ``cursor``, where an accepted item ends."""
     session, settings = server.session, server.session.settings
     question = Question("inline", document, place_at(document, cursor), 1, automatic=True)
-    if not session.is_on(document) or session.model.info is None or not is_selected(document, settings):
+    if not session.is_on(document) or session.model.info is None or not session.may_read(document):
         return
     where = _where(server, question)
     if not _is_shared(question, settings) or session.shown.look_up(where) is not None:
         return
     deadline = Deadline(time.monotonic(), settings.budget_ms)
-    session.scheduler.speculate(where, _job(server, question, session.others(document.uri), settings, deadline))
+    session.scheduler.speculate(
+        where, _job(server, question, _context_of(session, session.others(document.uri)), deadline)
+    )
 
 
 def note_result(server: MidtokenServer, where: Surroundings, result: CompletionResult, took_ms: float) -> None:
@@ -137,19 +140,33 @@ def _is_shared(question: Question, settings: Settings) -> bool:
     return question.candidates == 1 and tells_what_it_writes(settings)
 
 
-def _job(
-    server: MidtokenServer, question: Question, others: tuple[Document, ...], settings: Settings, deadline: Deadline
-) -> Job:
+def _context_of(session: Session, others: tuple[Document, ...]) -> tuple[Document, ...]:
+    """Those of the other documents that the model may see beside the one that is completed."""
+    return tuple(other for other in others if session.may_read(other)) if session.settings.cross_file_context else ()
+
+
+def _job(server: MidtokenServer, question: Question, others: tuple[Document, ...], deadline: Deadline) -> Job:
     """What the model's thread does for a question; None if the time is over before anything is said."""
+
+    settings = server.session.settings
 
     def job(token: CancellationToken, on_text: OnText) -> CompletionResult | None:
         budget_ms = deadline.left_ms
         if budget_ms <= 0:
             return None
-        request = build_request(question.document, question.place, settings, others, question.candidates, budget_ms)
+        code = code_at(question.document, question.place)
+        request = build_request(
+            question.document,
+            code,
+            settings,
+            others,
+            candidates=question.candidates,
+            automatic=question.automatic,
+            budget_ms=budget_ms,
+        )
         token.raise_if_cancelled()
         result = server.session.model.complete(request, token, on_text)
-        return result if result and (result.completions or deadline.left_ms > 0) else None
+        return fitted(result, code) if result and (result.completions or deadline.left_ms > 0) else None
 
     return job
 

@@ -1,13 +1,25 @@
-"""From a place in a document to the engine's request."""
+"""From a place in a document to the engine's request, and from its result to what is shown."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from engine import CompletionRequest, HealingParams, SamplingParams, StopParams
+from engine import (
+    Completion,
+    CompletionRequest,
+    CompletionResult,
+    HealingParams,
+    LineMode,
+    SamplingParams,
+    StopParams,
+)
+from lsp_server.confidence import least_confidence
 from lsp_server.documents import Document
+from lsp_server.extent import lines_wanted
+from lsp_server.filters import Draft, shown
 from lsp_server.line_endings import to_engine
-from lsp_server.selection import is_selected
+from lsp_server.scanner import State, scan
 from lsp_server.settings import Settings
+from lsp_server.syntax import Syntax, syntax_of
 
 CONTEXT_CHARACTERS = 8000
 """Text of other documents that goes along with ``crossFileContext``, in all."""
@@ -27,21 +39,63 @@ class Place:
     typed: str
 
 
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What the model and the filters read: the text around the cursor, as the engine has it, and what is open there."""
+
+    prefix: str
+    suffix: str
+    syntax: Syntax
+    state: State
+
+
+def code_at(document: Document, place: Place) -> Code:
+    """The code at a place. Copies the text and reads it, so it runs on the model thread."""
+    prefix = to_engine(document.text[: place.start] + place.typed)
+    syntax = syntax_of(document.language)
+    return Code(prefix, to_engine(document.text[place.end :]), syntax, scan(prefix, syntax))
+
+
 def build_request(
-    document: Document, place: Place, settings: Settings, others: Iterable[Document], candidates: int, budget_ms: float
+    document: Document,
+    code: Code,
+    settings: Settings,
+    others: Iterable[Document],
+    *,
+    candidates: int,
+    automatic: bool,
+    budget_ms: float,
 ) -> CompletionRequest:
-    """The engine's request for a completion at a place. Copies the text, so it runs on the model thread."""
+    """The engine's request for a completion of ``code``, which is in ``document``, with ``others`` that may be read."""
     return CompletionRequest(
-        prefix=to_engine(document.text[: place.start] + place.typed),
-        suffix=to_engine(document.text[place.end :]),
+        prefix=code.prefix,
+        suffix=code.suffix,
         language=document.language or None,
-        extra_context=_context(document, others, settings) if settings.cross_file_context else "",
+        extra_context=_context(document, others),
         max_completions=candidates,
         budget_ms=budget_ms,
         healing=HealingParams(mode=settings.healing, max_surprise_bits=settings.max_surprise_bits),
         sampling=_sampling(settings),
-        stop=StopParams(max_new_tokens=settings.max_new_tokens, lines="multi" if settings.multi_line else "single"),
+        stop=_stop(code, settings, automatic),
     )
+
+
+def fitted(result: CompletionResult, code: Code) -> CompletionResult:
+    """The result with completions as they are shown, without those of which nothing, or only a better one, is left."""
+    kept: dict[str, Completion] = {}
+    for completion in result.completions:
+        draft = Draft(completion.text, code.prefix, code.suffix, code.syntax, code.state)
+        if text := shown(draft):
+            kept.setdefault(text, replace(completion, text=text))
+    return replace(result, completions=tuple(kept.values()))
+
+
+def _stop(code: Code, settings: Settings, automatic: bool) -> StopParams:
+    lines: LineMode = "multi" if settings.multi_line else "single"
+    if settings.multi_line == "auto":
+        lines = lines_wanted(code.prefix, code.suffix, code.syntax, code.state)
+    confidence = least_confidence(code.state, settings.min_confidence, automatic=automatic)
+    return StopParams(max_new_tokens=settings.max_new_tokens, lines=lines, min_confidence=confidence)
 
 
 def _sampling(settings: Settings) -> SamplingParams:
@@ -50,12 +104,12 @@ def _sampling(settings: Settings) -> SamplingParams:
     return replace(params, temperature=settings.temperature, top_p=settings.top_p) if params.draws else params
 
 
-def _context(document: Document, others: Iterable[Document], settings: Settings) -> str:
-    """The beginnings of other open documents in the same language, given most recently changed first, used last."""
+def _context(document: Document, others: Iterable[Document]) -> str:
+    """The beginnings of ``others`` in the same language, given most recently changed first, used last."""
     parts: list[str] = []
     left = CONTEXT_CHARACTERS
     for other in others:
-        if other.uri == document.uri or other.language != document.language or not is_selected(other, settings):
+        if other.uri == document.uri or other.language != document.language:
             continue
         text = other.text[: min(left, CONTEXT_PER_DOCUMENT)]
         if len(text) < len(other.text):

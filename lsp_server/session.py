@@ -10,11 +10,13 @@ from lsprotocol import types
 
 from lsp_server.acceptance import Ledger
 from lsp_server.documents import Document
+from lsp_server.git_ignore import GitIgnores
 from lsp_server.logs import RecentLines
 from lsp_server.model import ModelHost
 from lsp_server.pace import Pace
 from lsp_server.positions import PositionEncoding, negotiated_encoding
 from lsp_server.scheduler import Scheduler
+from lsp_server.selection import is_selected
 from lsp_server.settings import Settings, Values, read_client, resolve
 from lsp_server.statistics import Statistics
 from lsp_server.type_through import TypeThrough
@@ -80,6 +82,7 @@ class Session:
     """Languages of open documents that are too long to be kept, by URI."""
     shown: TypeThrough = field(default_factory=TypeThrough)
     pace: Pace = field(default_factory=Pace)
+    git_ignores: GitIgnores = field(default_factory=GitIgnores)
     phase: Phase = "new"
     enabled: bool = True
     languages_off: set[str] = field(default_factory=set)
@@ -125,6 +128,10 @@ class Session:
         new = tuple(dict.fromkeys(message for message in messages if message not in self._reported))
         self._reported.update(new)
         return new
+
+    def may_read(self, document: Document) -> bool:
+        """Whether the settings and git allow the model to see a document, for itself or as context of another."""
+        return is_selected(document, self.settings) and not self.git_ignores.cover(document.uri)
 
     def put(self, document: Document) -> None:
         """A document was opened or changed."""

@@ -21,11 +21,13 @@ from engine import (
     StopParams,
     Strategy,
 )
+from lsp_server.confidence import DEFAULT_CONFIDENCE
 
 SECTION = "midtoken"
 ENVIRONMENT_PREFIX = "MIDTOKEN_"
 
 TraceLevel = Literal["off", "messages", "verbose"]
+MultiLine: TypeAlias = Literal["auto"] | bool
 Values: TypeAlias = Mapping[str, Any]
 """One layer: field names of `Settings` to values that are known to be good."""
 
@@ -49,7 +51,8 @@ class Settings:
     max_new_tokens: int = 64
     budget_ms: int = 1500
     debounce_ms: int = 40
-    multi_line: bool = False
+    multi_line: MultiLine = "auto"
+    min_confidence: float = DEFAULT_CONFIDENCE
     strategy: Strategy = "greedy"
     temperature: float = 1.0
     top_p: float = 1.0
@@ -147,6 +150,22 @@ def _truth(value: object) -> bool:
     return value
 
 
+def _truth_or_auto(value: object) -> MultiLine:
+    word = value.text.lower() if isinstance(value, _Variable) else value
+    if word == "auto":
+        return "auto"
+    if isinstance(word, str) and word not in _YES + _NO:
+        raise ValueError(f"it is {word[:80]!r}; it must be auto, true or false")
+    return _truth(value)
+
+
+def _share(value: object) -> float:
+    number = _number(value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"it is {number:g}; it must be at least 0 and at most 1")
+    return number
+
+
 def _text(value: object) -> str:
     if isinstance(value, _Variable):
         return value.text
@@ -233,7 +252,8 @@ _SETTINGS = (
     _Setting("maxNewTokens", "max_new_tokens", lambda value: StopParams(max_new_tokens=_whole(value)).max_new_tokens),
     _Setting("budgetMs", "budget_ms", _milliseconds(1)),
     _Setting("debounceMs", "debounce_ms", _milliseconds(0)),
-    _Setting("multiLine", "multi_line", _truth),
+    _Setting("multiLine", "multi_line", _truth_or_auto),
+    _Setting("minConfidence", "min_confidence", _share),
     _Setting("strategy", "strategy", lambda value: SamplingParams(strategy=_text(value)).strategy),  # type: ignore[arg-type]
     _Setting("temperature", "temperature", lambda value: SamplingParams(temperature=_number(value)).temperature),
     _Setting("topP", "top_p", lambda value: SamplingParams(top_p=_number(value)).top_p),

@@ -34,7 +34,7 @@ def use_environment(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(environment=values, environment_notes=notes)
     names = ("model", "device", "healing", "max_surprise_bits", "max_new_tokens", "budget_ms")
     parser.set_defaults(**{name: values[name] for name in names if name in values})
-    if "multi_line" in values:
+    if values.get("multi_line", "auto") != "auto":
         parser.set_defaults(lines="multi" if values["multi_line"] else "single")
     parser.epilog = f"{parser.epilog}\n\n{_ENVIRONMENT}"
 

@@ -1,6 +1,10 @@
+import pytest
+
+from lsp_server.confidence import PROSE_CONFIDENCE
 from lsp_server.documents import Document
-from lsp_server.prompt import CONTEXT_CHARACTERS, CONTEXT_PER_DOCUMENT, Place, build_request
+from lsp_server.prompt import CONTEXT_CHARACTERS, CONTEXT_PER_DOCUMENT, Place, build_request, code_at, fitted
 from lsp_server.settings import Settings
+from tests.lsp_server.fakes import result_of
 
 
 def document(text: str, name: str = "a.py", language: str = "python") -> Document:
@@ -8,7 +12,10 @@ def document(text: str, name: str = "a.py", language: str = "python") -> Documen
 
 
 def build(text: str, place: Place, settings: Settings | None = None, *others: Document):
-    return build_request(document(text), place, settings or Settings(), others, 2, 300.0)
+    made = document(text)
+    return build_request(
+        made, code_at(made, place), settings or Settings(), others, candidates=2, automatic=True, budget_ms=300.0
+    )
 
 
 def test_the_engine_gets_what_is_before_and_after_the_cursor_with_newlines():
@@ -37,29 +44,25 @@ def test_settings_reach_the_engine():
     assert (request.healing.mode, request.healing.max_surprise_bits) == ("off", 20)
     assert (request.stop.max_new_tokens, request.stop.lines) == (9, "multi")
     assert (request.sampling.strategy, request.sampling.temperature, request.sampling.top_p) == ("sample", 0.5, 0.7)
-    assert build("x", Place(1, 1, "")).stop.lines == "single"
 
 
-def test_other_documents_go_along_only_if_asked_for():
+def test_other_documents_go_along():
     other = document("def helper(): ...\r\n", "b.py")
-    assert build("x", Place(1, 1, ""), None, other).extra_context == ""
-    asked = Settings(cross_file_context=True)
-    assert build("x", Place(1, 1, ""), asked, other).extra_context == "def helper(): ...\n\n"
+    assert build("x", Place(1, 1, "")).extra_context == ""
+    assert build("x", Place(1, 1, ""), None, other).extra_context == "def helper(): ...\n\n"
 
 
-def test_other_documents_are_of_the_same_language_allowed_and_bounded():
-    asked = Settings(cross_file_context=True)
+def test_other_documents_are_of_the_same_language_and_bounded():
     others = (
         document("newest = 1\n", "b.py"),
         document("older = 1\n", "c.py"),
         document("let x = 1;\n", "d.ts", "typescript"),
-        document("PASSWORD = 1\n", ".env"),
         document("mine\n", "a.py"),
         document("  \n", "e.py"),
     )
-    assert build("x", Place(1, 1, ""), asked, *others).extra_context == "older = 1\n\nnewest = 1\n\n"
+    assert build("x", Place(1, 1, ""), None, *others).extra_context == "older = 1\n\nnewest = 1\n\n"
     long = [document("y = 1\n" * 2000, f"{n}.py") for n in range(9)]
-    context = build("x", Place(1, 1, ""), asked, *long).extra_context
+    context = build("x", Place(1, 1, ""), None, *long).extra_context
     assert CONTEXT_PER_DOCUMENT < len(context) <= CONTEXT_CHARACTERS + 9
     assert set(context.split("\n")) == {"y = 1", ""}
 
@@ -67,3 +70,37 @@ def test_other_documents_are_of_the_same_language_allowed_and_bounded():
 def test_what_belongs_to_drawing_does_not_stand_in_the_way_of_a_search():
     request = build("x", Place(1, 1, ""), Settings(strategy="beam", temperature=0.5, top_p=0.7))
     assert (request.sampling.strategy, request.sampling.temperature) == ("beam", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("multi_line", "text", "lines"),
+    [
+        (True, "x = ", "multi"),
+        (False, "def f():", "single"),
+        ("auto", "def f():", "multi"),
+        ("auto", "# x", "single"),
+    ],
+)
+def test_one_line_or_a_block(multi_line, text, lines):
+    assert build(text, Place(len(text), len(text), ""), Settings(multi_line=multi_line)).stop.lines == lines
+
+
+def fit(text: str, *guesses: str):
+    before, after = text.split("|")
+    code = code_at(document(before + after), Place(len(before), len(before), ""))
+    return [completion.text for completion in fitted(result_of(*guesses), code).completions]
+
+
+def test_what_is_shown_fits_its_place():
+    assert fit("print(|)", "x), y", "y", "   ", "x") == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("text", "automatic", "least"),
+    [("x = ", True, 0.2), ("# x", True, PROSE_CONFIDENCE), ("x = '", True, PROSE_CONFIDENCE), ("# x", False, 0.0)],
+)
+def test_how_sure_the_model_must_be(text, automatic, least):
+    made, settings = document(text), Settings(min_confidence=0.2)
+    code = code_at(made, Place(len(text), len(text), ""))
+    request = build_request(made, code, settings, (), candidates=1, automatic=automatic, budget_ms=1.0)
+    assert request.stop.min_confidence == least

@@ -1,0 +1,33 @@
+"""A model that goes round in circles is cut before the second round."""
+
+import re
+
+from lsp_server.filters.draft import Draft, is_telling
+
+LONGEST_LOOP_LINES = 8
+_SEARCHED_CHARACTERS = 4000
+_WITHIN_A_LINE = re.compile(r"([^\n]{1,40}?)\1{5,}")
+_SHORTEST = 24
+"""Characters of a loop within a line. ``[0, 0, 0, 0, 0, 0]`` is code, and so are rulers of other characters."""
+
+
+def without_loops(draft: Draft) -> str:
+    """Cut before a line that repeats a piece of itself six times, and where a run of lines comes again at once."""
+    lines = (draft.line_start + draft.text).split("\n")
+    end = len(lines)
+    for loop in _WITHIN_A_LINE.finditer(draft.text[:_SEARCHED_CHARACTERS]):
+        if len(loop[0]) >= _SHORTEST and any(map(str.isalnum, loop[1])):
+            end = draft.text.count("\n", 0, loop.start())
+            break
+    end = min(end, _second_round(lines))
+    return draft.text if end == len(lines) else "\n".join(lines[:end])[len(draft.line_start) :]
+
+
+def _second_round(lines: list[str]) -> int:
+    """The first line of a run that is the run before it; the number of lines if there is none."""
+    for number in range(1, len(lines)):
+        for length in range(1, min(LONGEST_LOOP_LINES, number, len(lines) - number) + 1):
+            again = lines[number : number + length]
+            if again == lines[number - length : number] and any(map(is_telling, again)):
+                return number
+    return len(lines)
