@@ -3,10 +3,14 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.keystrokes.editor import Request, Session
 from benchmarks.keystrokes.observed_server import CONTEXT_CHARACTERS
+
+MAX_TYPED = 64
+"""Characters typed while a call runs, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +22,8 @@ class Call:
     ended: float
     outcome: str
     texts: tuple[str, ...]
+    written: str
+    """What was certain of the best text when the call ended, however it did."""
     passes: tuple[float, ...]
 
 
@@ -56,6 +62,7 @@ def read_calls(log: Path) -> list[Call]:
             line["ended"],
             line["outcome"],
             tuple(line["texts"]),
+            line["written"],
             tuple(line["passes"]),
         )
         for line in lines
@@ -102,14 +109,31 @@ def serves(call: Call, request: Request) -> bool:
 def stop_times(requests: Iterable[Request], wasted: Iterable[Call]) -> list[float]:
     """Milliseconds from a cancellation to the end of the call that ran at the time and was of no use.
 
-    Of several the last counts: after the others the call was handed on to the next request.
+    A call that writes what is being typed is handed on to the next request: of several cancellations the first one
+    counts after which something else was asked, or the last where there was none such.
     """
-    cancelled = [request.cancelled_s for request in requests if request.cancelled_s is not None]
-    return [
-        (call.ended - max(hit)) * 1000
-        for call in wasted
-        if (hit := [t for t in cancelled if call.started <= t < call.ended])
-    ]
+    following = list(pairwise(sorted(requests, key=lambda request: request.sent_s)))
+    times: list[float] = []
+    for call in wasted:
+        met = [
+            (older.cancelled_s, _may_serve(call, newer))
+            for older, newer in following
+            if older.cancelled_s is not None and call.started <= older.cancelled_s < call.ended
+        ]
+        if met:
+            useless = [at for at, may_serve in met if not may_serve]
+            times.append((call.ended - (useless[0] if useless else met[-1][0])) * 1000)
+    return times
+
+
+def _may_serve(call: Call, request: Request) -> bool:
+    """Whether what a call had written goes on as was typed until a request, as far as both reach."""
+    known = call.context[-CONTEXT_CHARACTERS:]
+    for count in range(MAX_TYPED):
+        before, typed = request.context[: len(request.context) - count], request.context[len(request.context) - count :]
+        if before.endswith(known):
+            return call.written.startswith(typed) or typed.startswith(call.written)
+    return False
 
 
 def _goes_on(known: str, text: str, request: Request) -> bool:

@@ -56,20 +56,31 @@ class Observer:
         self.write({"loaded": time.monotonic()})
         return ObservedCompleter(completer, self)
 
-    def call(self, run: Callable[[], CompletionResult], request: CompletionRequest) -> CompletionResult:
+    def call(
+        self, run: Callable[[OnText], CompletionResult], request: CompletionRequest, on_text: OnText | None
+    ) -> CompletionResult:
         """One call of a model, which ``run`` makes."""
+        written = ""
+
+        def heard(text: str) -> None:
+            nonlocal written
+            written = text
+            if on_text is not None:
+                on_text(text)
+
         self._passes.take()
         started = time.monotonic()
         outcome, texts = "failed", list[str]()
         try:
-            result = run()
+            result = run(heard)
             outcome, texts = "finished", [completion.text for completion in result.completions]
         except Cancelled:
             outcome = "cancelled"
             raise
         finally:
             call = {"started": started, "ended": time.monotonic(), "outcome": outcome, "texts": texts}
-            self.write({"context": request.prefix[-CONTEXT_CHARACTERS:], "passes": self._passes.take(), **call})
+            place = {"context": request.prefix[-CONTEXT_CHARACTERS:], "written": written}
+            self.write({**place, "passes": self._passes.take(), **call})
         return result
 
     def write(self, value: dict[str, Any]) -> None:
@@ -98,7 +109,7 @@ class ObservedCompleter:
         self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None
     ) -> CompletionResult:
         """See `lsp_server.model.CompleterLike`."""
-        return self._observer.call(lambda: self._completer.complete(request, cancel, on_text), request)
+        return self._observer.call(lambda heard: self._completer.complete(request, cancel, heard), request, on_text)
 
 
 def main() -> int:

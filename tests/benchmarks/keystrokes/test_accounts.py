@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,9 @@ from benchmarks.keystrokes.typing_model import Key
 
 
 def call(context: str, *texts: str, at: float = 0.0, passes: int = 2, outcome: str = "finished") -> Call:
-    return Call(context, at, at + 0.05, outcome, texts, tuple(at + 0.01 * (n + 1) for n in range(passes)))
+    return Call(
+        context, at, at + 0.05, outcome, texts, "".join(texts[:1]), tuple(at + 0.01 * (n + 1) for n in range(passes))
+    )
 
 
 def answered(context: str, shown: str = "", sent: float = 0.0, took: float = 0.06) -> Request:
@@ -59,13 +62,35 @@ def test_a_call_that_goes_on_after_its_request_was_cancelled_is_of_use_if_it_ser
     assert figures.without_pass == 0, "passes of the call ran while the request waited"
 
 
-def test_the_time_to_stop_counts_from_the_last_cancellation_that_met_the_call():
-    requests = [Request("", 0.0, cancelled_s=time) for time in (0.01, 0.02, 9.0)]
-    assert stop_times(requests, [call("a"), call("b", at=3.0)]) == pytest.approx([30.0])
+@pytest.mark.parametrize(
+    ("contexts", "stopped_ms"),
+    [
+        (("re", "rex", "rexy", "rexyz"), 40.0),  # something else was asked after the first one
+        (("re", "ret", "rety", "retyz"), 30.0),  # at first it still wrote what was typed
+        (("re", "ret", "retu", "retur"), 20.0),  # all the time, so that it was handed on until then
+        (("re", "r", "re", "ret"), 40.0),  # a deletion
+    ],
+)
+def test_the_time_to_stop_counts_from_the_first_cancellation_that_left_the_call_without_use(contexts, stopped_ms):
+    cancelled_s = (0.01, 0.02, 0.03, None)
+    requests = [
+        Request(context, 0.01 * number, cancelled_s=at)
+        for number, (context, at) in enumerate(zip(contexts, cancelled_s, strict=True))
+    ]
+    useless = replace(call("re", outcome="cancelled"), written="turn")
+    assert stop_times(requests, [useless, call("b", at=3.0)]) == pytest.approx([stopped_ms])
 
 
 def test_a_log_is_read(tmp_path):
     log = tmp_path / "log.jsonl"
-    line = {"context": "c", "started": 1.0, "ended": 2.0, "outcome": "finished", "texts": ["t"], "passes": [1.5]}
+    line = {
+        "context": "c",
+        "started": 1.0,
+        "ended": 2.0,
+        "outcome": "finished",
+        "texts": ["t"],
+        "written": "t",
+        "passes": [1.5],
+    }
     log.write_text(json.dumps({"loaded": 0.5}) + "\n" + json.dumps(line) + "\n")
-    assert read_calls(log) == [Call("c", 1.0, 2.0, "finished", ("t",), (1.5,))]
+    assert read_calls(log) == [Call("c", 1.0, 2.0, "finished", ("t",), "t", (1.5,))]
