@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine import CancellationToken, Completion, CompletionResult, DeviceError
 from lsp_server.calls import Job, OnText
@@ -11,6 +11,7 @@ from lsp_server.documents import Document
 from lsp_server.items import place_at
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
+from lsp_server.notebooks import Neighbours
 from lsp_server.prompt import Place, build_request, code_at, fitted
 from lsp_server.scheduler import Outcome, RequestKind, Ticket, Work
 from lsp_server.session import Session
@@ -59,7 +60,7 @@ async def answer(server: MidtokenServer, question: Question) -> tuple[Completion
     """The candidates, best first; none where anything stands against it. Raises only `asyncio.CancelledError`."""
     session, document, arrived = server.session, question.document, time.monotonic()
     session.statistics.requests += 1
-    others = session.others(document.uri)
+    around = session.neighbours(document)
     if not session.is_on(document) or not await session.configured_within(session.settings.budget_ms / 1000):
         return ()
     settings = session.settings
@@ -78,7 +79,7 @@ async def answer(server: MidtokenServer, question: Question) -> tuple[Completion
         return known
     work = Work(
         where,
-        _job(server, question, _context_of(session, others), deadline),
+        _job(server, question, _readable(session, around), deadline),
         ready=lambda: session.model.wait(deadline.left_ms / 1000),
         delay_s=delay_ms / 1000 if question.automatic else 0.0,
         shared=_is_shared(question, settings),
@@ -108,7 +109,7 @@ def speculate(server: MidtokenServer, document: Document, cursor: int) -> None:
         return
     deadline = Deadline(time.monotonic(), settings.budget_ms)
     session.scheduler.speculate(
-        where, _job(server, question, _context_of(session, session.others(document.uri)), deadline)
+        where, _job(server, question, _readable(session, session.neighbours(document)), deadline)
     )
 
 
@@ -140,26 +141,27 @@ def _is_shared(question: Question, settings: Settings) -> bool:
     return question.candidates == 1 and tells_what_it_writes(settings)
 
 
-def _context_of(session: Session, others: tuple[Document, ...]) -> tuple[Document, ...]:
-    """Those of the other documents that the model may see beside the one that is completed."""
-    return tuple(other for other in others if session.may_read(other)) if session.settings.cross_file_context else ()
+def _readable(session: Session, around: Neighbours) -> Neighbours:
+    """Without the other documents that the model may not see."""
+    if not session.settings.cross_file_context:
+        return replace(around, others=())
+    return replace(around, others=tuple(other for other in around.others if session.may_read(other)))
 
 
-def _job(server: MidtokenServer, question: Question, others: tuple[Document, ...], deadline: Deadline) -> Job:
+def _job(server: MidtokenServer, question: Question, around: Neighbours, deadline: Deadline) -> Job:
     """What the model's thread does for a question; None if the time is over before anything is said."""
-
     settings = server.session.settings
 
     def job(token: CancellationToken, on_text: OnText) -> CompletionResult | None:
         budget_ms = deadline.left_ms
         if budget_ms <= 0:
             return None
-        code = code_at(question.document, question.place)
+        code = code_at(question.document, question.place, around)
         request = build_request(
             question.document,
             code,
             settings,
-            others,
+            around.others,
             candidates=question.candidates,
             automatic=question.automatic,
             budget_ms=budget_ms,

@@ -29,11 +29,22 @@ _OURS = (
 )
 
 
+NOTEBOOKS = types.NotebookDocumentSyncOptions(
+    notebook_selector=[types.NotebookDocumentFilterWithNotebook(notebook="*")], save=False
+)
+"""Every notebook, with all its cells."""
+
+
 class MidtokenServer(LanguageServer):
     """A language server that carries the session of its client."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__("midtoken", _version(), text_document_sync_kind=types.TextDocumentSyncKind.Incremental)
+        super().__init__(
+            "midtoken",
+            _version(),
+            text_document_sync_kind=types.TextDocumentSyncKind.Incremental,
+            notebook_document_sync=NOTEBOOKS,
+        )
         self.session = session
         self._under_way: set[asyncio.Task[None]] = set()
         for method in _OURS:

@@ -17,6 +17,7 @@ from lsp_server.documents import Document
 from lsp_server.extent import lines_wanted
 from lsp_server.filters import Draft, shown
 from lsp_server.line_endings import to_engine
+from lsp_server.notebooks import Neighbours
 from lsp_server.scanner import State, scan
 from lsp_server.settings import Settings
 from lsp_server.syntax import Syntax, syntax_of
@@ -24,6 +25,8 @@ from lsp_server.syntax import Syntax, syntax_of
 CONTEXT_CHARACTERS = 8000
 """Text of other documents that goes along with ``crossFileContext``, in all."""
 CONTEXT_PER_DOCUMENT = 3000
+CELL_BREAK = "\n\n\n"
+"""Between the cells of a notebook, as between definitions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +52,21 @@ class Code:
     state: State
 
 
-def code_at(document: Document, place: Place) -> Code:
-    """The code at a place. Copies the text and reads it, so it runs on the model thread."""
-    prefix = to_engine(document.text[: place.start] + place.typed)
+def code_at(document: Document, place: Place, around: Neighbours | None = None) -> Code:
+    """The code at a place; around it that of other cells, if the document is a cell of a notebook.
+
+    Copies the text and reads it, so it runs on the model's thread.
+    """
+    around = around or Neighbours()
+    own, rest = to_engine(document.text[: place.start] + place.typed), to_engine(document.text[place.end :])
+    prefix = (
+        "".join([to_engine(cell.text).rstrip("\n") + CELL_BREAK for cell in around.before if cell.text.strip()]) + own
+    )
+    suffix = rest + "".join(
+        [CELL_BREAK + to_engine(cell.text).strip("\n") for cell in around.after if cell.text.strip()]
+    )
     syntax = syntax_of(document.language)
-    return Code(prefix, to_engine(document.text[place.end :]), syntax, scan(prefix, syntax))
+    return Code(prefix, suffix, syntax, scan(prefix, syntax))
 
 
 def build_request(

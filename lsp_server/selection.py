@@ -4,15 +4,14 @@ from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 
-from lsp_server.documents import Document
 from lsp_server.settings import Settings
 
 
-def is_selected(document: Document, settings: Settings) -> bool:
-    """Whether the settings allow this document to be read by the model, for itself or as context of another."""
-    if settings.languages and document.language not in settings.languages:
+def is_selected(uri: str, language: str, settings: Settings) -> bool:
+    """Whether the settings allow a document to be read by the model, for itself or as context of another."""
+    if settings.languages and language not in settings.languages:
         return False
-    path = path_of(document.uri)
+    path = path_of(uri)
     return not any(_matches(path, pattern) for pattern in settings.exclude)
 
 

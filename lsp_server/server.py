@@ -11,6 +11,7 @@ from lsprotocol import types
 from engine import Completer, DeviceChoice
 from lsp_server.answer import note_error, note_result
 from lsp_server.dispatch import converse
+from lsp_server.features import notebook
 from lsp_server.features.commands import COMMANDS, DID_PARTIALLY_ACCEPT, DID_SHOW, did_partially_accept, did_show
 from lsp_server.features.completion import completion
 from lsp_server.features.configuration import did_change_configuration
@@ -50,6 +51,9 @@ def create_server(launch: Mapping[str, object], environment: Mapping[str, str], 
     server.feature(types.TEXT_DOCUMENT_DID_OPEN)(did_open)
     server.feature(types.TEXT_DOCUMENT_DID_CHANGE)(did_change)
     server.feature(types.TEXT_DOCUMENT_DID_CLOSE)(did_close)
+    server.feature(types.NOTEBOOK_DOCUMENT_DID_OPEN)(notebook.did_open)
+    server.feature(types.NOTEBOOK_DOCUMENT_DID_CHANGE)(notebook.did_change)
+    server.feature(types.NOTEBOOK_DOCUMENT_DID_CLOSE)(notebook.did_close)
     server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(inline_completion)
     server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=["."]))(completion)
     server.feature(DID_SHOW)(did_show)

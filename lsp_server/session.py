@@ -13,6 +13,7 @@ from lsp_server.documents import Document
 from lsp_server.git_ignore import GitIgnores
 from lsp_server.logs import RecentLines
 from lsp_server.model import ModelHost
+from lsp_server.notebooks import Neighbours, Notebooks
 from lsp_server.pace import Pace
 from lsp_server.positions import PositionEncoding, negotiated_encoding
 from lsp_server.scheduler import Scheduler
@@ -82,6 +83,7 @@ class Session:
     """Languages of open documents that are too long to be kept, by URI."""
     shown: TypeThrough = field(default_factory=TypeThrough)
     pace: Pace = field(default_factory=Pace)
+    notebooks: Notebooks = field(default_factory=Notebooks)
     git_ignores: GitIgnores = field(default_factory=GitIgnores)
     phase: Phase = "new"
     enabled: bool = True
@@ -131,7 +133,11 @@ class Session:
 
     def may_read(self, document: Document) -> bool:
         """Whether the settings and git allow the model to see a document, for itself or as context of another."""
-        return is_selected(document, self.settings) and not self.git_ignores.cover(document.uri)
+        notebook = self.notebooks.of_cell(document.uri)
+        uris = (document.uri,) if notebook is None else (document.uri, notebook.uri)
+        return all(
+            is_selected(uri, document.language, self.settings) and not self.git_ignores.cover(uri) for uri in uris
+        )
 
     def put(self, document: Document) -> None:
         """A document was opened or changed."""
@@ -172,6 +178,14 @@ class Session:
         self.shown.forget(uri)
         self.ledger.closed(uri)
 
-    def others(self, uri: str) -> tuple[Document, ...]:
-        """The other open documents, most recently changed first."""
-        return tuple(document for document in reversed(self.documents.values()) if document.uri != uri)
+    def neighbours(self, document: Document) -> Neighbours:
+        """The documents around one, as they are now."""
+        notebook = self.notebooks.of_cell(document.uri)
+        before, after = notebook.code_around(document.uri) if notebook is not None else ((), ())
+        own = {document.uri, *(cell.uri for cell in (notebook.cells if notebook is not None else ()))}
+        others = tuple(other for other in reversed(self.documents.values()) if other.uri not in own)
+        return Neighbours(self._alike(document, before), self._alike(document, after), others)
+
+    def _alike(self, document: Document, uris: Iterable[str]) -> tuple[Document, ...]:
+        found = (self.documents.get(uri) for uri in uris)
+        return tuple(other for other in found if other is not None and other.language == document.language)

@@ -1,12 +1,11 @@
 import pytest
 
-from lsp_server.documents import Document
 from lsp_server.selection import is_selected, path_of
 from lsp_server.settings import Settings
 
 
 def selected(uri: str, settings: Settings | None = None, language: str = "python") -> bool:
-    return is_selected(Document.create(uri, language, 1, ""), settings or Settings())
+    return is_selected(uri, language, settings or Settings())
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,10 @@ def test_messages_are_new_once(session):
 def test_the_documents_changed_last_come_first(session):
     for name in ("a", "b", "c", "a"):
         session.put(Document.create(name, "python", 1, ""))
-    assert [document.uri for document in session.others("c")] == ["a", "b"]
+    assert [document.uri for document in session.neighbours(session.documents["c"]).others] == ["a", "b"]
     session.remove("b")
     session.remove("b")
-    assert [document.uri for document in session.others("c")] == ["a"]
+    assert [document.uri for document in session.neighbours(session.documents["c"]).others] == ["a"]
 
 
 def test_options_of_the_start_lie_under_the_configuration(session):
