@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from engine.decode import BudgetExceeded, tokens_before
 from engine.healing import Cover
-from engine.sampling import Chooser, History, largest, log_softmax
+from engine.sampling import Chooser, History, largest, log_probabilities
 from engine.types import FloatArray, IdArray, TokenIds
 from engine.writing import Candidate, Scene
 
@@ -128,14 +128,23 @@ def expand(
     """
     found = []
     for hypothesis, row in zip(hypotheses, rows, strict=True):
-        own = log_softmax(row)
-        history = History(tokens_before(scene.prompt, hypothesis.cover), hypothesis.tokens)
-        scores = log_softmax(params.penalties.shape(row, history)) if params.penalties.steps else own
+        shaped = row
+        if params.penalties.steps:
+            history = History(tokens_before(scene.prompt, hypothesis.cover), hypothesis.tokens)
+            shaped = params.penalties.shape(row, history)
         # More than the width of one hypothesis never survive the union.
-        for token in largest(scores, params.width).tolist():
-            score = hypothesis.score + min(0.0, float(scores[token]))
-            logprob = hypothesis.logprob + (0.0 if token in scene.ends else float(own[token]))
-            found.append(Hypothesis(hypothesis.cover, (*hypothesis.tokens, token), score, logprob))
+        tokens = largest(shaped, params.width)
+        own = log_probabilities(row, tokens)
+        scores = own if shaped is row else log_probabilities(shaped, tokens)
+        for token, score, logprob in zip(tokens.tolist(), scores.tolist(), own.tolist(), strict=True):
+            found.append(
+                Hypothesis(
+                    hypothesis.cover,
+                    (*hypothesis.tokens, token),
+                    hypothesis.score + min(0.0, score),
+                    hypothesis.logprob + (0.0 if token in scene.ends else logprob),
+                )
+            )
     return sorted(found, key=lambda hypothesis: hypothesis.order)[: params.width]
 
 

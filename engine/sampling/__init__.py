@@ -3,7 +3,15 @@
 from engine.sampling.bat import BasisAware
 from engine.sampling.chain import Chooser, History, TokenChooser, build_chooser, build_penalties
 from engine.sampling.penalties import repeated_after, repetition_penalty
-from engine.sampling.rows import Transform, largest, log_probability, log_softmax, log_sum_exp, top_two_gap
+from engine.sampling.rows import (
+    Transform,
+    largest,
+    log_probabilities,
+    log_probability,
+    log_softmax,
+    log_sum_exp,
+    top_two_gap,
+)
 from engine.sampling.temperature import gate, is_chaotic
 
 __all__ = [
@@ -17,6 +25,7 @@ __all__ = [
     "gate",
     "is_chaotic",
     "largest",
+    "log_probabilities",
     "log_probability",
     "log_softmax",
     "log_sum_exp",

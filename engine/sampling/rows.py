@@ -39,8 +39,17 @@ def log_softmax(logits: FloatArray) -> FloatArray:
 
 def log_probability(logits: FloatArray, index: int) -> float:
     """The entry at ``index`` of `log_softmax`, without the others."""
+    return float(log_probabilities(logits, np.array([index]))[0])
+
+
+def log_probabilities(logits: FloatArray, indices: Indices) -> FloatArray:
+    """The entries at ``indices`` of `log_softmax`, ``[K]``, without the others."""
+    # Every decode step does this: one array, written over.
     shifted = logits - logits.max()
-    return float(shifted[index] - logits.dtype.type(log_sum_exp(shifted)))
+    values = shifted[indices]
+    np.exp(shifted, out=shifted)
+    result: FloatArray = values - logits.dtype.type(math.log(float(shifted.sum())))
+    return result
 
 
 def entropy(logits: FloatArray) -> float:

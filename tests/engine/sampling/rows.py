@@ -11,13 +11,18 @@ INF = math.inf
 
 
 def row(*values: float) -> FloatArray:
-    return np.array(values, np.float32)
+    """Read-only, as the cache hands rows out: nothing may write into one."""
+    return frozen(np.array(values, np.float32))
+
+
+def frozen(values: FloatArray) -> FloatArray:
+    values.flags.writeable = False
+    return values
 
 
 def of_probabilities(*values: float) -> FloatArray:
     with np.errstate(divide="ignore"):
-        result: FloatArray = np.log(np.array(values)).astype(np.float32)
-    return result
+        return frozen(np.log(np.array(values)).astype(np.float32))
 
 
 def support(logits: FloatArray) -> set[int]:
