@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.tables import BenchOptions, Cell, Ratio, Report, Table, interleave, median, median_ratio
 from engine import RequestError, SamplingParams
 from engine.sampling import BasisAware, History, build_chooser
-from engine.sampling.bat import require_scipy
+from engine.sampling.bat import require_highs
 from engine.types import FloatArray
 
 SIZES = (50_000, 200_000)
@@ -148,10 +148,10 @@ def _transformers(rows: list[FloatArray], size: int) -> dict[str, Callable[[], f
 
 
 def _bat_table() -> Table:
-    """Milliseconds for the decision about one token below the threshold, by columns; needs scipy."""
+    """Milliseconds for the decision about one token below the threshold, by columns; needs highspy."""
     found: list[tuple[Cell, ...]] = []
     try:
-        require_scipy()
+        require_highs()
         for size in SIZES:
             row = _rows(size)[0].astype(np.float64)
             probabilities = np.exp(row - row.max())

@@ -21,7 +21,7 @@ from engine.manifest import Manifest, load_manifest
 from engine.output_basis import load_output_basis
 from engine.postprocess import common_end, trim_suffix_overlap
 from engine.sampling import BasisAware
-from engine.sampling.bat import require_scipy
+from engine.sampling.bat import require_highs
 from engine.session import ModelSession, OrtSession
 from engine.strategies import Strategy, covers_wanted, make_strategy
 from engine.tokenizer import Tokenizer
@@ -75,6 +75,7 @@ class Completer:
         self._manifest = manifest
         self._info = info
         self._second_cache: TokenCache | None = None
+        self._bat: BasisAware | None = None
         self._lock = threading.Lock()
         self._ends = tokenizer.vocabulary.control_ids | set(manifest.control.end)
         self.notices: tuple[str, ...] = ()
@@ -273,8 +274,10 @@ class Completer:
         """The rule of ``bat``. Raises `RequestError` where the model folder or the installation lacks what it needs."""
         if not (params.bat and params.draws):
             return None
-        require_scipy()
-        return BasisAware(load_output_basis(Path(self._info.path), self._manifest), params.bat)
+        require_highs()
+        if self._bat is None or self._bat.threshold != params.bat:
+            self._bat = BasisAware(load_output_basis(Path(self._info.path), self._manifest), params.bat)
+        return self._bat
 
     def _second_view(
         self, request: CompletionRequest, prompt: Prompt, healed: Healed, scene: Scene

@@ -7,11 +7,12 @@ gives it probability 0; which is a linear program. Finlayson et al. 2023, arXiv 
 
 Where we differ: E is reduced to the c leading left singular vectors, as in the paper, but the program is solved over
 the columns that matter, chosen by how much they can contribute, until a certificate holds for all V of them: the
-answer is the same as over all. After ``RETRIES`` refused draws the most probable token is taken.
+answer is the same as over all. Columns join the program where the solver stands, so that it goes on from there. After
+``RETRIES`` refused draws the most probable token is taken.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +23,10 @@ from engine.types import FloatArray
 
 RETRIES = 10
 _COLUMNS = 256
-"""Columns that the program starts with, and that join it in each round."""
+"""Columns that the program starts with; each round doubles them."""
 _TOLERANCE = 1e-6
+
+_Matrix: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +35,12 @@ class BasisAware:
 
     basis: FloatArray
     threshold: float
+    _columns: _Matrix = field(init=False)
+
+    def __post_init__(self) -> None:
+        # [c + 1, V]; the rows of an orthonormal basis are of size 1 / sqrt(V).
+        moments = self.basis.T.astype(np.float64) * len(self.basis) ** 0.5
+        object.__setattr__(self, "_columns", np.vstack([np.ones(len(self.basis)), moments]))
 
     def draw(self, logits: FloatArray, before: FloatArray, generator: np.random.Generator) -> int:
         """An index of ``logits`` (``[V]``), drawn without putting back what is refused.
@@ -49,29 +58,29 @@ class BasisAware:
                 break
         return int(np.argmax(logits))
 
-    def accepts(self, probabilities: NDArray[np.float64], token: int) -> bool:
+    def accepts(self, probabilities: _Matrix, token: int) -> bool:
         """Whether ``token`` may be drawn from ``probabilities`` (``[V]``, summing to one).
 
         With no column in the basis this is epsilon sampling: accepted iff its probability is at least the threshold.
-        Raises `RequestError` where scipy is not installed.
+        Raises `RequestError` where highspy is not installed.
         """
         if probabilities[token] >= self.threshold:
             return True
         if probabilities[token] <= 0.0:
             return False
-        return not _can_be_without(token, probabilities, self.basis, self.threshold)
+        return not _can_be_without(token, probabilities, self._columns, self.threshold)
 
 
-def require_scipy() -> Any:
-    """``scipy.optimize.linprog``. Raises `RequestError` where scipy, an optional dependency, is not installed."""
+def require_highs() -> Any:
+    """The module ``highspy``. Raises `RequestError` where it, an optional dependency, is not installed."""
     try:
-        from scipy.optimize import linprog
+        import highspy
     except ImportError:
-        raise RequestError("bat needs scipy; install Midtoken with its 'bat' extra") from None
-    return linprog
+        raise RequestError("bat needs highspy; install Midtoken with its 'bat' extra") from None
+    return highspy
 
 
-def _can_be_without(token: int, probabilities: NDArray[np.float64], basis: FloatArray, threshold: float) -> bool:
+def _can_be_without(token: int, probabilities: _Matrix, columns: _Matrix, threshold: float) -> bool:
     """Whether some p within the constraints has ``p[token] = 0``: whether the program is feasible.
 
     Written in ``d = (p - p_hat) / p_hat[token]``: the mass that the token sets free, 1, is taken up by the others
@@ -82,13 +91,13 @@ def _can_be_without(token: int, probabilities: NDArray[np.float64], basis: Float
     low = -probabilities * scale
     high = probabilities * (scale * threshold / (1.0 - threshold))
     low[token] = high[token] = 0.0
-    # [c + 1, V]; the rows of an orthonormal basis are of size 1 / sqrt(V).
-    columns = np.vstack([np.ones(len(probabilities)), basis.T.astype(np.float64) * len(probabilities) ** 0.5])
     target = columns[:, token].copy()
     # The most that a column can add to the moments' balance: a bound on what it may change.
     chosen = _largest(high, _COLUMNS)
+    program = _Program(target)
+    program.add(columns[:, chosen], low[chosen], high[chosen])
     while True:
-        missing, prices = _closest(columns[:, chosen], target, low[chosen], high[chosen])
+        missing, prices = program.solve()
         if missing <= _TOLERANCE:
             return True
         gains = prices @ columns  # [V]
@@ -98,23 +107,42 @@ def _can_be_without(token: int, probabilities: NDArray[np.float64], basis: Float
             return False
         reach[chosen] = -np.inf
         more = _largest(reach, min(len(chosen), len(probabilities) - len(chosen)))
+        program.add(columns[:, more], low[more], high[more])
         chosen = np.concatenate([chosen, more])
 
 
-def _closest(
-    columns: NDArray[np.float64], target: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
-) -> tuple[float, NDArray[np.float64]]:
-    """How far ``columns @ d`` stays from ``target`` (sum of absolute differences), and the prices of its rows."""
-    rows = len(target)
-    slack = np.hstack([np.eye(rows), -np.eye(rows)])
-    cost = np.concatenate([np.zeros(columns.shape[1]), np.ones(2 * rows)])
-    bounds = np.column_stack([np.concatenate([low, np.zeros(2 * rows)]), np.append(high, np.full(2 * rows, np.inf))])
-    found = require_scipy()(cost, A_eq=np.hstack([columns, slack]), b_eq=target, bounds=bounds, method="highs")
-    assert found.status == 0, "the program is feasible and bounded by construction"
-    return float(found.fun), np.asarray(found.eqlin.marginals, np.float64)
+class _Program:
+    """The least sum of absolute differences between ``columns @ d`` and ``target``; it can grow, and goes on warm."""
+
+    def __init__(self, target: _Matrix) -> None:
+        highs = require_highs()
+        self._rows = len(target)
+        self._highs = highs.Highs()
+        for option, value in (("output_flag", False), ("presolve", "off"), ("solver", "simplex"), ("threads", 1)):
+            self._highs.setOptionValue(option, value)
+        nothing = np.zeros(0)
+        self._highs.addRows(self._rows, target, target, 0, np.zeros(self._rows, np.int32), nothing, nothing)
+        slack = np.hstack([np.eye(self._rows), -np.eye(self._rows)])
+        self.add(slack, np.zeros(2 * self._rows), np.full(2 * self._rows, highs.kHighsInf), cost=1.0)
+
+    def add(self, columns: _Matrix, low: _Matrix, high: _Matrix, *, cost: float = 0.0) -> None:
+        """Let the program use ``columns`` (``[rows, n]``) between ``low`` and ``high``."""
+        rows, count = columns.shape
+        starts = np.arange(0, rows * count, rows, dtype=np.int32)
+        indices = np.tile(np.arange(rows, dtype=np.int32), count)
+        values = np.ascontiguousarray(columns.T).ravel()
+        self._highs.addCols(count, np.full(count, cost), low, high, rows * count, starts, indices, values)
+
+    def solve(self) -> tuple[float, _Matrix]:
+        """What is missing, and the prices of the rows."""
+        self._highs.run()
+        status = self._highs.getModelStatus()
+        assert status == require_highs().HighsModelStatus.kOptimal, "it is feasible and bounded by construction"
+        missing = float(self._highs.getInfo().objective_function_value)
+        return missing, np.asarray(self._highs.getSolution().row_dual, np.float64)
 
 
-def _largest(values: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+def _largest(values: _Matrix, count: int) -> NDArray[np.intp]:
     if count >= len(values):
         return np.arange(len(values))
     found: NDArray[np.intp] = np.argpartition(-values, count)[:count]

@@ -234,7 +234,7 @@ def test_kl_reads_the_context_in_a_cache_of_its_own():
 
 
 def test_bat_says_what_the_folder_lacks():
-    pytest.importorskip("scipy")
+    pytest.importorskip("highspy")
     tokenizer = toy_tokenizer("byte-level")
     completer, _ = fake_completer(tokenizer)
     with pytest.raises(

@@ -73,4 +73,4 @@ def imported_with(statement: str) -> set[str]:
 
 def test_the_engine_imports_neither_torch_nor_an_editor():
     loaded = imported_with("import engine")
-    assert not loaded & {"torch", "transformers", "onnx", "scipy", "pygls", "lsprotocol", "lsp_server", "onnx_export"}
+    assert not loaded & {"torch", "transformers", "onnx", "highspy", "pygls", "lsprotocol", "lsp_server", "onnx_export"}

@@ -12,6 +12,7 @@ from engine.sampling.bat import BasisAware
 from tests.engine.sampling.rows import of_probabilities, support
 
 linprog = pytest.importorskip("scipy.optimize").linprog
+pytest.importorskip("highspy")
 
 
 def orthonormal(rows: int, columns: int, seed: int) -> np.ndarray:
@@ -67,6 +68,13 @@ def test_columns_that_join_later_give_the_answer_of_the_whole_program(monkeypatc
     expected = [accepts_by_the_whole_program(probabilities, token, basis, 0.05) for token in range(60)]
     assert answers == expected
     assert any(answers)
+
+
+def test_entries_without_room_and_directions_that_nobody_has_are_no_trouble():
+    rule = BasisAware(np.array([[1, 0], [0, 0], [0, 0], [0, 0]], np.float32), 0.4)
+    # The second column is empty; two entries are impossible.
+    assert not rule.accepts(np.array([0.0, 0.7, 0.3, 0.0]), 2)
+    assert not rule.accepts(np.array([1e-300, 0.7, 0.3, 0.0]), 2)
 
 
 def test_a_larger_basis_accepts_more():
