@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.documents import cuts
+from benchmarks.sessions import Counting
 from benchmarks.tables import BenchOptions, Cell, Ratio, Report, Table, median, percentile
 from engine import BUNDLED_MODEL, Completer, HealingParams, SamplingParams
 from engine.decode import Checkpoint
@@ -31,33 +32,6 @@ from engine.types import CancellationToken, FloatArray, IdArray
 POSITIONS = 200
 MOST_OWN_MS = 0.3
 _EXACT = HealingParams(mode="exact")
-
-
-class _Counting:
-    """A session that counts its passes."""
-
-    def __init__(self, session: ModelSession) -> None:
-        self._session = session
-        self.passes = 0
-
-    @property
-    def context_length(self) -> int:
-        return self._session.context_length
-
-    @property
-    def slots(self) -> int:
-        return self._session.slots
-
-    def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
-        self.passes += 1
-        return self._session.forward(ids, start, rows, slot)
-
-    def step(self, tokens: IdArray, starts: Sequence[int]) -> FloatArray:
-        self.passes += 1
-        return self._session.step(tokens, starts)
-
-    def copy(self, source: int, target: int, start: int, end: int) -> None:
-        self._session.copy(source, target, start, end)
 
 
 class _KnowsTheText:
@@ -120,7 +94,7 @@ def run(options: BenchOptions) -> Report:
 
 
 def _measure(texts: list[str], session: ModelSession, tokenizer: Tokenizer, index: PrefixIndex) -> _Measured:
-    counting = _Counting(session)
+    counting = Counting(session)
     cache, chooser = TokenCache(counting), build_chooser(SamplingParams())
     found = _Measured([], [], [], [])
     checkpoint = Checkpoint(CancellationToken())

@@ -7,7 +7,7 @@ from pathlib import Path
 from engine import RequestError
 from lsp_server.commands.options import add_model_options, set_example, use_environment
 
-BENCHMARKS = ("trie", "healing", "covers", "decode", "sampling", "startup", "replay")
+BENCHMARKS = ("trie", "healing", "covers", "decode", "sampling", "batches", "startup", "replay")
 
 
 def register(parser: argparse.ArgumentParser) -> None:

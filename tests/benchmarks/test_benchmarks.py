@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from benchmarks import decode, healing, startup
+from benchmarks import batches, decode, healing, startup
 from benchmarks.documents import Cut, cuts, inside_tokens
 from benchmarks.tables import BenchOptions, Report
 from engine import Completer, CompletionRequest, StopParams
@@ -67,6 +67,20 @@ def check(report: Report, name: str) -> None:
         assert all(len(row) == len(table.columns) for row in table.rows)
     assert report.ratios
     assert all(math.isfinite(ratio.value) and ratio.value > 0 for ratio in report.ratios)
+
+
+def test_batches(folder):
+    report = batches.run(BenchOptions(model=folder, repetitions=3))
+    check(report, "batches")
+    (table,) = report.tables
+    for row in table.rows:
+        passes, batched = row[2], row[5]
+        assert isinstance(passes, float)
+        assert isinstance(batched, float)
+        # The figures are of two ways to do the same: what is written does not differ, and no batch costs passes.
+        assert row[-1] == "100.0%"
+        assert batched <= passes
+    assert table.rows[3][5] < table.rows[3][2]  # type: ignore[operator]  # a beam of 4
 
 
 def test_healing(folder):
