@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from lsp_server.documents import Document
 
+ACCEPT = "midtoken.server.accept"
+"""The command that an item carries."""
 KEPT_OFFERS = 256
 """A client accepts what it shows, and that is among the last few answers."""
 KEPT_SPANS = 128

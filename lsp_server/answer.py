@@ -6,9 +6,10 @@ import time
 from dataclasses import dataclass, replace
 
 from engine import CancellationToken, Completion, CompletionResult, DeviceError
+from lsp_server.acceptance import Offer
 from lsp_server.calls import Job, OnText
 from lsp_server.documents import Document
-from lsp_server.items import place_at
+from lsp_server.items import Note, place_at
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
 from lsp_server.notebooks import Neighbours
@@ -46,6 +47,19 @@ class Deadline:
     @property
     def left_ms(self) -> float:
         return self.budget_ms - self.took_ms
+
+
+def noting(server: MidtokenServer, question: Question) -> Note:
+    """For the items of the answer to a question: notes each as an offer."""
+
+    def note(text: str) -> str:
+        place = question.place
+        is_ghost_text = question.kind == "inline"
+        return server.session.ledger.offer(
+            Offer(question.document.uri, place.start, len(place.typed), text, is_ghost_text)
+        )
+
+    return note
 
 
 def document_of(server: MidtokenServer, uri: str) -> Document | None:

@@ -1,5 +1,6 @@
 """Completions as the protocol's items, and the place in the document that they replace."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -7,17 +8,14 @@ from typing import TypeAlias
 from lsprotocol import types
 
 from engine import Completion
+from lsp_server.acceptance import ACCEPT
 from lsp_server.documents import Document
 from lsp_server.line_endings import to_document
 from lsp_server.positions import PositionEncoding, range_of, span_of
 from lsp_server.prompt import Place
 
-OnAccept: TypeAlias = Callable[[str], types.Command | None]
-"""The command that a client runs after it inserted an item of this text."""
-
-
-def no_command(text: str) -> None:
-    """For clients that cannot run one."""
+Note: TypeAlias = Callable[[str], str]
+"""Notes an item of this text as offered, and gives the id by which the client can speak of it."""
 
 
 MAX_WORD = 256
@@ -57,12 +55,12 @@ def inline_items(
     place: Place,
     completions: Sequence[Completion],
     encoding: PositionEncoding,
-    on_accept: OnAccept = no_command,
+    note: Note,
 ) -> list[types.InlineCompletionItem]:
     """Items of ``textDocument/inlineCompletion``, best first."""
     span = range_of(document, place.start, place.end, encoding)
     texts = _inserted(document, place, completions)
-    return [types.InlineCompletionItem(insert_text=text, range=span, command=on_accept(text)) for text in texts]
+    return [types.InlineCompletionItem(insert_text=text, range=span, command=_accepting(note(text))) for text in texts]
 
 
 def list_items(
@@ -70,14 +68,17 @@ def list_items(
     place: Place,
     completions: Sequence[Completion],
     encoding: PositionEncoding,
-    on_accept: OnAccept = no_command,
+    note: Note,
+    *,
+    with_commands: bool,
 ) -> list[types.CompletionItem]:
-    """Items of ``textDocument/completion``, best first."""
+    """Items of ``textDocument/completion``, best first, with commands for clients that can run them."""
     span = range_of(document, place.start, place.end, encoding)
     items: list[types.CompletionItem] = []
     for text in _inserted(document, place, completions):
         if not text.strip():
             continue
+        number = note(text)
         items.append(
             types.CompletionItem(
                 label=_label(text),
@@ -89,10 +90,24 @@ def list_items(
                 insert_text_format=types.InsertTextFormat.PlainText,
                 # The text is indented for where it goes; a client that indents it again would do so twice.
                 insert_text_mode=types.InsertTextMode.AsIs,
-                command=on_accept(text),
+                command=_accepting(number) if with_commands else None,
+                data=number,
             )
         )
     return items
+
+
+def preview(text: str, language: str, *, markdown: bool) -> str:
+    """The text of an item, to be looked at before it is chosen. Its fence is longer than any that is in it."""
+    if not markdown:
+        return text
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def _accepting(number: str) -> types.Command:
+    return types.Command(title="Midtoken: accepted", command=ACCEPT, arguments=[number])
 
 
 def _inserted(document: Document, place: Place, completions: Sequence[Completion]) -> list[str]:

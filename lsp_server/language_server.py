@@ -3,7 +3,7 @@
 import asyncio
 import importlib.metadata
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -47,6 +47,7 @@ class MidtokenServer(LanguageServer):
         )
         self.session = session
         self._under_way: set[asyncio.Task[None]] = set()
+        self._withheld: dict[str, Callable[..., object]] = {}
         for method in _OURS:
             self.protocol.fm.builtin_features.pop(method, None)
 
@@ -66,6 +67,15 @@ class MidtokenServer(LanguageServer):
         error = None if task.cancelled() else task.exception()
         if error is not None:
             log.error("a notification failed: %s", describe(error))
+
+    def withhold(self, methods: Iterable[str]) -> None:
+        """Do not advertise these methods in the answer to ``initialize``."""
+        features = self.protocol.fm.features
+        self._withheld = {method: features.pop(method) for method in methods}
+
+    def restore(self) -> None:
+        """Serve what was withheld."""
+        self.protocol.fm.features.update(self._withheld)
 
     def report_server_error(self, error: Exception, source: object) -> None:
         """Log it: a user can do nothing about it in a message box."""

@@ -13,10 +13,11 @@ from lsp_server.answer import note_error, note_result
 from lsp_server.dispatch import converse
 from lsp_server.features import notebook
 from lsp_server.features.commands import COMMANDS, DID_PARTIALLY_ACCEPT, DID_SHOW, did_partially_accept, did_show
-from lsp_server.features.completion import completion
+from lsp_server.features.completion import completion, resolve_item
 from lsp_server.features.configuration import did_change_configuration
 from lsp_server.features.inline_completion import inline_completion
 from lsp_server.features.lifecycle import initialize, initialized, shutdown
+from lsp_server.features.registration import TRIGGER_CHARACTERS
 from lsp_server.features.text_document import did_change, did_close, did_open
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import logging_to
@@ -55,7 +56,9 @@ def create_server(launch: Mapping[str, object], environment: Mapping[str, str], 
     server.feature(types.NOTEBOOK_DOCUMENT_DID_CHANGE)(notebook.did_change)
     server.feature(types.NOTEBOOK_DOCUMENT_DID_CLOSE)(notebook.did_close)
     server.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, types.InlineCompletionOptions())(inline_completion)
-    server.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions(trigger_characters=["."]))(completion)
+    options = types.CompletionOptions(trigger_characters=TRIGGER_CHARACTERS, resolve_provider=True)
+    server.feature(types.TEXT_DOCUMENT_COMPLETION, options)(completion)
+    server.feature(types.COMPLETION_ITEM_RESOLVE)(resolve_item)
     server.feature(DID_SHOW)(did_show)
     server.feature(DID_PARTIALLY_ACCEPT)(did_partially_accept)
     for name, handler in COMMANDS.items():

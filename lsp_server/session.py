@@ -42,12 +42,23 @@ class Client:
     progress: bool = False
     status: bool = False
     commands: bool = False
+    markdown: bool = False
+    """It can show markdown beside an item of the list."""
+    dynamic: frozenset[str] = frozenset()
+    """The completion methods that it lets the server register for."""
 
     @classmethod
     def of(cls, capabilities: types.ClientCapabilities) -> "Client":
         """Read a client's capabilities."""
         workspace, window = capabilities.workspace, capabilities.window
         changes = workspace.did_change_configuration if workspace else None
+        document = capabilities.text_document or types.TextDocumentClientCapabilities()
+        item = document.completion.completion_item if document.completion else None
+        formats = (item and item.documentation_format) or ()
+        offered = {
+            types.TEXT_DOCUMENT_INLINE_COMPLETION: document.inline_completion,
+            types.TEXT_DOCUMENT_COMPLETION: document.completion,
+        }
         experimental = capabilities.experimental
         if not isinstance(experimental, Mapping):  # pygls hands on what it has no type for as named tuples
             experimental = getattr(experimental, "_asdict", dict)()
@@ -58,6 +69,10 @@ class Client:
             progress=bool(window and window.work_done_progress),
             status=experimental.get("midtokenStatus") is True,
             commands=bool(workspace and workspace.execute_command),
+            markdown=types.MarkupKind.Markdown in formats,
+            dynamic=frozenset(
+                method for method, said in offered.items() if said is not None and said.dynamic_registration
+            ),
         )
 
 
@@ -97,6 +112,8 @@ class Session:
     reports_shown: bool = False
     """The client tells which items it shows, so that they need not be guessed."""
     status_sent: object = None
+    registered: tuple[str, ...] | None = None
+    """The languages that completions were registered for with the client; None if they were not."""
     _options: Values = field(default_factory=dict)
     _configured: asyncio.Event = field(default_factory=asyncio.Event)
     _reported: set[str] = field(default_factory=set)

@@ -7,33 +7,16 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict
 
-from lsprotocol import types
-
-from lsp_server.acceptance import Offer
+from lsp_server.acceptance import ACCEPT
 from lsp_server.answer import speculate
-from lsp_server.documents import Document
-from lsp_server.items import OnAccept
 from lsp_server.language_server import MidtokenServer
 from lsp_server.positions import characters_of
-from lsp_server.prompt import Place
 from lsp_server.statistics import resident_bytes
 
 log = logging.getLogger(__name__)
 
-ACCEPT = "midtoken.server.accept"
 DID_SHOW = "textDocument/didShowCompletion"
 DID_PARTIALLY_ACCEPT = "textDocument/didPartiallyAcceptCompletion"
-
-
-def accepting(ls: MidtokenServer, document: Document, place: Place, *, is_ghost_text: bool) -> OnAccept:
-    """For the items of one answer: notes each as an offer, and makes the command that says that it was accepted."""
-
-    def command(text: str) -> types.Command:
-        offer = Offer(document.uri, place.start, len(place.typed), text, is_ghost_text)
-        number = ls.session.ledger.offer(offer)
-        return types.Command(title="Midtoken: accepted", command=ACCEPT, arguments=[number])
-
-    return command
 
 
 def accept(ls: MidtokenServer, *arguments: object) -> None:

@@ -1,10 +1,9 @@
-"""``textDocument/completion``: the classic list, for clients without ghost text."""
+"""``textDocument/completion`` and ``completionItem/resolve``: the classic list, for clients without ghost text."""
 
 from lsprotocol import types
 
-from lsp_server.answer import Question, answer, document_of
-from lsp_server.features.commands import accepting
-from lsp_server.items import list_items, no_command, place_at
+from lsp_server.answer import Question, answer, document_of, noting
+from lsp_server.items import list_items, place_at, preview
 from lsp_server.language_server import MidtokenServer
 from lsp_server.positions import index_of
 
@@ -17,12 +16,27 @@ async def completion(ls: MidtokenServer, params: types.CompletionParams) -> type
     Always marked incomplete, so that the client asks again as the user types instead of filtering guesses that were
     made for less text. The protocol does not tell typing from asking, so all requests wait as those of typing do.
     """
-    encoding = ls.session.client.encoding
+    client = ls.session.client
     document = document_of(ls, params.text_document.uri)
     if document is None:
         return types.CompletionList(is_incomplete=True, items=[])
-    place = place_at(document, index_of(document, params.position, encoding))
-    completions = await answer(ls, Question("list", document, place, CANDIDATES, automatic=True))
-    on_accept = accepting(ls, document, place, is_ghost_text=False) if ls.session.client.commands else no_command
-    items = list_items(document, place, completions, encoding, on_accept)
+    place = place_at(document, index_of(document, params.position, client.encoding))
+    question = Question("list", document, place, CANDIDATES, automatic=True)
+    completions = await answer(ls, question)
+    note = noting(ls, question)
+    items = list_items(document, place, completions, client.encoding, note, with_commands=client.commands)
     return types.CompletionList(is_incomplete=True, items=items)
+
+
+def resolve_item(ls: MidtokenServer, item: types.CompletionItem) -> types.CompletionItem:
+    """Add the whole text of an item whose label shows only its first line; any other comes back as it is."""
+    session = ls.session
+    offer = session.ledger.find(item.data) if isinstance(item.data, str) else None
+    document = session.documents.get(offer.uri) if offer else None
+    if offer is None or document is None or len(offer.insert_text.splitlines()) < 2:
+        return item
+    markdown = session.client.markdown
+    kind = types.MarkupKind.Markdown if markdown else types.MarkupKind.PlainText
+    text = preview(offer.insert_text, document.language, markdown=markdown)
+    item.documentation = types.MarkupContent(kind, text)
+    return item

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from lsprotocol import types
 
 from engine import MidtokenError
+from lsp_server.features.registration import register_completions
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
 from lsp_server.model import CompleterLike
@@ -31,6 +32,7 @@ async def take_settings(ls: MidtokenServer, sent: object) -> None:
     session = ls.session
     problems = session.configure(await _ask(ls) if session.client.configuration else sent)
     ls.tell(types.MessageType.Warning, (*session.notes, *problems))
+    register_completions(ls)
     await _load_model(ls)
 
 

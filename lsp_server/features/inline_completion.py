@@ -2,8 +2,7 @@
 
 from lsprotocol import types
 
-from lsp_server.answer import Question, answer, document_of
-from lsp_server.features.commands import accepting
+from lsp_server.answer import Question, answer, document_of, noting
 from lsp_server.items import inline_items, place_at, place_of_selected
 from lsp_server.language_server import MidtokenServer
 from lsp_server.positions import index_of
@@ -25,7 +24,8 @@ async def inline_completion(ls: MidtokenServer, params: types.InlineCompletionPa
         return types.InlineCompletionList([])
     automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
     candidates = 1 if automatic else INVOKED_CANDIDATES
-    completions = await answer(ls, Question("inline", document, place, candidates, automatic))
-    items = inline_items(document, place, completions, encoding, accepting(ls, document, place, is_ghost_text=True))
+    question = Question("inline", document, place, candidates, automatic)
+    completions = await answer(ls, question)
+    items = inline_items(document, place, completions, encoding, noting(ls, question))
     ls.session.statistics.shown += bool(items) and not ls.session.reports_shown
     return types.InlineCompletionList(items)

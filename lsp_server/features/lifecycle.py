@@ -6,8 +6,8 @@ import os
 from lsprotocol import types
 
 from lsp_server.features.configuration import take_settings
+from lsp_server.features.registration import hold_back, register
 from lsp_server.language_server import MidtokenServer
-from lsp_server.settings import SECTION
 from lsp_server.watchdog import watch_parent
 
 log = logging.getLogger(__name__)
@@ -17,16 +17,14 @@ def initialize(ls: MidtokenServer, params: types.InitializeParams) -> None:
     """Note what the client can do and wants; pygls answers with the capabilities."""
     ls.session.begin(params.capabilities, params.initialization_options)
     assert ls.workspace.position_encoding == ls.session.client.encoding, "pygls advertises another position encoding"
+    hold_back(ls)
     if params.process_id is not None:
         watch_parent(params.process_id, _leave)
 
 
 def initialized(ls: MidtokenServer, params: types.InitializedParams) -> None:
     """Ask for the settings and load the model; requests that come before wait for it as long as their budget lasts."""
-    if ls.session.client.configuration_registration:
-        options = types.DidChangeConfigurationRegistrationOptions(section=SECTION)
-        method = types.WORKSPACE_DID_CHANGE_CONFIGURATION
-        ls.client_register_capability(types.RegistrationParams([types.Registration(method, method, options)]))
+    register(ls)
     ls.start(take_settings(ls, None))
 
 

@@ -3,12 +3,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lsprotocol import types
 
+from lsp_server import items
 from lsp_server.documents import Document
-from lsp_server.items import MAX_WORD, inline_items, list_items, place_at, place_of_selected
+from lsp_server.items import MAX_WORD, place_at, place_of_selected, preview
 from lsp_server.positions import span_of
 from lsp_server.prompt import Place
 from tests.lsp_server.fakes import completion_of
 from tests.lsp_server.texts import encodings, texts
+
+
+def inline_items(document, place, completions, encoding) -> list[types.InlineCompletionItem]:
+    return items.inline_items(document, place, completions, encoding, lambda text: f"id of {text}")
+
+
+def list_items(document, place, completions, encoding, *, with_commands=True) -> list[types.CompletionItem]:
+    note = "id of {}".format
+    return items.list_items(document, place, completions, encoding, note, with_commands=with_commands)
 
 
 def document(text: str) -> Document:
@@ -65,25 +75,49 @@ def test_a_completion_that_looks_like_a_better_one_is_no_item():
 
 def test_a_list_item_replaces_the_word_and_filters_by_it():
     made, cursor = marked("    ret|")
-    items = list_items(made, place_at(made, cursor), [completion_of("urn x"), completion_of("ry()")], "utf-16")
-    assert [item.label for item in items] == ["return x", "retry()"]
-    assert [item.sort_text for item in items] == ["0000", "0001"]
-    assert [item.filter_text for item in items] == ["return x", "retry()"]
+    made_items = list_items(made, place_at(made, cursor), [completion_of("urn x"), completion_of("ry()")], "utf-16")
+    assert [item.label for item in made_items] == ["return x", "retry()"]
+    assert [item.sort_text for item in made_items] == ["0000", "0001"]
+    assert [item.filter_text for item in made_items] == ["return x", "retry()"]
     span = types.Range(types.Position(0, 4), types.Position(0, 7))
-    assert items[0].text_edit == types.TextEdit(span, "return x")
-    assert items[0].kind == types.CompletionItemKind.Text
-    assert items[0].insert_text_format == types.InsertTextFormat.PlainText
-    assert items[0].insert_text is None
+    first = made_items[0]
+    assert first.text_edit == types.TextEdit(span, "return x")
+    assert first.kind == types.CompletionItemKind.Text
+    assert first.insert_text_format == types.InsertTextFormat.PlainText
+    assert first.insert_text is None
+
+
+def test_every_item_has_an_id_and_a_command_that_carries_it():
+    made, cursor = marked("x|")
+    place, completions = place_at(made, cursor), [completion_of("y")]
+    command = types.Command("Midtoken: accepted", "midtoken.server.accept", arguments=["id of xy"])
+    [ghost] = inline_items(made, place, completions, "utf-16")
+    assert ghost.command == command
+    [item] = list_items(made, place, completions, "utf-16")
+    assert (item.command, item.data) == (command, "id of xy")
+    [item] = list_items(made, place, completions, "utf-16", with_commands=False)
+    assert (item.command, item.data) == (None, "id of xy")
+
+
+@pytest.mark.parametrize(
+    ("text", "markdown", "shown"),
+    [
+        ("if x:\n    y", False, "if x:\n    y"),
+        ("if x:\n    y", True, "```python\nif x:\n    y\n```"),
+        ('a = "````"\nb', True, '`````python\na = "````"\nb\n`````'),
+    ],
+)
+def test_a_preview_shows_the_whole_text(text, markdown, shown):
+    assert preview(text, "python", markdown=markdown) == shown
 
 
 def test_a_label_shows_something_or_there_is_no_item():
     made, cursor = marked("x =|")
     place = place_at(made, cursor)
-    items = list_items(
-        made, place, [completion_of("\n    "), completion_of(" {\n  }"), completion_of("\n  y")], "utf-16"
-    )
-    assert [item.label for item in items] == ["{ …", "y"]
-    assert [item.filter_text for item in items] == [" {", None]
+    completions = [completion_of("\n    "), completion_of(" {\n  }"), completion_of("\n  y")]
+    found = list_items(made, place, completions, "utf-16")
+    assert [item.label for item in found] == ["{ …", "y"]
+    assert [item.filter_text for item in found] == [" {", None]
 
 
 def test_inserted_text_has_the_documents_line_breaks():

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.wire import Wire
+from tests.lsp_server.wire import CAPABILITIES, URI, Wire
 
 pytestmark = pytest.mark.asyncio
 
@@ -35,3 +35,36 @@ async def test_ghost_text_and_list_at_one_place_are_both_answered():
         result = await wire.classic(0, 5)
         assert result["items"] != []
         assert (await inline)["items"] != []
+
+
+@pytest.mark.parametrize(
+    ("formats", "documentation"),
+    [
+        (["plaintext", "markdown"], {"kind": "markdown", "value": "```python\n!linesif x:\n    y()\n```"}),
+        (None, {"kind": "plaintext", "value": "!linesif x:\n    y()"}),
+    ],
+)
+async def test_an_item_of_several_lines_shows_them_when_it_is_resolved(formats, documentation):
+    item = {"documentationFormat": formats} if formats else {}
+    text_document = {**CAPABILITIES["textDocument"], "completion": {"completionItem": item}}
+    async with Wire(FakeCompleter().load) as wire:
+        await wire.initialize(capabilities={**CAPABILITIES, "textDocument": text_document})
+        wire.open("!lines")
+        [sent] = (await wire.classic(0, 6))["items"]
+        resolved = await wire.request("completionItem/resolve", sent)
+        documentation["value"] = documentation["value"].replace("!linesif", "linesif")
+        assert resolved == {**sent, "documentation": documentation}
+
+
+async def test_what_has_nothing_more_to_show_comes_back_as_it_is():
+    async with Wire(FakeCompleter().load) as wire:
+        await wire.initialize()
+        wire.open("x")
+        [one, *_] = (await wire.classic(0, 1))["items"]
+        strange = [{"label": "x"}, {"label": "x", "data": {"id": 1}}, {"label": "x", "data": "nobody"}]
+        for item in [one, *strange]:
+            assert await wire.request("completionItem/resolve", item) == item
+        wire.change([{"text": "!lines"}])
+        [several] = (await wire.classic(0, 6))["items"]
+        wire.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
+        assert await wire.request("completionItem/resolve", several) == several

@@ -17,7 +17,7 @@ async def test_the_capabilities():
         assert offered["textDocumentSync"]["openClose"] is True
         assert offered["textDocumentSync"]["change"] == 2
         assert "inlineCompletionProvider" in offered
-        assert offered["completionProvider"] == {"triggerCharacters": ["."]}
+        assert offered["completionProvider"] == {"triggerCharacters": ["."], "resolveProvider": True}
         assert result["serverInfo"]["name"] == "midtoken"
 
 

@@ -1,0 +1,46 @@
+"""What the server can do, as clients learn it: at the start, or by ``client/registerCapability`` where they offer that.
+
+Registered, completions are for the languages of the settings only: of other documents no request ever comes.
+"""
+
+from lsprotocol import types
+
+from lsp_server.language_server import MidtokenServer
+from lsp_server.settings import SECTION
+
+TRIGGER_CHARACTERS = (".",)
+
+
+def hold_back(ls: MidtokenServer) -> None:
+    """Leave out of the answer to ``initialize`` what will be registered; one method must not be offered twice."""
+    ls.withhold(ls.session.client.dynamic)
+
+
+def register(ls: MidtokenServer) -> None:
+    """Register for changes of the settings, once the client is ready."""
+    ls.restore()
+    if ls.session.client.configuration_registration:
+        options = types.DidChangeConfigurationRegistrationOptions(section=SECTION)
+        method = types.WORKSPACE_DID_CHANGE_CONFIGURATION
+        ls.client_register_capability(types.RegistrationParams([types.Registration(method, method, options)]))
+
+
+def register_completions(ls: MidtokenServer) -> None:
+    """Register completions for the languages of the settings; anew where these are others than before."""
+    session, methods = ls.session, sorted(ls.session.client.dynamic)
+    languages = session.settings.languages
+    if not methods or languages == session.registered:
+        return
+    if session.registered is not None:
+        gone = [types.Unregistration(method, method) for method in methods]
+        ls.client_unregister_capability(types.UnregistrationParams(gone))
+    session.registered = languages
+    selector = [types.TextDocumentFilterLanguage(language) for language in languages] or None
+    options = {
+        types.TEXT_DOCUMENT_INLINE_COMPLETION: types.InlineCompletionRegistrationOptions(document_selector=selector),
+        types.TEXT_DOCUMENT_COMPLETION: types.CompletionRegistrationOptions(
+            document_selector=selector, trigger_characters=TRIGGER_CHARACTERS, resolve_provider=True
+        ),
+    }
+    wanted = [types.Registration(method, method, options[method]) for method in methods]
+    ls.client_register_capability(types.RegistrationParams(wanted))
