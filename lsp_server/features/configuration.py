@@ -75,13 +75,13 @@ def _consequence(ls: MidtokenServer) -> str:
 
 async def _show_progress(ls: MidtokenServer, loading: "asyncio.Task[CompleterLike | None]") -> None:
     """Show that the model loads, if the client can and before it is over; returns once it is."""
+    if not ls.session.client.progress or loading.done():
+        return
     token = f"midtoken-{uuid.uuid4()}"
-    shown = False
-    if ls.session.client.progress and not loading.done():
-        created = asyncio.ensure_future(ls.work_done_progress.create_async(token))
-        created.add_done_callback(lambda task: task.cancelled() or task.exception())
-        await asyncio.wait((loading, created), return_when=asyncio.FIRST_COMPLETED)
-        shown = not loading.done() and created.exception() is None
+    created = asyncio.ensure_future(ls.work_done_progress.create_async(token))
+    created.add_done_callback(lambda task: task.cancelled() or task.exception())
+    await asyncio.wait((loading, created), return_when=asyncio.FIRST_COMPLETED)
+    shown = not loading.done() and created.exception() is None
     if shown:
         ls.work_done_progress.begin(token, types.WorkDoneProgressBegin(title="Midtoken: loading the model"))
     try:
@@ -90,4 +90,5 @@ async def _show_progress(ls: MidtokenServer, loading: "asyncio.Task[CompleterLik
     finally:
         if shown:
             ls.work_done_progress.end(token, types.WorkDoneProgressEnd())
-        ls.work_done_progress.tokens.pop(token, None)  # pygls keeps what it would need for a cancellation
+        # pygls keeps what it would need for a cancellation, from the client's answer on, which may come later.
+        created.add_done_callback(lambda task: ls.work_done_progress.tokens.pop(token, None))

@@ -96,7 +96,7 @@ async def test_nothing_is_kept_of_a_change_that_is_over():
         await wire.until(lambda: wire.server.session.settings.budget_ms == 549)
         await wire.until(lambda: not wire.server._under_way)
         assert len(wire.server.protocol._request_futures) < 10
-        assert wire.server.work_done_progress.tokens == {}
+        await wire.until(lambda: wire.server.work_done_progress.tokens == {})
         created = [asked for asked in wire.asked if asked["method"] == "window/workDoneProgress/create"]
         assert len(created) <= 1, "no progress is shown where nothing is loaded"
 
