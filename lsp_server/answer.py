@@ -72,8 +72,17 @@ def document_of(server: MidtokenServer, uri: str) -> Document | None:
 
 async def answer(server: MidtokenServer, question: Question) -> tuple[Completion, ...]:
     """The candidates, best first; none where anything stands against it. Raises only `asyncio.CancelledError`."""
+    statistics = server.session.statistics
+    statistics.requests += 1
+    try:
+        return await _answer(server, question)
+    except asyncio.CancelledError:
+        statistics.cancelled += 1
+        raise
+
+
+async def _answer(server: MidtokenServer, question: Question) -> tuple[Completion, ...]:
     session, document, arrived = server.session, question.document, time.monotonic()
-    session.statistics.requests += 1
     around = session.neighbours(document)
     if not session.is_on(document) or not await session.configured_within(session.settings.budget_ms / 1000):
         return ()
@@ -100,9 +109,6 @@ async def answer(server: MidtokenServer, question: Question) -> tuple[Completion
     )
     try:
         outcome = await session.scheduler.run(ticket, work)
-    except asyncio.CancelledError:
-        session.statistics.cancelled += 1
-        raise
     except Exception as error:  # whatever broke, the editor gets an empty list and the server lives
         session.statistics.failed += 1
         note_error(server, error)
