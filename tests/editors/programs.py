@@ -39,8 +39,8 @@ class Recipe:
     printed: str
     """What ``--version`` prints: a regular expression whose groups are the version's numbers."""
     oldest: tuple[int, ...]
-    environment: Callable[[Path], Mapping[str, str]]
-    """Of a program in the cache, from the folder it is unpacked to."""
+    prepare: Callable[[Path], Mapping[str, str]]
+    """Finishes the folder that the packages are unpacked to, if need be, and returns the program's environment."""
     option: str = "--version"
 
     def find(self) -> Program:
@@ -60,7 +60,7 @@ class Recipe:
             folder = debian.unpacked(self.packages, self.suite, self.binary)
         except InstallError as error:
             raise InstallError(f"{error}; or name a program in {self.variable}") from None
-        return self._look_at(folder / self.binary, self.environment(folder))
+        return self._look_at(folder / self.binary, self.prepare(folder))
 
     def _look_at(self, program: Path, environment: Mapping[str, str]) -> Program:
         printed = run([str(program), self.option], {**os.environ, **environment})
@@ -80,6 +80,9 @@ def _neovim(folder: Path) -> Mapping[str, str]:
 def _emacs(folder: Path) -> Mapping[str, str]:
     shared = next(folder.glob("usr/share/emacs/*/lisp")).parent
     programs = next(folder.glob("usr/libexec/emacs/*/*/"))
+    dumped = folder / "usr/bin/emacs-nox.pdmp"  # its Lisp: looked for beside the program before its own fixed place
+    if not dumped.exists():
+        dumped.symlink_to(next(programs.glob("emacs-*.pdmp")))
     return {
         "EMACSLOADPATH": str(shared / "lisp"),
         "EMACSDATA": str(shared / "etc"),

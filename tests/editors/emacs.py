@@ -1,0 +1,135 @@
+"""An Emacs that a test drives: on a terminal with real keys, and by its own server for what the keys cannot tell."""
+
+import base64
+import json
+import os
+import re
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.editors.programs import Program
+from tests.editors.terminal import TIMEOUT_S, Terminal, terminal
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTATION = ROOT / "docs/editors.md"
+COMMAND = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "lsp_server.cli", "serve"]
+
+Result = TypeVar("Result")
+
+
+def documented(command: list[str], settings: str = ":budgetMs 30000") -> str:
+    """The Lisp of the documentation's section, with ``command`` in place of the installed program, and ``settings``.
+
+    By default an answer may take its time: the machine may be busy.
+    """
+    section = DOCUMENTATION.read_text(encoding="utf-8").partition("## Emacs with eglot")[2]
+    code = section.partition("```elisp\n")[2].partition("```")[0]
+    for its, ours in (('("midtoken" "serve")', f"({' '.join(map(json.dumps, command))})"), (":multiLine t", settings)):
+        assert its in code
+        code = code.replace(its, ours)
+    return code
+
+
+class Editor:
+    """What a test does to Emacs, and what it sees there."""
+
+    def __init__(self, screen: Terminal, address: Path, folder: Path) -> None:
+        self.screen = screen
+        self.folder = folder
+        self.name = "a.py"
+        self._address = address
+
+    def lisp(self, code: str) -> Any:
+        """The value of an expression in the buffer that the window shows, by way of JSON.
+
+        Raises:
+            RuntimeError: the expression signals an error.
+        """
+        inside = f"(with-current-buffer (window-buffer (selected-window)) {code})"
+        encoded = f"(base64-encode-string (json-serialize {inside} :null-object nil :false-object :false) t)"
+        expression = encoded.replace("&", "&&").replace(" ", "&_").replace("\n", "&n")
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(TIMEOUT_S)
+            connection.connect(str(self._address))
+            connection.sendall(f"-eval {expression}\n".encode())
+            answer = b""
+            while received := connection.recv(65536):  # it closes when all is said
+                answer += received
+        if error := re.search(rb"^-error (.*)$", answer, re.MULTILINE):
+            raise RuntimeError(error[1].decode().replace("&_", " "))
+        printed = b"".join(re.findall(rb"^-print(?:-nonl)? (\S*)$", answer, re.MULTILINE))
+        return json.loads(base64.b64decode(printed.replace(b"&n", b"").strip(b'"')))
+
+    def until(self, look: Callable[[], Result], what: str) -> Result:
+        """The first true thing that ``look`` returns."""
+        end = time.monotonic() + TIMEOUT_S
+        while not (seen := look()):
+            assert time.monotonic() < end, f"{what} did not happen; told {self.told()}\n{self.screen.screen()}"
+            time.sleep(0.05)
+        return seen
+
+    def type(self, *keys: str) -> None:
+        """Keys as tmux names them (``Tab``, ``M-x``), and texts."""
+        for key in keys:
+            self.screen.tmux("send-keys", key)
+
+    def path(self) -> Path:
+        """Of the file that ``open`` makes."""
+        return self.folder / self.name
+
+    def open(self, text: str) -> None:
+        """A file with this text in the window, the cursor at its end."""
+        self.path().write_bytes(text.encode())
+        self.lisp(f"(progn (find-file {json.dumps(str(self.path()))}) (goto-char (point-max)) nil)")
+        self.type("C-e")  # eglot looks for a server after the next command
+
+    def wait_server(self) -> None:
+        self.until(lambda: self.lisp("(if (eglot-current-server) t :false)"), "the server's start")
+
+    def server_pid(self) -> int | None:
+        """Of the server of the buffer in the window, while it is connected."""
+        server = "(let ((it (eglot-current-server))) (if it (process-id (jsonrpc--process it)) nil))"
+        pid: int | None = self.lisp(server)
+        return pid
+
+    def text(self) -> str:
+        return str(self.lisp("(buffer-substring-no-properties (point-min) (point-max))"))
+
+    def listed(self) -> list[str]:
+        """The candidates in the buffer of completions that the window below shows."""
+        listed = """(if (get-buffer-window "*Completions*") (with-current-buffer "*Completions*"
+          (vconcat (let (all) (save-excursion (goto-char (point-min)) (let (found)
+            (while (setq found (text-property-search-forward 'completion--string))
+              (push (format "%s" (let ((value (prop-match-value found))) (if (consp value) (car value) value))) all))))
+            (nreverse all)))) [])"""
+        return list(self.lisp(listed))
+
+    def told(self) -> str:
+        """What was shown in the line at the bottom, from the start on."""
+        return str(self.lisp('(with-current-buffer "*Messages*" (buffer-substring-no-properties 1 (point-max)))'))
+
+
+@contextmanager
+def editor(emacs: Program, folder: Path, configuration: str) -> Iterator[Editor]:
+    """An Emacs with ``configuration`` as the whole of it, and ``folder`` as its home."""
+    with tempfile.TemporaryDirectory(prefix="midtoken-") as short:  # Emacs wants it to be readable by the user alone
+        address = Path(short) / "server"
+        own = f"""(setq inhibit-startup-screen t make-backup-files nil auto-save-default nil create-lockfiles nil
+          server-socket-dir {json.dumps(short)})
+        (server-start)
+        """
+        (folder / "init.el").write_text(f"{own}{configuration}", encoding="utf-8")
+        command = [str(emacs.path), "--no-window-system", "--quick", "--load", str(folder / "init.el")]
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("MIDTOKEN_", "EMACS"))}
+        with terminal(command, {**ours, **emacs.environment, "HOME": str(folder), "LC_ALL": "C.UTF-8"}) as screen:
+            end = time.monotonic() + TIMEOUT_S
+            while not address.exists():
+                assert time.monotonic() < end, f"Emacs did not start:\n{screen.screen()}"
+                time.sleep(0.05)
+            yield Editor(screen, address, folder)
