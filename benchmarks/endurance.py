@@ -3,7 +3,7 @@
     python -m benchmarks.endurance [--model none | bundled] [--keys 20000] [--files PATH ...]
 
 Eight hours of an editor's traffic without the pauses: bursts of typing with cancelled and awaited requests, acceptances
-by the command, deletions and undo, pasted and replaced text, documents opened, closed and renamed, lists asked for,
+by the command, deletions and undo, pasted and replaced text, documents opened, closed and renamed, notebooks, lists asked for,
 settings and the model changed. Once an hour the server's memory is read, and the objects that it holds are counted (the
 server is the real one with a counter around its completer, `benchmarks.keystrokes.counted_server`). All documents are
 as long at the end of an hour as at its beginning, so that nothing has a reason to grow.
@@ -154,7 +154,7 @@ class Day:
 
     async def _besides(self, editor: Editor) -> None:
         """The rarer things."""
-        event = self.chance.randrange(5)
+        event = self.chance.randrange(6)
         if event == 0:
             pasted = self.chance.choice(self.texts)[:5000]
             self._press(editor, Key("type", insert=pasted))
@@ -169,12 +169,40 @@ class Day:
         elif event == 3:
             await self.server.request("textDocument/inlineCompletion", editor.question(invoked=True))
             self.did["asked for"] += 1
+        elif event == 4:
+            await self._notebook()
         else:
             # Another device is another model: it is loaded anew.
             device = "cpu" if self.chance.random() < 0.2 else self.server.settings.get("device", "auto")
             self.server.settings = {**self.chance.choice(SETTINGS), "device": device}
             self.server.notify("workspace/didChangeConfiguration", {"settings": None})
             self.did["settings changed"] += 1
+
+    async def _notebook(self) -> None:
+        """Open a notebook, ask in its last cell, put that first, and close it."""
+        notebook = {"uri": f"file:///endurance/{self.opened}.ipynb", "version": 1}
+        uris = [f"{notebook['uri']}#{number}" for number in range(5)]
+        cells = [{"kind": 2, "document": uri} for uri in uris]
+        texts = [self.chance.choice(self.texts)[:400] for _ in uris]
+        documents = [
+            {"uri": uri, "languageId": "python", "version": 1, "text": text}
+            for uri, text in zip(uris, texts, strict=True)
+        ]
+        opened = {**notebook, "notebookType": "jupyter-notebook", "cells": cells}
+        self.server.notify("notebookDocument/didOpen", {"notebookDocument": opened, "cellTextDocuments": documents})
+        place = {"textDocument": {"uri": uris[-1]}, "position": {"line": 0, "character": 1}}
+        await self.server.request("textDocument/inlineCompletion", {**place, "context": {"triggerKind": 1}})
+        moved: list[dict[str, Any]] = [
+            {"array": {"start": 4, "deleteCount": 1}},
+            {"array": {"start": 0, "deleteCount": 0, "cells": cells[-1:]}},
+        ]
+        for structure in moved:
+            change = {"notebookDocument": notebook, "change": {"cells": {"structure": structure}}}
+            self.server.notify("notebookDocument/didChange", change)
+        closed = [{"uri": uri} for uri in uris]
+        self.server.notify("notebookDocument/didClose", {"notebookDocument": notebook, "cellTextDocuments": closed})
+        self.opened += 1
+        self.did["notebooks"] += 1
 
     def _press(self, editor: Editor, key: Key) -> None:
         editor.press(key)

@@ -49,6 +49,7 @@ def capabilities(*encodings: str) -> types.ClientCapabilities:
         workspace=types.WorkspaceClientCapabilities(
             configuration=True, execute_command=types.ExecuteCommandClientCapabilities()
         ),
+        notebook_document=types.NotebookDocumentClientCapabilities(types.NotebookDocumentSyncClientCapabilities()),
         window=types.WindowClientCapabilities(work_done_progress=True),
         general=types.GeneralClientCapabilities(position_encodings=kinds) if kinds else None,
         experimental={"midtokenStatus": True},
@@ -105,8 +106,11 @@ class Buffer:
         self.uri = uri or f"file:///project/document_{next(_numbers)}.py"
         self.encoding = encoding
         self.version = 1
-        item = types.TextDocumentItem(self.uri, more.get("language", "python"), self.version, text)
-        client.text_document_did_open(types.DidOpenTextDocumentParams(item))
+        self.item = types.TextDocumentItem(self.uri, more.get("language", "python"), self.version, text)
+        self._open()
+
+    def _open(self) -> None:
+        self.client.text_document_did_open(types.DidOpenTextDocumentParams(self.item))
 
     def close(self) -> None:
         client = self.client
