@@ -3,10 +3,10 @@
     python -m benchmarks.endurance [--model none | bundled] [--keys 20000] [--files PATH ...]
 
 Eight hours of an editor's traffic without the pauses: bursts of typing with cancelled and awaited requests, acceptances
-by the command, deletions and undo, pasted and replaced text, documents opened, closed and renamed, notebooks, lists asked for,
-settings and the model changed. Once an hour the server's memory is read, and the objects that it holds are counted (the
-server is the real one with a counter around its completer, `benchmarks.keystrokes.counted_server`). All documents are
-as long at the end of an hour as at its beginning, so that nothing has a reason to grow.
+by the command, deletions and undo, pasted and replaced text, documents opened, closed and renamed, notebooks, lists
+asked for, settings and the model changed. Once an hour the server's memory is read, and the objects that it holds are
+counted (the server is the real one with a counter around its completer, `benchmarks.keystrokes.counted_server`). All
+documents are as long at the end of an hour as at its beginning, so that nothing has a reason to grow.
 
 The exit status is 1 if it grew: from the second quarter of the day to the last one, the first being for buffers to find
 their size, in live objects by more than 1 %, in resident memory by more than 2 % and 3 MiB, or in threads or open files
@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks import programs
 from benchmarks.documents import own_sources
