@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -146,7 +146,8 @@ class Completer:
         Blocks; call it from a thread of its own and set ``cancel`` to stop it before its next model call. Raises
         `Cancelled`, `RequestError` or `DeviceError`. A time budget that runs out is no error: what was written by then
         is returned, with ``stop`` ``budget``. Where one completion is asked for and the strategy writes it from left to
-        right, ``on_text`` is called on this thread with what is decided of it so far, whenever that grew.
+        right, ``on_text`` is called on this thread after every token with what is written so far: the completion will
+        begin with that, or be a beginning of it.
         """
         with self._lock:
             started = time.perf_counter()
@@ -186,9 +187,12 @@ class Completer:
                 yield from filter(None, texts)
                 return
             candidate = strategy.scene.start(prepared.covers[0])
-            for decided in _growing(strategy, candidate, request.suffix):
-                yield decided[sent:]
-                sent = len(decided)
+            for _ in strategy.scene.write(candidate, strategy.token_chooser(candidate.cover)):
+                decided = candidate.tracker.decided
+                end = len(decided) - common_end(decided, request.suffix)
+                if end > sent:
+                    yield decided[sent:end]
+                    sent = end
             yield from filter(None, [trim_suffix_overlap(candidate.tracker.text, request.suffix)[sent:]])
 
     def trace(self, request: CompletionRequest, count: int = 10) -> HealingTrace:
@@ -311,20 +315,9 @@ def _written(prepared: _Prepared, request: CompletionRequest, on_text: Callable[
     if on_text is None or strategy.is_whole or request.max_completions > 1 or not covers:
         return strategy.write_all(covers, request.max_completions)
     candidate = strategy.scene.start(covers[0])
-    for decided in _growing(strategy, candidate, request.suffix):
-        on_text(decided)
-    return [candidate]
-
-
-def _growing(strategy: Strategy, candidate: Candidate, suffix: str) -> Iterator[str]:
-    """Write a candidate; each time that more of its text is certain to stay, all that is."""
-    seen = 0
     for _ in strategy.scene.write(candidate, strategy.token_chooser(candidate.cover)):
-        decided = candidate.tracker.decided
-        end = len(decided) - common_end(decided, suffix)
-        if end > seen:
-            seen = end
-            yield decided[:end]
+        on_text(candidate.tracker.text)
+    return [candidate]
 
 
 def _finished(candidate: Candidate, prepared: _Prepared, request: CompletionRequest) -> Completion:

@@ -42,7 +42,7 @@ class Call:
     task: "asyncio.Task[CompletionResult | None] | None" = None
 
     def heard(self, written: str) -> None:
-        """On the model's thread: that much is decided. Stops the call if it is not what is being typed."""
+        """On the model's thread: that much is written. Stops the call if it is not what is being typed."""
         self.written = written
         # Both sides set their own field before they look at the other's, so that one of them sees the disagreement.
         if not agree(written, self.typed):
