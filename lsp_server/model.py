@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -33,8 +34,19 @@ class CompleterLike(Protocol):
 class Loader(Protocol):
     """`engine.Completer.load`, or what stands in for it in a test."""
 
-    def __call__(self, model_dir: Path | None = None, *, device: DeviceChoice = "auto") -> CompleterLike:
+    def __call__(
+        self, model_dir: Path | None = None, *, device: DeviceChoice = "auto", threads: int | None = None
+    ) -> CompleterLike:
         """Load the model folder, or the bundled model for None; blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """Which model, where it runs, and on how many threads: as the settings have it."""
+
+    folder: Path | None = None
+    device: DeviceChoice = "auto"
+    threads: int | None = None
 
 
 ModelState = Literal["absent", "loading", "ready", "failed"]
@@ -49,7 +61,7 @@ class ModelHost:
         self._thread = thread
         self._loading_thread = ModelThread("midtoken-loader")
         self._load = load
-        self._wanted: tuple[Path | None, DeviceChoice] | None = None
+        self._wanted: ModelChoice | None = None
         self._settled = asyncio.Event()
         self._completer: CompleterLike | None = None
         self.state: ModelState = "absent"
@@ -69,12 +81,11 @@ class ModelHost:
         """What serves now."""
         return None if self._completer is None else self._completer.info
 
-    async def load(self, model_dir: Path | None, device: DeviceChoice) -> CompleterLike | None:
+    async def load(self, wanted: ModelChoice) -> CompleterLike | None:
         """Load a model in place of the one that is there; None if it is there already or a newer call came between.
 
         Raises what the loader raises; the model before then stays, and the same call tries again.
         """
-        wanted = (model_dir, device)
         if self._wanted == wanted:
             return None
         self._wanted, self.state = wanted, "loading"
@@ -125,10 +136,11 @@ class ModelHost:
         self.state, self.problem = state, problem
         self._settled.set()
 
-    def _load_if_wanted(self, wanted: tuple[Path | None, DeviceChoice]) -> CompleterLike | None:
+    def _load_if_wanted(self, wanted: ModelChoice) -> CompleterLike | None:
         # Loads wait for each other: of those that are overtaken in the queue none takes time or memory.
-        model_dir, device = wanted
-        return self._load(model_dir, device=device) if self._wanted == wanted else None
+        if self._wanted != wanted:
+            return None
+        return self._load(wanted.folder, device=wanted.device, threads=wanted.threads)
 
     def _replace(self, completer: CompleterLike | None) -> None:
         self._completer = completer  # the memory of the one before goes with the last reference

@@ -46,6 +46,7 @@ class Settings:
 
     model: Path | None = None
     device: DeviceChoice = "auto"
+    threads: int | None = None
     healing: HealingMode = HealingParams().mode
     max_surprise_bits: float = HealingParams().max_surprise_bits
     max_new_tokens: int = 64
@@ -133,6 +134,7 @@ class _Variable:
 
 _YES = ("1", "true", "on", "yes")
 _TOO_LARGE = 10**15
+MOST_THREADS = 1024
 _NO = ("0", "false", "off", "no")
 
 
@@ -204,6 +206,13 @@ def _milliseconds(low: int) -> Callable[[object], int]:
     return read
 
 
+def _threads(value: object) -> int:
+    number = _whole(value)
+    if not 1 <= number <= MOST_THREADS:
+        raise ValueError(f"it is {number}; it must be at least 1 and at most {MOST_THREADS}")
+    return number
+
+
 def _choice(choices: tuple[str, ...]) -> Callable[[object], str]:
     def read(value: object) -> str:
         if _text(value) not in choices:
@@ -243,6 +252,7 @@ def _trace(value: object) -> str:
 _SETTINGS = (
     _Setting("model", "model", _folder),
     _Setting("device", "device", _choice(DEVICES)),
+    _Setting("threads", "threads", _threads),
     _Setting("healing", "healing", lambda value: HealingParams(mode=_text(value)).mode),  # type: ignore[arg-type]
     _Setting(
         "maxSurpriseBits",

@@ -42,7 +42,9 @@ class Parrot:
     info = ModelInfo("parrot", "parrot", "cpu", "none", "none", 0, 0, "none", ())
 
     @classmethod
-    def load(cls, model_dir: Path | None = None, *, device: DeviceChoice = "auto") -> "Parrot":
+    def load(
+        cls, model_dir: Path | None = None, *, device: DeviceChoice = "auto", threads: int | None = None
+    ) -> "Parrot":
         """There is nothing to load."""
         return cls()
 
@@ -97,8 +99,8 @@ class Counted:
 def counting(load: Loader, log: TextIO) -> Loader:
     """A loader whose completers count."""
 
-    def loaded(model_dir: Path | None = None, *, device: DeviceChoice = "auto") -> Counted:
-        return Counted(load(model_dir, device=device), log)
+    def loaded(model_dir: Path | None = None, *, device: DeviceChoice = "auto", threads: int | None = None) -> Counted:
+        return Counted(load(model_dir, device=device, threads=threads), log)
 
     return loaded
 

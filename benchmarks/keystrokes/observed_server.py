@@ -50,9 +50,11 @@ class Observer:
         self._load = load
         self._passes = passes
 
-    def load(self, model_dir: Path | None = None, *, device: DeviceChoice = "auto") -> "ObservedCompleter":
+    def load(
+        self, model_dir: Path | None = None, *, device: DeviceChoice = "auto", threads: int | None = None
+    ) -> "ObservedCompleter":
         """As the loader that it stands for; a line says when it is done."""
-        completer = self._load(model_dir, device=device)
+        completer = self._load(model_dir, device=device, threads=threads)
         self.write({"loaded": time.monotonic()})
         return ObservedCompleter(completer, self)
 

@@ -12,7 +12,7 @@ from engine import MidtokenError
 from lsp_server.features.registration import register_completions
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
-from lsp_server.model import CompleterLike
+from lsp_server.model import CompleterLike, ModelChoice
 from lsp_server.settings import SECTION
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,8 @@ async def _ask(ls: MidtokenServer) -> object:
 
 async def _load_model(ls: MidtokenServer) -> None:
     settings = ls.session.settings
-    loading = asyncio.ensure_future(ls.session.model.load(settings.model, settings.device))
+    wanted = ModelChoice(settings.model, settings.device, settings.threads)
+    loading = asyncio.ensure_future(ls.session.model.load(wanted))
     await asyncio.sleep(0)  # it is loading from the first step of the task on
     ls.report_status()
     try:

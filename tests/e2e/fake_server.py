@@ -36,7 +36,9 @@ class WritingCompleter(FakeCompleter):
         return super().complete(request, *rest, **more)
 
 
-def load(model_dir: Path | None = None, *, device: DeviceChoice = "auto") -> WritingCompleter:
+def load(
+    model_dir: Path | None = None, *, device: DeviceChoice = "auto", threads: int | None = None
+) -> WritingCompleter:
     """A fake; a model folder named "bad" cannot be loaded."""
     name = model_dir.name if model_dir else "one"
     if name == "bad":

@@ -45,7 +45,9 @@ class FakeCompleter:
     def info(self) -> ModelInfo:
         return INFO
 
-    def load(self, model_dir: Path | None = None, *, device: DeviceChoice = "auto") -> "FakeCompleter":
+    def load(
+        self, model_dir: Path | None = None, *, device: DeviceChoice = "auto", threads: int | None = None
+    ) -> "FakeCompleter":
         return self
 
     def complete(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine import CancellationToken, CompletionRequest, ModelFolderError
-from lsp_server.model import ModelHost
+from lsp_server.model import ModelChoice, ModelHost
 from lsp_server.worker import ModelThread
 from tests.lsp_server.fakes import FakeCompleter
 
@@ -25,9 +25,9 @@ class SlowLoader:
         self.gate = threading.Event()
         self.loaded: list[object] = []
 
-    def __call__(self, model_dir=None, *, device="auto"):
+    def __call__(self, model_dir=None, *, device="auto", threads=None):
         assert self.gate.wait(5)
-        self.loaded.append((model_dir, device))
+        self.loaded.append(model_dir)
         if str(model_dir) == "bad":
             raise ModelFolderError("no model folder at bad")
         return FakeCompleter((str(model_dir),))
@@ -37,7 +37,7 @@ async def test_requests_wait_for_the_model_no_longer_than_they_may():
     load = SlowLoader()
     host = ModelHost(ModelThread(), load)
     assert not await host.wait(0.0)
-    loading = asyncio.ensure_future(host.load(None, "cpu"))
+    loading = asyncio.ensure_future(host.load(ModelChoice()))
     assert not await host.wait(0.01)
     waiting = asyncio.ensure_future(host.wait(5))
     await asyncio.sleep(0)
@@ -54,10 +54,10 @@ async def test_the_same_model_is_loaded_once_and_another_replaces_it():
     load = SlowLoader()
     load.gate.set()
     host = ModelHost(ModelThread(), load)
-    assert await host.load(None, "cpu") is not None
-    assert await host.load(None, "cpu") is None
-    assert await host.load(Path("other"), "cpu") is not None
-    assert load.loaded == [(None, "cpu"), (Path("other"), "cpu")]
+    assert await host.load(ModelChoice()) is not None
+    assert await host.load(ModelChoice()) is None
+    assert await host.load(ModelChoice(Path("other"))) is not None
+    assert load.loaded == [None, Path("other")]
     assert text_of(host) == "other"
     assert await asyncio.to_thread(host.close, 5)
 
@@ -65,13 +65,13 @@ async def test_the_same_model_is_loaded_once_and_another_replaces_it():
 async def test_only_the_model_that_was_wanted_last_counts():
     load = SlowLoader()
     host = ModelHost(ModelThread(), load)
-    loads = [asyncio.ensure_future(host.load(Path(name), "cpu")) for name in ("bad", "overtaken", "good")]
+    loads = [asyncio.ensure_future(host.load(ModelChoice(Path(name)))) for name in ("bad", "overtaken", "good")]
     await asyncio.sleep(0)
     load.gate.set()
     assert [await loading and loading.result() for loading in loads[:2]] == [None, None]
     assert isinstance(await loads[2], FakeCompleter)
     assert host.state == "ready"
-    assert (Path("overtaken"), "cpu") not in load.loaded
+    assert Path("overtaken") not in load.loaded
     assert host.serial == 0
     assert await asyncio.to_thread(host.close, 5)
 
@@ -80,9 +80,9 @@ async def test_the_model_before_serves_while_another_is_loaded_beside_it():
     load = SlowLoader()
     load.gate.set()
     host = ModelHost(ModelThread(), load)
-    await host.load(Path("old"), "cpu")
+    await host.load(ModelChoice(Path("old")))
     load.gate.clear()
-    loading = asyncio.ensure_future(host.load(Path("new"), "cpu"))
+    loading = asyncio.ensure_future(host.load(ModelChoice(Path("new"))))
     await asyncio.sleep(0)
     assert host.state == "loading"
     assert await host.wait(0.0)
@@ -97,13 +97,13 @@ async def test_a_model_that_fails_leaves_the_one_before_and_is_tried_again():
     load = SlowLoader()
     load.gate.set()
     host = ModelHost(ModelThread(), load)
-    await host.load(Path("good"), "cpu")
+    await host.load(ModelChoice(Path("good")))
     for _ in range(2):
         with pytest.raises(ModelFolderError):
-            await host.load(Path("bad"), "cpu")
+            await host.load(ModelChoice(Path("bad")))
     assert (host.state, host.problem, text_of(host)) == ("ready", "no model folder at bad", "good")
     assert await host.wait(0.0)
-    await host.load(Path("good"), "cpu")
+    await host.load(ModelChoice(Path("good")))
     assert host.problem is None
     assert await asyncio.to_thread(host.close, 5)
 
@@ -113,7 +113,7 @@ async def test_without_any_model_it_has_failed():
     load.gate.set()
     host = ModelHost(ModelThread(), load)
     with pytest.raises(ModelFolderError):
-        await host.load(Path("bad"), "cpu")
+        await host.load(ModelChoice(Path("bad")))
     assert (host.state, host.info) == ("failed", None)
     assert not await host.wait(5)
     assert await asyncio.to_thread(host.close, 5)
@@ -122,7 +122,7 @@ async def test_without_any_model_it_has_failed():
 async def test_a_load_that_hangs_does_not_hold_up_the_end():
     load = SlowLoader()
     host = ModelHost(ModelThread(), load)
-    loading = asyncio.ensure_future(host.load(None, "cpu"))
+    loading = asyncio.ensure_future(host.load(ModelChoice()))
     await asyncio.sleep(0)
     assert await asyncio.to_thread(host.close, 5)
     load.gate.set()

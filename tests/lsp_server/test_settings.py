@@ -14,6 +14,7 @@ def test_every_setting_of_the_interface_is_read():
     raw = {
         "model": "/models/a",
         "device": "cpu",
+        "threads": 2,
         "healing": "off",
         "maxSurpriseBits": 30,
         "maxNewTokens": 8,
@@ -35,6 +36,7 @@ def test_every_setting_of_the_interface_is_read():
     assert settings == Settings(
         model=Path("/models/a"),
         device="cpu",
+        threads=2,
         healing="off",
         max_surprise_bits=30,
         max_new_tokens=8,
@@ -56,6 +58,7 @@ def test_every_setting_is_read_from_the_environment():
     environment = {
         "MIDTOKEN_MODEL": "/models/a",
         "MIDTOKEN_DEVICE": "cpu",
+        "MIDTOKEN_THREADS": "2",
         "MIDTOKEN_HEALING": "off",
         "MIDTOKEN_MAX_SURPRISE_BITS": "30",
         "MIDTOKEN_MAX_NEW_TOKENS": "8",

@@ -27,7 +27,7 @@ async def run(wire: Wire, name: str) -> None:
 async def test_loading_ready_busy_ready():
     gate, fake = threading.Event(), FakeCompleter()
 
-    def load(model_dir=None, *, device="auto"):
+    def load(model_dir=None, *, device="auto", threads=None):
         assert gate.wait(5)
         return fake
 
@@ -70,7 +70,7 @@ async def test_off_when_disabled_by_the_command():
 
 
 async def test_a_model_that_cannot_be_loaded_is_an_error_with_its_reason():
-    def load(model_dir=None, *, device="auto"):
+    def load(model_dir=None, *, device="auto", threads=None):
         if model_dir is None:
             raise ModelFolderError("no model folder here")
         return FakeCompleter()

@@ -138,7 +138,7 @@ async def test_the_model_is_described():
 
 
 async def test_without_a_model_it_says_why():
-    def load(model_dir=None, *, device="auto"):
+    def load(model_dir=None, *, device="auto", threads=None):
         raise ModelFolderError("no model folder here")
 
     async with Wire(load) as wire:

@@ -22,7 +22,7 @@ class Gated:
         if is_open:
             self.gate.set()
 
-    def __call__(self, model_dir=None, *, device="auto"):
+    def __call__(self, model_dir=None, *, device="auto", threads=None):
         assert self.gate.wait(5)
         self.loaded.append((model_dir and model_dir.name, device))
         if model_dir and model_dir.name == "bad":
@@ -179,6 +179,24 @@ async def test_the_model_is_loaded_again_only_if_it_is_another():
         await wire.until(lambda: len(load.loaded) == 2)
         assert load.loaded == [(None, "auto"), (None, "cpu")]
         await asyncio.sleep(0.01)
+
+
+async def test_the_number_of_threads_is_the_models():
+    asked: list[object] = []
+
+    def load(model_dir=None, *, device="auto", threads=None):
+        asked.append(threads)
+        return FakeCompleter()
+
+    async with Wire(load, environment={"MIDTOKEN_THREADS": "2"}) as wire:
+        await wire.initialize()
+        await wire.until(lambda: asked == [2])
+        for bad in (0, 1.5, "many", True, 10**6):
+            wire.configuration = {"threads": bad}
+            wire.notify("workspace/didChangeConfiguration", {"settings": None})
+        wire.configuration = {"threads": 1}
+        wire.notify("workspace/didChangeConfiguration", {"settings": None})
+        await wire.until(lambda: asked == [2, 1])
 
 
 async def test_what_must_not_be_read_is_known_before_anything_is():
