@@ -8,7 +8,7 @@ import pytest
 
 from engine import CancellationToken, CompletionRequest, CompletionResult, DeviceError
 from tests.lsp_server.fakes import FakeCompleter, result_of
-from tests.lsp_server.wire import URI, Wire, WireError
+from tests.lsp_server.wire import URI, Wire, WireError, connected
 
 pytestmark = pytest.mark.asyncio
 KNOWN = "import numpy as np\nx = np.zeros(3)\n"
@@ -209,8 +209,7 @@ async def test_nothing_is_foreseen_when_it_is_disabled_or_not_there():
 
 
 async def test_a_slow_typist_never_waits_and_a_held_key_does():
-    async with Wire(FakeCompleter().load, {"debounceMs": 60_000}) as wire:
-        await wire.initialize()
+    async with connected(FakeCompleter(), {"debounceMs": 60_000}) as wire:
         wire.server.session.pace.delay_ms = lambda now_s, longest_ms: 0.0  # type: ignore[method-assign]
         typist = Typist(wire)
         assert await shown(typist.press("a")) != []

@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.wire import URI, Wire, WireError
+from tests.lsp_server.wire import URI, Wire, WireError, connected
 
 pytestmark = pytest.mark.asyncio
 
@@ -37,8 +37,7 @@ async def assert_alive(wire: Wire) -> None:
     ],
 )
 async def test_what_is_malformed_is_refused_and_the_server_lives(body, code, caplog):
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         wire.send_raw(framed(body))
         await wire.until(lambda: wire.errors)
         assert [error["error"]["code"] for error in wire.errors] == [code]
@@ -60,8 +59,7 @@ async def test_what_is_malformed_is_refused_and_the_server_lives(body, code, cap
     ],
 )
 async def test_notifications_and_answers_that_make_no_sense_are_ignored(message, caplog):
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         wire.send(**message)
         await assert_alive(wire)
         assert wire.errors == []
@@ -69,16 +67,14 @@ async def test_notifications_and_answers_that_make_no_sense_are_ignored(message,
 
 
 async def test_a_message_without_length_is_skipped():
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         wire.send_raw(b'Content-Type: x\r\n\r\n{"jsonrpc": "2.0", "method": "exit"}')
         await assert_alive(wire)
 
 
 @pytest.mark.parametrize("position", [{"line": -1, "character": 0}, {"line": 2**40, "character": 0}, {"line": "1"}, 3])
 async def test_an_impossible_position_is_refused(position):
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         wire.open("x")
         params = {"textDocument": {"uri": URI}, "position": position, "context": {"triggerKind": 1}}
         with pytest.raises(WireError) as caught:
@@ -101,8 +97,7 @@ async def test_no_log_line_holds_text_of_a_document(caplog):
     secret = "hunter2"
     fake = FakeCompleter((f"{secret} again",))
     with caplog.at_level(logging.WARNING):
-        async with Wire(fake.load, {"trace": "verbose"}) as wire:
-            await wire.initialize()
+        async with connected(fake, {"trace": "verbose"}) as wire:
             wire.open(f"{secret} !crash")
             await wire.inline(0, 14)
             wire.change([{"text": f"{secret} "}])

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
 from lsprotocol import types
@@ -12,6 +13,7 @@ from lsp_server.dispatch import converse
 from lsp_server.model import Loader
 from lsp_server.server import create_server
 from lsp_server.transport import Connection
+from tests.lsp_server.fakes import FakeCompleter
 
 URI = "file:///project/a.py"
 TIMEOUT_S = 5.0
@@ -117,6 +119,13 @@ class Wire:
     async def classic(self, line: int, character: int, uri: str = URI) -> Any:
         return await self.request(types.TEXT_DOCUMENT_COMPLETION, _at(uri, line, character))
 
+    async def running(self, fake: FakeCompleter, text: str = "!slow") -> tuple[int, "asyncio.Future[Any]"]:
+        """A request on which the model works: its number and its answer to come."""
+        self.open(text)
+        number, answer = self.ask_inline(0, len(text))
+        await self.until(fake.started.is_set)
+        return number, answer
+
     def messages(self, method: str = types.WINDOW_SHOW_MESSAGE) -> list[str]:
         return [told["params"]["message"] for told in self.told if told["method"] == method]
 
@@ -150,6 +159,16 @@ class Wire:
                 self.send(id=message["id"], result=[self.configuration])
             elif message["method"] != types.WINDOW_WORK_DONE_PROGRESS_CREATE or self.answers_progress:
                 self.send(id=message["id"], result=None)
+
+
+@asynccontextmanager
+async def connected(
+    fake: FakeCompleter | None = None, configuration: object = None, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Wire]:
+    """A client whose session has begun, of a server with a fake model."""
+    async with Wire((fake or FakeCompleter()).load, configuration, environment) as wire:
+        await wire.initialize()
+        yield wire
 
 
 def _at(uri: str, line: int, character: int) -> dict[str, Any]:

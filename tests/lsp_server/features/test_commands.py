@@ -4,7 +4,7 @@ import pytest
 
 from engine import ModelFolderError
 from tests.lsp_server.fakes import INFO, FakeCompleter
-from tests.lsp_server.wire import CAPABILITIES, URI, Wire, WireError
+from tests.lsp_server.wire import CAPABILITIES, URI, Wire, WireError, connected
 
 pytestmark = pytest.mark.asyncio
 EXECUTE = "workspace/executeCommand"
@@ -33,8 +33,7 @@ async def test_the_commands_are_advertised():
 
 
 async def test_an_accepted_item_is_counted_and_followed():
-    async with Wire(FakeCompleter(("umpy",)).load) as wire:
-        await wire.initialize()
+    async with connected(FakeCompleter(("umpy",))) as wire:
         wire.open("import n")
         [item] = await wire.inline(0, 8)
         assert item["command"]["command"] == "midtoken.server.accept"
@@ -48,16 +47,14 @@ async def test_an_accepted_item_is_counted_and_followed():
 
 @pytest.mark.parametrize("arguments", [[], ["nobody"], [3], [{"id": 1}, 2]])
 async def test_an_acceptance_of_nothing_known_is_logged(arguments, caplog):
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         assert await run(wire, "accept", *arguments) is None
         assert "not offered here" in caplog.text
         assert (await figures(wire))["accepted"] == 0
 
 
 async def test_partial_acceptance_and_showing_are_taken_from_clients_that_tell(caplog):
-    async with Wire(FakeCompleter(("😀y as np",)).load) as wire:
-        await wire.initialize()
+    async with connected(FakeCompleter(("😀y as np",))) as wire:
         wire.open("num")
         [item] = await wire.inline(0, 3)
         for _ in range(2):
@@ -92,11 +89,8 @@ async def test_items_of_the_list_have_a_command_if_the_client_can_run_it():
 
 async def test_disabled_it_answers_empty_until_it_is_enabled():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
-        wire.open("!slow")
-        _, running = wire.ask_inline(0, 5)
-        await wire.until(fake.started.is_set)
+    async with connected(fake) as wire:
+        _, running = await wire.running(fake)
         await run(wire, "disable")
         assert (await running)["items"] == []
         await wire.until(lambda: fake.cancelled == 1)
@@ -110,8 +104,7 @@ async def test_disabled_it_answers_empty_until_it_is_enabled():
 
 async def test_one_language_can_be_switched_off():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         wire.open("!slow")
         wire.open("x", "file:///b.rs", "rust")
         _, running = wire.ask_inline(0, 5)
@@ -126,8 +119,7 @@ async def test_one_language_can_be_switched_off():
 
 
 async def test_the_model_is_described():
-    async with Wire(FakeCompleter(notices=("slow",)).load) as wire:
-        await wire.initialize()
+    async with connected(FakeCompleter(notices=("slow",))) as wire:
         wire.open("x")
         await wire.inline(0, 1)
         told = await run(wire, "modelInfo")
@@ -151,8 +143,7 @@ async def test_without_a_model_it_says_why():
 
 async def test_the_figures_count_what_happened():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         wire.open("x")
         await wire.inline(0, 1)
         await wire.inline(0, 1)

@@ -1,15 +1,14 @@
 import pytest
 
 from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.wire import CAPABILITIES, URI, Wire
+from tests.lsp_server.wire import CAPABILITIES, URI, Wire, connected
 
 pytestmark = pytest.mark.asyncio
 
 
 async def test_the_list_is_incomplete_and_its_items_carry_the_edit():
     fake = FakeCompleter(("urn", "ry"))
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         wire.open("😀 ret")
         result = await wire.classic(0, 6)
         assert result["isIncomplete"] is True
@@ -21,15 +20,13 @@ async def test_the_list_is_incomplete_and_its_items_carry_the_edit():
 
 
 async def test_without_a_document_the_list_is_empty_and_still_incomplete():
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         assert await wire.classic(0, 0) == {"isIncomplete": True, "items": []}
 
 
 async def test_ghost_text_and_list_at_one_place_are_both_answered():
     fake = FakeCompleter()
-    async with Wire(fake.load, {"debounceMs": 0}) as wire:
-        await wire.initialize()
+    async with connected(fake, {"debounceMs": 0}) as wire:
         wire.open("!step")
         _, inline = wire.ask_inline(0, 5)
         result = await wire.classic(0, 5)
@@ -57,8 +54,7 @@ async def test_an_item_of_several_lines_shows_them_when_it_is_resolved(formats, 
 
 
 async def test_what_has_nothing_more_to_show_comes_back_as_it_is():
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         wire.open("x")
         [one, *_] = (await wire.classic(0, 1))["items"]
         strange = [{"label": "x"}, {"label": "x", "data": {"id": 1}}, {"label": "x", "data": "nobody"}]

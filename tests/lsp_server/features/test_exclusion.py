@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.wire import URI, Wire
+from tests.lsp_server.wire import URI, connected
 
 pytestmark = pytest.mark.asyncio
 
@@ -19,8 +19,7 @@ def project(tmp_path):
 
 async def test_what_git_ignores_is_not_completed_until_git_changes_its_mind(project):
     fake = FakeCompleter()
-    async with Wire(fake.load, configuration={"trace": "messages"}) as wire:
-        await wire.initialize()
+    async with connected(fake, configuration={"trace": "messages"}) as wire:
         uri = (project / "generated" / "a.py").as_uri()
         wire.open("x", uri)
         assert await wire.inline(0, 1, uri=uri) == []
@@ -32,8 +31,7 @@ async def test_what_git_ignores_is_not_completed_until_git_changes_its_mind(proj
 
 async def test_what_git_ignores_is_no_context_of_others(project):
     fake = FakeCompleter()
-    async with Wire(fake.load, configuration={"crossFileContext": True}) as wire:
-        await wire.initialize()
+    async with connected(fake, configuration={"crossFileContext": True}) as wire:
         wire.open("PASSWORD = 1\n", (project / "local.py").as_uri())
         wire.open("TOKEN = 1\n", (project / ".env").as_uri())
         wire.open("def helper(): ...\n", (project / "helper.py").as_uri())
@@ -48,8 +46,7 @@ async def test_what_git_ignores_is_no_context_of_others(project):
 
 async def test_without_the_setting_no_other_document_is_context():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         wire.open("def helper(): ...\n", "file:///project/helper.py")
         wire.open("x")
         await wire.inline(0, 1, uri=URI)
@@ -58,8 +55,7 @@ async def test_without_the_setting_no_other_document_is_context():
 
 async def test_a_language_that_is_left_out_is_neither_completed_nor_context():
     fake = FakeCompleter()
-    async with Wire(fake.load, configuration={"crossFileContext": True, "languages": ["rust"]}) as wire:
-        await wire.initialize()
+    async with connected(fake, configuration={"crossFileContext": True, "languages": ["rust"]}) as wire:
         wire.open("x")
         assert await wire.inline(0, 1) == []
         wire.open("y", "file:///project/a.rs", "rust")

@@ -4,15 +4,14 @@ import pytest
 
 from lsp_server.settings import Settings
 from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.wire import URI, Wire, WireError
+from tests.lsp_server.wire import URI, Wire, WireError, connected
 
 pytestmark = pytest.mark.asyncio
 
 
 async def test_the_whole_word_is_returned_with_its_range():
     fake = FakeCompleter(("y as np",))
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         wire.open("import nump\n")
         [item] = await wire.inline(0, 11)
         assert item["insertText"] == "numpy as np"
@@ -22,8 +21,7 @@ async def test_the_whole_word_is_returned_with_its_range():
 
 async def test_asked_by_hand_there_are_several_while_typing_one():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         wire.open("x")
         assert [item["insertText"] for item in await wire.inline(0, 1, trigger=2)] == ["xone"]
         for _ in range(2):
@@ -34,8 +32,7 @@ async def test_asked_by_hand_there_are_several_while_typing_one():
 
 async def test_items_extend_the_selected_item():
     fake = FakeCompleter((".join",))
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         wire.open("os.pa()")
         span = {"start": {"line": 0, "character": 3}, "end": {"line": 0, "character": 5}}
         [item] = await wire.inline(0, 5, selected={"range": span, "text": "path"})
@@ -61,8 +58,7 @@ async def test_positions_in_every_encoding(encoding, before, word):
 
 async def test_documents_with_carriage_returns():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         wire.open("a\r\n!lines\r\nb")
         [item] = await wire.inline(1, 6, trigger=2)
         assert fake.requests[0].prefix == "a\n!lines"
@@ -72,8 +68,7 @@ async def test_documents_with_carriage_returns():
 
 async def test_a_request_sees_the_text_it_was_sent_for():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         wire.open("old")
         _, answer = wire.ask_inline(0, 3)
         wire.change([{"text": "completely new"}])
@@ -84,11 +79,8 @@ async def test_a_request_sees_the_text_it_was_sent_for():
 
 async def test_the_latest_request_wins():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
-        wire.open("!slow")
-        _, older = wire.ask_inline(0, 5)
-        await wire.until(fake.started.is_set)
+    async with connected(fake) as wire:
+        _, older = await wire.running(fake)
         wire.change([{"text": "fast"}])
         _, newer = wire.ask_inline(0, 4)
         assert (await asyncio.wait_for(older, 1))["items"] == []
@@ -98,11 +90,8 @@ async def test_the_latest_request_wins():
 
 async def test_cancellation_stops_the_model():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
-        wire.open("!slow")
-        number, answer = wire.ask_inline(0, 5)
-        await wire.until(fake.started.is_set)
+    async with connected(fake) as wire:
+        number, answer = await wire.running(fake)
         wire.notify("$/cancelRequest", {"id": number})
         with pytest.raises(WireError) as caught:
             await asyncio.wait_for(answer, 1)
@@ -115,11 +104,8 @@ async def test_cancellation_stops_the_model():
 
 async def test_a_document_closed_while_a_request_runs():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
-        wire.open("!slow")
-        _, answer = wire.ask_inline(0, 5)
-        await wire.until(fake.started.is_set)
+    async with connected(fake) as wire:
+        _, answer = await wire.running(fake)
         wire.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
         assert (await asyncio.wait_for(answer, 1))["items"] == []
         await wire.until(lambda: fake.cancelled == 1)
@@ -128,8 +114,7 @@ async def test_a_document_closed_while_a_request_runs():
 
 async def test_while_typing_the_debounce_holds_requests_back():
     fake = FakeCompleter()
-    async with Wire(fake.load, {"debounceMs": 30}) as wire:
-        await wire.initialize()
+    async with connected(fake, {"debounceMs": 30}) as wire:
         wire.open("")
         answers = []
         for version in range(2, 6):
@@ -143,8 +128,7 @@ async def test_while_typing_the_debounce_holds_requests_back():
 @pytest.mark.parametrize(("text", "logged"), [("!error", "top_p is 7"), ("!crash", "RuntimeError")])
 async def test_an_error_of_the_engine_is_an_empty_list_and_a_log_line(text, logged, caplog):
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         wire.open(text)
         assert await wire.inline(0, 6) == []
         assert logged in caplog.text
@@ -156,8 +140,7 @@ async def test_an_error_of_the_engine_is_an_empty_list_and_a_log_line(text, logg
 
 async def test_odd_places_and_documents_are_answered(caplog):
     fake = FakeCompleter(("!",))
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         assert await wire.inline(0, 0) == []
         assert "not open" in caplog.text
         wire.open("ab\n")
@@ -173,8 +156,7 @@ async def test_odd_places_and_documents_are_answered(caplog):
 
 async def test_excluded_documents_and_languages_never_reach_the_model():
     fake = FakeCompleter()
-    async with Wire(fake.load, {"languages": ["python"]}) as wire:
-        await wire.initialize()
+    async with connected(fake, {"languages": ["python"]}) as wire:
         wire.open("KEY=", "file:///a/.env")
         wire.open("fn", "file:///a.rs", "rust")
         assert await wire.inline(0, 4, uri="file:///a/.env") == []
@@ -184,8 +166,7 @@ async def test_excluded_documents_and_languages_never_reach_the_model():
 
 async def test_the_budget_goes_to_the_engine():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         wire.open("x")
         await wire.inline(0, 1)
         budget_ms = fake.requests[0].budget_ms
@@ -195,8 +176,7 @@ async def test_the_budget_goes_to_the_engine():
 
 async def test_the_trace_has_figures_and_no_text():
     fake = FakeCompleter(("geheim",))
-    async with Wire(fake.load, {"trace": "verbose"}) as wire:
-        await wire.initialize()
+    async with connected(fake, {"trace": "verbose"}) as wire:
         wire.open("vertraulich")
         await wire.inline(0, 11)
         [line] = wire.messages("window/logMessage")

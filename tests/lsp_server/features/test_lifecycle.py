@@ -4,7 +4,7 @@ import os
 import pytest
 
 from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.wire import Wire, WireError
+from tests.lsp_server.wire import Wire, WireError, connected
 
 pytestmark = pytest.mark.asyncio
 
@@ -22,8 +22,7 @@ async def test_the_capabilities():
 
 
 async def test_exit_after_shutdown_is_clean():
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         assert await wire.request("shutdown") is None
         with pytest.raises(WireError) as caught:
             await wire.inline(0, 0)
@@ -34,16 +33,14 @@ async def test_exit_after_shutdown_is_clean():
 
 
 async def test_exit_without_shutdown_is_not():
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         wire.notify("exit")
         assert await asyncio.wait_for(wire.status, 5) == 1
 
 
 @pytest.mark.parametrize("shut_down", [False, True])
 async def test_the_end_of_the_stream_ends_the_server(shut_down):
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         if shut_down:
             await wire.request("shutdown")
         wire.writer.write_eof()
@@ -52,11 +49,8 @@ async def test_the_end_of_the_stream_ends_the_server(shut_down):
 
 async def test_shutdown_answers_what_is_open():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
-        wire.open("!slow")
-        _, answer = wire.ask_inline(0, 5)
-        await wire.until(fake.started.is_set)
+    async with connected(fake) as wire:
+        _, answer = await wire.running(fake)
         await wire.request("shutdown")
         with pytest.raises(WireError) as caught:
             await asyncio.wait_for(answer, 1)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.wire import CAPABILITIES, Wire
+from tests.lsp_server.wire import CAPABILITIES, Wire, connected
 
 pytestmark = pytest.mark.asyncio
 
@@ -51,8 +51,7 @@ async def test_every_notebook_is_asked_for():
 
 async def test_the_cells_before_and_after_are_read_in_order():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         open_notebook(
             wire, ("a", "import os\r\n"), ("b", "# A title\n"), ("c", "os.pa)"), ("d", "\nprint()"), prose=("b",)
         )
@@ -65,8 +64,7 @@ async def test_the_cells_before_and_after_are_read_in_order():
 
 async def test_changes_of_text_count():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         open_notebook(wire, ("a", "x = 1"), ("b", "y"))
         start = {"line": 0, "character": 4}
         edit = {"range": {"start": start, "end": {"line": 0, "character": 5}}, "text": "😀é"}
@@ -78,8 +76,7 @@ async def test_changes_of_text_count():
 
 async def test_cells_come_move_and_go():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         open_notebook(wire, ("a", "a = 1"), ("b", "b = 1"), ("c", "c"))
         added = {"start": 1, "deleteCount": 0, "cells": [cell("new")]}
         change(wire, structure={"array": added, "didOpen": [text("new", "new = 1")]})
@@ -97,8 +94,7 @@ async def test_cells_come_move_and_go():
 
 async def test_cells_of_another_language_are_not_part_of_it():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         open_notebook(wire, ("a", "a = 1"), ("b", "b"))
         added = {"start": 0, "deleteCount": 0, "cells": [cell("sql")]}
         change(wire, structure={"array": added, "didOpen": [text("sql", "select 1", "sql")]})
@@ -108,8 +104,7 @@ async def test_cells_of_another_language_are_not_part_of_it():
 
 async def test_a_notebook_that_is_closed_is_forgotten_with_its_cells():
     fake = FakeCompleter()
-    async with Wire(fake.load) as wire:
-        await wire.initialize()
+    async with connected(fake) as wire:
         open_notebook(wire, ("a", "!slow"), ("b", "b"))
         _, answer = wire.ask_inline(0, 5, uri=uri("a"))
         await wire.until(fake.started.is_set)
@@ -124,8 +119,7 @@ async def test_a_notebook_that_is_closed_is_forgotten_with_its_cells():
 
 
 async def test_a_notebook_that_is_not_open_is_not_changed_and_the_server_lives(caplog):
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         change(wire, structure={"array": {"start": 0, "deleteCount": 1}})
         wire.notify("notebookDocument/didClose", {"notebookDocument": {"uri": NOTEBOOK}, "cellTextDocuments": []})
         open_notebook(wire, ("a", "x"))
@@ -139,8 +133,7 @@ async def test_a_notebook_that_is_excluded_is_not_read(tmp_path):
     fake = FakeCompleter()
     (tmp_path / ".git").mkdir()
     (tmp_path / ".gitignore").write_text("*.ipynb\n")
-    async with Wire(fake.load, configuration={"crossFileContext": True}) as wire:
-        await wire.initialize()
+    async with connected(fake, configuration={"crossFileContext": True}) as wire:
         open_notebook(wire, ("a", "x"), notebook=(tmp_path / "a.ipynb").as_uri())
         assert await wire.inline(0, 1, uri=uri("a")) == []
         wire.open("y", "file:///project/b.py")

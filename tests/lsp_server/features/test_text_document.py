@@ -1,8 +1,7 @@
 import pytest
 
 from lsp_server import session
-from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.wire import URI, Wire
+from tests.lsp_server.wire import URI, connected
 
 pytestmark = pytest.mark.asyncio
 
@@ -13,8 +12,7 @@ def edit(start: tuple[int, int], end: tuple[int, int], text: str) -> dict[str, o
 
 
 async def test_edits_arrive_in_order():
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         wire.open("a😀b\fc\r\nd")
         wire.change([edit((0, 1), (0, 3), ""), edit((0, 4), (1, 0), "\n")], 2)
         wire.change([edit((1, 1), (1, 9), "\u2028e")], 3)
@@ -24,8 +22,7 @@ async def test_edits_arrive_in_order():
 
 
 async def test_pygls_keeps_no_text():
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         wire.open("a")
         for version in range(2, 60):
             wire.change([edit((0, 0), (0, 0), "b")], version)
@@ -35,8 +32,7 @@ async def test_pygls_keeps_no_text():
 
 
 async def test_changes_of_a_document_that_is_not_open_are_ignored(caplog):
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         wire.change([{"text": "x"}])
         wire.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
         assert await wire.inline(0, 0) == []
@@ -44,8 +40,7 @@ async def test_changes_of_a_document_that_is_not_open_are_ignored(caplog):
 
 
 async def test_opening_again_replaces():
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         wire.open("a")
         wire.open("b")
         assert (await wire.inline(0, 1))[0]["insertText"] == "bone"
@@ -53,8 +48,7 @@ async def test_opening_again_replaces():
 
 async def test_a_document_that_is_too_long_is_left_out_until_it_is_shorter(monkeypatch, caplog):
     monkeypatch.setattr(session, "MOST_CHARACTERS_OF_ONE", 10)
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         wire.open("0123456789")
         assert await wire.inline(0, 1) != []
         wire.change([edit((0, 0), (0, 0), "x")], 2)
@@ -72,8 +66,7 @@ async def test_a_document_that_is_too_long_is_left_out_until_it_is_shorter(monke
 
 async def test_what_was_not_changed_for_longest_is_left_out_first(monkeypatch):
     monkeypatch.setattr(session, "MOST_CHARACTERS", 10)
-    async with Wire(FakeCompleter().load) as wire:
-        await wire.initialize()
+    async with connected() as wire:
         for name in ("a", "b", "c"):
             wire.open("1234", f"file:///{name}.py")
         assert await wire.inline(0, 4, uri="file:///c.py") != []
