@@ -164,7 +164,7 @@ class Completer:
                 decode_ms=_milliseconds_since(decode_started),
                 total_ms=_milliseconds_since(started),
             )
-        distinct = _distinct(completions, ranked=prepared.strategy.is_whole)
+        distinct = _distinct(completions)
         return CompletionResult(distinct, timing, len(prepared.prompt.ids), prepared.healed.reused)
 
     def stream(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> Generator[str, None, None]:
@@ -335,11 +335,10 @@ def _finished(candidate: Candidate, prepared: _Prepared, request: CompletionRequ
     return Completion(text, candidate.logprob, len(candidate.tokens), tracker.ended, report)
 
 
-def _distinct(completions: list[Completion], *, ranked: bool) -> tuple[Completion, ...]:
-    """Without empty and repeated texts; the first choice stays in front, the others by log-probability or as ranked."""
+def _distinct(completions: list[Completion]) -> tuple[Completion, ...]:
+    """Without empty and repeated texts."""
     unique: dict[str, Completion] = {}
-    others = completions[1:] if ranked else sorted(completions[1:], key=lambda c: -c.logprob)
-    for completion in completions[:1] + others:
+    for completion in completions:
         if completion.text:
             unique.setdefault(completion.text, completion)
     return tuple(unique.values())

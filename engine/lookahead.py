@@ -12,7 +12,7 @@ from engine.decode import BudgetExceeded, Step, tokens_before
 from engine.first_step import Healed
 from engine.healing import Cover, CoverGroup, FirstStep
 from engine.kv_cache import TokenCache
-from engine.sampling import Chooser, History, build_penalties, gate, is_chaotic, largest, log_softmax
+from engine.sampling import Chooser, History, TokenChooser, build_penalties, gate, is_chaotic, largest, log_softmax
 from engine.sampling import top_two_gap as gap_of
 from engine.types import FloatArray, IdArray, TokenIds
 from engine.writing import Candidate, Scene
@@ -124,7 +124,7 @@ class _Branch:
 class ConfidenceMeter:
     """Chooses as ``base`` does and notes how far the best token was ahead of the second."""
 
-    base: Chooser
+    base: TokenChooser
     gaps: list[float] = field(default_factory=list)
 
     def next_token(self, logits: FloatArray, history: History) -> int:
@@ -133,15 +133,17 @@ class ConfidenceMeter:
         return self.base.next_token(logits, history)
 
 
-def rank_branches(scene: Scene, healed: Healed, covers: Sequence[Cover], base: Chooser) -> list[Candidate]:
-    """Decode each of ``covers`` greedily; most confident first.
+def write_ranked(
+    scene: Scene, healed: Healed, covers: Sequence[Cover], choosers: Sequence[TokenChooser]
+) -> list[Candidate]:
+    """Write a candidate from each of ``covers``, all in step; most confident first. One alone is not measured.
 
     Wang and Zhou 2024 (CoT-decoding), arXiv 2402.10200: confidence is the mean gap between the best and the second
     probability over the tokens written. Where we differ: the branching token counts too, with its own probability
     minus the best rival's, for a completion has no separate answer and a cover that nothing speaks for must not win by
     what follows from it.
     """
-    meters = [ConfidenceMeter(base, [_lead(healed.first, cover)]) for cover in covers]
+    meters = [ConfidenceMeter(base, [_lead(healed.first, cover)]) for cover, base in zip(covers, choosers, strict=True)]
     candidates = [scene.start(cover) for cover in covers]
     scene.write_together(list(zip(candidates, meters, strict=True)))
     ranked = zip(candidates, meters, strict=True)

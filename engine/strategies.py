@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from engine.config import SamplingParams
 from engine.first_step import Healed, choose_covers
 from engine.healing import Cover, FirstStep
-from engine.lookahead import LookAhead, SecondView, branch_test, meets_line_start, rank_branches
+from engine.lookahead import LookAhead, SecondView, branch_test, meets_line_start, write_ranked
 from engine.sampling import (
     BasisAware,
     Chooser,
@@ -74,7 +74,8 @@ class Strategy:
         return chooser if test is None else LookAhead(self.scene, self.params, test, chooser, cover.typed)
 
     def write_all(self, covers: Sequence[Cover], count: int) -> list[Candidate]:
-        """Up to ``count`` candidates, written to their ends; those of a search are in its order.
+        """Up to ``count`` candidates, written to their ends: those of a search in its order, else the first choice in
+        front and the others by confidence.
 
         Raises `engine.errors.Cancelled` or `engine.errors.DeviceError`.
         """
@@ -82,12 +83,13 @@ class Strategy:
             search = beam_search if self.params.strategy == "beam" else best_first_search
             beam = BeamParams(self.params.beam_width, self.params.length_alpha, count, self.chooser)
             return search(self.scene, covers, beam) if covers else []
-        if self.params.strategy == "branch":
-            return rank_branches(self.scene, self.healed, covers, self.chooser)[:count]
-        candidates = [self.scene.start(cover) for cover in covers[:count]]
-        choosers = [self.token_chooser(cover, number) for number, cover in enumerate(covers[:count])]
-        self.scene.write_together(list(zip(candidates, choosers, strict=True)))
-        return candidates
+        if self.params.strategy != "branch":
+            covers = covers[:count]
+        choosers = [self.token_chooser(cover, number) for number, cover in enumerate(covers)]
+        ranked = write_ranked(self.scene, self.healed, covers, choosers)
+        if self.params.strategy != "branch":
+            ranked.sort(key=lambda candidate: candidate.cover != covers[0])
+        return ranked[:count]
 
 
 def make_strategy(

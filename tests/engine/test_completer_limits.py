@@ -240,10 +240,8 @@ def test_candidates_are_distinct_and_the_best_is_the_one_that_would_be_alone(cou
     asked = request("x = r", healing=HealingParams(mode), sampling=sampling)
     several = completer.complete(dataclasses.replace(asked, max_completions=count))
     assert len(set(texts(several))) == len(several.completions) == count
-    if sampling.strategy == "greedy":
-        assert texts(several)[:1] == texts(completer.complete(asked))
-    rest = [completion.logprob for completion in several.completions[1:]]
-    assert rest == sorted(rest, reverse=True)
+    # Also where it draws: each candidate has a stream of its own.
+    assert texts(several)[:1] == texts(completer.complete(asked))
 
 
 def test_candidates_that_say_the_same_are_shown_once():

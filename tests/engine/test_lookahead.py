@@ -9,8 +9,9 @@ from engine.decode import BudgetExceeded
 from engine.errors import Cancelled, RequestError
 from engine.first_step import Healed
 from engine.healing import Cover, CoverGroup, FirstStep
-from engine.lookahead import LookAhead, SecondView, branch_test, matching_row, meets_line_start, rank_branches
+from engine.lookahead import LookAhead, SecondView, branch_test, matching_row, meets_line_start, write_ranked
 from engine.sampling import Chooser, History, build_chooser
+from engine.strategies import make_strategy
 from engine.types import CancellationToken, CompletionRequest, FloatArray, TokenIds
 from tests.engine.scenes import END, PROMPT, logs, plain_covers, scene_of
 from tests.fakes import fake_completer, hash_model, scripted_model, table_model, toy_tokenizer
@@ -119,10 +120,29 @@ def test_branches_are_ranked_by_the_mean_gap():
     scene, _ = scene_of(model, 4, 8)
     covers = [cover for cover in plain_covers(model) if cover.token != END]
     healed = Healed(FirstStep((group_of(model),), 0.0), 0, 0.0, lambda cover: True)
-    ranked = rank_branches(scene, healed, covers, GREEDY)
+    ranked = write_ranked(scene, healed, covers, [GREEDY] * len(covers))
     # Gaps: a 0.05 then 0.1, 0.1, 0.96; b -0.05 then 0.7, 0.7, 0.96; c -0.35 then 0.1, 0.1, 0.96.
     assert [candidate.tracker.text for candidate in ranked] == ["bcc", "acc", "ccc"]
     assert all(candidate.tracker.ended == "end" for candidate in ranked)
+
+
+def test_the_first_choice_stays_in_front_and_the_others_are_ranked_by_confidence():
+    def model(history: TokenIds) -> FloatArray:
+        written = history[len(PROMPT) :]
+        if not written:
+            return logs(0.05, 0.45, 0.2, 0.3)
+        if len(written) == 3:
+            return logs(0.97, 0.01, 0.01, 0.01)
+        return logs(0.05, 0.05, 0.1, 0.8) if written[0] == B else logs(0.05, 0.05, 0.4, 0.5)
+
+    scene, _ = scene_of(model, 4, 8)
+    healed = Healed(FirstStep((group_of(model),), 0.0), 0, 0.0, lambda cover: True)
+    covers = [cover for cover in plain_covers(model) if cover.token != END]
+    assert [cover.token for cover in covers] == [A, C, B]
+    strategy = make_strategy(scene, SamplingParams(), (), healed)
+    # The sum of log-probabilities would put the branch of "c" before that of "b".
+    assert [c.tracker.text for c in strategy.write_all(covers, 3)] == ["acc", "bcc", "ccc"]
+    assert [c.tracker.text for c in strategy.write_all(covers, 2)] == ["acc", "ccc"]
 
 
 def test_a_line_has_just_begun_after_a_break_and_white_space():
@@ -260,5 +280,5 @@ def test_a_branch_that_ends_with_its_cover_has_nothing_else_to_be_ranked_by():
     scene, _ = scene_of(forked, 4, 1)
     cover = Cover(len(PROMPT), (), END, 0, -1.0)
     healed = Healed(FirstStep((group_of(forked),), 0.0), 0, 0.0, lambda cover: True)
-    (candidate,) = rank_branches(scene, healed, [cover], GREEDY)
+    (candidate,) = write_ranked(scene, healed, [cover], [GREEDY])
     assert (candidate.tokens, candidate.logprob, candidate.tracker.text) == ([], 0.0, "")
