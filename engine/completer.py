@@ -11,22 +11,23 @@ from engine.config import DeviceChoice, SamplingParams
 from engine.context import fit, prefix_window, suffix_window
 from engine.contract import check_contract
 from engine.decode import BudgetExceeded, Checkpoint
-from engine.errors import ModelFolderError, RequestError
+from engine.errors import RequestError
 from engine.fim import Prompt, PromptParts, assemble, choose_order, overhead
 from engine.first_step import Healed, heal
 from engine.healing import Cover
 from engine.kv_cache import TokenCache
+from engine.loading import load_model
 from engine.lookahead import SecondView, matching_row
-from engine.manifest import Manifest, load_manifest
+from engine.manifest import Manifest
 from engine.output_basis import load_output_basis
 from engine.postprocess import common_end, trim_suffix_overlap
 from engine.sampling import BasisAware
 from engine.sampling.bat import require_highs
-from engine.session import ModelSession, OrtSession
+from engine.session import ModelSession
 from engine.strategies import Strategy, covers_wanted, make_strategy
 from engine.tokenizer import Tokenizer
 from engine.trace import trace_healing
-from engine.trie import PrefixIndex, load_or_build_index
+from engine.trie import PrefixIndex
 from engine.types import (
     CancellationToken,
     Completion,
@@ -89,22 +90,15 @@ class Completer:
         threads: int | None = None,
         context_tokens: int = DEFAULT_CONTEXT_TOKENS,
     ) -> "Completer":
-        """Load a model folder (default: the bundled model) on a device.
+        """Load a model folder (default: the bundled model), or a folder or graph of another exporter, on a device.
 
         ``threads`` bounds the threads of one forward pass (default: one a physical core); ``context_tokens`` bounds
         the memory of the key/value cache. Raises `ModelFolderError` (`ManifestError`, `ContractError`) or
         `DeviceError`, each in one line. Lines for the user, such as a fall-back to the CPU, are in `notices`.
         """
         folder = BUNDLED_MODEL if model_dir is None else Path(model_dir)
-        manifest = load_manifest(folder)
-        try:
-            text = (folder / manifest.tokenizer_file).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ModelFolderError(f"{folder / manifest.tokenizer_file} cannot be read ({error})") from None
-        tokenizer = Tokenizer(text, manifest.control_ids)
-        check_contract(manifest, tokenizer.vocabulary)
-        index = load_or_build_index(tokenizer.vocabulary, folder, manifest.files[manifest.tokenizer_file])
-        session = OrtSession.load(folder, manifest, device=device, threads=threads, context_length=context_tokens)
+        loaded = load_model(folder, device, threads, context_tokens)
+        manifest, tokenizer, session = loaded.manifest, loaded.tokenizer, loaded.session
         info = ModelInfo(
             path=str(folder),
             name=manifest.name,
@@ -113,11 +107,11 @@ class Completer:
             precision=manifest.precision,
             vocabulary=tokenizer.vocabulary.size,
             context_length=session.context_length,
-            prefix_index=index.name,
+            prefix_index=loaded.index.name,
             fim_orders=() if manifest.fim is None else tuple(manifest.fim.templates),
         )
-        completer = cls(session, tokenizer, index, manifest, info)
-        completer.notices = (session.device.notice,) if session.device.notice else ()
+        completer = cls(session, tokenizer, loaded.index, manifest, info)
+        completer.notices = loaded.notices
         return completer
 
     @property

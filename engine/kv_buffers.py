@@ -15,7 +15,7 @@ from engine.manifest import GraphNames, KeyValueLayout
 
 BATCH_SLOTS = 8
 """Sequences that are held at once, and the largest batch: with more, on a CPU, a pass gets no cheaper per sequence."""
-_TYPES = {"float32": np.float32, "float16": np.float16}
+TYPES = {"float32": np.float32, "float16": np.float16}
 
 
 def layer_names(names: GraphNames, layout: KeyValueLayout) -> tuple[list[str], list[str]]:
@@ -40,16 +40,16 @@ class SharedBuffers:
         self._layout = layout
         self._length = length
         self._kind = kind
-        self._dtype = _TYPES[layout.dtype]
+        self._dtype = TYPES[layout.dtype]
         self._buffers: list[Any] = []
         self._held = 0
         self._bound = (0, 0)
         self._reserve(1)
 
-    def bind(self, binding: Any, first: int, count: int) -> None:
+    def bind(self, binding: Any, first: int, count: int, start: int) -> None:
         """Make slots ``first`` to ``first + count`` past and present of the next run of ``binding``, always the same.
 
-        Raises `DeviceError` where there is no memory for them.
+        ``start`` is where the run writes; nothing depends on it here. Raises `DeviceError` where there is no memory.
         """
         self._reserve(first + count)
         if self._bound == (first, count):
@@ -61,6 +61,9 @@ class SharedBuffers:
             binding.bind_input(past, self._kind, 0, self._dtype, shape, address)
             binding.bind_output(present, self._kind, 0, self._dtype, shape, address)
         self._bound = (first, count)
+
+    def keep(self, outputs: list[Any], end: int) -> None:
+        """What a run has returned after its logits lies in the buffers already."""
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
         """Copy the positions ``start`` to ``end`` of a slot to another. Raises `DeviceError` as `bind` does."""

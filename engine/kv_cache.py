@@ -8,11 +8,13 @@ typed before, asks for rows that are known, and costs no pass at all.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.errors import DeviceError
 from engine.session import ModelSession, SharingSession
 from engine.types import FloatArray, IdArray
 
@@ -103,6 +105,17 @@ class TokenCache:
                 self._totals.popitem(last=False)
         return total
 
+    @contextmanager
+    def _as_large(self) -> Iterator[None]:
+        """A pass that found no memory may leave smaller buffers: then nothing is in them."""
+        capacity = self.capacity
+        try:
+            yield
+        except DeviceError:
+            if self.capacity < capacity:
+                self._lengths[:] = 0
+            raise
+
     def _run_together(self, sequences: Sequence[IdArray], checkpoint: Callable[[], None]) -> dict[bytes, FloatArray]:
         """The rows after the last tokens of different ``sequences``, no more than there are slots."""
         if len(sequences) == 1:
@@ -115,7 +128,8 @@ class TokenCache:
                 self._run(slot, ids, start, min(start + self._chunk, last), [])
         checkpoint()
         self._lengths[: len(sequences)] = starts
-        logits = self._session.step(np.array([ids[-1] for ids in sequences], np.int32), starts)
+        with self._as_large():
+            logits = self._session.step(np.array([ids[-1] for ids in sequences], np.int32), starts)
         for slot, (ids, last) in enumerate(zip(sequences, starts, strict=True)):
             self._written[slot, last] = ids[last]
             self._lengths[slot] = last + 1
@@ -167,7 +181,8 @@ class TokenCache:
         if start == end:
             return
         self._lengths[target] = start
-        self._session.copy(source, target, start, end)
+        with self._as_large():
+            self._session.copy(source, target, start, end)
         self._written[target, start:end] = ids[start:end]
         self._lengths[target] = end
 
@@ -175,7 +190,8 @@ class TokenCache:
         """A forward pass over the tokens ``start`` to ``end``; the logits after the tokens at ``rows``, ``[K, V]``."""
         # Forgotten first: a pass that fails half-way has written over something.
         self._lengths[slot] = start
-        logits = self._session.forward(ids[start:end], start, [row - start for row in rows], slot)
+        with self._as_large():
+            logits = self._session.forward(ids[start:end], start, [row - start for row in rows], slot)
         self._written[slot, start:end] = ids[start:end]
         self._lengths[slot] = end
         logits.flags.writeable = False

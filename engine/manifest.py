@@ -19,7 +19,7 @@ FORMAT = 1
 Slot = Literal["prefix", "suffix"]
 FimOrder = Literal["psm", "spm"]
 TemplatePart = int | Slot
-Precision = Literal["fp32", "fp16", "int8", "int4"]
+Precision = Literal["fp32", "fp16", "int8", "int4", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)

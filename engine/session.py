@@ -19,10 +19,22 @@ from numpy.typing import NDArray
 
 from engine.config import DeviceChoice
 from engine.errors import ContractError, DeviceError, ModelFolderError
+from engine.foreign import GraphSignature, TensorType
 from engine.kv_buffers import BATCH_SLOTS, SharedBuffers, layer_names
+from engine.kv_tensors import SeparateTensors
 from engine.manifest import Manifest
 from engine.types import FloatArray, IdArray
 
+LEAST_CONTEXT = 256
+"""Tokens below which a cache is not made smaller to fit into memory."""
+# What onnxruntime and CUDA say where memory runs out.
+_OUT_OF_MEMORY = (
+    "Failed to allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "bad allocation",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+)
 _ONNX_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)"}
 
 
@@ -101,6 +113,50 @@ def choose_device(choice: DeviceChoice) -> Device:
     return Device("cpu", f"CUDA was asked for but {reason}; running on the CPU" if choice == "cuda" else "")
 
 
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A graph in onnxruntime, and where it runs."""
+
+    session: Any
+    device: Device
+
+    @property
+    def signature(self) -> GraphSignature:
+        """Its inputs and outputs."""
+        inputs, outputs = (
+            {value.name: TensorType(value.type, tuple(value.shape)) for value in values}
+            for values in (self.session.get_inputs(), self.session.get_outputs())
+        )
+        return GraphSignature(inputs, outputs)
+
+
+def open_graph(path: Path, device: DeviceChoice = "auto", threads: int | None = None) -> Graph:
+    """Load a graph on a device. Libraries of custom operators are never loaded, and onnxruntime reads weights from the
+    folder of the graph only.
+
+    Raises `ModelFolderError` where onnxruntime refuses the graph.
+    """
+    chosen = choose_device(device)
+    try:
+        session = ort.InferenceSession(str(path), _options(threads), providers=_providers(chosen))
+    except Exception as error:  # onnxruntime raises plain RuntimeErrors and types of its own
+        raise ModelFolderError(_refusal(path, error)) from None
+    if chosen.kind == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
+        chosen = Device("cpu", "CUDA was found but onnxruntime could not start it; running on the CPU")
+    return Graph(session, chosen)
+
+
+def _refusal(path: Path, error: Exception) -> str:
+    reason = str(error)
+    if "External data path" in reason and ("escapes" in reason or "Absolute path" in reason):
+        return f"{path} names weights outside its folder; do not use this folder"
+    if "External data path does not exist" in reason:
+        return f"{path} has its weights in a file that is not there; copy the whole folder"
+    if "is not a registered function/op" in reason:
+        return f"{path} needs custom operators ({_first_line(error)}), and Midtoken loads no code of a model folder"
+    return f"onnxruntime refuses {path} ({_first_line(error)}); export the model again"
+
+
 class OrtSession:
     """A model folder's graph in onnxruntime, with its key/value buffers."""
 
@@ -110,15 +166,14 @@ class OrtSession:
         self._names = manifest.graph
         self._context_length = context_length
         self.device = device
+        self._slots = BATCH_SLOTS if manifest.key_value.shared and _takes_batches(session, manifest) else 1
         self._positions: NDArray[np.int64] = np.arange(context_length, dtype=np.int64)
         self._binding = session.io_binding()
         # First, for outputs come back in the order in which they were bound; binding a name again keeps its place.
         self._binding.bind_output(manifest.graph.logits, "cpu")
-        if not manifest.key_value.shared:
-            raise ContractError("this graph copies its key/value cache in every step; export the model with Midtoken")
-        slots = BATCH_SLOTS if _takes_batches(session, manifest) else 1
-        # Kept, because onnxruntime holds the bound memory by address only.
-        self._buffers = SharedBuffers(manifest.graph, manifest.key_value, context_length, device.kind, slots)
+        # Kept, because onnxruntime holds the bound memory by address only. None after a pass for which there was no
+        # memory: the next one makes them anew, for half as many tokens.
+        self._buffers: SharedBuffers | SeparateTensors | None = self._new_buffers()
 
     @classmethod
     def load(
@@ -135,21 +190,14 @@ class OrtSession:
         Raises `ModelFolderError` where onnxruntime refuses the graph, `ContractError` where its inputs and outputs are
         not those of the manifest, `DeviceError` where the buffers do not fit.
         """
-        chosen = choose_device(device)
-        try:
-            session = ort.InferenceSession(
-                str(folder / manifest.model_file), _options(threads), providers=_providers(chosen)
-            )
-        except Exception as error:  # onnxruntime raises plain RuntimeErrors and types of its own
-            raise ModelFolderError(
-                f"onnxruntime refuses {folder / manifest.model_file} ({_first_line(error)}); export the model again"
-            ) from None
-        if chosen.kind == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
-            notice = "CUDA was found but onnxruntime could not start it; running on the CPU"
-            chosen = Device("cpu", notice)
-        check_graph(session, manifest)
+        return cls.over(open_graph(folder / manifest.model_file, device, threads), manifest, context_length)
+
+    @classmethod
+    def over(cls, graph: "Graph", manifest: Manifest, context_length: int | None = None) -> "OrtSession":
+        """The session of a graph that is open already; the errors are those of `load`."""
+        check_graph(graph.session, manifest)
         length = min(manifest.context_length, context_length or manifest.context_length)
-        return cls(session, manifest, length, chosen)
+        return cls(graph.session, manifest, length, graph.device)
 
     @property
     def context_length(self) -> int:
@@ -157,7 +205,7 @@ class OrtSession:
 
     @property
     def slots(self) -> int:
-        return self._buffers.slots
+        return self._slots
 
     def sibling(self) -> "OrtSession":
         """See `SharingSession.sibling`."""
@@ -181,7 +229,7 @@ class OrtSession:
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
         """See `ModelSession.copy`."""
-        self._buffers.copy(source, target, start, end)
+        self._bound_buffers().copy(source, target, start, end)
 
     def _run(self, ids: IdArray, starts: NDArray[np.int64], rows: list[int], first: int) -> FloatArray:
         """``ids`` ``[B, S]`` at positions ``starts`` ``[B]`` of the slots from ``first`` on; logits ``[B, K, V]``."""
@@ -189,7 +237,8 @@ class OrtSession:
         longest = int(ends.max())
         assert longest <= self._context_length, "the key/value buffers are full"
         binding, names = self._binding, self._names
-        self._buffers.bind(binding, first, len(ids))
+        buffers = self._bound_buffers()
+        buffers.bind(binding, first, len(ids), longest - ids.shape[1])
         binding.bind_cpu_input(names.input_ids, ids.astype(np.int64))
         # [B, longest]: the length of each sequence is the sum of its row, for the longer ones of a batch set the width.
         binding.bind_cpu_input(names.attention_mask, (self._positions[:longest] < ends[:, None]).astype(np.int64))
@@ -201,11 +250,32 @@ class OrtSession:
         try:
             self._session.run_with_iobinding(binding)
         except Exception as error:
-            raise DeviceError(f"the model failed while running ({_first_line(error)})") from None
-        logits: NDArray[Any] = binding.get_outputs()[0].numpy()
+            raise self._failure(error) from None
+        outputs = binding.get_outputs()
+        buffers.keep(outputs[1:], longest)
+        logits: NDArray[Any] = outputs[0].numpy()
         if names.logits_positions is None:
             logits = logits[:, rows]
         return logits.astype(np.float32, copy=False)
+
+    def _bound_buffers(self) -> SharedBuffers | SeparateTensors:
+        if self._buffers is None:
+            self._buffers = self._new_buffers()
+        return self._buffers
+
+    def _new_buffers(self) -> SharedBuffers | SeparateTensors:
+        names, layout = self._names, self._manifest.key_value
+        if not layout.shared:
+            return SeparateTensors(names, layout, self.device.kind)
+        return SharedBuffers(names, layout, self._context_length, self.device.kind, self._slots)
+
+    def _failure(self, error: Exception) -> DeviceError:
+        """The error of a pass. Where it ran out of memory, the buffers are given up for smaller ones."""
+        reason, smaller = _first_line(error), self._context_length // 2
+        if not any(words in str(error) for words in _OUT_OF_MEMORY) or smaller < LEAST_CONTEXT:
+            return DeviceError(f"the model failed while running ({reason})")
+        self._buffers, self._context_length = None, smaller
+        return DeviceError(f"the device ran out of memory ({reason}); the context is {smaller} tokens from now on")
 
 
 def check_graph(session: Any, manifest: Manifest) -> None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from engine.errors import ExportError
+from engine.control_ids import control_ids
+from engine.errors import ExportError, ModelFolderError
 from engine.manifest import ControlIds, FimOrder, VocabularySizes
 from onnx_export.architectures import Family, family_of
-from onnx_export.control import control_ids
 from onnx_export.weights import EMBEDDINGS, HEADS, find, read_rows, tensor_places, untrained_rows
 
 SOURCE_NAME = "midtoken-source.json"
@@ -62,13 +62,13 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise ExportError(
             f"{folder / 'tokenizer.json'} is not a tokenizer ({error}); copy the checkpoint again"
         ) from None
-    control = control_ids(
-        config,
-        _read_optional(folder / "generation_config.json"),
-        _read_optional(folder / "tokenizer_config.json"),
-        tokenizer,
-        added,
+    generation, tokenizer_config = (
+        _read_optional(folder / name) for name in ("generation_config.json", "tokenizer_config.json")
     )
+    try:
+        control = control_ids(config, generation, tokenizer_config, tokenizer, added)
+    except ModelFolderError as error:
+        raise ExportError(f"{folder}: {error}") from None
     return Checkpoint(
         folder, config, family, _read_source(folder), added, control, _vocabulary_sizes(folder, config, vocabulary)
     )

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from engine.errors import ExportError
+from engine.errors import ExportError, ModelFolderError
+from engine.fim_spellings import fim_templates, repository_tokens
 from engine.manifest import (
     MANIFEST_NAME,
     GraphNames,
@@ -21,7 +22,6 @@ from engine.output_basis import OUTPUT_BASIS_FILE
 from engine.session import choose_device
 from onnx_export.architectures import Builder, builder_of
 from onnx_export.checkpoint import COPIED_FILES, Checkpoint, read_checkpoint
-from onnx_export.fim_spellings import fim_templates, repository_tokens
 from onnx_export.quantize import Device, Plan, plan
 from onnx_export.shapes import read_shape
 
@@ -110,6 +110,10 @@ def _builder(name: Builder) -> Callable[..., None]:
 
 def _describe(source: Checkpoint, chosen: Plan, folder: Path) -> Manifest:
     shape = read_shape(source.folder)
+    try:
+        fim = fim_templates(source.added, source.source.fim_orders)
+    except ModelFolderError as error:
+        raise ExportError(f"{source.folder}: {error}") from None
     files = [MODEL_FILE, TOKENIZER_FILE]
     files += [name for name in (f"{MODEL_FILE}.data", OUTPUT_BASIS_FILE) if (folder / name).exists()]
     return Manifest(
@@ -128,7 +132,7 @@ def _describe(source: Checkpoint, chosen: Plan, folder: Path) -> Manifest:
         control=source.control,
         vocabulary=source.vocabulary,
         files={name: sha256_of(folder / name) for name in files},
-        fim=fim_templates(source.added, source.source.fim_orders),
+        fim=fim,
         repository=repository_tokens(source.added),
         licence=source.source.licence,
         training_data=source.source.training_data,

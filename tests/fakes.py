@@ -29,8 +29,9 @@ LogitsOf: TypeAlias = Callable[[TokenIds], FloatArray]
 """The logits after a history of tokens, ``[V] float32``: a model as a pure function."""
 
 ATTENTION_GRAPH = Path(__file__).parent / "data" / "attention.onnx"
+SEPARATE_GRAPH = ATTENTION_GRAPH.with_name("separate.onnx")
 ATTENTION_HEAD = 512
-"""Rows of the head of `ATTENTION_GRAPH`; more than the toy vocabularies have, the rest is padding."""
+"""Rows of the head of both graphs; more than the toy vocabularies have, the rest is padding."""
 
 
 @cache

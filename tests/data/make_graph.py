@@ -1,8 +1,10 @@
-"""Writes ``attention.onnx``, the graph that ``tests/engine/test_session.py`` runs: ``python tests/data/make_graph.py``.
+"""Writes the graphs that ``tests/engine/test_session.py`` runs: ``python tests/data/make_graph.py``.
 
-One decoder layer with rotary positions around com.microsoft GroupQueryAttention, as exported models have it, past and
-present in one buffer. It needs the ``export`` extra (onnx); its output is committed, so the tests do not. The weights
-are sines of a running index, made by the graph itself: a file of four kilobytes for any vocabulary.
+``attention.onnx`` is one decoder layer with rotary positions around com.microsoft GroupQueryAttention, as exported
+models have it, past and present in one buffer. ``separate.onnx`` is one as other exporters write them: attention in
+plain operators, past and present of different lengths, position ids, logits of all positions. They need the ``export``
+extra (onnx); the files are committed, so the tests do not. The weights are sines of a running index, made by the graphs
+themselves: a file of four kilobytes for any vocabulary.
 """
 
 from pathlib import Path
@@ -82,25 +84,58 @@ def decoder(graph: Graph) -> None:
     graph.node("MatMul", rows, graph.weight(HIDDEN, HEAD, 23.421, 3.0), outputs=["logits"])
 
 
-def model() -> Any:
+def separate_decoder(graph: Graph) -> None:
+    """From ``input_ids``, ``position_ids`` and a past to ``logits`` and a present that is longer by the new tokens."""
+    positions = graph.node("Cast", "position_ids", to=TensorProto.FLOAT)
+    frequencies = graph.constant(1.7 ** -np.arange(HIDDEN), np.float32)
+    angles = graph.node("Mul", graph.node("Unsqueeze", positions, graph.constant([2])), frequencies)
+    embedded = graph.node("Gather", graph.weight(HEAD, HIDDEN, 12.9898, 1.0), "input_ids")
+    hidden = graph.node("Add", embedded, graph.node("Sin", angles))
+
+    def heads(count: int, frequency: float) -> str:
+        flat = graph.node("MatMul", hidden, graph.weight(HIDDEN, count * HEAD_SIZE, frequency, 0.5))
+        shape = graph.constant([0, 0, count, HEAD_SIZE])
+        return graph.node("Transpose", graph.node("Reshape", flat, shape), perm=[0, 2, 1, 3])
+
+    query, key, value = heads(HEADS, 78.233), heads(KV_HEADS, 37.719), heads(KV_HEADS, 93.989)
+    for part, new in (("key", key), ("value", value)):
+        graph.node("Concat", f"past_key_values.0.{part}", new, axis=2, outputs=[f"present.0.{part}"])
+    scores = graph.node("MatMul", query, graph.node("Transpose", "present.0.key", perm=[0, 1, 3, 2]))
+    total = graph.node("Squeeze", graph.node("Shape", "present.0.key", start=2, end=3))
+    places = graph.node("Range", graph.constant(0), total, graph.constant(1))
+    before = graph.node("LessOrEqual", places, graph.node("Unsqueeze", "position_ids", graph.constant([1, 3])))
+    mask = graph.node("Unsqueeze", "attention_mask", graph.constant([1, 2]))
+    seen = graph.node("And", before, graph.node("Cast", mask, to=TensorProto.BOOL))  # [B, 1, S, T]
+    weights = graph.node("Softmax", graph.node("Where", seen, scores, graph.constant(-1e9, np.float32)), axis=-1)
+    mixed = graph.node("Transpose", graph.node("MatMul", weights, "present.0.value"), perm=[0, 2, 1, 3])
+    flat = graph.node("Reshape", mixed, graph.constant([0, 0, HEADS * HEAD_SIZE]))
+    output = graph.node("MatMul", flat, graph.weight(HEADS * HEAD_SIZE, HIDDEN, 51.531, 4.0))
+    final = graph.node("Add", hidden, output)
+    graph.node("MatMul", final, graph.weight(HIDDEN, HEAD, 23.421, 3.0), outputs=["logits"])
+
+
+def model(*, separate: bool) -> Any:
     graph = Graph()
-    decoder(graph)
-    cache = ["batch", KV_HEADS, "length", HEAD_SIZE]
+    (separate_decoder if separate else decoder)(graph)
+    own = "position_ids" if separate else "logits_positions"
+    cache: list[Any] = ["batch", KV_HEADS, "length", HEAD_SIZE]
+    grown: list[Any] = ["batch", KV_HEADS, "total", HEAD_SIZE] if separate else cache
     declare = helper.make_tensor_value_info
     inputs = [
         declare("input_ids", TensorProto.INT64, ["batch", "new"]),
         declare("attention_mask", TensorProto.INT64, ["batch", "total"]),
-        declare("logits_positions", TensorProto.INT64, ["rows"]),
+        declare(own, TensorProto.INT64, ["batch", "new"] if separate else ["rows"]),
         *(declare(f"past_key_values.0.{part}", TensorProto.FLOAT, cache) for part in ("key", "value")),
     ]
     outputs = [
-        declare("logits", TensorProto.FLOAT, ["batch", "rows", HEAD]),
-        *(declare(f"present.0.{part}", TensorProto.FLOAT, cache) for part in ("key", "value")),
+        declare("logits", TensorProto.FLOAT, ["batch", "new" if separate else "rows", HEAD]),
+        *(declare(f"present.0.{part}", TensorProto.FLOAT, grown) for part in ("key", "value")),
     ]
-    body = helper.make_graph(graph.nodes, "attention", inputs, outputs, graph.constants)
+    body = helper.make_graph(graph.nodes, "separate" if separate else "attention", inputs, outputs, graph.constants)
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
     return helper.make_model(body, opset_imports=opsets, ir_version=10, producer_name="midtoken tests")
 
 
 if __name__ == "__main__":
-    onnx.save(model(), Path(__file__).with_name("attention.onnx"))
+    for name in ("attention", "separate"):
+        onnx.save(model(separate=name == "separate"), Path(__file__).with_name(f"{name}.onnx"))

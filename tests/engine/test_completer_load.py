@@ -9,7 +9,8 @@ import pytest
 
 from engine import Completer, CompletionRequest, StopParams
 from engine import session as session_module
-from engine.errors import ContractError, ManifestError, ModelFolderError
+from engine.errors import ContractError, DeviceError, ManifestError, ModelFolderError
+from engine.kv_buffers import SharedBuffers
 from engine.manifest import MANIFEST_NAME, dump_manifest, load_manifest, sha256_of
 from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, control_ids, make_manifest, toy_fim, toy_tokenizer
 from tests.toy import byte_level, superword
@@ -130,3 +131,27 @@ def test_nothing_of_a_manifest_is_executed(folder):
 
 def test_the_bundled_model_completes():
     assert Completer.load(device="cpu").complete(CompletionRequest("import nump")).completions
+
+
+def test_a_cache_for_which_there_is_no_memory_is_made_smaller(folder, monkeypatch):
+    write_manifest(folder, context_length=4096)
+    whole = SharedBuffers._allocate
+
+    def little_memory(self: SharedBuffers, shape: tuple[int, int, int, int]) -> object:
+        if shape[2] > 1024:
+            raise MemoryError("unable to allocate")
+        return whole(self, shape)
+
+    monkeypatch.setattr(SharedBuffers, "_allocate", little_memory)
+    completer = Completer.load(folder, device="cpu", threads=1, context_tokens=4096)
+    assert completer.info.context_length == 1024
+    assert completer.notices == ("no memory for a key/value cache of 4096 tokens; it holds 1024",)
+
+
+def test_without_any_memory_the_error_says_so(folder, monkeypatch):
+    def no_memory(*_: object) -> object:
+        raise MemoryError("unable to allocate")
+
+    monkeypatch.setattr(SharedBuffers, "_allocate", no_memory)
+    with pytest.raises(DeviceError, match=r"^no memory for a key/value cache of 256 tokens"):
+        Completer.load(folder, device="cpu", threads=1)

@@ -272,7 +272,6 @@ def resized(manifest: Manifest, **sizes: object) -> Manifest:
         pytest.param(lambda m: resized(m, heads=2), "heads", id="heads"),
         pytest.param(lambda m: resized(m, head_size=8), "head size", id="head size"),
         pytest.param(lambda m: resized(m, dtype="float16"), "float16", id="cache of another type"),
-        pytest.param(lambda m: resized(m, shared=False), "export", id="copying cache"),
     ],
 )
 def test_a_graph_that_disagrees_with_its_manifest_is_refused(folder: Path, manifest: Manifest, change, named: str):
@@ -303,6 +302,71 @@ def test_a_failing_run_is_a_device_error_and_the_next_one_works(folder: Path, ma
         loaded.forward(np.array([ATTENTION_HEAD], np.int32), 0, (0,))  # no such row of the embedding
     assert "\n" not in str(caught.value)
     assert_close(loaded.forward(IDS, 0, EVERY_ROW), fresh(IDS))
+
+
+def test_a_run_without_memory_leaves_a_smaller_cache(folder: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch):
+    loaded = OrtSession.load(folder, dataclasses.replace(manifest, context_length=1024), device="cpu", threads=1)
+    cache = TokenCache(loaded)
+    cache.prefill(IDS, (3,), lambda: None)
+
+    class Failing:
+        def run_with_iobinding(self, _: object) -> None:
+            raise RuntimeError("BFCArena: Failed to allocate memory for requested buffer of size 1")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loaded, "_session", Failing())
+        with pytest.raises(DeviceError, match=r"ran out of memory .*; the context is 512 tokens from now on$"):
+            cache.prefill(np.append(IDS, IDS).astype(np.int32), (20,), lambda: None)
+    assert cache.capacity == 512
+    # What was in the larger buffers is computed again, not taken from where it is no more.
+    rows, reused = cache.prefill(IDS, (len(IDS) - 1,), lambda: None)
+    assert reused == 0
+    assert_close(rows, fresh(IDS)[-1:])
+
+
+def external_graph(folder: Path, location: str) -> None:
+    """A graph of one addition whose weights are said to be in another file, written byte by byte: onnx is not here."""
+    entry = b"".join(field(13, field(1, key) + field(2, value)) for key, value in ((b"location", location.encode()),))
+    weights = b"\x08\x04" + b"\x10\x01" + field(8, b"w") + entry + b"\x70\x01"  # dims 4, float, name, external
+
+    def value(name: bytes) -> bytes:
+        return field(1, name) + field(2, field(1, b"\x08\x01" + field(2, field(1, b"\x08\x04"))))
+
+    node = field(1, b"x") + field(1, b"w") + field(2, b"y") + field(4, b"Add")
+    graph = field(1, node) + field(2, b"g") + field(5, weights) + field(11, value(b"x")) + field(12, value(b"y"))
+    (folder / "model.onnx").write_bytes(b"\x08\x0a" + field(7, graph) + field(8, b"\x10\x12"))
+
+
+def field(number: int, data: bytes) -> bytes:
+    """A field of bytes in the wire format of protocol buffers."""
+    length = bytes([len(data)]) if len(data) < 128 else bytes([len(data) & 0x7F | 0x80, len(data) >> 7])
+    return bytes([number << 3 | 2]) + length + data
+
+
+@pytest.mark.parametrize("place", ["../outside.data", "{absolute}"])
+def test_weights_outside_the_folder_are_refused(tmp_path: Path, manifest: Manifest, place: str):
+    outside = tmp_path / "outside.data"
+    outside.write_bytes(bytes(16))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    external_graph(folder, place.format(absolute=outside))
+    with pytest.raises(ModelFolderError, match="names weights outside its folder; do not use this folder"):
+        OrtSession.load(folder, manifest, device="cpu")
+
+
+def test_weights_that_are_not_there_are_named(tmp_path: Path, manifest: Manifest):
+    external_graph(tmp_path, "absent.data")
+    with pytest.raises(ModelFolderError, match="in a file that is not there; copy the whole folder"):
+        OrtSession.load(tmp_path, manifest, device="cpu")
+
+
+def test_custom_operators_are_refused(folder: Path, manifest: Manifest):
+    model = folder / "model.onnx"
+    model.write_bytes(model.read_bytes().replace(b"GroupQueryAttention", b"GroupQueryAttentiox"))
+    with pytest.raises(
+        ModelFolderError, match=r"needs custom operators .*, and Midtoken loads no code of a model folder"
+    ):
+        OrtSession.load(folder, manifest, device="cpu")
 
 
 def assert_helpful(error: MidtokenError) -> None:

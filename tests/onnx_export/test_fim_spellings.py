@@ -2,10 +2,10 @@
 
 import pytest
 
-from engine.errors import ExportError
+from engine.errors import ModelFolderError
+from engine.fim_spellings import end_ids, fim_templates, find_spelling, repository_tokens
 from engine.manifest import RepositoryTokens
 from engine.tokenizer import Tokenizer
-from onnx_export.fim_spellings import end_ids, fim_templates, find_spelling, repository_tokens
 from tests.onnx_export.conftest import make_source
 from tests.onnx_export.families import TOKENIZERS
 
@@ -74,5 +74,5 @@ def test_orders_may_be_stated():
     assert both is not None
     assert both.default == "spm"
     assert both.templates["spm"] == (5, 6, "suffix", 7, "prefix")
-    with pytest.raises(ExportError, match="names 'psm', which the tokens of codestral are not written in"):
+    with pytest.raises(ModelFolderError, match="names 'psm', which the tokens of codestral do not allow"):
         fim_templates({"[PREFIX]": 1, "[SUFFIX]": 2, "[MIDDLE]": 3}, ("psm",))

@@ -8,7 +8,7 @@ papers named at each row.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.errors import ExportError
+from engine.errors import ModelFolderError
 from engine.manifest import FimOrder, FimTemplates, RepositoryTokens, TemplatePart
 
 # In a template these stand for the control tokens of a row; "prefix" and "suffix" for the document.
@@ -132,8 +132,8 @@ def find_spelling(added: Mapping[str, int]) -> FimSpelling | None:
 def fim_templates(added: Mapping[str, int], orders: Sequence[FimOrder] | None = None) -> FimTemplates | None:
     """Templates as control ids from the tokens that a tokenizer has, or None where it has none.
 
-    ``orders`` overrides the orders that the convention allows; the first of them is the default. Errors: ExportError
-    where ``orders`` names one that the convention does not have.
+    ``orders`` overrides the orders that the convention allows; the first of them is the default. Errors:
+    ModelFolderError where ``orders`` names one that the convention does not have.
     """
     spelling = find_spelling(added)
     if spelling is None:
@@ -149,7 +149,7 @@ def fim_templates(added: Mapping[str, int], orders: Sequence[FimOrder] | None = 
     chosen = tuple(orders) if orders else tuple(spelling.templates)
     for order in chosen:
         if order not in known:
-            raise ExportError(f"fim_orders names {order!r}, which the tokens of {spelling.name} are not written in")
+            raise ModelFolderError(f"fim_orders names {order!r}, which the tokens of {spelling.name} do not allow")
     return FimTemplates(templates={order: filled(known[order]) for order in chosen}, default=chosen[0])
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from engine.errors import ExportError
+from engine.errors import ModelFolderError
+from engine.fim_spellings import end_ids
 from engine.manifest import ControlIds
-from onnx_export.fim_spellings import end_ids
 
 
 def control_ids(
@@ -19,13 +19,13 @@ def control_ids(
 
     A completion ends at what config.json or generation_config.json call an end, or at a token that ends a middle in
     this family. The begin id counts only where encoding begins with it: many families name one that they never write.
-    Errors: ExportError where no end is named.
+    Errors: ModelFolderError where no end is named.
     """
     ends: list[int] = []
     for value in (config.get("eos_token_id"), generation.get("eos_token_id")):
         ends += value if isinstance(value, list) else [value] if value is not None else []
     if not ends or not all(isinstance(number, int) for number in ends):
-        raise ExportError("config.json names no eos_token_id, so no completion could end; add it and export again")
+        raise ModelFolderError("config.json names no eos_token_id, so no completion could end; add it there")
     begin, pad = config.get("bos_token_id"), config.get("pad_token_id")
     return ControlIds(
         begin=begin if isinstance(begin, int) and _is_written(tokenizer_config, tokenizer) else None,

@@ -1,13 +1,13 @@
 import pytest
 
-from engine.errors import ExportError
-from onnx_export.control import control_ids
+from engine.control_ids import control_ids
+from engine.errors import ModelFolderError
 
 TEMPLATE = {"type": "TemplateProcessing", "single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}]}
 
 
 def test_a_model_without_an_end():
-    with pytest.raises(ExportError, match="names no eos_token_id"):
+    with pytest.raises(ModelFolderError, match="names no eos_token_id"):
         control_ids({"bos_token_id": 1}, {}, {}, {}, {})
 
 

@@ -1,0 +1,81 @@
+"""From a model folder to its parts: manifest, tokenizer, prefix index, session. The manifest is read or derived."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.config import DeviceChoice
+from engine.contract import check_contract
+from engine.errors import DeviceError, ModelFolderError
+from engine.foreign import ForeignFolder, derive_manifest, find_foreign
+from engine.manifest import Manifest, load_manifest
+from engine.session import LEAST_CONTEXT, Graph, OrtSession, open_graph
+from engine.tokenizer import Tokenizer
+from engine.trie import PrefixIndex, load_or_build_index
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """The parts of a model folder, checked against each other; ``notices`` are lines for the user."""
+
+    manifest: Manifest
+    tokenizer: Tokenizer
+    index: PrefixIndex
+    session: OrtSession
+    notices: tuple[str, ...]
+
+
+def load_model(folder: Path, device: DeviceChoice, threads: int | None, context_tokens: int) -> LoadedModel:
+    """Load a folder of our own or of others, or a graph in one; the parameters are those of `Completer.load`.
+
+    A cache for which there is no memory is halved until it fits, which a notice says. Raises `ModelFolderError`
+    (`ManifestError`, `ContractError`) or `DeviceError`.
+    """
+    foreign = find_foreign(folder)
+    if foreign is None:
+        manifest = load_manifest(folder)
+        tokenizer = _tokenizer(folder, manifest)
+        graph = open_graph(folder / manifest.model_file, device, threads)
+    else:
+        graph = open_graph(foreign.folder / foreign.model_file, device, threads)
+        manifest = derive_manifest(foreign, graph.signature)
+        tokenizer = _tokenizer(foreign.folder, manifest)
+    digest = manifest.files[manifest.tokenizer_file]
+    # Folders of others are read only.
+    index = load_or_build_index(tokenizer.vocabulary, folder if foreign is None else None, digest)
+    session, smaller = _session_that_fits(graph, manifest, context_tokens)
+    return LoadedModel(manifest, tokenizer, index, session, _notices(graph, manifest, foreign, smaller))
+
+
+def _tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
+    try:
+        text = (folder / manifest.tokenizer_file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelFolderError(f"{folder / manifest.tokenizer_file} cannot be read ({error})") from None
+    tokenizer = Tokenizer(text, manifest.control_ids)
+    check_contract(manifest, tokenizer.vocabulary)
+    return tokenizer
+
+
+def _session_that_fits(graph: Graph, manifest: Manifest, tokens: int) -> tuple[OrtSession, str]:
+    """The session with the largest cache that there is memory for, and a line where it holds less than ``tokens``."""
+    wanted = length = min(tokens, manifest.context_length)
+    while True:
+        try:
+            session = OrtSession.over(graph, manifest, length)
+        except DeviceError:
+            if length // 2 < LEAST_CONTEXT:
+                raise
+            length //= 2
+        else:
+            notice = f"no memory for a key/value cache of {wanted} tokens; it holds {length}"
+            return session, "" if length == wanted else notice
+
+
+def _notices(graph: Graph, manifest: Manifest, foreign: ForeignFolder | None, smaller: str) -> tuple[str, ...]:
+    lines = [graph.device.notice, smaller]
+    if foreign is not None:
+        copies = "" if manifest.key_value.shared else ", whose graph copies its keys and values in every step"
+        lines.append(f"{foreign.folder} was made by another exporter{copies}; 'midtoken export' makes faster ones")
+        if manifest.fim is None:
+            lines.append(f"{manifest.name} cannot fill in the middle: only the text before the cursor counts")
+    return tuple(line for line in lines if line)
