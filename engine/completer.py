@@ -9,7 +9,7 @@ from pathlib import Path
 
 from engine.config import DeviceChoice, SamplingParams
 from engine.context import fit, prefix_window, suffix_window
-from engine.contract import check_contract
+from engine.contract import Clause, check_contract, clauses
 from engine.decode import BudgetExceeded, Checkpoint
 from engine.errors import RequestError
 from engine.fim import Prompt, PromptParts, assemble, choose_order, overhead
@@ -123,6 +123,11 @@ class Completer:
     def manifest(self) -> Manifest:
         """The model folder's manifest."""
         return self._manifest
+
+    @property
+    def contract(self) -> tuple[Clause, ...]:
+        """What was checked of tokenizer and model, clause by clause."""
+        return clauses(self._manifest, self._tokenizer)
 
     @property
     def tokenizer(self) -> Tokenizer:
