@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.config import DeviceChoice, SamplingParams
-from engine.context import fit, prefix_window, suffix_window
-from engine.contract import Clause, check_contract, clauses
+from engine.contract import check_contract
 from engine.decode import BudgetExceeded, Checkpoint
-from engine.errors import RequestError
-from engine.fim import Prompt, PromptParts, assemble, choose_order, overhead
+from engine.fim import Prompt
 from engine.first_step import Healed, heal
 from engine.healing import Cover
 from engine.kv_cache import TokenCache
@@ -21,6 +19,7 @@ from engine.lookahead import SecondView, matching_row
 from engine.manifest import Manifest
 from engine.output_basis import load_output_basis
 from engine.postprocess import common_end, trim_suffix_overlap
+from engine.prompts import MAX_TAIL_CHARACTERS, PromptBuilder
 from engine.sampling import BasisAware
 from engine.sampling.bat import require_highs
 from engine.session import ModelSession
@@ -44,8 +43,6 @@ BUNDLED_MODEL = Path(__file__).parent / "bundled"
 """The model folder that ships inside the package."""
 DEFAULT_CONTEXT_TOKENS = 2048
 """Positions reserved in the key/value cache unless the caller asks for others; models often allow many more."""
-MAX_TAIL_CHARACTERS = 512
-"""A cursor's line longer than this is not healed from its start, but from the last certain place before the cursor."""
 NEAR_LINES = 8
 """KL-guided temperature compares with what the model says without other documents; where there are none, with what it
 says after this many lines."""
@@ -74,6 +71,7 @@ class Completer:
         self._tokenizer = tokenizer
         self._index = index
         self._manifest = manifest
+        self._prompts = PromptBuilder(tokenizer, manifest, self._cache.capacity)
         self._info = info
         self._second_cache: TokenCache | None = None
         self._bat: BasisAware | None = None
@@ -123,11 +121,6 @@ class Completer:
     def manifest(self) -> Manifest:
         """The model folder's manifest."""
         return self._manifest
-
-    @property
-    def contract(self) -> tuple[Clause, ...]:
-        """What was checked of tokenizer and model, clause by clause."""
-        return clauses(self._manifest, self._tokenizer)
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -212,7 +205,7 @@ class Completer:
         started = time.perf_counter()
         deadline = math.inf if request.budget_ms is None else time.monotonic() + request.budget_ms / 1000
         checkpoint = Checkpoint(cancel, deadline)
-        prompt = self._prompt(request)
+        prompt = self._prompts.build(request)
         tokenized = time.perf_counter()
         params = request.sampling
         best_only = not params.draws and covers_wanted(params, request.max_completions) == 1
@@ -247,32 +240,6 @@ class Completer:
         )
         return _Prepared(prompt, healed, covers, strategy, timing)
 
-    def _prompt(self, request: CompletionRequest) -> Prompt:
-        """Window, tokenise, split at the stable boundary, fit the budget, assemble."""
-        fim = self._manifest.fim
-        order = choose_order(fim, request.suffix)
-        budget = self._cache.capacity - request.stop.max_new_tokens - overhead(fim, order)
-        if budget < 1:
-            raise RequestError(
-                f"max_new_tokens is {request.stop.max_new_tokens} but the context holds {self._cache.capacity}; "
-                "ask for fewer"
-            )
-        prefix = prefix_window(request.extra_context + request.prefix, budget)
-        context, tail = self._tokenizer.encode_split(prefix, self._boundary(prefix))
-        # Suffix and middle do not begin a text: they go without the space that some tokenizers put there (the rule of
-        # Code Llama, arXiv 2308.12950, section 2.3).
-        if fim is not None and order != "plain" and not context and fim.templates[order][-1] != "prefix":
-            tail = self._tokenizer.encode_inside(prefix)
-        suffix = () if order == "plain" else self._tokenizer.encode_inside(suffix_window(request.suffix, budget))
-        return assemble(fit(PromptParts(context, tail, suffix), budget), fim, order, self._manifest.control)
-
-    def _boundary(self, prefix: str) -> int:
-        """Where the tail begins: before the cursor's line where that is near, for there it stays while one types."""
-        boundary = self._tokenizer.split_stable(prefix, prefix.rfind("\n") + 1)
-        if len(prefix) - boundary <= MAX_TAIL_CHARACTERS:
-            return boundary
-        return self._tokenizer.split_stable(prefix)
-
     def _basis_aware(self, params: SamplingParams) -> BasisAware | None:
         """The rule of ``bat``. Raises `RequestError` where the model folder or the installation lacks what it needs."""
         if not (params.bat and params.draws):
@@ -290,7 +257,7 @@ class Completer:
             return None
         near = "".join(request.prefix.splitlines(keepends=True)[-NEAR_LINES:])
         prefix = request.prefix if request.extra_context else near
-        other = self._prompt(replace(request, extra_context="", prefix=prefix))
+        other = self._prompts.build(replace(request, extra_context=(), imports="", prefix=prefix))
         if other.tail != prompt.tail or other.order != prompt.order:
             return None
         if self._second_cache is None:

@@ -5,12 +5,19 @@ window of fixed length would move its start with every character typed; these st
 gone on by a whole step, and then jump.
 """
 
+from collections.abc import Iterable
+
 from engine.fim import PromptParts
+from engine.types import TokenIds
 
 CHARACTERS_PER_TOKEN = 8
 """More than vocabularies reach on code (about 4, superwords 6): text beyond this many is never even tokenised."""
 SUFFIX_SHARE = 0.25
 """Part of the token budget that the text after the cursor may take, as far as the text before it needs the rest."""
+EXTRA_SHARE = 0.25
+"""Part of the token budget that pieces from elsewhere may take, as far as the document needs the rest."""
+IMPORTS_SHARE = 0.1
+"""Part of the token budget that the document's imports may take where they are brought back."""
 JUMP_SHARE = 0.25
 """A window start jumps by this part of the window."""
 
@@ -29,6 +36,22 @@ def prefix_window(prefix: str, budget_tokens: int) -> str:
 def suffix_window(suffix: str, budget_tokens: int) -> str:
     """The start of ``suffix`` that may be worth tokenising."""
     return suffix[: int(budget_tokens * SUFFIX_SHARE) * CHARACTERS_PER_TOKEN]
+
+
+def room_for_extra(parts: PromptParts, budget_tokens: int) -> int:
+    """Tokens that pieces from elsewhere may take beside a document: their share, or what it leaves, in whole jumps."""
+    jump = max(1, int(budget_tokens * JUMP_SHARE))
+    document = len(parts.context) + len(parts.tail) + len(parts.suffix)
+    return max(int(budget_tokens * EXTRA_SHARE), (budget_tokens - document) // jump * jump)
+
+
+def pieces_that_fit(pieces: Iterable[TokenIds], room_tokens: int) -> TokenIds:
+    """The first of ``pieces``, whole ones only, that together have room; those that are too long are passed over."""
+    taken: TokenIds = ()
+    for piece in pieces:
+        if len(taken) + len(piece) <= room_tokens:
+            taken += piece
+    return taken
 
 
 def fit(parts: PromptParts, budget_tokens: int) -> PromptParts:

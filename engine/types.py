@@ -48,14 +48,17 @@ class CancellationToken:
 class CompletionRequest:
     """What to complete: all text before the cursor and all text after it, as the editor holds them.
 
-    ``extra_context`` is text that belongs before the document (other open files); it may be cut first when the
-    context window is short. ``max_completions`` asks for that many distinct candidates, best first.
+    ``extra_context`` are pieces of text from elsewhere, the most useful first. They stand before the document in this
+    order, as many as have room in what the document leaves them. ``imports`` are lines from the document's beginning
+    that stand before the rest of it where the context window does not reach back to them. ``max_completions`` asks for
+    that many distinct candidates, best first.
     """
 
     prefix: str
     suffix: str = ""
     language: str | None = None
-    extra_context: str = ""
+    extra_context: tuple[str, ...] = ()
+    imports: str = ""
     max_completions: int = 1
     budget_ms: float | None = None
     healing: HealingParams = field(default_factory=HealingParams)

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.context import CHARACTERS_PER_TOKEN, JUMP_SHARE, SUFFIX_SHARE, fit, prefix_window, suffix_window
+from engine.context import (
+    CHARACTERS_PER_TOKEN,
+    EXTRA_SHARE,
+    JUMP_SHARE,
+    SUFFIX_SHARE,
+    fit,
+    pieces_that_fit,
+    prefix_window,
+    room_for_extra,
+    suffix_window,
+)
 from engine.fim import PromptParts
 
 budgets = st.integers(1, 60)
@@ -66,6 +76,33 @@ def test_the_prefix_window_starts_at_a_line_where_one_is_near():
 
 def test_a_window_of_one_endless_line_is_still_bounded():
     assert 0 < len(prefix_window("x" * 1_000_000, 100)) <= 800
+
+
+# --- what comes from elsewhere ---------------------------------------------------------------------------------------
+
+pieces = st.lists(st.integers(0, 30).map(lambda length: (7,) * length), max_size=8)
+
+
+@given(pieces, st.integers(0, 60))
+def test_pieces_are_taken_whole_and_in_order_as_long_as_there_is_room(given_pieces, room):
+    taken = pieces_that_fit(given_pieces, room)
+    left, expected = room, 0
+    for piece in given_pieces:
+        if len(piece) <= left:
+            left, expected = left - len(piece), expected + len(piece)
+    assert len(taken) == expected <= room
+
+
+@given(counts, counts, counts, budgets)
+def test_pieces_never_take_more_than_their_share_from_a_document(context, tail, suffix, budget):
+    room = room_for_extra(parts(context, tail, suffix), budget)
+    assert int(budget * EXTRA_SHARE) <= room <= max(int(budget * EXTRA_SHARE), budget - context - tail - suffix)
+
+
+def test_typing_changes_the_room_for_pieces_rarely():
+    rooms = [room_for_extra(parts(n, 5, 10), 100) for n in range(120)]
+    assert rooms == sorted(rooms, reverse=True)
+    assert changes(rooms) <= 4
 
 
 # --- budgets of tokens -----------------------------------------------------------------------------------------------

@@ -245,11 +245,11 @@ def test_kl_reads_the_context_in_a_cache_of_its_own():
     size = tokenizer.vocabulary.size
     # Everything is certain with the context's last byte in sight, and nothing without.
     completer, session = fake_completer(tokenizer, hash_model(size, order=2))
-    same = texts(completer, "x = na", SamplingParams("kl", seed=5), extra_context="me\n")
+    same = texts(completer, "x = na", SamplingParams("kl", seed=5), extra_context=("me\n",))
     # The model looks two tokens back only: the context changes nothing, so this is plain sampling.
-    assert same == texts(completer, "x = na", SamplingParams("sample", seed=5), extra_context="me\n")
+    assert same == texts(completer, "x = na", SamplingParams("sample", seed=5), extra_context=("me\n",))
     sure, _ = fake_completer(tokenizer, table_model(size, {}, floor=0.0))
-    assert texts(sure, "x = na", SamplingParams("kl", seed=5), extra_context="me\n")
+    assert texts(sure, "x = na", SamplingParams("kl", seed=5), extra_context=("me\n",))
     assert session.calls > 0
 
 

@@ -1,0 +1,63 @@
+"""From a request to the sequence that the model reads: windows, tokens, stable boundary, budget, template."""
+
+from engine.context import IMPORTS_SHARE, fit, pieces_that_fit, prefix_window, room_for_extra, suffix_window
+from engine.errors import RequestError
+from engine.fim import Prompt, PromptParts, assemble, choose_order, overhead
+from engine.manifest import Manifest
+from engine.tokenizer import Tokenizer
+from engine.types import CompletionRequest
+
+MAX_TAIL_CHARACTERS = 512
+"""A cursor's line longer than this is not healed from its start, but from the last certain place before the cursor."""
+
+
+class PromptBuilder:
+    """Builds the prompts of one model whose context holds ``capacity`` tokens.
+
+    The same request gives the same prompt. What changes least stands first, and windows start where they did one key
+    before, so that the key/value cache is of use.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, manifest: Manifest, capacity: int) -> None:
+        self._tokenizer = tokenizer
+        self._manifest = manifest
+        self._capacity = capacity
+
+    def build(self, request: CompletionRequest) -> Prompt:
+        """Window, tokenise, split at the stable boundary, fit the budget, assemble. Raises `RequestError`."""
+        fim = self._manifest.fim
+        order = choose_order(fim, request.suffix)
+        budget = self._capacity - request.stop.max_new_tokens - overhead(fim, order)
+        if budget < 1:
+            raise RequestError(
+                f"max_new_tokens is {request.stop.max_new_tokens} but the context holds {self._capacity}; ask for fewer"
+            )
+        prefix = prefix_window(request.prefix, budget)
+        context, tail = self._tokenizer.encode_split(prefix, self._boundary(prefix))
+        # Suffix and middle do not begin a text: they go without the space that some tokenizers put there (the rule of
+        # Code Llama, arXiv 2308.12950, section 2.3).
+        if fim is not None and order != "plain" and not context and fim.templates[order][-1] != "prefix":
+            tail = self._tokenizer.encode_inside(prefix)
+        suffix = () if order == "plain" else self._tokenizer.encode_inside(suffix_window(request.suffix, budget))
+        is_whole = len(prefix) == len(request.prefix)
+        parts = self._with_more(PromptParts(context, tail, suffix), request, budget, is_whole=is_whole)
+        return assemble(parts, fim, order, self._manifest.control)
+
+    def _with_more(
+        self, document: PromptParts, request: CompletionRequest, budget: int, *, is_whole: bool
+    ) -> PromptParts:
+        """The document within the budget, with the pieces from elsewhere and the imports that it lost before it."""
+        room = room_for_extra(document, budget)
+        extra = pieces_that_fit(map(self._tokenizer.encode, request.extra_context), room)
+        fitted = fit(document, max(1, budget - len(extra)))
+        if request.imports and not (is_whole and len(fitted.context) == len(document.context)):
+            extra += self._tokenizer.encode(request.imports)[: int(budget * IMPORTS_SHARE)]
+            fitted = fit(document, max(1, budget - len(extra)))
+        return PromptParts(extra + fitted.context, fitted.tail, fitted.suffix)
+
+    def _boundary(self, prefix: str) -> int:
+        """Where the tail begins: before the cursor's line where that is near, for there it stays while one types."""
+        boundary = self._tokenizer.split_stable(prefix, prefix.rfind("\n") + 1)
+        if len(prefix) - boundary <= MAX_TAIL_CHARACTERS:
+            return boundary
+        return self._tokenizer.split_stable(prefix)
