@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine import Completer
+from lsp_server.context import Extra
 from lsp_server.documents import Document
 from lsp_server.evaluation import matched_characters
 from lsp_server.prompt import Code, Place, build_request, code_at, fitted
@@ -75,7 +76,7 @@ def _places(texts: Sequence[str], count: int, generator: random.Random) -> Itera
 
 
 def _complete(completer: Completer, code: Code, document: Document, follows: str, least: float) -> Shown:
-    request = build_request(document, code, Settings(), (), candidates=1, automatic=True, budget_ms=60_000.0)
+    request = build_request(document, code, Settings(), Extra(), candidates=1, automatic=True, budget_ms=60_000.0)
     request = replace(request, stop=replace(request.stop, min_confidence=least))
     result = completer.complete(request)
     text = "".join(completion.text for completion in fitted(result, code).completions)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from engine import CancellationToken, Completion, CompletionResult, DeviceError
 from lsp_server.acceptance import Offer
 from lsp_server.calls import Job, OnText
+from lsp_server.context import Extra, imports_of
 from lsp_server.documents import Document
 from lsp_server.items import Note, place_at
 from lsp_server.language_server import MidtokenServer
@@ -170,24 +171,27 @@ def _readable(session: Session, around: Neighbours) -> Neighbours:
 
 def _job(server: MidtokenServer, question: Question, around: Neighbours, deadline: Deadline) -> Job:
     """What the model's thread does for a question; None if the time is over before anything is said."""
-    settings = server.session.settings
+    session, settings = server.session, server.session.settings
 
     def job(token: CancellationToken, on_text: OnText) -> CompletionResult | None:
         budget_ms = deadline.left_ms
         if budget_ms <= 0:
             return None
         code = code_at(question.document, question.place, around)
+        extra = Extra(imports=imports_of(question.document, question.place.end))
+        if settings.cross_file_context:
+            extra = session.context.find(question.document, question.place.end, around.others)
         request = build_request(
             question.document,
             code,
             settings,
-            around.others,
+            extra,
             candidates=question.candidates,
             automatic=question.automatic,
             budget_ms=budget_ms,
         )
         token.raise_if_cancelled()
-        result = server.session.model.complete(request, token, on_text)
+        result = session.model.complete(request, token, on_text)
         return fitted(result, code) if result and (result.completions or deadline.left_ms > 0) else None
 
     return job

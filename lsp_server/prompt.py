@@ -1,6 +1,5 @@
 """From a place in a document to the engine's request, and from its result to what is shown."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from engine import (
@@ -13,6 +12,7 @@ from engine import (
     StopParams,
 )
 from lsp_server.confidence import least_confidence
+from lsp_server.context import Extra
 from lsp_server.documents import Document
 from lsp_server.extent import lines_wanted
 from lsp_server.filters import Draft, shown
@@ -22,9 +22,6 @@ from lsp_server.scanner import State, scan
 from lsp_server.settings import Settings
 from lsp_server.syntax import Syntax, syntax_of
 
-CONTEXT_CHARACTERS = 8000
-"""Text of other documents that goes along with ``crossFileContext``, in all."""
-CONTEXT_PER_DOCUMENT = 3000
 CELL_BREAK = "\n\n\n"
 """Between the cells of a notebook, as between definitions."""
 
@@ -73,18 +70,19 @@ def build_request(
     document: Document,
     code: Code,
     settings: Settings,
-    others: Iterable[Document],
+    extra: Extra,
     *,
     candidates: int,
     automatic: bool,
     budget_ms: float,
 ) -> CompletionRequest:
-    """The engine's request for a completion of ``code``, which is in ``document``, with ``others`` that may be read."""
+    """The engine's request for a completion of ``code``, which is in ``document``, with what else the model may see."""
     return CompletionRequest(
         prefix=code.prefix,
         suffix=code.suffix,
         language=document.language or None,
-        extra_context=_context(document, others),
+        extra_context=extra.pieces,
+        imports=extra.imports,
         max_completions=candidates,
         budget_ms=budget_ms,
         healing=HealingParams(mode=settings.healing, max_surprise_bits=settings.max_surprise_bits),
@@ -115,21 +113,3 @@ def _sampling(settings: Settings) -> SamplingParams:
     """Temperature and top-p belong to strategies that draw; with another one they are left over, not wrong."""
     params = SamplingParams(strategy=settings.strategy)
     return replace(params, temperature=settings.temperature, top_p=settings.top_p) if params.draws else params
-
-
-def _context(document: Document, others: Iterable[Document]) -> str:
-    """The beginnings of ``others`` in the same language, given most recently changed first, used last."""
-    parts: list[str] = []
-    left = CONTEXT_CHARACTERS
-    for other in others:
-        if other.uri == document.uri or other.language != document.language:
-            continue
-        text = other.text[: min(left, CONTEXT_PER_DOCUMENT)]
-        if len(text) < len(other.text):
-            text = text[: text.rfind("\n") + 1]
-        if text.strip():
-            parts.append(to_engine(text).rstrip("\n") + "\n\n")
-            left -= len(text)
-        if left <= 0:
-            break
-    return "".join(reversed(parts))

@@ -9,6 +9,7 @@ from typing import Literal
 from lsprotocol import types
 
 from lsp_server.acceptance import Ledger
+from lsp_server.context import ContextFinder
 from lsp_server.documents import Document
 from lsp_server.git_ignore import GitIgnores
 from lsp_server.logs import RecentLines
@@ -98,6 +99,8 @@ class Session:
     """Languages of open documents that are too long to be kept, by URI."""
     shown: TypeThrough = field(default_factory=TypeThrough)
     pace: Pace = field(default_factory=Pace)
+    context: ContextFinder = field(default_factory=ContextFinder)
+    """Used on the model's thread only."""
     notebooks: Notebooks = field(default_factory=Notebooks)
     git_ignores: GitIgnores = field(default_factory=GitIgnores)
     phase: Phase = "new"

@@ -1,8 +1,9 @@
 import pytest
 
 from lsp_server.confidence import PROSE_CONFIDENCE
+from lsp_server.context import Extra
 from lsp_server.documents import Document
-from lsp_server.prompt import CONTEXT_CHARACTERS, CONTEXT_PER_DOCUMENT, Place, build_request, code_at, fitted
+from lsp_server.prompt import Place, build_request, code_at, fitted
 from lsp_server.settings import Settings
 from tests.lsp_server.fakes import result_of
 
@@ -11,10 +12,10 @@ def document(text: str, name: str = "a.py", language: str = "python") -> Documen
     return Document.create(f"file:///{name}", language, 1, text)
 
 
-def build(text: str, place: Place, settings: Settings | None = None, *others: Document):
+def build(text: str, place: Place, settings: Settings | None = None):
     made = document(text)
     return build_request(
-        made, code_at(made, place), settings or Settings(), others, candidates=2, automatic=True, budget_ms=300.0
+        made, code_at(made, place), settings or Settings(), Extra(), candidates=2, automatic=True, budget_ms=300.0
     )
 
 
@@ -46,25 +47,12 @@ def test_settings_reach_the_engine():
     assert (request.sampling.strategy, request.sampling.temperature, request.sampling.top_p) == ("sample", 0.5, 0.7)
 
 
-def test_other_documents_go_along():
-    other = document("def helper(): ...\r\n", "b.py")
-    assert build("x", Place(1, 1, "")).extra_context == ""
-    assert build("x", Place(1, 1, ""), None, other).extra_context == "def helper(): ...\n\n"
-
-
-def test_other_documents_are_of_the_same_language_and_bounded():
-    others = (
-        document("newest = 1\n", "b.py"),
-        document("older = 1\n", "c.py"),
-        document("let x = 1;\n", "d.ts", "typescript"),
-        document("mine\n", "a.py"),
-        document("  \n", "e.py"),
-    )
-    assert build("x", Place(1, 1, ""), None, *others).extra_context == "older = 1\n\nnewest = 1\n\n"
-    long = [document("y = 1\n" * 2000, f"{n}.py") for n in range(9)]
-    context = build("x", Place(1, 1, ""), None, *long).extra_context
-    assert CONTEXT_PER_DOCUMENT < len(context) <= CONTEXT_CHARACTERS + 9
-    assert set(context.split("\n")) == {"y = 1", ""}
+def test_what_else_the_model_may_see_goes_along():
+    made = document("x")
+    extra = Extra(("a = 1\n\n", "b = 2\n\n"), "import os\n")
+    code = code_at(made, Place(1, 1, ""))
+    request = build_request(made, code, Settings(), extra, candidates=1, automatic=True, budget_ms=1.0)
+    assert (request.extra_context, request.imports) == (extra.pieces, extra.imports)
 
 
 def test_what_belongs_to_drawing_does_not_stand_in_the_way_of_a_search():
@@ -102,5 +90,5 @@ def test_what_is_shown_fits_its_place():
 def test_how_sure_the_model_must_be(text, automatic, least):
     made, settings = document(text), Settings(min_confidence=0.2)
     code = code_at(made, Place(len(text), len(text), ""))
-    request = build_request(made, code, settings, (), candidates=1, automatic=automatic, budget_ms=1.0)
+    request = build_request(made, code, settings, Extra(), candidates=1, automatic=automatic, budget_ms=1.0)
     assert request.stop.min_confidence == least

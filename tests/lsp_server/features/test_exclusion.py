@@ -36,11 +36,12 @@ async def test_what_git_ignores_is_no_context_of_others(project):
         wire.open("TOKEN = 1\n", (project / ".env").as_uri())
         wire.open("def helper(): ...\n", (project / "helper.py").as_uri())
         uri = (project / "main.py").as_uri()
-        wire.open("x", uri)
-        await wire.inline(0, 1, uri=uri)
+        wire.open("from helper import helper\nfrom local import PASSWORD, TOKEN\nx", uri)
+        await wire.inline(2, 1, uri=uri)
         context = str(fake.requests[0].extra_context)
         assert "helper" in context
         assert "PASSWORD" not in context
+        assert "helper" in fake.requests[0].imports
         assert "TOKEN" not in context
 
 
