@@ -88,7 +88,6 @@ def _work(results: Sequence[ModeResult]) -> Table:
             "stopped",
             "stop p50 ms",
             "stop max ms",
-            "passes begun after",
         ),
         tuple(
             (
@@ -100,7 +99,6 @@ def _work(results: Sequence[ModeResult]) -> Table:
                 len(r.figures.stop_ms),
                 _percentile(r.figures.stop_ms, 50),
                 _percentile(r.figures.stop_ms, 100),
-                r.figures.late_passes,
             )
             for r in results
         ),

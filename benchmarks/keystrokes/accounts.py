@@ -37,9 +37,6 @@ class Figures:
     passes: int
     wasted: int
     stop_ms: tuple[float, ...]
-    """Of calls that ran when they were cancelled: from there to their end."""
-    late_passes: int
-    """Forward passes that these calls began after that."""
     calls: int
     suggestions: int
     followed: int
@@ -79,7 +76,6 @@ def account(sessions: Sequence[Session], calls: Sequence[Call]) -> Figures:
     keys = [key for session in sessions for key in session.keys]
     answered = [request for request in requests if request.answered_s is not None and not request.stale]
     wasted = [call for call in calls if not any(serves(call, request) for request in answered)]
-    stopped = cancelled_calls(requests, wasted)
     taken = [key for key in keys if key.kind.startswith("accept")]
     finished = sorted(t for call in calls if call.outcome == "finished" for t in call.passes)
     return Figures(
@@ -88,8 +84,7 @@ def account(sessions: Sequence[Session], calls: Sequence[Call]) -> Figures:
         without_pass=sum(not _any_between(finished, r.sent_s, r.answered_s or 0.0) for r in answered),
         passes=sum(len(call.passes) for call in calls),
         wasted=sum(len(call.passes) for call in wasted),
-        stop_ms=tuple((call.ended - at) * 1000 for call, at in stopped),
-        late_passes=sum(begun > at for call, at in stopped for begun in call.passes),
+        stop_ms=tuple(stop_times(requests, wasted)),
         calls=len(calls),
         suggestions=sum(session.suggestions for session in sessions),
         followed=sum(session.followed for session in sessions),
@@ -111,14 +106,14 @@ def serves(call: Call, request: Request) -> bool:
     return bool(request.shown) and any(_goes_on(known, text, request) for text in call.texts)
 
 
-def cancelled_calls(requests: Iterable[Request], wasted: Iterable[Call]) -> list[tuple[Call, float]]:
-    """The calls that were of no use and ran at a cancellation, with its time.
+def stop_times(requests: Iterable[Request], wasted: Iterable[Call]) -> list[float]:
+    """Milliseconds from a cancellation to the end of the call that ran at the time and was of no use.
 
     A call that writes what is being typed is handed on to the next request: of several cancellations the first one
     counts after which something else was asked, or the last where there was none such.
     """
     following = list(pairwise(sorted(requests, key=lambda request: request.sent_s)))
-    found: list[tuple[Call, float]] = []
+    times: list[float] = []
     for call in wasted:
         met = [
             (older.cancelled_s, _may_serve(call, newer))
@@ -127,8 +122,8 @@ def cancelled_calls(requests: Iterable[Request], wasted: Iterable[Call]) -> list
         ]
         if met:
             useless = [at for at, may_serve in met if not may_serve]
-            found.append((call, useless[0] if useless else met[-1][0]))
-    return found
+            times.append((call.ended - (useless[0] if useless else met[-1][0])) * 1000)
+    return times
 
 
 def _may_serve(call: Call, request: Request) -> bool:

@@ -16,7 +16,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchmarks.keystrokes.watched import Watched, watching
 from engine import (
     CancellationToken,
     Completer,
@@ -29,7 +28,7 @@ from engine import (
     Timing,
 )
 from lsp_server.calls import OnText
-from lsp_server.model import CompleterLike
+from lsp_server.model import CompleterLike, Loader
 from lsp_server.server import serve
 
 MARK = "# how many objects are there?"
@@ -67,19 +66,29 @@ class Parrot:
         return CompletionResult(found, Timing(), 1, 0)
 
 
-class Counted(Watched):
+class Counted:
     """A completer that counts objects when it is asked to."""
 
     def __init__(self, completer: CompleterLike, log: TextIO) -> None:
-        super().__init__(completer)
+        self._completer = completer
         self._log = log
+
+    @property
+    def info(self) -> ModelInfo:
+        """See `lsp_server.model.CompleterLike`."""
+        return self._completer.info
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """See `lsp_server.model.CompleterLike`."""
+        return self._completer.notices
 
     def complete(
         self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None
     ) -> CompletionResult:
-        """Count, or complete."""
+        """See `lsp_server.model.CompleterLike`."""
         if not request.prefix.endswith(MARK):
-            return super().complete(request, cancel, on_text)
+            return self._completer.complete(request, cancel, on_text)
         gc.collect()
         counts = Counter(type(thing).__name__ for thing in gc.get_objects())
         self._log.write(json.dumps(counts) + "\n")
@@ -87,12 +96,21 @@ class Counted(Watched):
         return CompletionResult((), Timing(), 0, 0)
 
 
+def counting(load: Loader, log: TextIO) -> Loader:
+    """A loader whose completers count."""
+
+    def loaded(model_dir: Path | None = None, *, device: DeviceChoice = "auto", threads: int | None = None) -> Counted:
+        return Counted(load(model_dir, device=device, threads=threads), log)
+
+    return loaded
+
+
 def main() -> int:
     """Serve until the client leaves."""
     log, *kind = sys.argv[1:]
     load: Any = Parrot.load if kind == ["parrot"] else Completer.load
     with Path(log).open("w", encoding="utf-8") as stream:
-        return serve(load=watching(load, lambda completer: Counted(completer, stream)))
+        return serve(load=counting(load, stream))
 
 
 if __name__ == "__main__":

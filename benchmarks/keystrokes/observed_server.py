@@ -8,11 +8,11 @@ how it ended. A client cannot see that; least of all of requests that it cancell
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from benchmarks.keystrokes.watched import Watched, watching
-from engine import CancellationToken, Cancelled, Completer, CompletionRequest, CompletionResult
+from engine import CancellationToken, Cancelled, Completer, CompletionRequest, CompletionResult, DeviceChoice, ModelInfo
 from engine.session import OrtSession
 from lsp_server.calls import OnText
 from lsp_server.model import CompleterLike, Loader
@@ -42,19 +42,26 @@ class Passes:
         return begun
 
 
-class Observed(Watched):
-    """A completer whose calls are written down; the first line says when it was loaded."""
+class Observer:
+    """Loads completers whose calls are written down."""
 
-    def __init__(self, completer: CompleterLike, log: TextIO, passes: Passes) -> None:
-        super().__init__(completer)
+    def __init__(self, log: TextIO, load: Loader, passes: Passes) -> None:
         self._log = log
+        self._load = load
         self._passes = passes
-        self._write({"loaded": time.monotonic()})
 
-    def complete(
-        self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None
+    def load(
+        self, model_dir: Path | None = None, *, device: DeviceChoice = "auto", threads: int | None = None
+    ) -> "ObservedCompleter":
+        """As the loader that it stands for; a line says when it is done."""
+        completer = self._load(model_dir, device=device, threads=threads)
+        self.write({"loaded": time.monotonic()})
+        return ObservedCompleter(completer, self)
+
+    def call(
+        self, run: Callable[[OnText], CompletionResult], request: CompletionRequest, on_text: OnText | None
     ) -> CompletionResult:
-        """Complete, and write down what it took."""
+        """One call of a model, which ``run`` makes."""
         written = ""
 
         def heard(text: str) -> None:
@@ -67,7 +74,7 @@ class Observed(Watched):
         started = time.monotonic()
         outcome, texts = "failed", list[str]()
         try:
-            result = super().complete(request, cancel, heard)
+            result = run(heard)
             outcome, texts = "finished", [completion.text for completion in result.completions]
         except Cancelled:
             outcome = "cancelled"
@@ -75,17 +82,36 @@ class Observed(Watched):
         finally:
             call = {"started": started, "ended": time.monotonic(), "outcome": outcome, "texts": texts}
             place = {"context": request.prefix[-CONTEXT_CHARACTERS:], "written": written}
-            self._write({**place, "passes": self._passes.take(), **call})
+            self.write({**place, "passes": self._passes.take(), **call})
         return result
 
-    def _write(self, value: dict[str, Any]) -> None:
+    def write(self, value: dict[str, Any]) -> None:
         self._log.write(json.dumps(value) + "\n")
         self._log.flush()
 
 
-def observing(load: Loader, log: TextIO, passes: Passes) -> Loader:
-    """A loader whose completers are observed."""
-    return watching(load, lambda completer: Observed(completer, log, passes))
+class ObservedCompleter:
+    """A completer as the server sees it."""
+
+    def __init__(self, completer: CompleterLike, observer: Observer) -> None:
+        self._completer = completer
+        self._observer = observer
+
+    @property
+    def info(self) -> ModelInfo:
+        """See `lsp_server.model.CompleterLike`."""
+        return self._completer.info
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """See `lsp_server.model.CompleterLike`."""
+        return self._completer.notices
+
+    def complete(
+        self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None
+    ) -> CompletionResult:
+        """See `lsp_server.model.CompleterLike`."""
+        return self._observer.call(lambda heard: self._completer.complete(request, cancel, heard), request, on_text)
 
 
 def main() -> int:
@@ -96,8 +122,8 @@ def main() -> int:
     OrtSession.forward = passes.count(OrtSession.forward)  # type: ignore[method-assign]
     OrtSession.step = passes.count(OrtSession.step)  # type: ignore[method-assign]
     with Path(log).open("w", encoding="utf-8") as stream:
-        load = observing(Completer.load, stream, passes)
-        return serve(model=Path(model), device=device, load=load)  # type: ignore[arg-type]
+        observer = Observer(stream, Completer.load, passes)
+        return serve(model=Path(model), device=device, load=observer.load)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

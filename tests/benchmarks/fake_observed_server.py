@@ -6,7 +6,7 @@ It knows one text, and completes every place that the text holds with the next c
 import sys
 from pathlib import Path
 
-from benchmarks.keystrokes.observed_server import Passes, observing
+from benchmarks.keystrokes.observed_server import Observer, Passes
 from engine import CancellationToken, CompletionRequest, CompletionResult
 from lsp_server.calls import OnText
 from lsp_server.server import serve
@@ -37,7 +37,7 @@ def main() -> int:
     """Serve until the client leaves."""
     passes = Passes()
     with Path(sys.argv[1]).open("w", encoding="utf-8") as stream:
-        return serve(load=observing(Knowing(passes).load, stream, passes))
+        return serve(load=Observer(stream, Knowing(passes).load, passes).load)
 
 
 if __name__ == "__main__":

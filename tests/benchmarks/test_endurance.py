@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import endurance, programs
 from benchmarks.endurance import HOURS, MIB, Day, Sample, grown, live, report
-from benchmarks.keystrokes.counted_server import MARK, Counted, Parrot
+from benchmarks.keystrokes.counted_server import MARK, Parrot, counting
 from benchmarks.tables import as_text
 from engine import CancellationToken, Cancelled, CompletionRequest
 from tests.e2e.clients import environment
@@ -62,7 +62,7 @@ class TestParrot:
 
     def test_it_counts_where_it_is_asked_to(self, tmp_path):
         with (tmp_path / "log").open("w+") as log:
-            completer = Counted(Parrot.load(), log)
+            completer = counting(Parrot.load, log)(None, device="cpu")
             assert completer.complete(CompletionRequest("values = val")).completions
             assert completer.complete(CompletionRequest(MARK)).completions == ()
             log.seek(0)

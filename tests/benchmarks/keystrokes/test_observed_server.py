@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from benchmarks.keystrokes.observed_server import Passes, observing
+from benchmarks.keystrokes.observed_server import Observer, Passes
 from engine import CancellationToken, Cancelled, CompletionRequest, RequestError
 from tests.lsp_server.fakes import FakeCompleter
 
@@ -23,7 +23,7 @@ class Passing(FakeCompleter):
 
 def test_each_call_is_a_line_with_its_forward_passes_and_its_end():
     stream, passes = io.StringIO(), Passes()
-    completer = observing(Passing(passes).load, stream, passes)(None, device="cpu")
+    completer = Observer(stream, Passing(passes).load, passes).load(None, device="cpu")
     assert completer.notices == ()
     assert completer.info == FakeCompleter().info
     result = completer.complete(CompletionRequest("x" * 500 + "y", max_completions=2))
