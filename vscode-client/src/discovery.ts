@@ -88,10 +88,23 @@ export function candidates(places: Places): readonly Candidate[] {
     found.push({ source: "own environment", kind: "python", command: [places.ownEnvironment] });
   }
   found.push({ source: "path", kind: "program", command: ["midtoken"] });
-  for (const command of pythonsOnPath(places.platform)) {
-    found.push({ source: "path", kind: "python", command });
+  return [...found, ...pathCandidates(places.platform)];
+}
+
+/** Interpreters that an environment could be made with, best first. */
+export function baseCandidates(places: Places): readonly Candidate[] {
+  const found: Candidate[] = [];
+  if (places.pythonSetting !== "") {
+    found.push({ source: "python setting", kind: "python", command: [places.pythonSetting] });
   }
-  return found;
+  if (places.selectedInterpreter !== undefined) {
+    found.push({ source: "selected interpreter", kind: "python", command: [places.selectedInterpreter] });
+  }
+  return [...found, ...pathCandidates(places.platform)];
+}
+
+function pathCandidates(platform: NodeJS.Platform): readonly Candidate[] {
+  return pythonsOnPath(platform).map((command) => ({ source: "path", kind: "python", command }));
 }
 
 /** Looks at one candidate after the other until one has a server that fits this extension's version. */
@@ -178,11 +191,20 @@ export function serverOf(candidate: Candidate, version: string): Server {
   return { command, args: [...args, ...module, "serve"], version, source: candidate.source };
 }
 
-/** The interpreters that were seen and on which a server can be installed, best first; never our own environment. */
-export function basePythons(discovery: Discovery): readonly Candidate[] {
-  return discovery.attempts
-    .filter(({ candidate, finding, python }) => {
-      return python !== undefined && finding.kind !== "old python" && candidate.source !== "own environment";
-    })
-    .map(({ candidate }) => candidate);
+/** Whether an environment can be made with what was found. */
+export function isBase({ candidate, finding, python }: Attempt): boolean {
+  return python !== undefined && finding.kind !== "old python" && candidate.source !== "own environment";
+}
+
+/** Looks for the first interpreter that an environment can be made with; it is the last attempt, if there is one. */
+export async function findBase(list: readonly Candidate[], run: Run, extension: string): Promise<readonly Attempt[]> {
+  const attempts: Attempt[] = [];
+  for (const candidate of list) {
+    const attempt = await inspect(candidate, run, extension);
+    attempts.push(attempt);
+    if (isBase(attempt)) {
+      break;
+    }
+  }
+  return attempts;
 }

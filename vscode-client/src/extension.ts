@@ -13,7 +13,7 @@ import {
 
 import { Connection } from "./client";
 import { registerCommands } from "./commands";
-import { candidates, discover, type Discovery } from "./discovery";
+import { baseCandidates, candidates, discover, type Discovery, type Places } from "./discovery";
 import { ServerHost } from "./host";
 import { installedInterpreter } from "./install";
 import { installServer } from "./installation";
@@ -56,7 +56,8 @@ class Extension {
   private readonly environmentFolder: string;
   private readonly run: Run;
   private readonly bar: StatusBar;
-  private launchKey = "";
+  /** The settings of the last start; empty where the server is turned off, undefined before the first look. */
+  private launchKey: string | undefined;
   private installing: Promise<boolean> | undefined;
 
   constructor(
@@ -134,16 +135,19 @@ class Extension {
     return selectorOf(languages(this.manifest), schemes);
   }
 
-  private async find(): Promise<Discovery> {
+  private async places(): Promise<Places> {
     const settings = launchSettings();
-    const places = candidates({
+    return {
       commandSetting: settings.command,
       pythonSetting: settings.python,
       selectedInterpreter: await this.interpreter(),
       ownEnvironment: await installedInterpreter(this.environmentFolder),
       platform: process.platform,
-    });
-    const discovery = await discover(places, this.run, this.manifest.version);
+    };
+  }
+
+  private async find(): Promise<Discovery> {
+    const discovery = await discover(candidates(await this.places()), this.run, this.manifest.version);
     for (const attempt of discovery.attempts) {
       this.log.info(`${attempt.candidate.source}: ${describe(attempt, this.manifest.version)}`);
     }
@@ -159,15 +163,14 @@ class Extension {
     }
   }
 
-  /** Starts, restarts or stops the server where the settings that decide about it are not those of its last start. */
+  /** Starts, restarts or stops the server where the settings that decide about it are not those of the last time. */
   private followSettings(): void {
     const wanted = languages(this.manifest).some(isEnabled);
     const key = wanted ? JSON.stringify([this.selector(), launchSettings()]) : "";
-    if (key === this.launchKey && (wanted || this.bar.current.message !== null)) {
-      return;
+    if (key !== this.launchKey) {
+      this.launchKey = key;
+      void (wanted ? this.host.restart() : this.host.stop(statusOf("off", "Turned off in the settings")));
     }
-    this.launchKey = key;
-    void (wanted ? this.host.restart() : this.host.stop(statusOf("off", "Turned off in the settings")));
   }
 
   private onConfigurationChange(event: ConfigurationChangeEvent): void {
@@ -182,7 +185,13 @@ class Extension {
 
   /** There may be a server now where there was none. */
   private searchAgain(): void {
-    if (this.launchKey !== "" && this.host.currentServer === undefined) {
+    if (this.host.currentServer === undefined) {
+      this.restartIfWanted();
+    }
+  }
+
+  private restartIfWanted(): void {
+    if (this.launchKey !== "" && this.installing === undefined) {
       void this.host.restart();
     }
   }
@@ -191,8 +200,8 @@ class Extension {
     try {
       const listener = await onInterpreterChange(() => {
         const source = this.host.currentServer?.source;
-        if (this.launchKey !== "" && (source === undefined || source === "selected interpreter")) {
-          void this.host.restart();
+        if (source === undefined || source === "selected interpreter") {
+          this.restartIfWanted();
         }
       });
       if (listener !== undefined) {
@@ -214,10 +223,10 @@ class Extension {
   }
 
   private async installNow(): Promise<boolean> {
-    const discovery = await this.host.lastDiscovery();
+    const worked = this.host.currentServer !== undefined;
     await this.host.stop(statusOf("loading", "Installing the server"));
     const installed = await installServer({
-      discovery,
+      bases: baseCandidates(await this.places()),
       version: this.manifest.version,
       folder: this.environmentFolder,
       package: launchSettings().package,
@@ -227,7 +236,11 @@ class Extension {
     });
     if (installed) {
       await this.host.restart();
-      void window.showInformationMessage("Midtoken's server is installed.");
+      const isUsed = this.host.currentServer?.source === "own environment";
+      const otherwise = " Another one is used: that of a setting, or of the selected interpreter.";
+      void window.showInformationMessage(`Midtoken's server is installed.${isUsed ? "" : otherwise}`);
+    } else if (worked) {
+      await this.host.restart();
     } else {
       await this.host.stop(statusOf("error", "The server is not installed"));
     }

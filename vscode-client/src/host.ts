@@ -28,7 +28,6 @@ export interface HostOptions<C extends HostedConnection> {
 export class ServerHost<C extends HostedConnection> {
   private connection: C | undefined;
   private server: Server | undefined;
-  private latest: Discovery | undefined;
   private queue: Promise<void> = Promise.resolve();
   private timer: NodeJS.Timeout | undefined;
   private worked = false; // in this series of crashes, a server had got as far as answering
@@ -48,17 +47,7 @@ export class ServerHost<C extends HostedConnection> {
     return this.server;
   }
 
-  /** What the last search found; searches if there was none. */
-  async lastDiscovery(): Promise<Discovery> {
-    return (this.latest ??= await this.options.find());
-  }
-
-  /** Finds and starts a server, unless one runs. */
-  start(): Promise<void> {
-    return this.enqueue(() => this.begin());
-  }
-
-  /** Stops the server and starts one, with a clean record. */
+  /** Stops the server if one runs, and finds and starts one, with a clean record. */
   restart(): Promise<void> {
     return this.enqueue(async () => {
       await this.end();
@@ -81,15 +70,12 @@ export class ServerHost<C extends HostedConnection> {
   }
 
   private async begin(): Promise<void> {
-    if (this.connection !== undefined || this.timer !== undefined) {
-      return;
-    }
     this.options.showStatus(statusOf("loading", "Looking for the server"));
-    this.latest = await this.options.find();
-    if (this.latest.server === undefined) {
-      this.fail(explain(this.latest, this.options.version));
+    const discovery = await this.options.find();
+    if (discovery.server === undefined) {
+      this.fail(explain(discovery, this.options.version));
     } else {
-      await this.launch(this.latest.server);
+      await this.launch(discovery.server);
     }
   }
 

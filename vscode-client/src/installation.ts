@@ -4,14 +4,15 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { ProgressLocation, window, type LogOutputChannel } from "vscode";
 
-import { basePythons, type Discovery } from "./discovery";
+import { findBase, isBase, type Candidate } from "./discovery";
 import { install, InstallCancelled, InstallError } from "./install";
 import { reportFailedInstallation, reportProblem } from "./messages";
-import { explain } from "./problems";
+import { explainPythons } from "./problems";
 import type { Run } from "./run";
 
 export interface InstallationOptions {
-  readonly discovery: Discovery;
+  /** Interpreters that could make the environment. */
+  readonly bases: readonly Candidate[];
   readonly version: string;
   /** Where the environment goes. */
   readonly folder: string;
@@ -24,9 +25,10 @@ export interface InstallationOptions {
 
 /** Whether there is a server in its own environment now. */
 export async function installServer(options: InstallationOptions): Promise<boolean> {
-  const [base] = basePythons(options.discovery);
+  const attempts = await findBase(options.bases, options.run, options.version);
+  const base = attempts.find(isBase);
   if (base === undefined) {
-    reportProblem(explain({ attempts: [] }, options.version));
+    reportProblem(explainPythons(attempts));
     return false;
   }
   try {
@@ -38,7 +40,7 @@ export async function installServer(options: InstallationOptions): Promise<boole
           abort.abort();
         });
         const plan = {
-          python: base.command,
+          python: base.candidate.command,
           folder: options.folder,
           package: options.package === "" ? await bundledWheel(options.bundle) : options.package,
         };

@@ -39,7 +39,7 @@ async function ask(show: Show, message: string, buttons: readonly Button[]): Pro
 /** Says why there is no server. That it is not installed yet is no error. */
 export function reportProblem({ message, remedies }: Problem): void {
   const show: Show = remedies[0] === "install" ? window.showInformationMessage : window.showErrorMessage;
-  const text = message.includes("Midtoken") ? message : `Midtoken: ${message}`;
+  const text = message.startsWith("Midtoken") ? message : `Midtoken: ${message}`;
   void ask(
     show,
     text,

@@ -1,6 +1,6 @@
 /** What is said when there is no server: one message for each case, with what to do about it. */
 
-import { basePythons, type Attempt, type Discovery } from "./discovery";
+import { isBase, type Attempt, type Discovery } from "./discovery";
 import { LEAST_PYTHON, newest, series } from "./versions";
 
 /** What the user can do, as buttons. */
@@ -32,7 +32,9 @@ export function describe({ candidate, finding, python }: Attempt, extension: str
 
 /** What to tell about a discovery that found no server. */
 export function explain(discovery: Discovery, extension: string): Problem {
-  return settingProblem(discovery, extension) ?? versionProblem(discovery, extension) ?? pythonProblem(discovery);
+  return (
+    settingProblem(discovery, extension) ?? versionProblem(discovery, extension) ?? explainPythons(discovery.attempts)
+  );
 }
 
 function settingProblem({ attempts }: Discovery, extension: string): Problem | undefined {
@@ -52,7 +54,7 @@ function versionProblem(discovery: Discovery, extension: string): Problem | unde
   if (attempt === undefined) {
     return undefined;
   }
-  const canInstall = basePythons(discovery).length > 0;
+  const canInstall = discovery.attempts.some(isBase);
   const advice = canInstall ? " The one that fits can be installed into an environment of its own." : " Update it.";
   return {
     message: `The server has another version: ${describe(attempt, extension)}.${advice}`,
@@ -60,14 +62,15 @@ function versionProblem(discovery: Discovery, extension: string): Problem | unde
   };
 }
 
-function pythonProblem(discovery: Discovery): Problem {
-  if (basePythons(discovery).length > 0) {
+/** What to tell about interpreters of which none has a server. */
+export function explainPythons(attempts: readonly Attempt[]): Problem {
+  if (attempts.some(isBase)) {
     return {
       message: "Midtoken's server is not installed. It can be installed now, into an environment of its own.",
       remedies: ["install", "settings", "log"],
     };
   }
-  const best = newest(discovery.attempts.flatMap(({ python }) => python ?? []));
+  const best = newest(attempts.flatMap(({ python }) => python ?? []));
   const found = best === undefined ? "none was found" : `the newest found is ${best}`;
   return {
     message: `Midtoken needs Python ${LEAST_PYTHON} or later; ${found}. Install one, or name it in the settings.`,

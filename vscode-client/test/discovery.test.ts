@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { basePythons, candidates, discover, inspect, type Candidate, type Places } from "../src/discovery";
+import { baseCandidates, candidates, discover, findBase, inspect, type Candidate, type Places } from "../src/discovery";
 import { runnerIn } from "../src/run";
 import { ended, programs, python } from "./programs";
 
@@ -106,19 +106,22 @@ for (const [what, kind, outcome, expected] of findings) {
   });
 }
 
-test("a server is installed on a Python that is new enough, and not on the environment that it replaces", async () => {
-  const { run } = programs({
-    "/own/bin/python": python("3.11.2", "0.0.9"),
-    python3: python("3.9.2"),
-    python: ended("", 1),
+test("an environment is made with a Python that is new enough, whether it has a server or not", async () => {
+  const { run, started } = programs({
+    "/venv/bin/python": python("3.9.2"),
+    python3: ended("", 1),
+    python: python("3.12.0", "0.1.0"),
     "python3.12": python("3.12.0"),
   });
-  const discovery = await discover(candidates({ ...NOWHERE, ownEnvironment: "/own/bin/python" }), run, VERSION);
-  assert.equal(discovery.server, undefined);
-  assert.deepEqual(
-    basePythons(discovery).map(({ command }) => command[0]),
-    ["python3.12"],
-  );
+  const places = {
+    ...NOWHERE,
+    pythonSetting: "/gone",
+    selectedInterpreter: "/venv/bin/python",
+    ownEnvironment: "/own",
+  };
+  const attempts = await findBase(baseCandidates(places), run, VERSION);
+  assert.deepEqual(attempts.at(-1)?.candidate.command, ["python"]);
+  assert.deepEqual(started, ["/gone", "/venv/bin/python", "python3", "python"]);
 });
 
 test("the probe runs on the Python of this machine, and not in a folder of the user's", async () => {

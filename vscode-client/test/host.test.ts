@@ -76,10 +76,9 @@ class Scene {
   }
 }
 
-test("a server that is found is started; started twice is started once", async () => {
+test("a server that is found is started", async () => {
   const it = new Scene();
-  await Promise.all([it.host.start(), it.host.start()]);
-  assert.equal(it.connections.length, 1);
+  await it.host.restart();
   assert.equal(it.host.current, it.connections[0]);
   assert.equal(it.host.currentServer, SERVER);
   assert.deepEqual(
@@ -88,9 +87,19 @@ test("a server that is found is started; started twice is started once", async (
   );
 });
 
+test("one server at a time: what is asked for while one starts waits", async () => {
+  const it = new Scene();
+  await Promise.all([it.host.restart(), it.host.restart(), it.host.stop(), it.host.restart()]);
+  assert.deepEqual(
+    it.connections.map(({ stopped }) => stopped),
+    [1, 1, 0],
+  );
+  assert.equal(it.host.current, it.connections[2]);
+});
+
 test("what the server says of itself is shown", async () => {
   const it = new Scene();
-  await it.host.start();
+  await it.host.restart();
   it.connections.at(0)?.tell(statusOf("ready"));
   assert.deepEqual(it.state(), statusOf("ready"));
 });
@@ -98,7 +107,7 @@ test("what the server says of itself is shown", async () => {
 test("no server: the problem is told, and shown", async () => {
   const it = new Scene();
   it.discovery = { attempts: [] };
-  await it.host.start();
+  await it.host.restart();
   assert.equal(it.problems.length, 1);
   assert.equal(it.state()?.state, "error");
   assert.equal(it.host.current, undefined);
@@ -107,7 +116,7 @@ test("no server: the problem is told, and shown", async () => {
 test("a server that ends at its start is not tried again by itself", async () => {
   const it = new Scene();
   it.starts = () => Promise.reject(new Error("closed"));
-  await it.host.start();
+  await it.host.restart();
   assert.equal(it.problems.at(0)?.message, "The server ended at its start: out of memory.");
   assert.deepEqual(it.problems.at(0)?.remedies, ["settings", "retry", "log"]);
   assert.equal(it.connections[0]?.stopped, 1);
@@ -118,13 +127,13 @@ test("a broken environment of our own can be installed again", async () => {
   const it = new Scene();
   it.discovery = { attempts: [], server: { ...SERVER, source: "own environment" } };
   it.starts = () => Promise.reject(new Error("closed"));
-  await it.host.start();
+  await it.host.restart();
   assert.equal(it.problems.at(0)?.remedies[0], "install");
 });
 
 test("a crash in use: started again with longer and longer delays, five times, then given up", async () => {
   const it = new Scene();
-  await it.host.start();
+  await it.host.restart();
   for (let crash = 1; crash <= MOST_RESTARTS; crash++) {
     await it.crash();
     assert.equal(it.state()?.message, "The server crashed and is started again");
@@ -146,7 +155,7 @@ test("a crash in use: started again with longer and longer delays, five times, t
 
 test("a failed restart counts as a crash", async () => {
   const it = new Scene();
-  await it.host.start();
+  await it.host.restart();
   it.starts = () => Promise.reject(new Error("closed"));
   await it.crash();
   await it.passTime();
@@ -156,7 +165,7 @@ test("a failed restart counts as a crash", async () => {
 
 test("the user's restart clears the record and searches again", async () => {
   const it = new Scene();
-  await it.host.start();
+  await it.host.restart();
   await it.crash();
   await it.host.restart();
   assert.equal(it.searches, 2);
@@ -168,7 +177,7 @@ test("the user's restart clears the record and searches again", async () => {
 
 test("a stopped server is not started again, and a late message of its end means nothing", async () => {
   const it = new Scene();
-  await it.host.start();
+  await it.host.restart();
   await it.host.stop(statusOf("off", "Turned off"));
   assert.equal(it.connections[0]?.stopped, 1);
   await it.crash();
@@ -178,7 +187,7 @@ test("a stopped server is not started again, and a late message of its end means
 
 test("stopping while waiting to start again ends the waiting", async () => {
   const it = new Scene();
-  await it.host.start();
+  await it.host.restart();
   await it.crash();
   await it.host.stop();
   await it.passTime();
@@ -195,7 +204,7 @@ test("an error in a search does not block what comes after it", async () => {
     report: () => undefined,
     showStatus: () => undefined,
   });
-  await assert.rejects(host.start(), /no/);
-  await host.start();
+  await assert.rejects(host.restart(), /no/);
+  await host.restart();
   assert.ok(host.current);
 });
