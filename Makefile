@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 VENVS := .venvs
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: demo test check vscode test-thorough test-export test-editors clean
+.PHONY: demo test check vscode test-thorough test-export test-editors sampling-figures clean
 
 demo: $(VENVS)/demo/ready
 	$(VENVS)/demo/bin/python docs/examples/demo.py
@@ -35,6 +35,14 @@ test-export: $(VENVS)/export/ready
 test-editors: $(VENVS)/editors/ready
 	$(VENVS)/editors/bin/python -m tests.editors.programs
 	$(VENVS)/editors/bin/python -m pytest tests/editors
+
+# The figures that docs/sampling.md rests on. HELD_OUT is a folder of files that the model was not trained on.
+sampling-figures: $(VENVS)/dev/ready
+	$(VENVS)/dev/bin/python -m benchmarks.plot_truncation docs/truncation.svg
+	mkdir -p build
+	$(VENVS)/dev/bin/python -m benchmarks.cases $(HELD_OUT) build/cases.jsonl --count 200
+	$(VENVS)/dev/bin/python -m benchmarks.strategies build/cases.jsonl
+	$(VENVS)/dev/bin/midtoken bench sampling batches
 
 clean:
 	rm -rf $(VENVS) build dist *.egg-info

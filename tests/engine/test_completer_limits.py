@@ -240,7 +240,7 @@ def test_candidates_are_distinct_and_the_best_is_the_one_that_would_be_alone(cou
     asked = request("x = r", healing=HealingParams(mode), sampling=sampling)
     several = completer.complete(dataclasses.replace(asked, max_completions=count))
     assert len(set(texts(several))) == len(several.completions) == count
-    # Also where it draws: each candidate has a stream of its own.
+    # Also where it draws: the candidate in front has a stream of its own, and none of these covers is drawn again.
     assert texts(several)[:1] == texts(completer.complete(asked))
 
 
