@@ -37,12 +37,16 @@ class BeamParams:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """``tokens`` begin with the cover's. ``score`` is after penalties, ``logprob`` the model's own, no end token."""
+    """``tokens`` begin with the cover's. ``score`` is after penalties, ``logprob`` the model's own, no end token.
+
+    ``before`` is the model's own without the last token.
+    """
 
     cover: Cover
     tokens: TokenIds
     score: float
     logprob: float
+    before: float = 0.0
 
     @property
     def order(self) -> tuple[float, int, TokenIds, int]:
@@ -143,6 +147,7 @@ def expand(
                     (*hypothesis.tokens, token),
                     hypothesis.score + min(0.0, score),
                     hypothesis.logprob + (0.0 if token in scene.ends else logprob),
+                    hypothesis.logprob,
                 )
             )
     return sorted(found, key=lambda hypothesis: hypothesis.order)[: params.width]
@@ -172,10 +177,11 @@ def _sort_out(scene: Scene, hypotheses: Sequence[Hypothesis], finished: _Finishe
 
 
 def _candidate(scene: Scene, hypothesis: Hypothesis) -> Candidate:
-    tracker = scene.judge(hypothesis.tokens, hypothesis.cover.typed)
-    # As where one candidate is written: the token that ends it is not part of it.
-    length = len(hypothesis.tokens) - (hypothesis.tokens[-1] in scene.ends)
-    return Candidate(hypothesis.cover, tracker, list(hypothesis.tokens[:length]), hypothesis.logprob)
+    tracker = scene.judge(hypothesis.tokens, hypothesis.cover.typed, hypothesis.logprob)
+    # As where one candidate is written: the token that ends it, or that it doubts, is not part of it.
+    if hypothesis.tokens[-1] in scene.ends or tracker.ended == "doubt":
+        return Candidate(hypothesis.cover, tracker, list(hypothesis.tokens[:-1]), hypothesis.before)
+    return Candidate(hypothesis.cover, tracker, list(hypothesis.tokens), hypothesis.logprob)
 
 
 def _out_of_time(scene: Scene, live: Sequence[Hypothesis], finished: _Finished) -> list[Candidate]:

@@ -102,18 +102,20 @@ class Scene:
             with suppress(BudgetExceeded):  # each will notice by itself
                 self.prefetch([self.sequence(candidate.cover, candidate.tokens) for candidate, _ in writers])
 
-    def judge(self, tokens: Sequence[int], typed: int) -> StopTracker:
+    def judge(self, tokens: Sequence[int], typed: int, logprob: float = 0.0) -> StopTracker:
         """Where a completion of ``tokens`` stands, the first ``typed`` bytes of which were typed already.
 
         What `write` would have decided token by token, for tokens that come from elsewhere: `StopTracker.ended` is None
-        while it may go on. No beginning of ``tokens`` may have ended.
+        while it may go on. No beginning of ``tokens`` may have ended. ``logprob`` is that of all of them, natural.
         """
         tracker = StopTracker(self.stop, self.line_prefix)
-        ended = tokens[-1] in self.ends
-        tracker.push(self.vocabulary.bytes_of(tokens[:-1] if ended else tokens)[typed:])
-        if tracker.ended is None and ended:
+        before, last = self.vocabulary.bytes_of(tokens[:-1]), tokens[-1]
+        tracker.push(before[typed:])
+        if tracker.ended is None and last in self.ends:
             tracker.finish("end")
-        elif tracker.ended is None and len(tokens) >= self.stop.max_new_tokens:
+        elif tracker.ended is None:
+            tracker.push(self.vocabulary.token_bytes[last][max(0, typed - len(before)) :], logprob)
+        if tracker.ended is None and len(tokens) >= self.stop.max_new_tokens:
             tracker.finish("length")
         return tracker
 

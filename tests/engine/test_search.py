@@ -17,7 +17,7 @@ from engine.search import BeamParams, Hypothesis, beam_search, best_first_search
 from engine.types import CancellationToken, CompletionRequest, FloatArray, TokenIds
 from engine.writing import Candidate, Scene
 from tests.engine.scenes import END, PROMPT, logs, plain_covers, scene_of
-from tests.fakes import fake_completer, hash_model, toy_tokenizer
+from tests.fakes import fake_completer, hash_model, readable_model, toy_tokenizer
 
 SEARCHES = [beam_search, best_first_search]
 
@@ -220,17 +220,21 @@ def test_beams_begin_with_the_healed_covers(strategy, mode):
     assert tokenizer_bytes(session.written).startswith(b"import nump")
 
 
-def test_a_beam_of_one_is_greedy():
+@pytest.mark.parametrize("confidence", [0.0, 1e-9, 1e-4, 0.02])
+def test_a_beam_of_one_is_greedy(confidence):
     tokenizer = toy_tokenizer("byte-level")
-    for salt in range(5):
-        completer, _ = fake_completer(tokenizer, hash_model(tokenizer.vocabulary.size, salt=salt))
-        texts = {
-            completer.complete(
-                CompletionRequest("def f(self):\n    ret", sampling=params, stop=StopParams(max_new_tokens=6))
-            ).completions[0].text
+    stop = StopParams(max_new_tokens=6, min_confidence=confidence)
+    reasons = set()
+    for salt in range(8):
+        completer, _ = fake_completer(tokenizer, readable_model(tokenizer, salt, lines=False))
+        found = [
+            completer.complete(CompletionRequest("def f(self):\n    ret", sampling=params, stop=stop)).completions
             for params in (SamplingParams(), *(SamplingParams(s, beam_width=1) for s in ("beam", "best-first")))
-        }  # fmt: skip
-        assert len(texts) == 1
+        ]
+        as_greedy, *searched = [[(c.text, c.tokens, c.stop, round(c.logprob, 4)) for c in one] for one in found]
+        assert searched == [as_greedy, as_greedy]
+        reasons |= {stop for _, _, stop, _ in as_greedy}
+    assert ("doubt" in reasons) == (confidence > 1e-9)
 
 
 def test_history_of_a_hypothesis_is_what_it_wrote():
