@@ -1,0 +1,201 @@
+"""`python -m benchmarks.generators CHECKPOINT`: Midtoken, onnxruntime-genai's generator and transformers side by side.
+
+Prefill and decode tokens a second of each on the CPU, from one checkpoint, in rounds that go from one to the next, so
+that a busy machine is busy for all of them. With --random 300 (millions of parameters) in place of a checkpoint, a
+Llama with random weights is made first. Needs the environment of `make test-export`.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.tables import Ratio, Report, Table, as_text, machine, median, median_ratio
+from engine import DeviceChoice
+
+PROMPT_TOKENS = 512
+DECODED_TOKENS = 32
+# Width, layers, heads, key/value heads, inner width by millions of parameters with 32,000 entries, tied.
+SHAPES: Mapping[int, tuple[int, int, int, int, int]] = {
+    60: (512, 12, 8, 4, 1536),
+    120: (768, 14, 12, 4, 2304),
+    300: (1024, 26, 16, 4, 2816),
+}
+
+Run = Callable[[Sequence[int], int], tuple[float, float]]
+"""From a prompt and a number of tokens to the seconds of the prefill and of the decode steps after it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Tokens a second of each round, ``[R] float64``."""
+
+    prefill: np.typing.NDArray[np.float64]
+    decode: np.typing.NDArray[np.float64]
+
+
+def measure(runs: Mapping[str, Run], prompt: Sequence[int], decoded: int, rounds: int) -> dict[str, Rates]:
+    """Rates of every run, interleaved; a first round, in which libraries set themselves up, does not count."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
+    for number in range(rounds + 1):
+        for name, run in runs.items():
+            taken = run(prompt, decoded)
+            if number:
+                seconds[name].append(taken)
+    counts = np.array([len(prompt), decoded])
+    rates = {name: counts / np.array(taken) for name, taken in seconds.items()}  # [R, 2]
+    return {name: Rates(prefill=both[:, 0], decode=both[:, 1]) for name, both in rates.items()}
+
+
+def report_of(title: str, rates: Mapping[str, Rates], ours: Mapping[str, str]) -> Report:
+    """Medians, and the medians over rounds of the ratios of ``ours`` (name to peer) in the same round."""
+    rows = tuple((name, median(found.prefill.tolist()), median(found.decode.tolist())) for name, found in rates.items())
+    ratios = []
+    for peer, name in ours.items():
+        mine, theirs = rates[name], rates[peer]
+        ratios.append(Ratio(f"{name} / {peer}, decode", median_ratio(mine.decode.tolist(), theirs.decode.tolist())))
+        ratios.append(Ratio(f"{name} / {peer}, prefill", median_ratio(mine.prefill.tolist(), theirs.prefill.tolist())))
+    table = Table(title, ("generator", "prefill tokens/s", "decode tokens/s"), rows)
+    return Report("generators", machine(), (table,), tuple(ratios))
+
+
+def midtoken(folder: Path, device: DeviceChoice = "cpu") -> Run:
+    """The engine's session, the prompt in chunks as in the completer."""
+    from engine.kv_cache import PREFILL_CHUNK
+    from engine.manifest import load_manifest
+    from engine.session import OrtSession
+
+    session = OrtSession.load(folder, load_manifest(folder), device=device)
+
+    def run(prompt: Sequence[int], decoded: int) -> tuple[float, float]:
+        ids = np.array(prompt, np.int32)
+        began = time.perf_counter()
+        for start in range(0, len(ids), PREFILL_CHUNK):
+            part = ids[start : start + PREFILL_CHUNK]
+            row = session.forward(part, start, (len(part) - 1,))[0]
+        filled = time.perf_counter()
+        for step in range(decoded):
+            row = session.forward(np.array([row.argmax()], np.int32), len(ids) + step, (0,))[0]
+        return filled - began, time.perf_counter() - filled
+
+    return run
+
+
+def genai(folder: Path) -> Run:
+    """onnxruntime-genai's generator on a folder of its own builder, greedy."""
+    import onnxruntime_genai as library
+
+    model = library.Model(str(folder))
+
+    def run(prompt: Sequence[int], decoded: int) -> tuple[float, float]:
+        params = library.GeneratorParams(model)
+        length = len(prompt) + decoded + 1
+        params.set_search_options(do_sample=False, min_length=length, max_length=length)
+        generator = library.Generator(model, params)
+        began = time.perf_counter()
+        generator.append_tokens(np.array([prompt], np.int32))
+        generator.generate_next_token()  # the token after the prompt, from logits that are there
+        filled = time.perf_counter()
+        for _ in range(decoded):
+            generator.generate_next_token()
+        return filled - began, time.perf_counter() - filled
+
+    return run
+
+
+def transformers(checkpoint: Path, device: str = "cpu") -> Run:
+    """transformers with its own cache, greedy, without the overhead of `generate`; float32, on ``cuda`` float16."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = torch.float16 if device == "cuda" else torch.float32
+    model: Any = AutoModelForCausalLM.from_pretrained(checkpoint, dtype=dtype, local_files_only=True).eval().to(device)
+
+    def run(prompt: Sequence[int], decoded: int) -> tuple[float, float]:
+        with torch.inference_mode():
+            began = time.perf_counter()
+            out = model(input_ids=torch.tensor([list(prompt)], device=device), use_cache=True, logits_to_keep=1)
+            int(out.logits[0, -1].argmax())  # waits for the device
+            filled = time.perf_counter()
+            for _ in range(decoded):
+                token = out.logits[:, -1:].argmax(-1)
+                out = model(input_ids=token, past_key_values=out.past_key_values, use_cache=True)
+            int(out.logits[0, -1].argmax())
+            return filled - began, time.perf_counter() - filled
+
+    return run
+
+
+def random_checkpoint(folder: Path, millions: int) -> Path:
+    """A Llama with random weights and the bundled model's tokenizer; 32,000 rows, tied."""
+    import shutil
+
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from engine import BUNDLED_MODEL
+
+    width, layers, heads, groups, inner = SHAPES[millions]
+    config = LlamaConfig(
+        vocab_size=32_000,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=groups,
+        intermediate_size=inner,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        bos_token_id=0,
+        eos_token_id=0,
+        pad_token_id=0,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    shutil.copyfile(BUNDLED_MODEL / "tokenizer.json", folder / "tokenizer.json")
+    return folder
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.generators",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("checkpoint", type=Path, nargs="?")
+    parser.add_argument("--random", type=int, choices=sorted(SHAPES), metavar="MILLIONS", help=f"of {sorted(SHAPES)}")
+    parser.add_argument("--rounds", type=int, default=7)
+    options = parser.parse_args(arguments)
+    if (options.checkpoint is None) == (options.random is None):
+        parser.error("name a checkpoint or a size for --random")
+    from engine.manifest import Precision
+    from onnx_export.export import export_checkpoint
+    from onnx_export.genai_graph import build
+    from onnx_export.quantize import plan
+
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        checkpoint = options.checkpoint or random_checkpoint(root / "checkpoint", options.random)
+        runs: dict[str, Run] = {}
+        precisions: tuple[Precision, ...] = ("fp32", "int4")
+        for precision in precisions:
+            # Checked elsewhere (tests, and midtoken export); here only the time counts.
+            export_checkpoint(checkpoint, root / precision, precision=precision, check=False)
+            build(checkpoint, plan(precision, "cpu"), root / f"genai-{precision}", tied=True)
+            runs[f"midtoken {precision}"] = midtoken(root / precision)
+            runs[f"genai {precision}"] = genai(root / f"genai-{precision}")
+        runs["transformers fp32"] = transformers(checkpoint)
+        prompt = np.random.default_rng(0).integers(5, 16_000, PROMPT_TOKENS).tolist()
+        rates = measure(runs, prompt, DECODED_TOKENS, options.rounds)
+    model = f"random Llama, {options.random} M" if options.random else checkpoint.name
+    ours = {"genai fp32": "midtoken fp32", "genai int4": "midtoken int4", "transformers fp32": "midtoken fp32"}
+    print(as_text(report_of(f"{model}, {PROMPT_TOKENS} tokens of prompt", rates, ours)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,217 @@
+"""`python -m benchmarks.gpu`: every figure that needs an NVIDIA GPU, in one command; without one it says so and ends.
+
+Random checkpoints of Qwen2's shape (0.5 B and 1.5 B parameters) in float16: time to the first healed token after 1,000
+tokens of context, prefill and decode tokens a second, beside transformers on the same GPU and beside the limit that
+memory bandwidth sets (bytes of weights read for each token). Then healing candidates scored by gathering their rows of
+the head beside the full head. Needs the environment of `make test-export` with a CUDA build of torch.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.generators import midtoken, transformers
+from benchmarks.tables import Ratio, Report, Table, as_text, interleave, machine, median
+
+BANDWIDTH_BYTES = 4.3e12
+"""Bytes a second that an H200 reads; --bandwidth states another card's."""
+CONTEXT_TOKENS = 1000
+DECODED_TOKENS = 64
+ROWS = 151_936
+# Width, layers, heads, key/value heads, inner width, as Qwen2.5-Coder has them.
+SHAPES: Mapping[str, tuple[int, int, int, int, int]] = {
+    "0.5 B": (896, 24, 14, 2, 4864),
+    "1.5 B": (1536, 28, 12, 2, 8960),
+}
+VOCABULARIES = (50_000, 100_000, 200_000)
+CANDIDATES = (16, 256, 4096)
+
+
+def parameters(shape: tuple[int, int, int, int, int], rows: int = ROWS) -> int:
+    """Parameters of a Qwen2 with a tied embedding: products, their biases in attention, norms."""
+    width, layers, heads, groups, inner = shape
+    size = width // heads
+    attention = width * (heads + 2 * groups) * size + (heads + 2 * groups) * size + width * width
+    return rows * width + layers * (attention + 3 * width * inner + 2 * width) + width
+
+
+def limit_tokens_per_second(shape: tuple[int, int, int, int, int], bandwidth: float) -> float:
+    """Decode steps a second if reading the float16 weights once a token were all that there is to do."""
+    return bandwidth / (2 * parameters(shape))
+
+
+def head_rows(width: int, rows: int, candidates: int, rounds: int, device: str) -> dict[str, list[float]]:
+    """Seconds of one row of logits by the full head, and by gathering the candidates' rows of it, interleaved.
+
+    The two are graphs of onnxruntime over the same random float32 table on the CPU, float16 on ``cuda``; the result of
+    the full head is cut to the candidates, as healing does.
+    """
+    dtype = np.dtype(np.float16 if device == "cuda" else np.float32)
+    rng = np.random.default_rng(0)
+    table = rng.standard_normal((rows, width), np.float32).astype(dtype)
+    feeds = {
+        "hidden": rng.standard_normal((1, width), np.float32).astype(dtype),
+        "candidates": np.sort(rng.choice(rows, candidates, replace=False)).astype(np.int64),
+    }
+    runs = {name: _head(table, device, gathered=name == "gathered") for name in ("full", "gathered")}
+    for run in runs.values():
+        run(feeds)
+
+    def timed(run: Callable[[Mapping[str, np.ndarray]], None]) -> Callable[[], float]:
+        def measure() -> float:
+            began = time.perf_counter()
+            run(feeds)
+            return time.perf_counter() - began
+
+        return measure
+
+    return interleave({name: timed(run) for name, run in runs.items()}, rounds)
+
+
+def head_report(device: str, widths: tuple[int, ...], rounds: int) -> Report:
+    """The table of `head_rows` over vocabularies and numbers of candidates."""
+    rows, ratios = [], []
+    for width in widths:
+        for vocabulary in VOCABULARIES:
+            for count in CANDIDATES:
+                found = head_rows(width, vocabulary, count, rounds, device)
+                full, gathered = median(found["full"]) * 1e3, median(found["gathered"]) * 1e3
+                rows.append((f"{vocabulary:,} rows of {width}, {count} candidates", full, gathered))
+                ratios.append(Ratio(f"gathered / full, {vocabulary:,} rows of {width}, {count}", gathered / full))
+    table = Table("one row of logits", ("head", "full ms", "gathered ms"), tuple(rows))
+    return Report("head rows", {**machine(), "device": device}, (table,), tuple(ratios))
+
+
+def _head(table: np.ndarray, device: str, *, gathered: bool) -> Callable[[Mapping[str, np.ndarray]], None]:
+    """A graph ``hidden [1, W], candidates [C] -> logits [1, C]`` over ``table [V, W]``."""
+    import onnxruntime as ort
+    from onnx import helper, numpy_helper
+
+    kind = helper.np_dtype_to_tensor_dtype(table.dtype)
+    stored = table if gathered else np.ascontiguousarray(table.T)
+    if gathered:
+        nodes = [
+            helper.make_node("Gather", ["table", "candidates"], ["rows"], axis=0),
+            helper.make_node("Gemm", ["hidden", "rows"], ["logits"], transB=1),
+        ]
+    else:
+        nodes = [
+            helper.make_node("MatMul", ["hidden", "table"], ["all"]),
+            helper.make_node("Gather", ["all", "candidates"], ["logits"], axis=1),
+        ]
+    inputs = [("hidden", kind, [1, table.shape[1]]), ("candidates", 7, ["C"])]
+    graph = helper.make_graph(
+        nodes,
+        "head",
+        [helper.make_tensor_value_info(*declared) for declared in inputs],
+        [helper.make_tensor_value_info("logits", kind, [1, "C"])],
+        [numpy_helper.from_array(stored, "table")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    providers = ["CUDAExecutionProvider"] if device == "cuda" else []
+    session = ort.InferenceSession(model.SerializeToString(), providers=[*providers, "CPUExecutionProvider"])
+    return lambda feeds: session.run(["logits"], dict(feeds)) and None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure and print; returns the exit status, 0 also where there is no GPU to measure on."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--bandwidth", type=float, default=BANDWIDTH_BYTES, metavar="BYTES", help="bytes a second")
+    parser.add_argument(
+        "--head-on-cpu", action="store_true", help="measure gathering rows of the head on the CPU, and nothing else"
+    )
+    options = parser.parse_args(arguments)
+    if options.head_on_cpu:
+        print(as_text(head_report("cpu", (896,), options.rounds)))
+        return 0
+    from engine.session import choose_device
+
+    chosen = choose_device("cuda")
+    if chosen.kind != "cuda":
+        print(f"no figures: {chosen.notice.removeprefix('CUDA was asked for but ').partition(';')[0]}")
+        return 0
+    for name, shape in SHAPES.items():
+        print(as_text(model_report(name, shape, options.rounds, options.bandwidth)), flush=True)
+    print(as_text(head_report("cuda", (896, 1536), options.rounds)))
+    return 0
+
+
+def model_report(name: str, shape: tuple[int, int, int, int, int], rounds: int, bandwidth: float) -> Report:
+    """Figures of one random checkpoint in float16. Written without a GPU at hand: it has not run on one yet."""
+    from engine import Completer, CompletionRequest, StopParams
+    from onnx_export.export import export_checkpoint
+
+    with tempfile.TemporaryDirectory() as place:
+        checkpoint = random_qwen2(Path(place) / "checkpoint", shape)
+        folder = Path(place) / "model"
+        export_checkpoint(checkpoint, folder, precision="fp16", device="cuda", check=False)
+        ours, peer = midtoken(folder, device="cuda"), transformers(checkpoint, device="cuda")
+        prompt = np.random.default_rng(0).integers(5, 16_000, CONTEXT_TOKENS).tolist()
+        rates: dict[str, list[tuple[float, float]]] = {"midtoken": [], "transformers": []}
+        for number in range(rounds + 1):
+            for key, run in (("midtoken", ours), ("transformers", peer)):
+                taken = run(prompt, DECODED_TOKENS)
+                if number:
+                    rates[key].append((CONTEXT_TOKENS / taken[0], DECODED_TOKENS / taken[1]))
+        completer = Completer.load(folder, device="cuda")
+        first = []
+        for number in range(rounds + 1):
+            # Another text each time, so that nothing of it is cached.
+            text = f"x{number} = 1\n" * 400 + "import nump"
+            request = CompletionRequest(text[-6000:], stop=StopParams(max_new_tokens=1))
+            began = time.perf_counter()
+            completer.complete(request)
+            first.append((time.perf_counter() - began) * 1e3)
+    limit = limit_tokens_per_second(shape, bandwidth)
+    medians = {key: [median([rate[part] for rate in found]) for part in (0, 1)] for key, found in rates.items()}
+    decode = [ours[1] / peer[1] for ours, peer in zip(rates["midtoken"], rates["transformers"], strict=True)]
+    table = Table(
+        f"Qwen2 shape, {name}, float16",
+        ("generator", "prefill tokens/s", "decode tokens/s"),
+        tuple((key, *values) for key, values in medians.items()),
+    )
+    ratios = (
+        Ratio("midtoken / transformers, decode", median(decode)),
+        Ratio("midtoken / limit of the memory bandwidth, decode", medians["midtoken"][1] / limit),
+    )
+    conditions = {**machine(), "first healed token, ms": median(first[1:]), "limit, tokens/s": round(limit)}
+    return Report(f"gpu, {name}", conditions, (table,), ratios)
+
+
+def random_qwen2(folder: Path, shape: tuple[int, int, int, int, int]) -> Path:
+    """A Qwen2 with random float16 weights, the bundled model's tokenizer and padding rows up to Qwen's number."""
+    import shutil
+
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    from engine import BUNDLED_MODEL
+
+    width, layers, heads, groups, inner = shape
+    config = Qwen2Config(
+        vocab_size=ROWS,
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=groups,
+        intermediate_size=inner,
+        max_position_embeddings=2048,
+        tie_word_embeddings=True,
+        bos_token_id=0,
+        eos_token_id=0,
+    )
+    Qwen2ForCausalLM(config).to(torch.float16).save_pretrained(folder)
+    shutil.copyfile(BUNDLED_MODEL / "tokenizer.json", folder / "tokenizer.json")
+    return folder
+
+
+if __name__ == "__main__":
+    sys.exit(main())
