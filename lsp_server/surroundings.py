@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lsp_server.line_endings import to_engine
 from lsp_server.settings import Settings
 
 LOOK_BACK_CHARACTERS = 128
@@ -50,7 +51,9 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What came between two places: ``text`` before the cursor, ``closed`` put behind it by the editor."""
+    """What came between two places: ``text`` before the cursor, as the engine has it, ``closed`` put behind it by the
+    editor.
+    """
 
     text: str
     closed: str = ""
@@ -80,18 +83,20 @@ def typed_since(then: Surroundings, now: Surroundings) -> Typed | None:
     if before[-PREFIX_CHARACTERS:] != then.prefix[-PREFIX_CHARACTERS:]:
         return None
     closers = _closers_between(then.suffix, now.suffix)
-    return None if closers is None else Typed(now.prefix[len(now.prefix) - count :], now.suffix[:closers])
+    return None if closers is None else Typed(to_engine(now.prefix[len(now.prefix) - count :]), now.suffix[:closers])
 
 
 def typed_into(then: Surroundings, text: str) -> str | None:
-    """What was put in at a place to make a whole document ``text`` of the one that it was in; None if it is not so."""
+    """What was put in at a place, as the engine has it, to make a whole document ``text`` of the one that it was in;
+    None if it is not so.
+    """
     count = len(text) - then.position - then.after
     if not 0 <= count <= LOOK_BACK_CHARACTERS:
         return None
     end = then.position + count
     if not text.endswith(then.prefix, 0, then.position) or not text.startswith(then.suffix, end):
         return None
-    return text[then.position : end]
+    return to_engine(text[then.position : end])
 
 
 def agree(written: str, typed: str) -> bool:

@@ -8,6 +8,12 @@ return {
   reuse_client = function(client, config)
     return client.name == config.name and not client:is_stopped()
   end,
+  capabilities = { experimental = { midtokenStatus = true } },
+  handlers = {
+    ['midtoken/status'] = function(_, status, ctx)
+      require('midtoken.status').on_status(ctx.client_id, status)
+    end,
+  },
   on_exit = function(code, signal, client_id)
     require('midtoken.server').on_exit(code, signal, client_id)
   end,

@@ -17,7 +17,7 @@ vim.api.nvim_create_autocmd('InsertEnter', {
   end,
 })
 
-vim.api.nvim_create_autocmd({ 'LspRequest', 'LspProgress', 'LspAttach', 'LspDetach' }, {
+vim.api.nvim_create_autocmd({ 'LspRequest', 'LspAttach', 'LspDetach' }, {
   group = group,
   desc = 'Midtoken: keep the statusline component up to date',
   callback = function(event)
@@ -43,7 +43,7 @@ vim.api.nvim_create_user_command('Midtoken', function(command)
   require('midtoken.command').run(command.fargs)
 end, {
   nargs = '*',
-  desc = 'Midtoken: toggle, restart, log, health',
+  desc = 'Midtoken: toggle, restart, model, statistics, log, health',
   complete = function(start)
     return require('midtoken.command').complete(start)
   end,

@@ -289,3 +289,32 @@ def test_neovims_own_acceptance_runs_the_items_command(it: Editor):
     assert it.lua("return vim.lsp.inline_completion.get()")
     it.until(lambda: it.text() == f"import o{ghost}", "the acceptance")
     it.until(lambda: statistics(it)["accepted"] == before + 1, "the command")
+
+
+def test_what_the_server_says_of_itself(it: Editor):
+    start(it, "import o")
+    it.nvim.command("Midtoken statistics")
+    it.until(lambda: any("shareWithoutModel" in text for text in it.told()), "the figures")
+    it.nvim.command("Midtoken model")
+    it.until(lambda: any("contextLength" in text for text in it.told()), "the model")
+
+
+def test_a_server_that_is_switched_off_or_in_trouble_shows_it(it: Editor):
+    start(it, "import o")
+    switch = """local client = vim.lsp.get_clients({ bufnr = 0, name = 'midtoken' })[1]
+        client:request_sync('workspace/executeCommand', { command = 'midtoken.server.' .. ... })"""
+    status = "return require('midtoken').status()"
+    it.lua(switch, "disable")
+    it.until(lambda: it.lua(status) == "Midtoken: off", "the status")
+    it.lua(switch, "enable")
+    it.until(lambda: it.lua(status) != "Midtoken: off", "the status")
+    it.lua(
+        """local client = vim.lsp.get_clients({ bufnr = 0, name = 'midtoken' })[1]
+        require('midtoken.status').on_status(client.id, { state = 'error', message = 'no model here' })"""
+    )
+    assert it.lua(status) == "Midtoken: error"
+    it.nvim.command("checkhealth midtoken")
+    assert "The server is in trouble: no model here" in it.text()
+    it.lua(
+        "require('midtoken.status').on_status(vim.lsp.get_clients({ name = 'midtoken' })[1].id, { state = 'ready' })"
+    )

@@ -163,4 +163,6 @@ def test_two_editors_in_one_folder(neovim: Program, tmp_path: Path):
 def test_no_such_command(neovim: Program, tmp_path: Path):
     with editor(neovim, tmp_path, configuration()) as it:
         it.nvim.command("Midtoken fly")
-        assert it.told() == ["Midtoken: no such command; there are health, log, restart, toggle, toggle-buffer"]
+        assert it.told() == [
+            "Midtoken: no such command; there are health, log, model, restart, statistics, toggle, toggle-buffer"
+        ]

@@ -58,6 +58,12 @@ def test_closers_that_the_editor_puts_in_are_known(after, closed):
     assert typed_since(now, then) is None
 
 
+def test_line_breaks_are_those_of_the_completion():
+    then, now = (surroundings("file:///a.py", ASKER, before, "\r\n") for before in ("if x:", "if x:\r\n    y"))
+    assert typed_since(then, now) == Typed("\n    y")
+    assert typed_into(then, "if x:\r\n    y\r\n") == "\n    y"
+
+
 def test_the_rest_of_a_completion():
     assert Typed("um").rest_of("umpy") == "py"
     assert Typed("um").rest_of("um") == ""

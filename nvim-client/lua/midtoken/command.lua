@@ -1,7 +1,27 @@
 --- `:Midtoken`
 
+--- What the server answers to one of its own commands, on the screen.
+---@param name string
+local function ask_server(name)
+  local client = vim.lsp.get_clients({ bufnr = 0, name = 'midtoken' })[1]
+    or vim.lsp.get_clients({ name = 'midtoken' })[1]
+  if not client then
+    vim.notify('Midtoken: no server is running; see :checkhealth midtoken', vim.log.levels.WARN)
+    return
+  end
+  client:request('workspace/executeCommand', { command = 'midtoken.server.' .. name }, function(err, result)
+    vim.notify(err and err.message or vim.inspect(result), err and vim.log.levels.ERROR or vim.log.levels.INFO)
+  end)
+end
+
 ---@type table<string, fun()>
 local actions = {
+  statistics = function()
+    ask_server('statistics')
+  end,
+  model = function()
+    ask_server('modelInfo')
+  end,
   toggle = function()
     vim.notify('Midtoken: ghost text is ' .. (require('midtoken').toggle() and 'on' or 'off'))
   end,

@@ -96,6 +96,12 @@ local function check_clients()
   for _, client in ipairs(clients) do
     local buffers = vim.tbl_count(client.attached_buffers)
     health.ok(('Running for %d buffer(s), positions in %s'):format(buffers, client.offset_encoding))
+    local status = require('midtoken.status').of(client.id)
+    if status and status.state == 'error' then
+      health.error('The server is in trouble: ' .. (status.message or 'it does not say why'), { 'See :Midtoken log' })
+    elseif status and status.message then
+      health.warn(status.message)
+    end
     if not client.server_capabilities.inlineCompletionProvider then
       health.error('This server offers no ghost text', { 'It is too old: :help midtoken-installation' })
     end

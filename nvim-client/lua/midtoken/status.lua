@@ -5,7 +5,7 @@ local METHOD = 'textDocument/inlineCompletion'
 local M = {}
 
 local used = false -- nobody pays for redrawing a component that no status line has
-local loading = {} ---@type table<integer, true> clients whose model is being loaded
+local said = {} ---@type table<integer, midtoken.Status> what each client's server says of itself
 local asked_at = {} ---@type table<string, number> when a request went out
 local latency_ms ---@type number?
 
@@ -41,14 +41,23 @@ local function on_request(data)
   end
 end
 
----@param data { client_id: integer, params: { value: table? } }
-local function on_progress(data)
-  local kind = type(data.params.value) == 'table' and data.params.value.kind
-  if kind == 'begin' then
-    loading[data.client_id] = true
-  elseif kind == 'end' then
-    loading[data.client_id] = nil
-  end
+---@class midtoken.Status what a server tells with `midtoken/status`
+---@field state 'loading'|'ready'|'busy'|'off'|'error'
+---@field message string?
+
+---@param client_id integer
+---@param status table
+function M.on_status(client_id, status)
+  local message = type(status.message) == 'string' and status.message or nil
+  said[client_id] = { state = status.state, message = message }
+  M.redraw()
+end
+
+--- What the server of a client last said of itself.
+---@param client_id integer
+---@return midtoken.Status?
+function M.of(client_id)
+  return said[client_id]
 end
 
 ---@param event vim.api.keyset.create_autocmd.callback_args
@@ -57,12 +66,9 @@ function M.on_event(event)
     return
   elseif event.event == 'LspRequest' then
     on_request(event.data)
-  elseif event.event == 'LspProgress' then
-    on_progress(event.data)
   elseif event.event == 'LspAttach' then
     require('midtoken.server').stopped = false -- another buffer, or the user, started one that works
   elseif event.event == 'LspDetach' then
-    loading[event.data.client_id] = nil
     asked_at = {}
   end
   M.redraw()
@@ -85,8 +91,10 @@ function M.component()
     return ''
   elseif vim.fn.has('nvim-0.12') == 1 and not vim.lsp.inline_completion.is_enabled({ bufnr = 0 }) then
     return 'Midtoken: off'
-  elseif loading[client.id] then
-    return 'Midtoken: loading'
+  end
+  local state = (said[client.id] or {}).state
+  if state == 'loading' or state == 'off' or state == 'error' then
+    return 'Midtoken: ' .. state
   end
   return latency_ms and ('Midtoken %.0f ms'):format(latency_ms) or 'Midtoken'
 end

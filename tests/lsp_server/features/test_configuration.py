@@ -213,3 +213,39 @@ async def test_without_initialized_requests_are_empty_within_their_budget():
         await wire.request("initialize", {"processId": None, "rootUri": None, "capabilities": {}})
         wire.open("x")
         assert await wire.inline(0, 1) == []
+
+
+async def test_another_model_is_loaded_beside_the_one_that_serves():
+    gate = threading.Event()
+
+    def load(model_dir=None, *, device="auto", threads=None):
+        if model_dir is None:
+            return FakeCompleter(("old",))
+        assert gate.wait(5)
+        if model_dir.name == "bad":
+            raise ModelFolderError("no model folder at bad; give one")
+        return FakeCompleter(("new",))
+
+    async def shown(text: str) -> str:
+        wire.change([{"text": text}])
+        [item] = await wire.inline(0, len(text))
+        return str(item["insertText"])
+
+    async with Wire(load) as wire:
+        await wire.initialize()
+        wire.open("")
+        assert await shown("a") == "aold"
+        already = len(progress_of(wire))
+        wire.configuration = {"model": "/other"}
+        wire.notify("workspace/didChangeConfiguration", {"settings": None})
+        await wire.until(lambda: progress_of(wire)[already:] == ["begin"])
+        assert await shown("b") == "bold"
+        gate.set()
+        await wire.until(lambda: progress_of(wire)[already:] == ["begin", "end"])
+        assert await shown("a") == "anew", "what the model before said is not shown any more"
+        for _ in range(2):
+            wire.configuration = {"model": "/bad"}
+            wire.notify("workspace/didChangeConfiguration", {"settings": None})
+        await wire.until(lambda: wire.messages() and wire.server.session.model.state == "ready")
+        assert wire.messages() == ["Midtoken: the model before stays in use: no model folder at bad; give one"]
+        assert await shown("c") == "cnew"
