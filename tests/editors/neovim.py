@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "nvim-client"
 SERVER = [sys.executable, "-m", "lsp_server.cli", "serve"]
 # A busy machine may be slow; an answer cut short by the budget would be an answer to another question.
-# Nor are these tests about what the model is sure enough of to show it unasked.
+# And which guesses the model is sure of is not for these tests.
 SETTINGS = {"budgetMs": 30_000, "device": "cpu", "minConfidence": 0}
 TIMEOUT_S = 60.0
 ENABLE = "vim.lsp.enable('midtoken')\nvim.lsp.inline_completion.enable()"
