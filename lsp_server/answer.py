@@ -201,10 +201,12 @@ def _count(server: MidtokenServer, outcome: Outcome | None, deadline: Deadline) 
     statistics = server.session.statistics
     if outcome is not None:
         statistics.answered(deadline.took_ms, "running" if outcome.handed_on else "model")
-    elif deadline.left_ms > 0:
-        statistics.superseded += 1
-    else:
+    elif deadline.left_ms <= 0:
         statistics.out_of_time += 1
+    elif server.session.model.info is None:
+        statistics.failed += 1
+    else:
+        statistics.superseded += 1
 
 
 def _line(question: Question, outcome: Outcome | None, took_ms: float, verbose: bool) -> str:

@@ -44,7 +44,8 @@ class Call:
     def heard(self, written: str) -> None:
         """On the model's thread: that much is written. Stops the call if it is not what is being typed."""
         self.written = written
-        # Both sides set their own field before they look at the other's, so that one of them sees the disagreement.
+        # `_follow` sets its field before it looks at this one too, so that one of the two sees a disagreement; a request
+        # that takes the call over looks at the result besides.
         if not agree(written, self.typed):
             self.token.cancel()
 

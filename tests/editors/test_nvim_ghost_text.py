@@ -16,7 +16,14 @@ from tests.editors.programs import NEOVIM, Program
 
 METHOD = "import os\n\n\ndef first(self):\n    ret"
 # Places where any model of Python has something to say, most of them inside a token.
-CUTS = ["import o", METHOD, "def first(self): pass\nif __na", "import json\n\njson.lo", "class A:\n    def __in", "if __na"]
+CUTS = [
+    "import o",
+    METHOD,
+    "def first(self): pass\nif __na",
+    "import json\n\njson.lo",
+    "class A:\n    def __in",
+    "if __na",
+]
 HINT = re.compile(r" \((\d)/(\d)\)$")
 
 

@@ -139,6 +139,10 @@ async def test_without_a_model_it_says_why():
         told = await run(wire, "modelInfo")
         assert isinstance(told, dict)
         assert (told["state"], told["problem"], told["name"]) == ("failed", "no model folder here", None)
+        wire.open("x")
+        assert await wire.inline(0, 1) == []
+        counted = await figures(wire)
+        assert (counted["failed"], counted["superseded"]) == (1, 0)
 
 
 async def test_the_figures_count_what_happened():
