@@ -44,8 +44,8 @@ class Call:
     def heard(self, written: str) -> None:
         """On the model's thread: that much is written. Stops the call if it is not what is being typed."""
         self.written = written
-        # `_follow` sets its field before it looks at this one too, so that one of the two sees a disagreement; a request
-        # that takes the call over looks at the result besides.
+        # `_follow` too sets its field before it looks at the other, so that one of the two sees a disagreement; a
+        # request that takes the call over looks at the result besides.
         if not agree(written, self.typed):
             self.token.cancel()
 
