@@ -19,6 +19,8 @@ def in_own_style(draft: Draft) -> str:
     aligned with something keep the spaces that align them.
     """
     first, *others = draft.text.split("\n")
+    if not others and draft.line_start.strip():
+        return draft.text
     step = step_of(draft.prefix[-SAMPLED_CHARACTERS:] + draft.suffix[:SAMPLED_CHARACTERS], draft.syntax)
     if step is None:
         return draft.text
