@@ -34,8 +34,7 @@ class SharedBuffers:
 
     def __init__(self, names: GraphNames, layout: KeyValueLayout, length: int, kind: str, slots: int) -> None:
         """Reserve the first slot. Raises `DeviceError` where it does not fit."""
-        # A copy between slots is numpy's, which reaches the memory of the CPU only.
-        self.slots = slots if kind == "cpu" else 1
+        self._slots = slots
         self._names = list(zip(*layer_names(names, layout), strict=True))
         self._layout = layout
         self._length = length
@@ -77,7 +76,7 @@ class SharedBuffers:
     def _reserve(self, slots: int) -> None:
         if slots <= self._held:
             return
-        assert slots <= self.slots
+        assert slots <= self._slots
         try:
             buffers = [self._allocate(self._shape(slots)) for _ in self._names]
         except Exception as error:  # numpy raises MemoryError, onnxruntime types of its own

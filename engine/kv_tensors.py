@@ -20,8 +20,6 @@ class SeparateTensors:
     On ``cuda`` the tensors stay on the device from pass to pass; only cutting them goes through the memory of the host.
     """
 
-    slots = 1
-
     def __init__(self, names: GraphNames, layout: KeyValueLayout, kind: str) -> None:
         self._past, self._present = layer_names(names, layout)
         self._empty = np.zeros((1, layout.heads, 0, layout.head_size), TYPES[layout.dtype])

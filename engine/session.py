@@ -166,7 +166,7 @@ class OrtSession:
         self._names = manifest.graph
         self._context_length = context_length
         self.device = device
-        self._slots = BATCH_SLOTS if manifest.key_value.shared and _takes_batches(session, manifest) else 1
+        self._slots = batch_slots(session, manifest, device)
         self._positions: NDArray[np.int64] = np.arange(context_length, dtype=np.int64)
         self._binding = session.io_binding()
         # First, for outputs come back in the order in which they were bound; binding a name again keeps its place.
@@ -311,10 +311,14 @@ def _require(condition: bool, manifest: Manifest, disagreement: str) -> None:
         raise ContractError(f"{manifest.model_file} {disagreement}; export the model again")
 
 
-def _takes_batches(session: Any, manifest: Manifest) -> bool:
-    """Whether the graph leaves the number of sequences open."""
+def batch_slots(session: Any, manifest: Manifest, device: Device) -> int:
+    """Sequences that a session may hold at once: more than one where buffers are shared and the graph takes batches.
+
+    A copy from slot to slot is numpy's, which reaches the memory of the CPU only.
+    """
     inputs = {value.name: value for value in session.get_inputs()}
-    return not isinstance(inputs[manifest.graph.input_ids].shape[0], int)
+    takes_batches = not isinstance(inputs[manifest.graph.input_ids].shape[0], int)
+    return BATCH_SLOTS if device.kind == "cpu" and manifest.key_value.shared and takes_batches else 1
 
 
 def _options(threads: int | None) -> Any:

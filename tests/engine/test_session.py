@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ from engine import session as session_module
 from engine.completer import BUNDLED_MODEL, Completer
 from engine.config import DeviceChoice
 from engine.errors import ContractError, DeviceError, MidtokenError, ModelFolderError
+from engine.kv_buffers import BATCH_SLOTS
 from engine.kv_cache import TokenCache
 from engine.manifest import GraphNames, Manifest
-from engine.session import OrtSession, choose_device, cuda_device_count
+from engine.session import Device, OrtSession, batch_slots, choose_device, cuda_device_count
 from engine.types import FloatArray, IdArray
 from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, make_manifest
 
@@ -108,6 +110,16 @@ def test_returned_logits_are_not_overwritten_by_the_next_call(session: OrtSessio
     copy = before.copy()
     session.forward(IDS[::-1].copy(), 0, EVERY_ROW)
     np.testing.assert_array_equal(before, copy)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shared", "batch", "slots"),
+    [("cpu", True, "batch", BATCH_SLOTS), ("cuda", True, "batch", 1), ("cpu", False, "batch", 1), ("cpu", True, 1, 1)],
+)
+def test_sequences_are_held_side_by_side_where_slots_can_be_copied(manifest: Manifest, kind, shared, batch, slots):
+    graph = SimpleNamespace(get_inputs=lambda: [SimpleNamespace(name="input_ids", shape=[batch, "new"])])
+    layout = dataclasses.replace(manifest.key_value, shared=shared)
+    assert batch_slots(graph, dataclasses.replace(manifest, key_value=layout), Device(kind)) == slots
 
 
 PASTS = (IDS[:5], IDS[3:12], IDS[:1], IDS[4:10])
