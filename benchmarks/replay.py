@@ -41,11 +41,12 @@ URI = "file:///replay/passage_{}.py"
 
 def run(options: BenchOptions) -> Report:
     """Type, and report. Raises `RequestError` for files that cannot be used."""
-    passages = draw(_texts(options), options.characters or CHARACTERS, options.seed)
+    texts = _texts(options)
+    passages = draw(texts, options.characters or CHARACTERS, options.seed)
     if not passages:
         raise RequestError("the files hold no lines that could be typed; give others")
     results = asyncio.run(_replay(passages, options))
-    return report(results, passages, options)
+    return report(results, passages, len(texts), options)
 
 
 class Clock:

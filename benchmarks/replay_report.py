@@ -27,12 +27,12 @@ class ModeResult:
     """What the server says of itself: ``midtoken.server.statistics``."""
 
 
-def report(results: Sequence[ModeResult], passages: Sequence[Passage], options: BenchOptions) -> Report:
+def report(results: Sequence[ModeResult], passages: Sequence[Passage], files: int, options: BenchOptions) -> Report:
     """All modes side by side; the goals are those of the mode that is the default, the last one."""
     typed = passages[: results[0].passages]
     written = sum(len(passage.text) for passage in typed)
     conditions: dict[str, Cell] = {
-        "files": f"{len(options.files)} given" if options.files else "our own sources, which no model of ours has seen",
+        "files": f"{files} given" if options.files else f"{files} of our own, which no model of ours has seen",
         "typed under each mode": f"{written} characters in {len(typed)} passages, seed {options.seed}",
         "client": options.client,
         "speed": f"{options.speed:g} times that of a person" if options.speed != 1 else "that of a person",

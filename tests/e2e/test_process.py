@@ -11,9 +11,7 @@ from typing import IO, Any
 
 import pytest
 
-from tests.e2e.clients import FAKE_SERVER, ROOT, URI, environment
-
-TIMEOUT_S = 10
+from tests.e2e.clients import FAKE_SERVER, ROOT, TIMEOUT_S, URI, environment
 
 
 def framed(**message: Any) -> bytes:

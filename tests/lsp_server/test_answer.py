@@ -8,7 +8,7 @@ import pytest
 
 from engine import CancellationToken, CompletionRequest, CompletionResult, DeviceError
 from tests.lsp_server.fakes import FakeCompleter, result_of
-from tests.lsp_server.wire import URI, Wire, WireError, connected
+from tests.lsp_server.wire import TIMEOUT_S, URI, Wire, WireError, connected
 
 pytestmark = pytest.mark.asyncio
 KNOWN = "import numpy as np\nx = np.zeros(3)\n"
@@ -76,7 +76,7 @@ class Typist:
 
 
 async def shown(answer: "asyncio.Future[object]") -> list[str]:
-    result = await asyncio.wait_for(answer, 5)
+    result = await asyncio.wait_for(answer, TIMEOUT_S)
     assert isinstance(result, dict)
     return [item["insertText"] for item in result["items"]]
 

@@ -16,7 +16,8 @@ from lsp_server.transport import Connection
 from tests.lsp_server.fakes import FakeCompleter
 
 URI = "file:///project/a.py"
-TIMEOUT_S = 5.0
+TIMEOUT_S = 60.0
+"""A busy machine may be slow; what hangs is found out all the same."""
 CAPABILITIES: Mapping[str, Any] = {
     "textDocument": {"inlineCompletion": {}, "completion": {}, "synchronization": {}},
     "workspace": {"configuration": True, "didChangeConfiguration": {"dynamicRegistration": True}},

@@ -4,7 +4,7 @@ import pytest
 
 from lsp_server.settings import Settings
 from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.wire import URI, Wire, WireError, connected
+from tests.lsp_server.wire import TIMEOUT_S, URI, Wire, WireError, connected
 
 pytestmark = pytest.mark.asyncio
 
@@ -83,7 +83,7 @@ async def test_the_latest_request_wins():
         _, older = await wire.running(fake)
         wire.change([{"text": "fast"}])
         _, newer = wire.ask_inline(0, 4)
-        assert (await asyncio.wait_for(older, 1))["items"] == []
+        assert (await asyncio.wait_for(older, TIMEOUT_S))["items"] == []
         assert (await newer)["items"][0]["insertText"] == "fastone"
         assert fake.cancelled == 1
 
@@ -94,7 +94,7 @@ async def test_cancellation_stops_the_model():
         number, answer = await wire.running(fake)
         wire.notify("$/cancelRequest", {"id": number})
         with pytest.raises(WireError) as caught:
-            await asyncio.wait_for(answer, 1)
+            await asyncio.wait_for(answer, TIMEOUT_S)
         assert caught.value.code == -32800
         await wire.until(lambda: fake.cancelled == 1)
         wire.notify("$/cancelRequest", {"id": 4711})
@@ -107,7 +107,7 @@ async def test_a_document_closed_while_a_request_runs():
     async with connected(fake) as wire:
         _, answer = await wire.running(fake)
         wire.notify("textDocument/didClose", {"textDocument": {"uri": URI}})
-        assert (await asyncio.wait_for(answer, 1))["items"] == []
+        assert (await asyncio.wait_for(answer, TIMEOUT_S))["items"] == []
         await wire.until(lambda: fake.cancelled == 1)
         assert await wire.inline(0, 5) == []
 

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.wire import Wire, WireError, connected
+from tests.lsp_server.wire import TIMEOUT_S, Wire, WireError, connected
 
 pytestmark = pytest.mark.asyncio
 
@@ -29,13 +29,13 @@ async def test_exit_after_shutdown_is_clean():
         assert caught.value.code == -32600
         wire.open("ignored")
         wire.notify("exit")
-        assert await asyncio.wait_for(wire.status, 5) == 0
+        assert await asyncio.wait_for(wire.status, TIMEOUT_S) == 0
 
 
 async def test_exit_without_shutdown_is_not():
     async with connected() as wire:
         wire.notify("exit")
-        assert await asyncio.wait_for(wire.status, 5) == 1
+        assert await asyncio.wait_for(wire.status, TIMEOUT_S) == 1
 
 
 @pytest.mark.parametrize("shut_down", [False, True])
@@ -44,7 +44,7 @@ async def test_the_end_of_the_stream_ends_the_server(shut_down):
         if shut_down:
             await wire.request("shutdown")
         wire.writer.write_eof()
-        assert await asyncio.wait_for(wire.status, 5) == (0 if shut_down else 1)
+        assert await asyncio.wait_for(wire.status, TIMEOUT_S) == (0 if shut_down else 1)
 
 
 async def test_shutdown_answers_what_is_open():
@@ -53,7 +53,7 @@ async def test_shutdown_answers_what_is_open():
         _, answer = await wire.running(fake)
         await wire.request("shutdown")
         with pytest.raises(WireError) as caught:
-            await asyncio.wait_for(answer, 1)
+            await asyncio.wait_for(answer, TIMEOUT_S)
         assert caught.value.code == -32800
         await wire.until(lambda: fake.cancelled == 1)
 
