@@ -28,6 +28,7 @@ T = TypeVar("T")
 Patterns: TypeAlias = tuple[GitIgnoreSpecPattern, ...]
 _Signature: TypeAlias = tuple[int, int, int] | None
 _FOLDER_MARK = "ps_d"
+"""The library's name for the group that matches the slash behind a folder; the tests compare what follows with git."""
 _DRIVE = re.compile(r"/[A-Za-z]:(?=/|$)")
 
 
