@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -91,11 +92,23 @@ async def started(wire: Wire, writer: Writer, calls: int = 1) -> None:
     await wire.until(lambda: len(writer.requests) == calls)
 
 
-async def test_one_call_serves_many_keystrokes():
-    writer = Writer()
+@asynccontextmanager
+async def typing(permits: int = 0, ahead: int = 100) -> AsyncIterator[tuple[Wire, Writer, Typist]]:
+    """Somebody who types into an empty document, with a `Writer` behind the server."""
+    writer = Writer(permits, ahead)
     async with Wire(writer.load) as wire:
         await wire.initialize()
-        typist = Typist(wire)
+        yield wire, writer, Typist(wire)
+
+
+async def begun(wire: Wire, writer: Writer, typist: Typist) -> None:
+    """A request that the model works on."""
+    typist.press("imp")
+    await started(wire, writer)
+
+
+async def test_one_call_serves_many_keystrokes():
+    async with typing() as (wire, writer, typist):
         first = typist.press("imp")
         await started(wire, writer)
         writer.permit(1)
@@ -115,12 +128,8 @@ async def test_one_call_serves_many_keystrokes():
 
 
 async def test_a_cancelled_call_that_was_followed_is_kept_for_the_next_request():
-    writer = Writer()
-    async with Wire(writer.load) as wire:
-        await wire.initialize()
-        typist = Typist(wire)
-        typist.press("imp")
-        await started(wire, writer)
+    async with typing() as (wire, writer, typist):
+        await begun(wire, writer, typist)
         typist.type("o")
         writer.permit(100)
         await wire.until(lambda: len(wire.server.session.shown) == 1)
@@ -129,12 +138,8 @@ async def test_a_cancelled_call_that_was_followed_is_kept_for_the_next_request()
 
 
 async def test_a_keystroke_that_was_not_foretold_stops_the_call():
-    writer = Writer()
-    async with Wire(writer.load) as wire:
-        await wire.initialize()
-        typist = Typist(wire)
-        typist.press("imp")
-        await started(wire, writer)
+    async with typing() as (wire, writer, typist):
+        await begun(wire, writer, typist)
         writer.permit(2)
         call = next(iter(wire.server.session.scheduler._calls))
         await wire.until(lambda: call.written == "or")
@@ -153,10 +158,7 @@ async def accepted(typist: Typist, before: str) -> None:
 
 
 async def test_what_comes_after_an_accepted_item_is_computed_before_it_is_asked_for():
-    writer = Writer(permits=1000, ahead=4)
-    async with Wire(writer.load) as wire:
-        await wire.initialize()
-        typist = Typist(wire)
+    async with typing(permits=1000, ahead=4) as (wire, writer, typist):
         await accepted(typist, "impo")
         await started(wire, writer, 2)
         assert writer.requests[1].prefix == typist.text == "import n"
@@ -168,10 +170,7 @@ async def test_what_comes_after_an_accepted_item_is_computed_before_it_is_asked_
 
 
 async def test_that_nothing_comes_after_an_accepted_item_is_known_too():
-    writer = Writer(permits=1000)
-    async with Wire(writer.load) as wire:
-        await wire.initialize()
-        typist = Typist(wire)
+    async with typing(permits=1000) as (wire, writer, typist):
         await accepted(typist, "impo")
         await wire.until(lambda: len(wire.server.session.shown) == 2)
         assert await shown(typist.ask()) == []
@@ -179,10 +178,7 @@ async def test_that_nothing_comes_after_an_accepted_item_is_known_too():
 
 
 async def test_the_first_keystroke_that_disagrees_abandons_it():
-    writer = Writer(permits=4, ahead=4)
-    async with Wire(writer.load) as wire:
-        await wire.initialize()
-        typist = Typist(wire)
+    async with typing(permits=4, ahead=4) as (wire, writer, typist):
         await accepted(typist, "impo")
         await started(wire, writer, 2)
         writer.permit(1)
@@ -193,10 +189,7 @@ async def test_the_first_keystroke_that_disagrees_abandons_it():
 
 
 async def test_nothing_is_foreseen_when_it_is_disabled_or_not_there():
-    writer = Writer(permits=1000)
-    async with Wire(writer.load) as wire:
-        await wire.initialize()
-        typist = Typist(wire)
+    async with typing(permits=1000) as (wire, _, typist):
         result = await typist.press("impo")
         assert isinstance(result, dict)
         command = result["items"][0]["command"]
@@ -220,12 +213,8 @@ async def test_a_slow_typist_never_waits_and_a_held_key_does():
 
 
 async def test_nothing_is_kept_for_a_document_that_was_closed_meanwhile():
-    writer = Writer()
-    async with Wire(writer.load) as wire:
-        await wire.initialize()
-        typist = Typist(wire)
-        typist.press("imp")
-        await started(wire, writer)
+    async with typing() as (wire, writer, typist):
+        await begun(wire, writer, typist)
         writer.permit(len("ort numpy as n"))
         call = next(iter(wire.server.session.scheduler._calls))
         await wire.until(lambda: call.written == "ort numpy as n")
