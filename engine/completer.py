@@ -71,7 +71,7 @@ class Completer:
         self._tokenizer = tokenizer
         self._index = index
         self._manifest = manifest
-        self._prompts = PromptBuilder(tokenizer, manifest, self._cache.capacity)
+        self._prompts = PromptBuilder(tokenizer, manifest, lambda: self._cache.capacity)
         self._info = info
         self._second_cache: TokenCache | None = None
         self._bat: BasisAware | None = None

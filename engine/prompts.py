@@ -1,5 +1,7 @@
 """From a request to the sequence that the model reads: windows, tokens, stable boundary, budget, template."""
 
+from collections.abc import Callable
+
 from engine.context import IMPORTS_SHARE, fit, pieces_that_fit, prefix_window, room_for_extra, suffix_window
 from engine.errors import RequestError
 from engine.fim import Prompt, PromptParts, assemble, choose_order, overhead
@@ -12,13 +14,13 @@ MAX_TAIL_CHARACTERS = 512
 
 
 class PromptBuilder:
-    """Builds the prompts of one model whose context holds ``capacity`` tokens.
+    """Builds the prompts of one model whose context holds ``capacity()`` tokens, fewer once memory has run out.
 
     The same request gives the same prompt. What changes least stands first, and windows start where they did one key
     before, so that the key/value cache is of use.
     """
 
-    def __init__(self, tokenizer: Tokenizer, manifest: Manifest, capacity: int) -> None:
+    def __init__(self, tokenizer: Tokenizer, manifest: Manifest, capacity: Callable[[], int]) -> None:
         self._tokenizer = tokenizer
         self._manifest = manifest
         self._capacity = capacity
@@ -27,10 +29,11 @@ class PromptBuilder:
         """Window, tokenise, split at the stable boundary, fit the budget, assemble. Raises `RequestError`."""
         fim = self._manifest.fim
         order = choose_order(fim, request.suffix)
-        budget = self._capacity - request.stop.max_new_tokens - overhead(fim, order)
+        capacity = self._capacity()
+        budget = capacity - request.stop.max_new_tokens - overhead(fim, order)
         if budget < 1:
             raise RequestError(
-                f"max_new_tokens is {request.stop.max_new_tokens} but the context holds {self._capacity}; ask for fewer"
+                f"max_new_tokens is {request.stop.max_new_tokens} but the context holds {capacity}; ask for fewer"
             )
         prefix = prefix_window(request.prefix, budget)
         context, tail = self._tokenizer.encode_split(prefix, self._boundary(prefix))

@@ -32,6 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
             precision=options.precision,
             device=options.device,
             output_basis=options.output_basis,
+            notice=lambda line: print(line, file=sys.stderr),
         )
     except MidtokenError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,16 @@ from onnx_export.shapes import read_shape
 SINGLE_FILE_BYTES = 1 << 30  # a protobuf message cannot exceed 2 GiB
 MODEL_FILE = "model.onnx"
 TOKENIZER_FILE = "tokenizer.json"
+STEPS = 3  # the graph, the folder, the checks
+Progress = Callable[[int, int], None]
+
+
+def no_progress(done: int, total: int) -> None:
+    """Show nothing."""
+
+
+def no_notice(line: str) -> None:
+    """Say nothing."""
 
 
 def export_checkpoint(
@@ -38,22 +49,26 @@ def export_checkpoint(
     device: Device = "cpu",
     check: bool = True,
     output_basis: int = 0,
+    progress: Progress = no_progress,
+    notice: Callable[[str], None] = no_notice,
 ) -> Manifest:
     """Turn a Hugging Face checkpoint folder into the model folder `out` and return its manifest.
 
     The folder is built beside `out` and takes its place only when every check of `validate.py` has passed; what was
     there before is untouched until then. `check=False` leaves out the comparison with the checkpoint. `output_basis` is
-    the number of columns to keep of the output embedding for basis-aware truncation, 0 for none.
+    the number of columns to keep of the output embedding for basis-aware truncation, 0 for none. `progress` is called
+    with the number of steps done and the number there are, `notice` with lines for the user.
 
     Errors: ExportError for a checkpoint that cannot be exported, a precision without kernels, a missing package, a
     full disk, or a failed check, with its figure and bound.
     """
     source = read_checkpoint(checkpoint)
     chosen = plan(precision, device)
-    _require_device(device)
     _require_replaceable(out)
     with _workspace(out) as folder:
+        progress(0, STEPS)
         _build_graph(source, chosen, folder)
+        progress(1, STEPS)
         for name in (TOKENIZER_FILE, *COPIED_FILES):
             if (checkpoint / name).exists():
                 shutil.copyfile(checkpoint / name, folder / name)
@@ -63,11 +78,14 @@ def export_checkpoint(
             write_output_basis(checkpoint, folder, output_basis)
         manifest = _describe(source, chosen, folder)
         (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
+        progress(2, STEPS)
         if check:
             from onnx_export.validate import validate  # needs torch and a model in memory
 
             validate(source, chosen, manifest, folder)
         _swap(folder, out)
+    progress(STEPS, STEPS)
+    _tell(manifest, chosen, notice, checked=check)
     return manifest
 
 
@@ -139,9 +157,31 @@ def _describe(source: Checkpoint, chosen: Plan, folder: Path) -> Manifest:
     )
 
 
-def _require_device(device: Device) -> None:
-    if choose_device(device).kind != device:
-        raise ExportError(f"a model for {device} is checked on such a device and none is here; choose --device cpu")
+def _tell(manifest: Manifest, chosen: Plan, notice: Callable[[str], None], *, checked: bool) -> None:
+    """What the user should know of a folder that is finished."""
+    if checked and chosen.device == "cuda" and choose_device("cuda").kind != "cuda":
+        notice(
+            "no NVIDIA device is here: all checks ran on the CPU's kernels in the same precision; what CUDA's kernels "
+            "compute, and their speed, was not checked"
+        )
+    if manifest.fim is None:
+        notice("the tokenizer has no tokens to fill in the middle: it completes from the text before the cursor alone")
+    if manifest.vocabulary.untrained:
+        notice(f"{len(manifest.vocabulary.untrained)} entries were never trained; midtoken inspect lists them")
+    peak = peak_memory_bytes()
+    if peak:
+        notice(f"peak memory {peak / 2**20:,.0f} MiB")
+
+
+def peak_memory_bytes() -> int:
+    """The most memory that this process, or a builder that it has run, held at once; 0 where the system cannot say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return 0
+    used = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    # Linux counts in KiB, macOS in bytes.
+    return max(used) * (1 if sys.platform == "darwin" else 1024)
 
 
 def _require_replaceable(out: Path) -> None:

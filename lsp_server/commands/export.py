@@ -7,6 +7,7 @@ from pathlib import Path
 
 from engine import ExportError
 from lsp_server.commands.options import set_example
+from lsp_server.commands.progress import progress_bar
 
 # The parts of the extra 'export' that may be missing; a missing module of any other name is a bug.
 _EXTRA = (
@@ -50,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
             precision=args.precision,
             device=args.device,
             output_basis=args.output_basis,
+            progress=progress_bar("export"),
+            notice=lambda line: print(f"midtoken: {line}", file=sys.stderr),
         )
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]

@@ -12,6 +12,7 @@ from engine import session as session_module
 from engine.errors import ContractError, DeviceError, ManifestError, ModelFolderError
 from engine.kv_buffers import SharedBuffers
 from engine.manifest import MANIFEST_NAME, dump_manifest, load_manifest, sha256_of
+from engine.session import OrtSession
 from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, control_ids, make_manifest, toy_fim, toy_tokenizer
 from tests.toy import byte_level, superword
 
@@ -155,3 +156,21 @@ def test_without_any_memory_the_error_says_so(folder, monkeypatch):
     monkeypatch.setattr(SharedBuffers, "_allocate", no_memory)
     with pytest.raises(DeviceError, match=r"^no memory for a key/value cache of 256 tokens"):
         Completer.load(folder, device="cpu", threads=1)
+
+
+def test_after_memory_has_run_out_completions_go_on_with_less_context(folder, monkeypatch):
+    monkeypatch.setattr(session_module, "LEAST_CONTEXT", 64)
+    completer = Completer.load(folder, device="cpu", threads=1)
+    long = dataclasses.replace(ASKED, prefix="import self\n" * 2000 + "import nump")
+    used = completer.complete(long).prompt_tokens
+
+    def no_memory(self: OrtSession, *_: object) -> None:
+        raise self._failure(RuntimeError("BFCArena: Failed to allocate memory for requested buffer of size 1"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OrtSession, "_run", no_memory)
+        with pytest.raises(DeviceError, match="the context is 128 tokens from now on"):
+            completer.complete(dataclasses.replace(ASKED, prefix=long.prefix + "yyy"))
+    less = completer.complete(long)
+    assert less.completions
+    assert less.prompt_tokens < 128 < used

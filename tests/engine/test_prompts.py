@@ -20,7 +20,7 @@ LINE = "self.name = 12345\n"
 
 def build(request: CompletionRequest, capacity: int = 300, fim: FimTemplates | None = None) -> Prompt:
     manifest = make_manifest(TOKENIZER.vocabulary.size, end=(END,), fim=fim, context_length=capacity)
-    return PromptBuilder(TOKENIZER, manifest, capacity).build(request)
+    return PromptBuilder(TOKENIZER, manifest, lambda: capacity).build(request)
 
 
 def text_of(prompt: Prompt) -> str:

@@ -154,9 +154,56 @@ def test_a_precision_without_kernels(tmp_path: Path, checkpoint: Path, precision
 
 
 @pytest.mark.skipif(choose_device("cuda").kind == "cuda", reason="needs a machine without a CUDA device")
-def test_a_model_for_a_device_that_is_not_here(tmp_path: Path, checkpoint: Path):
-    with pytest.raises(ExportError, match="a model for cuda is checked on such a device"):
-        export_checkpoint(checkpoint, tmp_path / "out", precision="fp16", device="cuda")
+def test_a_model_for_a_device_that_is_not_here_is_checked_as_far_as_the_cpu_can(tmp_path: Path, checkpoint: Path):
+    lines: list[str] = []
+    steps: list[tuple[int, int]] = []
+    manifest = export_checkpoint(
+        checkpoint,
+        tmp_path / "out",
+        precision="fp16",
+        device="cuda",
+        progress=lambda done, total: steps.append((done, total)),
+        notice=lines.append,
+    )
+    assert manifest.key_value.dtype == "float16"
+    graph = onnx.load(str(tmp_path / "out" / "model.onnx")).graph
+    large = [tensor for tensor in graph.initializer if np.prod(tensor.dims) > 1000]
+    assert {tensor.data_type for tensor in large} == {onnx.TensorProto.FLOAT16}
+    assert "what CUDA's kernels compute, and their speed, was not checked" in lines[0]
+    assert lines[-1].startswith("peak memory ")
+    assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_large_weights_go_into_a_file_of_their_own(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("onnx_export.export.SINGLE_FILE_BYTES", 1 << 16)
+    manifest = export_checkpoint(checkpoint, tmp_path / "out", precision="int8")
+    assert "model.onnx.data" in manifest.files  # its hash is checked when it is loaded
+    assert load_manifest(tmp_path / "out") == manifest
+
+
+def test_a_disk_that_fills_up(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "midtoken.json").write_text("{}")  # what was there
+
+    def full(source: object, chosen: object, folder: Path) -> None:
+        (folder / "model.onnx").write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("onnx_export.export._build_graph", full)
+    with pytest.raises(ExportError, match=r"cannot write .*out \(No space left on device\); make room"):
+        export_checkpoint(checkpoint, out)
+    assert (out / "midtoken.json").read_text() == "{}"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_tokenizer_that_loses_text_fails_the_first_check(
+    tmp_path: Path, checkpoint: Path, exported, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("engine.contract._comes_back", lambda text, tokenizer: False)
+    folder = exported("fp32")
+    with pytest.raises(ExportError, match="check 'vocabulary and model' failed: the tokenizer does not give back tabs"):
+        checks.validate(read_checkpoint(checkpoint), plan("fp32", "cpu"), load_manifest(folder), folder)
 
 
 @pytest.mark.skipif(choose_device("cuda").kind != "cuda", reason="needs a CUDA device")
