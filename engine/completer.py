@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.config import DeviceChoice, SamplingParams
-from engine.contract import check_contract
+from engine.contract import Clause, check_contract, clauses
 from engine.decode import BudgetExceeded, Checkpoint
 from engine.fim import Prompt
 from engine.first_step import Healed, heal
@@ -121,6 +121,11 @@ class Completer:
     def manifest(self) -> Manifest:
         """The model folder's manifest."""
         return self._manifest
+
+    @property
+    def contract(self) -> tuple[Clause, ...]:
+        """What was checked of tokenizer and model, clause by clause."""
+        return clauses(self._manifest, self._tokenizer)
 
     @property
     def tokenizer(self) -> Tokenizer:

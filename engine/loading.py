@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.config import DeviceChoice
-from engine.contract import check_contract
+from engine.contract import check_contract, check_round_trip
 from engine.errors import DeviceError, ModelFolderError
 from engine.foreign import ForeignFolder, derive_manifest, find_foreign
 from engine.manifest import Manifest, load_manifest
@@ -33,12 +33,12 @@ def load_model(folder: Path, device: DeviceChoice, threads: int | None, context_
     foreign = find_foreign(folder)
     if foreign is None:
         manifest = load_manifest(folder)
-        tokenizer = _tokenizer(folder, manifest)
+        tokenizer = load_tokenizer(folder, manifest)
         graph = open_graph(folder / manifest.model_file, device, threads)
     else:
         graph = open_graph(foreign.folder / foreign.model_file, device, threads)
         manifest = derive_manifest(foreign, graph.signature)
-        tokenizer = _tokenizer(foreign.folder, manifest)
+        tokenizer = load_tokenizer(foreign.folder, manifest)
     digest = manifest.files[manifest.tokenizer_file]
     # Folders of others are read only.
     index = load_or_build_index(tokenizer.vocabulary, folder if foreign is None else None, digest)
@@ -46,13 +46,15 @@ def load_model(folder: Path, device: DeviceChoice, threads: int | None, context_
     return LoadedModel(manifest, tokenizer, index, session, _notices(graph, manifest, foreign, smaller))
 
 
-def _tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
+def load_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
+    """The tokenizer of a folder, checked against its manifest. Raises `ModelFolderError`, `ContractError`."""
     try:
         text = (folder / manifest.tokenizer_file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ModelFolderError(f"{folder / manifest.tokenizer_file} cannot be read ({error})") from None
     tokenizer = Tokenizer(text, manifest.control_ids)
     check_contract(manifest, tokenizer.vocabulary)
+    check_round_trip(tokenizer)
     return tokenizer
 
 

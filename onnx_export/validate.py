@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ExportError, MidtokenError
+from engine.loading import load_tokenizer
 from engine.manifest import Manifest, load_manifest
 from engine.session import OrtSession
 from onnx_export.batch import batched_logits
@@ -43,7 +44,10 @@ class Check:
 def validate(source: Checkpoint, chosen: Plan, manifest: Manifest, folder: Path) -> tuple[Check, ...]:
     """Run all checks on a finished folder; returns their figures. Errors: ExportError naming the first that fails."""
     try:
-        load_manifest(folder)
+        load_tokenizer(folder, load_manifest(folder))
+    except MidtokenError as error:
+        raise ExportError(f"check 'vocabulary and model' failed: {error}") from None
+    try:
         session = OrtSession.load(folder, manifest, device=chosen.device)
     except MidtokenError as error:
         raise ExportError(f"check 'names and shapes' failed: {error}") from None

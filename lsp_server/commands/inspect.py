@@ -1,8 +1,10 @@
 """``midtoken inspect``: what a model folder holds, and how a text is healed with it."""
 
 import argparse
+import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from engine import Completer, CompletionRequest, HealingTrace
@@ -17,9 +19,14 @@ from lsp_server.commands.options import (
 
 _SAMPLES = {
     "python": "def read(path: str) -> list[str]:\n    with open(path) as stream:\n        return stream.readlines()\n",
-    "typescript": "export function sum(values: number[]): number {\n  return values.reduce((a, b) => a + b, 0);\n}\n",
+    "typescript": "export function sum(values: number[]) {\n  return values.reduce((a, b) => a + b, 0);\n}\n",
+    "java": "int size() {\n    for (Entry e : entries) {\n        total += e.length();\n    }\n}\n",
     "c": 'int main(int argc, char **argv) {\n    printf("%d\\n", argc);\n    return 0;\n}\n',
+    "go": "func (s *Server) Close() {\n\tif err := s.conn.Close(); err != nil {\n\t\treturn err\n\t}\n}\n",
+    "rust": "impl Counter {\n    fn next(&mut self) -> Option<u32> {\n        Some(self.count)\n    }\n}\n",
+    "html": '<div class="menu">\n  <a href="/about">About us</a>\n</div>\n',
     "prose": "The quick brown fox jumps over the lazy dog, and nobody asks why.\n",
+    "chinese": "他把书放在桌子上，然后关上了门。\n",
 }
 
 
@@ -37,7 +44,11 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the contract, the fertility and, with ``--text``, the trace."""
     completer = load_completer(args)
-    report: dict[str, Any] = {"model": contract(completer), "characters_per_token": fertility(completer)}
+    report: dict[str, Any] = {
+        "model": contract(completer),
+        "contract": [dataclasses.asdict(clause) for clause in completer.contract],
+        "characters_per_token": fertility(completer),
+    }
     trace = None
     if args.text is not None:
         trace = completer.trace(CompletionRequest(prefix=args.text, healing=healing_params(args)))
@@ -45,13 +56,20 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report, ensure_ascii=False, allow_nan=False))
         return 0
-    for title in ("model", "characters_per_token"):
-        print(title.replace("_", " "))
-        for name, value in report[title].items():
-            print(f"  {name.replace('_', ' '):<20} {_value(value)}")
+    _print_section("model", report["model"])
+    print("vocabulary-model contract")
+    for clause in completer.contract:
+        print(f"  {clause.name:<34} {clause.value:<24} {clause.note}".rstrip())
+    _print_section("characters per token", report["characters_per_token"])
     if trace is not None:
         print("\n".join(_trace_as_text(trace)))
     return 0
+
+
+def _print_section(title: str, values: Mapping[str, Any]) -> None:
+    print(title)
+    for name, value in values.items():
+        print(f"  {name.replace('_', ' '):<20} {_value(value)}")
 
 
 def contract(completer: Completer) -> dict[str, Any]:

@@ -5,11 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from engine.contract import check_contract
+from engine.contract import ROUND_TRIPS, check_contract, check_round_trip, clauses
 from engine.errors import ContractError
-from engine.manifest import ControlIds, FimTemplates, Manifest, VocabularySizes
+from engine.manifest import ControlIds, FimTemplates, Manifest, RepositoryTokens, VocabularySizes
+from engine.tokenizer import Tokenizer
 from engine.vocabulary import Vocabulary
-from tests.fakes import make_manifest
+from tests.fakes import make_manifest, toy_tokenizer
+from tests.toy import TOYS
 
 # 0 to 3 are control tokens, 4 to 7 text.
 VOCABULARY = Vocabulary(
@@ -78,3 +80,56 @@ def test_parts_that_disagree_are_refused(manifest, named):
     assert named in message
     assert "\n" not in message
     assert "export the model again" in message or "belongs to another model" in message
+
+
+@pytest.mark.parametrize("toy", sorted(TOYS))
+def test_code_comes_back_from_its_tokens(toy: str):
+    check_round_trip(toy_tokenizer(toy))
+
+
+@pytest.mark.parametrize("what", [name for name, _ in ROUND_TRIPS])
+def test_a_tokenizer_that_loses_text_is_refused(what: str, monkeypatch: pytest.MonkeyPatch):
+    tokenizer = toy_tokenizer("byte-level")
+    whole = Tokenizer.decode_bytes
+    lost = dict(ROUND_TRIPS)[what].encode()
+    monkeypatch.setattr(
+        Tokenizer, "decode_bytes", lambda self, ids: data[:-1] if (data := whole(self, ids)) == lost else data
+    )
+    with pytest.raises(ContractError, match=f"does not give back {what}"):
+        check_round_trip(tokenizer)
+    found = {clause.name: clause.value for clause in clauses(changed(), tokenizer)}
+    assert [name for name, value in found.items() if value == "lost"] == [f"round trip, {what}"]
+
+
+def found_in(**fields: object) -> dict[str, tuple[str, str]]:
+    return {c.name: (c.value, c.note) for c in clauses(changed(**fields), toy_tokenizer("byte-level"))}
+
+
+def test_the_clauses_say_what_was_found():
+    found = found_in(
+        vocabulary=VocabularySizes(8, 10, 10, tied=True, untrained=tuple(range(1, 10))),
+        control=ControlIds(begin=None, end=(0, 3), pad=3),
+        repository=RepositoryTokens(file=1, repository=2),
+    )
+    assert found["head rows"] == ("10", "2 padding rows are never chosen")
+    assert found["embedding and head"] == ("tied", "")
+    assert found["begin"] == ("none", "texts begin without one")
+    assert found["end"] == ("0, 3", "")
+    assert found["padding"] == ("3", "equals an end")
+    assert found["untrained entries"][0] == "9"
+    assert "1, 2, 3, 4, 5, 6, 7, 8, ..." in found["untrained entries"][1]
+    assert found["fill in the middle, psm"] == ("1 prefix 2 suffix 3", "default")
+    assert found["files and repositories"] == ("1, 2", "")
+
+
+def test_the_clauses_of_a_plain_model():
+    found = found_in(fim=None)
+    assert found["fill in the middle"] == ("none", "completes from the text before the cursor alone")
+    assert found["embedding and head"] == ("not looked at", "")
+    assert found["untrained entries"] == ("not looked at", "")
+    assert found["head rows"] == ("8", "")
+
+
+def test_a_repository_token_that_is_ordinary_text():
+    with pytest.raises(ContractError, match="the repository id 5 is ordinary text"):
+        check_contract(changed(repository=RepositoryTokens(file=5)), VOCABULARY)

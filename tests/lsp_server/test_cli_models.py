@@ -113,10 +113,17 @@ class TestGoodFolders:
     def test_inspect_has_json(self, capsys, folder):
         outcome = run(capsys, "inspect", "--model", folder, "--text", "retu\u00e9", "--json")
         printed = json.loads(outcome.out)
-        assert set(printed) == {"model", "characters_per_token", "healing"}
+        assert set(printed) == {"model", "contract", "characters_per_token", "healing"}
         assert printed["model"]["tokenizer_entries"] == SIZE
         assert printed["model"]["fill_in_the_middle"] == []
-        assert all(value >= 1 for value in printed["characters_per_token"].values())
+        assert all(value > 0 for value in printed["characters_per_token"].values())
+        found = {clause["name"]: (clause["value"], clause["note"]) for clause in printed["contract"]}
+        assert found["tokenizer entries"] == (str(SIZE), "1 of them control")
+        assert found["head rows"] == (
+            str(ATTENTION_HEAD),
+            f"{ATTENTION_HEAD - SIZE} padding rows are never chosen",
+        )
+        assert found["round trip, tabs"] == ("exact", "")
 
     def test_inspect_of_an_empty_text(self, capsys, folder):
         assert run(capsys, "inspect", "--model", folder, "--text", "").status == 0
