@@ -31,7 +31,23 @@ MultiLine: TypeAlias = Literal["auto"] | bool
 Values: TypeAlias = Mapping[str, Any]
 """One layer: field names of `Settings` to values that are known to be good."""
 
-SECRETS = ("**/.env", "**/.env.*", "**/*.pem", "**/*.key", "**/*.p12", "**/id_rsa", "**/id_ed25519", "**/.netrc")
+SECRETS = (
+    "**/.env",
+    "**/.env.*",
+    "**/*.pem",
+    "**/*.key",
+    "**/*.p12",
+    "**/*.pfx",
+    "**/*.jks",
+    "**/*.keystore",
+    "**/id_rsa",
+    "**/id_dsa",
+    "**/id_ecdsa",
+    "**/id_ed25519",
+    "**/.netrc",
+    "**/.pgpass",
+    "**/.git-credentials",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ def selected(uri: str, settings: Settings | None = None, language: str = "python
         "file:///home/me/.ENV.local",
         "file:///c%3A/keys/server.pem",
         "file:///home/me/.ssh/id_rsa",
+        "file:///home/me/.ssh/id_ecdsa",
+        "file:///home/me/certificate.PFX",
+        "file:///home/me/.git-credentials",
         "vscode-remote://ssh/home/me/.netrc",
     ],
 )
