@@ -5,7 +5,9 @@ import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { InlineCompletionTriggerKind, type LogOutputChannel } from "vscode";
 import {
+  CancellationToken,
   CloseAction,
+  CompletionRequest,
   ErrorAction,
   LanguageClient,
   RevealOutputChannelOn,
@@ -13,6 +15,7 @@ import {
   type LanguageClientOptions,
   type MessageType,
   type Middleware,
+  type Registration,
   type StaticFeature,
 } from "vscode-languageclient/node";
 
@@ -26,6 +29,8 @@ export interface ConnectionOptions {
   readonly server: Server;
   readonly selector: readonly Filter[];
   readonly settingNames: readonly string[];
+  /** Whether the suggestion list is wanted in any language. */
+  readonly list: boolean;
   /** Where the process runs: a folder that holds nothing of the user's. */
   readonly folder: string;
   readonly log: LogOutputChannel;
@@ -188,6 +193,9 @@ export class Connection {
 
   private middleware(): Middleware {
     return {
+      handleRegisterCapability: async ({ registrations }, next) => {
+        await next({ registrations: registrations.flatMap((one) => this.adapted(one)) }, CancellationToken.None);
+      },
       provideInlineCompletionItems: async (document, position, context, token, next) => {
         if (!isEnabled(document.languageId)) {
           return undefined;
@@ -209,6 +217,20 @@ export class Connection {
         didChangeConfiguration: (_sections, next) => next(undefined),
       },
     };
+  }
+
+  /**
+   * The list is left out where nobody wants it: a provider that never has anything still opens it for a moment. And the
+   * documents are those of our selector, which is of the same languages but leaves out panels and comparisons.
+   */
+  private adapted(registration: Registration): Registration[] {
+    if (registration.method === CompletionRequest.method && !this.options.list) {
+      return [];
+    }
+    const options = registration.registerOptions as object | undefined;
+    return options !== undefined && "documentSelector" in options
+      ? [{ ...registration, registerOptions: { ...options, documentSelector: null } }]
+      : [registration];
   }
 
   private readLog(input: Readable): void {

@@ -22,7 +22,7 @@ import { selectorOf } from "./languages";
 import { relay, reportProblem, warnOnceOfSwitchedOffSuggestions } from "./messages";
 import { describe } from "./problems";
 import { runnerIn, type Run } from "./run";
-import { isEnabled, languages, launchSettings, manifestOf, SECTION, serverSettingNames } from "./settings";
+import { isEnabled, languages, launchSettings, manifestOf, offersList, SECTION, serverSettingNames } from "./settings";
 import { statusOf, type Status } from "./status";
 import { StatusBar } from "./statusBar";
 
@@ -85,6 +85,7 @@ class Extension {
           log,
           folder: storage,
           selector: this.selector(),
+          list: this.wantsList(),
           settingNames: serverSettingNames(this.manifest),
           events: {
             onClosed,
@@ -135,6 +136,10 @@ class Extension {
     return selectorOf(languages(this.manifest), schemes);
   }
 
+  private wantsList(): boolean {
+    return languages(this.manifest).some(offersList);
+  }
+
   private async places(): Promise<Places> {
     const settings = launchSettings();
     return {
@@ -166,7 +171,7 @@ class Extension {
   /** Starts, restarts or stops the server where the settings that decide about it are not those of the last time. */
   private followSettings(): void {
     const wanted = languages(this.manifest).some(isEnabled);
-    const key = wanted ? JSON.stringify([this.selector(), launchSettings()]) : "";
+    const key = wanted ? JSON.stringify([this.selector(), this.wantsList(), launchSettings()]) : "";
     if (key !== this.launchKey) {
       this.launchKey = key;
       void (wanted ? this.host.restart() : this.host.stop(statusOf("off", "Turned off in the settings")));
