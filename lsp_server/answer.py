@@ -203,7 +203,7 @@ def _count(server: MidtokenServer, outcome: Outcome | None, deadline: Deadline) 
         statistics.answered(deadline.took_ms, "running" if outcome.handed_on else "model")
     elif deadline.left_ms <= 0:
         statistics.out_of_time += 1
-    elif server.session.model.info is None:
+    elif server.session.model.state == "failed":
         statistics.failed += 1
     else:
         statistics.superseded += 1
