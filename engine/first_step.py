@@ -81,19 +81,26 @@ class _Model:
     def scored_along(self, branches: Sequence[Sequence[IdArray]]) -> list[ScoredRows]:
         """The rows after each sequence of each branch; a sequence is the one before it with a token more.
 
-        All branches grow together: what they need at one depth is run as one batch.
+        Short branches grow together: what they need at one depth is run as one batch. Alone a branch takes one pass
+        whatever its length, and what begins it is known then; so those that are longer than it pays to wait for are
+        run alone, the longest first.
         """
-        if len(branches) == 1:
-            # Alone it takes one pass whatever its length.
-            return [self.scored(branches[0][-1], tuple(len(ids) - 1 for ids in branches[0]))]
-        started = time.perf_counter()
+        depths = range(max(map(len, branches), default=0) + 1)
+        leaves = [sequences for sequences in branches if not any(_goes_on(other, sequences) for other in branches)]
+        shared = min(depths, key=lambda depth: depth + sum(len(sequences) > depth for sequences in leaves))
+        together = [number for number, sequences in enumerate(branches) if len(sequences) <= shared]
         found: list[list[FloatArray]] = [[] for _ in branches]
-        for depth in range(max(map(len, branches), default=0)):
-            deep = [number for number, sequences in enumerate(branches) if depth < len(sequences)]
+        started = time.perf_counter()
+        for depth in range(shared):
+            deep = [number for number in together if depth < len(branches[number])]
             rows = self.cache.rows_after([branches[number][depth] for number in deep], self.checkpoint)
             for number, row in zip(deep, rows, strict=True):
                 found[number].append(row[: self.size])
         self.seconds += time.perf_counter() - started
+        alone = [number for number in range(len(branches)) if number not in together]
+        for number in sorted(alone, key=lambda number: -len(branches[number])):
+            sequences = branches[number]
+            found[number] = list(self.rows(sequences[-1], tuple(len(ids) - 1 for ids in sequences)))
         return [self._with_totals(ids, tuple(rows)) for ids, rows in zip(branches, found, strict=True)]
 
     def _with_totals(self, sequences: Sequence[IdArray], logits: tuple[FloatArray, ...]) -> ScoredRows:
@@ -103,6 +110,12 @@ class _Model:
             for ids, row in zip(sequences, logits, strict=True)
         ]
         return ScoredRows(logits, tuple(totals))
+
+
+def _goes_on(longer: Sequence[IdArray], shorter: Sequence[IdArray]) -> bool:
+    """Whether a branch has the sequences of another and more."""
+    end = len(shorter[-1])
+    return end < len(longer[-1]) and np.array_equal(longer[-1][:end], shorter[-1])
 
 
 def heal(
