@@ -20,6 +20,7 @@ from benchmarks.tables import Ratio, Report, Table, as_text, machine, median, me
 from engine import DeviceChoice
 
 PROMPT_TOKENS = 512
+ROWS = 32_000
 DECODED_TOKENS = 32
 # Width, layers, heads, key/value heads, inner width by millions of parameters with 32,000 entries, tied.
 SHAPES: Mapping[int, tuple[int, int, int, int, int]] = {
@@ -109,7 +110,7 @@ def genai(folder: Path) -> Run:
     return run
 
 
-def transformers(checkpoint: Path, device: str = "cpu") -> Run:
+def torch_eager(checkpoint: Path, device: str = "cpu") -> Run:
     """transformers with its own cache, greedy, without the overhead of `generate`; float32, on ``cuda`` float16."""
     import torch
     from transformers import AutoModelForCausalLM
@@ -132,29 +133,35 @@ def transformers(checkpoint: Path, device: str = "cpu") -> Run:
     return run
 
 
-def random_checkpoint(folder: Path, millions: int) -> Path:
-    """A Llama with random weights and the bundled model's tokenizer; 32,000 rows, tied."""
+def random_checkpoint(
+    folder: Path, family: str, shape: tuple[int, int, int, int, int], rows: int, *, half: bool = False
+) -> Path:
+    """A tied checkpoint with random weights and the bundled model's tokenizer; ``rows`` beyond its entries are padding.
+
+    ``family`` is ``Llama`` or ``Qwen2`` as transformers spells it, ``shape`` width, layers, heads, key/value heads and
+    inner width; ``half`` stores float16.
+    """
     import shutil
 
-    from transformers import LlamaConfig, LlamaForCausalLM
+    import transformers
 
     from engine import BUNDLED_MODEL
 
-    width, layers, heads, groups, inner = SHAPES[millions]
-    config = LlamaConfig(
-        vocab_size=32_000,
+    width, layers, heads, groups, inner = shape
+    config = getattr(transformers, f"{family}Config")(
+        vocab_size=rows,
         hidden_size=width,
         num_hidden_layers=layers,
         num_attention_heads=heads,
         num_key_value_heads=groups,
         intermediate_size=inner,
-        max_position_embeddings=1024,
+        max_position_embeddings=2048,
         tie_word_embeddings=True,
         bos_token_id=0,
         eos_token_id=0,
-        pad_token_id=0,
     )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    model = getattr(transformers, f"{family}ForCausalLM")(config)
+    (model.half() if half else model).save_pretrained(folder)
     shutil.copyfile(BUNDLED_MODEL / "tokenizer.json", folder / "tokenizer.json")
     return folder
 
@@ -179,7 +186,9 @@ def main(arguments: list[str] | None = None) -> int:
 
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
-        checkpoint = options.checkpoint or random_checkpoint(root / "checkpoint", options.random)
+        checkpoint = options.checkpoint
+        if checkpoint is None:
+            checkpoint = random_checkpoint(root / "checkpoint", "Llama", SHAPES[options.random], ROWS)
         runs: dict[str, Run] = {}
         precisions: tuple[Precision, ...] = ("fp32", "int4")
         for precision in precisions:
@@ -188,7 +197,7 @@ def main(arguments: list[str] | None = None) -> int:
             build(checkpoint, plan(precision, "cpu"), root / f"genai-{precision}", tied=True)
             runs[f"midtoken {precision}"] = midtoken(root / precision)
             runs[f"genai {precision}"] = genai(root / f"genai-{precision}")
-        runs["transformers fp32"] = transformers(checkpoint)
+        runs["transformers fp32"] = torch_eager(checkpoint)
         prompt = np.random.default_rng(0).integers(5, 16_000, PROMPT_TOKENS).tolist()
         rates = measure(runs, prompt, DECODED_TOKENS, options.rounds)
     model = f"random Llama, {options.random} M" if options.random else checkpoint.name

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.generators import midtoken, transformers
+from benchmarks.generators import midtoken, random_checkpoint, torch_eager
 from benchmarks.tables import Ratio, Report, Table, as_text, interleave, machine, median
 
 BANDWIDTH_BYTES = 4.3e12
@@ -150,10 +150,10 @@ def model_report(name: str, shape: tuple[int, int, int, int, int], rounds: int, 
     from onnx_export.export import export_checkpoint
 
     with tempfile.TemporaryDirectory() as place:
-        checkpoint = random_qwen2(Path(place) / "checkpoint", shape)
+        checkpoint = random_checkpoint(Path(place) / "checkpoint", "Qwen2", shape, ROWS, half=True)
         folder = Path(place) / "model"
         export_checkpoint(checkpoint, folder, precision="fp16", device="cuda", check=False)
-        ours, peer = midtoken(folder, device="cuda"), transformers(checkpoint, device="cuda")
+        ours, peer = midtoken(folder, device="cuda"), torch_eager(checkpoint, device="cuda")
         prompt = np.random.default_rng(0).integers(5, 16_000, CONTEXT_TOKENS).tolist()
         rates: dict[str, list[tuple[float, float]]] = {"midtoken": [], "transformers": []}
         for number in range(rounds + 1):
@@ -184,33 +184,6 @@ def model_report(name: str, shape: tuple[int, int, int, int, int], rounds: int, 
     )
     conditions = {**machine(), "first healed token, ms": median(first[1:]), "limit, tokens/s": round(limit)}
     return Report(f"gpu, {name}", conditions, (table,), ratios)
-
-
-def random_qwen2(folder: Path, shape: tuple[int, int, int, int, int]) -> Path:
-    """A Qwen2 with random float16 weights, the bundled model's tokenizer and padding rows up to Qwen's number."""
-    import shutil
-
-    import torch
-    from transformers import Qwen2Config, Qwen2ForCausalLM
-
-    from engine import BUNDLED_MODEL
-
-    width, layers, heads, groups, inner = shape
-    config = Qwen2Config(
-        vocab_size=ROWS,
-        hidden_size=width,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=groups,
-        intermediate_size=inner,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-    Qwen2ForCausalLM(config).to(torch.float16).save_pretrained(folder)
-    shutil.copyfile(BUNDLED_MODEL / "tokenizer.json", folder / "tokenizer.json")
-    return folder
 
 
 if __name__ == "__main__":

@@ -200,8 +200,8 @@ def test_a_disk_that_fills_up(tmp_path: Path, checkpoint: Path, monkeypatch: pyt
 def test_a_tokenizer_that_loses_text_fails_the_first_check(
     tmp_path: Path, checkpoint: Path, exported, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("engine.contract._comes_back", lambda text, tokenizer: False)
     folder = exported("fp32")
+    monkeypatch.setattr("engine.contract._comes_back", lambda text, tokenizer: False)
     with pytest.raises(ExportError, match="check 'vocabulary and model' failed: the tokenizer does not give back tabs"):
         checks.validate(read_checkpoint(checkpoint), plan("fp32", "cpu"), load_manifest(folder), folder)
 
