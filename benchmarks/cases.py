@@ -34,12 +34,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     generator = random.Random(args.seed)
-    places = list(_places(args.folder, CUTS[args.cut]))
-    if len(places) < args.count:
-        print(f"{args.folder} has {len(places)} places of this kind; ask for fewer", file=sys.stderr)
+    found = list(places(args.folder, CUTS[args.cut]))
+    if len(found) < args.count:
+        print(f"{args.folder} has {len(found)} places of this kind; ask for fewer", file=sys.stderr)
         return 1
     with args.out.open("w", encoding="utf-8") as stream:
-        for path, offset in generator.sample(places, args.count):
+        for path, offset in generator.sample(found, args.count):
             text = path.read_text(encoding="utf-8")
             end = text.find("\n", offset)
             case = {
@@ -53,8 +53,8 @@ def main() -> int:
     return 0
 
 
-def _places(folder: Path, cut: re.Pattern[str]) -> Iterator[tuple[Path, int]]:
-    """Offsets in lines of code; comments, doc strings' inner lines and lines too long to be typed are left out."""
+def places(folder: Path, cut: re.Pattern[str]) -> Iterator[tuple[Path, int]]:
+    """Files and offsets in lines of code, without comments, inner lines of doc strings, and lines too long to type."""
     for path in sorted(folder.rglob("*.py")):
         try:
             text = path.read_text(encoding="utf-8")

@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and the finished model")
     parser.add_argument("--corpus", type=Path, help="corpus, or your own sources (default: Python's library)")
-    parser.add_argument("--size", default="small", choices=("tiny", "small", "base", "large"))
+    parser.add_argument("--size", default="small", choices=("tiny", "mini", "small", "base", "large"))
     parser.add_argument("--minutes", type=float, help="stop after this much training (default: 45 where no --steps)")
     parser.add_argument("--steps", type=int, help="stop after this many steps; gives the same curve every time")
     parser.add_argument(

@@ -20,9 +20,10 @@ from onnx_export.train.plot import plot_losses
 from onnx_export.train.tokenizer import text_only, train_tokenizer
 
 MODEL_FOLDER = "model"
+HELD_OUT_WINDOWS = 400
 
 
-def load_or_train_tokenizer(out: Path, corpus: Corpus, vocabulary_size: int) -> Tokenizer:
+def load_or_train_tokenizer(out: Path, corpus: Corpus, vocabulary_size: int, split: str = "superword") -> Tokenizer:
     """The tokenizer saved in `out`, so that a resumed run keeps its ids, or a new one, saved there."""
     path = out / "tokenizer.json"
     if path.exists():
@@ -30,7 +31,7 @@ def load_or_train_tokenizer(out: Path, corpus: Corpus, vocabulary_size: int) -> 
             return text_only(Tokenizer.from_file(str(path)))
         except Exception as error:  # the tokenizers library raises plain Exception
             raise TrainingError(f"{path} is damaged: delete {out} to start again") from error
-    tokenizer = train_tokenizer(corpus.train, vocabulary_size)
+    tokenizer = train_tokenizer(corpus.train, vocabulary_size, split)
     write_atomically(path, lambda temporary: tokenizer.save(str(temporary)))
     return tokenizer
 
@@ -97,7 +98,8 @@ def run_figures(model: Any, tokenizer: Tokenizer, corpus: Corpus, progress: Prog
     }
     if corpus.held_out:
         window = model.config.max_position_embeddings
-        figures["held_out_bits_per_byte"] = bits_per_byte(torch_scorer(model), tokenizer, corpus.held_out, window)
+        score = torch_scorer(model)
+        figures["held_out_bits_per_byte"] = bits_per_byte(score, tokenizer, corpus.held_out, window, HELD_OUT_WINDOWS)
     return figures
 
 

@@ -19,6 +19,7 @@ from onnx_export.train.held_out import bits_per_byte, torch_scorer
 from onnx_export.train.loss import chunked_cross_entropy
 from onnx_export.train.optimiser import Optimiser
 from onnx_export.train.packing import epoch_windows
+from onnx_export.train.samples import FIM_RATE
 
 HELD_OUT_PROBE_WINDOWS = 24
 
@@ -33,6 +34,7 @@ class TrainingSettings:
     """
 
     size: str = "small"
+    fim_rate: float = FIM_RATE
     schedule: str = "cosine"
     window: int = 1_024  # tokens
     batch_windows: int = 4
@@ -180,7 +182,14 @@ def _next_batch(
 
 
 def _windows(settings: TrainingSettings, tokenizer: Tokenizer, corpus: Corpus, epoch: int) -> NDArray[np.int32]:
-    windows = epoch_windows(corpus.train, tokenizer, window=settings.window, seed=settings.seed, epoch=epoch)
+    windows = epoch_windows(
+        corpus.train,
+        tokenizer,
+        window=settings.window,
+        seed=settings.seed,
+        epoch=epoch,
+        fim_rate=settings.fim_rate,
+    )
     if len(windows) < settings.batch_windows:
         raise TrainingError(
             f"the corpus fills {len(windows)} windows of {settings.window} tokens, fewer than one batch: add text"

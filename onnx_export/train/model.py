@@ -29,6 +29,7 @@ class Shape:
 SIZES: Mapping[str, Shape] = MappingProxyType(
     {
         "tiny": Shape(64, layers=2, heads=2, kv_heads=1, intermediate_size=128, head_size=32),
+        "mini": Shape(128, layers=4, heads=2, kv_heads=1, intermediate_size=384, head_size=64),
         "small": Shape(256, layers=6, heads=4, kv_heads=2, intermediate_size=768, head_size=64),
         "base": Shape(384, layers=8, heads=6, kv_heads=2, intermediate_size=1_024, head_size=64),
         "large": Shape(512, layers=12, heads=8, kv_heads=2, intermediate_size=1_408, head_size=64),

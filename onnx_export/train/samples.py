@@ -53,7 +53,9 @@ class Cut:
     suffix: str
 
 
-def epoch_samples(documents: Sequence[Document], ids: ControlIds, rng: np.random.Generator) -> Iterator[Sample]:
+def epoch_samples(
+    documents: Sequence[Document], ids: ControlIds, rng: np.random.Generator, fim_rate: float = FIM_RATE
+) -> Iterator[Sample]:
     """One pass over the documents in random order, cut at new places every time; yields samples.
 
     Of a document with weight 0.2 a fifth of the pieces is used; one with weight 2 is gone through twice.
@@ -63,19 +65,28 @@ def epoch_samples(documents: Sequence[Document], ids: ControlIds, rng: np.random
         for turn in range(math.ceil(document.weight)):
             for piece in pieces(document.text, rng):
                 if rng.random() < document.weight - turn:
-                    yield _sample(documents, int(index), piece, ids, rng)
+                    yield _sample(documents, int(index), piece, ids, rng, fim_rate)
 
 
-def _sample(documents: Sequence[Document], index: int, piece: str, ids: ControlIds, rng: np.random.Generator) -> Sample:
+def _sample(
+    documents: Sequence[Document],
+    index: int,
+    piece: str,
+    ids: ControlIds,
+    rng: np.random.Generator,
+    fim_rate: float,
+) -> Sample:
     if rng.random() >= NEIGHBOUR_RATE:
-        return make_sample(piece, (), ids, rng)
+        return make_sample(piece, (), ids, rng, fim_rate)
     header = _neighbour_header(documents, index, ids, rng)
-    return make_sample(piece[: MAX_PIECE_CHARS - 1_600], header, ids, rng)
+    return make_sample(piece[: MAX_PIECE_CHARS - 1_600], header, ids, rng, fim_rate)
 
 
-def make_sample(piece: str, header: tuple[Part, ...], ids: ControlIds, rng: np.random.Generator) -> Sample:
+def make_sample(
+    piece: str, header: tuple[Part, ...], ids: ControlIds, rng: np.random.Generator, fim_rate: float = FIM_RATE
+) -> Sample:
     """Arrange one piece at random as plain text, PSM or SPM, after `header` (context from another file, or empty)."""
-    if rng.random() >= FIM_RATE:
+    if rng.random() >= fim_rate:
         return Sample((*header, piece, ids.end_of_text), cuttable=True)
     if rng.random() < SPM_SHARE:
         return Sample((*header, *spm_parts(cut_piece(piece, "anywhere", rng), ids)), cuttable=False)

@@ -1,0 +1,90 @@
+"""Healing beside its classic alternative: training on random segmentations (BPE-dropout, Provilkov et al. 2020).
+
+    python -m benchmarks.segmentation OUT --corpus build/corpus [--flops 5e12] [--dropout 0.1]
+
+Trains four small models, with and without dropout, with and without fill-in-the-middle (whose cuts on characters show a
+model parts of tokens too), and completes held-out lines, cut inside identifiers and before words, without healing and
+with it. Dropout draws from the tokenizer library's own generator, which cannot be seeded: figures vary a little between
+runs. An interrupted run goes on. Needs the extra `export`.
+"""
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from benchmarks.small_models import complete, held_out_cases, train_small
+from engine import Completer, HealingParams, MidtokenError
+from lsp_server.evaluation import score
+
+EVERY_NTH_FILE = 6
+
+
+def main() -> int:
+    """Train, measure and print the table; exit status 1 with one line where that cannot be done."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--corpus", type=Path)
+    parser.add_argument("--size", default="mini")
+    parser.add_argument("--flops", type=float, default=5e12)
+    parser.add_argument("--dropout", type=float, default=0.1)
+    parser.add_argument("--vocabulary", type=int, default=16_384)
+    parser.add_argument("--cases", type=int, default=300)
+    args = parser.parse_args()
+    try:
+        _run(args)
+    except MidtokenError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(args: argparse.Namespace) -> None:
+    from onnx_export.train.corpus import read_corpus
+    from onnx_export.train.finish import load_or_train_tokenizer
+
+    corpus = read_corpus(args.corpus)
+    inside = held_out_cases(corpus, args.out / "held_out", "identifier", args.cases)
+    before = held_out_cases(corpus, args.out / "held_out", "word", args.cases)
+    small = replace(corpus, train=corpus.train[::EVERY_NTH_FILE])
+    tokenizer = load_or_train_tokenizer(args.out, corpus, args.vocabulary)
+    heads = "dropout", "fill-in-the-middle", "bits a byte", "healing"
+    scores = "identifier exact", "characters kept inside", "exact line inside", "characters kept before words"
+    print(f"| {' | '.join((*heads, *scores))} |")
+    print("|---|" + "---|" * (len(heads) + len(scores) - 1))
+    for dropout in (0.0, args.dropout):
+        for fim_rate in (0.0, 0.5):
+            folder = args.out / f"dropout-{dropout}-fim-{fim_rate}"
+            figures = train_small(
+                folder,
+                small,
+                tokenizer,
+                size=args.size,
+                flops=args.flops,
+                fim_rate=fim_rate,
+                encoder=with_dropout(tokenizer, dropout) if dropout else None,
+            )
+            completer = Completer.load(folder / "int4")
+            for mode in (HealingParams(mode="off"), HealingParams(mode="exact")):
+                mid, word = (score(complete(completer, cases, mode)[0]) for cases in (inside, before))
+                cells = [f"{dropout:g}", f"{fim_rate:.0%}", f"{figures['bits_per_byte']:.3f}", mode.mode]
+                cells += [f"{mid.identifier_exact or 0.0:.1%}", f"{mid.matched_chars:.2f}"]
+                print(
+                    f"| {' | '.join([*cells, f'{mid.exact_first_line:.1%}', f'{word.matched_chars:.2f}'])} |",
+                    flush=True,
+                )
+
+
+def with_dropout(tokenizer: Tokenizer, rate: float) -> Tokenizer:
+    """A copy that leaves out each merge with probability `rate`, anew at each call: other tokens for the same text."""
+    from onnx_export.train.tokenizer import text_only
+
+    copy = text_only(Tokenizer.from_str(tokenizer.to_str()))
+    copy.model.dropout = rate
+    return copy
+
+
+if __name__ == "__main__":
+    sys.exit(main())

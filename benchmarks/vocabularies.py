@@ -1,0 +1,103 @@
+"""Which vocabulary to give a model: superwords beside the ordinary split, at several sizes, at equal training compute.
+
+    python -m benchmarks.vocabularies OUT --corpus build/corpus [--flops 1e13] [--sizes 16384 32768 49152]
+
+For each: characters a token on held-out text, bits per byte of a small model that had the same floating-point
+operations as the others, and what a completed line costs. An interrupted run goes on. Needs the extra `export`.
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+from tokenizers import Tokenizer
+
+from benchmarks.small_models import complete, held_out_cases, train_small
+from engine import Completer, HealingParams, MidtokenError
+from lsp_server.evaluation import score
+
+EVERY_NTH_FILE = 6  # is text enough for the small runs: an epoch is encoded at once
+
+
+def main() -> int:
+    """Train, measure and print the table; exit status 1 with one line where that cannot be done."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--corpus", type=Path)
+    parser.add_argument("--size", default="mini")
+    parser.add_argument("--flops", type=float, default=1e13)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[16_384, 32_768, 49_152])
+    parser.add_argument("--cases", type=int, default=100)
+    args = parser.parse_args()
+    try:
+        _run(args)
+    except MidtokenError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(args: argparse.Namespace) -> None:
+    from onnx_export.train.corpus import read_corpus
+    from onnx_export.train.finish import load_or_train_tokenizer
+    from onnx_export.train.tokenizer import SPLITS, text_only
+
+    corpus = read_corpus(args.corpus)
+    cases = held_out_cases(corpus, args.out / "held_out", "word", args.cases)
+    small = replace(corpus, train=corpus.train[::EVERY_NTH_FILE])
+    rows = []
+    for split in SPLITS:
+        largest = load_or_train_tokenizer(args.out / split, corpus, max(args.sizes), split)
+        for size in args.sizes:
+            tokenizer = text_only(truncated(largest, size))
+            folder = args.out / f"{split}-{size}"
+            figures = train_small(folder, small, tokenizer, size=args.size, flops=args.flops)
+            rows.append([split, f"{size:,}", f"{characters_a_token(corpus, tokenizer):.2f}", *_cells(figures)])
+            rows[-1] += _speed(folder / "int4", cases)
+            print(" ".join(rows[-1]), flush=True)
+    print()
+    heads = ("split", "entries", "characters a token", "parameters", "tokens seen", "bits a byte")
+    speeds = ("exact line", "characters kept", "decode steps a line", "ms a line p50", "ms a step")
+    print(f"| {' | '.join((*heads, *speeds))} |")
+    print("|---|" + "---|" * (len(heads) + len(speeds) - 1))
+    for row in rows:
+        print(f"| {' | '.join(row)} |")
+
+
+def truncated(tokenizer: Tokenizer, entries: int) -> Tokenizer:
+    """The tokenizer that the same training would have made with fewer entries: merges are learned one after another."""
+    content = json.loads(tokenizer.to_str())
+    model = content["model"]
+    model["vocab"] = {spelling: number for spelling, number in model["vocab"].items() if number < entries}
+    model["merges"] = [pair for pair in model["merges"] if "".join(pair) in model["vocab"]]
+    return Tokenizer.from_str(json.dumps(content))
+
+
+def characters_a_token(corpus: Any, tokenizer: Tokenizer) -> float:
+    """Over the whole held-out text."""
+    texts = [document.text for document in corpus.held_out]
+    encoded = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    return sum(map(len, texts)) / sum(len(encoding.ids) for encoding in encoded)
+
+
+def _cells(figures: dict[str, Any]) -> list[str]:
+    parameters, tokens = figures["parameters"] / 1e6, figures["tokens"] / 1e3
+    return [f"{parameters:.1f} M", f"{tokens:,.0f} k", f"{figures['bits_per_byte']:.3f}"]
+
+
+def _speed(folder: Path, cases: list[Any]) -> list[str]:
+    completer = Completer.load(folder)
+    outcomes, steps = complete(completer, cases, HealingParams(mode="exact"))
+    scores = score(outcomes)
+    times = [outcome.milliseconds for outcome in outcomes]
+    each = median(time / count for time, count in zip(times, steps, strict=True) if count)
+    quality = [f"{scores.exact_first_line:.1%}", f"{scores.matched_chars:.2f}"]
+    return [*quality, f"{mean(steps):.1f}", f"{scores.ms_p50:.1f}", f"{each:.2f}"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
