@@ -14,7 +14,7 @@ from benchmarks.cases import CUTS, places
 from engine import Completer, CompletionRequest, DocumentError, HealingParams, StopParams
 from lsp_server.evaluation import Case, Outcome
 
-WINDOW = 1_024  # tokens
+WINDOW = 512  # tokens: twice the steps of full windows
 PIECE_CHARACTERS = 3_000
 PROMPT_CHARACTERS = 1_500
 
@@ -45,10 +45,12 @@ def train_small(
     if done.exists():
         finished: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
         return finished
-    settings = TrainingSettings(size=size, batch_windows=1, micro_windows=1, fim_rate=fim_rate, held_out_every_s=1e9)
+    settings = TrainingSettings(
+        size=size, window=WINDOW, batch_windows=2, micro_windows=2, fim_rate=fim_rate, held_out_every_s=1e9
+    )
     model = build_model(size, tokenizer.get_vocab_size(), control_ids(tokenizer), settings.seed)
-    steps = max(1, round(flops / (flops_per_token(model) * WINDOW)))
-    settings = replace(settings, steps=steps, log_every_steps=max(1, steps // 10))
+    steps = max(1, round(flops / (flops_per_token(model) * WINDOW * settings.batch_windows)))
+    settings = replace(settings, steps=steps, warmup_steps=1 + steps // 20, log_every_steps=max(1, steps // 10))
     own = replace(corpus, held_out=())
     progress = train(settings, model, encoder or tokenizer, own, out, _report)
     finish(out, model, tokenizer, own, progress, asdict(settings))

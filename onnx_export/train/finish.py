@@ -67,8 +67,8 @@ def finish(
         temporary.mkdir(parents=True)
         model.to("cpu").save_pretrained(temporary, safe_serialization=True)
         tokenizer.save(str(temporary / "tokenizer.json"))
-        _write_text(temporary / SOURCE_NAME, json.dumps(source_notes(settings["size"]), indent=2))
-        _write_text(temporary / "MODEL_CARD.md", model_card(figures, settings["size"]))
+        _write_text(temporary / SOURCE_NAME, json.dumps(source_notes(settings["size"], corpus), indent=2))
+        _write_text(temporary / "MODEL_CARD.md", model_card(figures, settings["size"], corpus))
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
     except OSError as error:

@@ -86,5 +86,5 @@ def write_checkpoint(folder: Path, tokenizer: Tokenizer, seed: int) -> None:
                 parameter.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "midtoken-source.json").write_text(json.dumps(source_notes("tiny")), encoding="utf-8")
+    (folder / "midtoken-source.json").write_text(json.dumps(source_notes("tiny", Corpus((), ()))), encoding="utf-8")
     (folder / "MODEL_CARD.md").write_text("# tiny\n", encoding="utf-8")

@@ -1,7 +1,7 @@
 import errno
 import json
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +236,19 @@ def test_the_command_from_sources_to_a_model(tmp_path: Path, sources: Path, caps
     cooled = ["--out", str(tmp_path / "cooled"), "--cool-down", str(tmp_path / "other"), *settings[:-2]]
     assert command.main(cooled) == 0
     assert json.loads((tmp_path / "cooled" / "figures.json").read_text())["steps"] == 4
+
+
+def test_the_card_tells_the_sources_and_their_licences(tmp_path: Path, tokenizer: Tokenizer, corpus: Corpus):
+    licences = ("MIT", "BSD-3-Clause AND MIT", "MIT")
+    documents = [
+        replace(document, package="some", version="1.2", licence=licence)
+        for document, licence in zip(corpus.train, licences, strict=False)
+    ]
+    told = Corpus((replace(corpus.train[0], package="python", version="3.11", licence="PSF-2.0"), *documents), ())
+    settings = asdict(TrainingSettings(size="tiny"))
+    finish(tmp_path, new_model(tokenizer), tokenizer, told, Progress(step=1), settings)
+    card = (tmp_path / "model" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| some 1.2 | 3 | 0.0 | MIT (2), BSD-3-Clause AND MIT (1) |" in card
+    notes = json.loads((tmp_path / "model" / "midtoken-source.json").read_text(encoding="utf-8"))
+    assert notes["licence"] == "Apache-2.0 (weights); training text: BSD-3-Clause, MIT, PSF-2.0"
+    assert notes["training_data"] == "python 3.11, some 1.2; 2 % of the files held out"
