@@ -10,56 +10,38 @@ runs. An interrupted run goes on. Needs the extra `export`.
 
 import argparse
 import sys
-from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 
-from benchmarks.small_models import complete, held_out_cases, train_small
-from engine import Completer, HealingParams, MidtokenError
+from benchmarks.small_models import carry_out, command, complete, held_out_cases, table_head, train_small
+from engine import Completer, HealingParams
 from lsp_server.evaluation import score
-
-EVERY_NTH_FILE = 6
 
 
 def main() -> int:
     """Train, measure and print the table; exit status 1 with one line where that cannot be done."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--corpus", type=Path)
-    parser.add_argument("--size", default="mini")
-    parser.add_argument("--flops", type=float, default=5e12)
+    parser = command(__doc__, flops=5e12, cases=300)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--vocabulary", type=int, default=16_384)
-    parser.add_argument("--cases", type=int, default=300)
-    args = parser.parse_args()
-    try:
-        _run(args)
-    except MidtokenError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return carry_out(_compare, parser.parse_args())
 
 
-def _run(args: argparse.Namespace) -> None:
-    from onnx_export.train.corpus import read_corpus
+def _compare(args: argparse.Namespace, corpus: Any) -> None:
     from onnx_export.train.finish import load_or_train_tokenizer
 
-    corpus = read_corpus(args.corpus)
     inside = held_out_cases(corpus, args.out / "held_out", "identifier", args.cases)
     before = held_out_cases(corpus, args.out / "held_out", "word", args.cases)
-    small = replace(corpus, train=corpus.train[::EVERY_NTH_FILE])
     tokenizer = load_or_train_tokenizer(args.out, corpus, args.vocabulary)
-    heads = "dropout", "fill-in-the-middle", "bits a byte", "healing"
-    scores = "identifier exact", "characters kept inside", "exact line inside", "characters kept before words"
-    print(f"| {' | '.join((*heads, *scores))} |")
-    print("|---|" + "---|" * (len(heads) + len(scores) - 1))
+    heads = ("dropout", "fill-in-the-middle", "bits a byte", "healing")
+    scores = ("identifier exact", "characters kept inside", "exact line inside", "characters kept before words")
+    print(table_head((*heads, *scores)))
     for dropout in (0.0, args.dropout):
         for fim_rate in (0.0, 0.5):
             folder = args.out / f"dropout-{dropout}-fim-{fim_rate}"
             figures = train_small(
                 folder,
-                small,
+                corpus,
                 tokenizer,
                 size=args.size,
                 flops=args.flops,

@@ -1,9 +1,11 @@
 """Small models trained to be compared with each other: equal arithmetic, the same held-out text and cuts."""
 
+import argparse
 import json
 import random
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +13,41 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from benchmarks.cases import CUTS, places
-from engine import Completer, CompletionRequest, DocumentError, HealingParams, StopParams
+from engine import Completer, CompletionRequest, DocumentError, HealingParams, MidtokenError, StopParams
 from lsp_server.evaluation import Case, Outcome
 
 WINDOW = 512  # tokens: twice the steps of full windows
+EVERY_NTH_FILE = 6  # is text enough for small runs: an epoch is encoded at once
 PIECE_CHARACTERS = 3_000
 PROMPT_CHARACTERS = 1_500
+
+
+def command(description: str | None, flops: float, cases: int) -> argparse.ArgumentParser:
+    """Options of every comparison; `flops` and `cases` are the defaults."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--corpus", type=Path)
+    parser.add_argument("--size", default="mini")
+    parser.add_argument("--flops", type=float, default=flops)
+    parser.add_argument("--cases", type=int, default=cases)
+    return parser
+
+
+def carry_out(compare: Callable[[argparse.Namespace, Any], None], args: argparse.Namespace) -> int:
+    """Run `compare` with the options and the corpus; exit status 1 with one line where that cannot be done."""
+    from onnx_export.train.corpus import read_corpus
+
+    try:
+        compare(args, read_corpus(args.corpus))
+    except MidtokenError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def table_head(cells: Sequence[str]) -> str:
+    """The first two lines of a table in Markdown."""
+    return f"| {' | '.join(cells)} |\n|{'---|' * len(cells)}"
 
 
 def train_small(
@@ -29,7 +60,7 @@ def train_small(
     fim_rate: float = 0.5,
     encoder: Tokenizer | None = None,
 ) -> dict[str, Any]:
-    """Train for `flops` floating-point operations into `out`, from its checkpoint if it has one, and export at int4.
+    """Train on some files for `flops` operations into `out`, from its checkpoint if it has one, and export at int4.
 
     `encoder` writes the training text, where that is not done by `tokenizer` itself. Returns steps, tokens, parameters
     and bits per byte of held-out pieces; the exported folder is `out/int4`.
@@ -51,7 +82,7 @@ def train_small(
     model = build_model(size, tokenizer.get_vocab_size(), control_ids(tokenizer), settings.seed)
     steps = max(1, round(flops / (flops_per_token(model) * WINDOW * settings.batch_windows)))
     settings = replace(settings, steps=steps, warmup_steps=1 + steps // 20, log_every_steps=max(1, steps // 10))
-    own = replace(corpus, held_out=())
+    own = replace(corpus, train=corpus.train[::EVERY_NTH_FILE], held_out=())
     progress = train(settings, model, encoder or tokenizer, own, out, _report)
     finish(out, model, tokenizer, own, progress, asdict(settings))
     export_checkpoint(out / "model", out / "int4", precision="int4", check=False)

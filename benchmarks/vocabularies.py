@@ -9,61 +9,42 @@ operations as the others, and what a completed line costs. An interrupted run go
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
 from tokenizers import Tokenizer
 
-from benchmarks.small_models import complete, held_out_cases, train_small
-from engine import Completer, HealingParams, MidtokenError
+from benchmarks.small_models import carry_out, command, complete, held_out_cases, table_head, train_small
+from engine import Completer, HealingParams
 from lsp_server.evaluation import score
-
-EVERY_NTH_FILE = 6  # is text enough for the small runs: an epoch is encoded at once
 
 
 def main() -> int:
     """Train, measure and print the table; exit status 1 with one line where that cannot be done."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--corpus", type=Path)
-    parser.add_argument("--size", default="mini")
-    parser.add_argument("--flops", type=float, default=1e13)
+    parser = command(__doc__, flops=1e13, cases=100)
     parser.add_argument("--sizes", type=int, nargs="+", default=[16_384, 32_768, 49_152])
-    parser.add_argument("--cases", type=int, default=100)
-    args = parser.parse_args()
-    try:
-        _run(args)
-    except MidtokenError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return carry_out(_compare, parser.parse_args())
 
 
-def _run(args: argparse.Namespace) -> None:
-    from onnx_export.train.corpus import read_corpus
+def _compare(args: argparse.Namespace, corpus: Any) -> None:
     from onnx_export.train.finish import load_or_train_tokenizer
     from onnx_export.train.tokenizer import SPLITS, text_only
 
-    corpus = read_corpus(args.corpus)
     cases = held_out_cases(corpus, args.out / "held_out", "word", args.cases)
-    small = replace(corpus, train=corpus.train[::EVERY_NTH_FILE])
     rows = []
     for split in SPLITS:
         largest = load_or_train_tokenizer(args.out / split, corpus, max(args.sizes), split)
         for size in args.sizes:
             tokenizer = text_only(truncated(largest, size))
             folder = args.out / f"{split}-{size}"
-            figures = train_small(folder, small, tokenizer, size=args.size, flops=args.flops)
-            rows.append([split, f"{size:,}", f"{characters_a_token(corpus, tokenizer):.2f}", *_cells(figures)])
-            rows[-1] += _speed(folder / "int4", cases)
+            figures = train_small(folder, corpus, tokenizer, size=args.size, flops=args.flops)
+            cells = [split, f"{size:,}", f"{characters_a_token(corpus, tokenizer):.2f}", *_cells(figures)]
+            rows.append([*cells, *_speed(folder / "int4", cases)])
             print(" ".join(rows[-1]), flush=True)
-    print()
     heads = ("split", "entries", "characters a token", "parameters", "tokens seen", "bits a byte")
     speeds = ("exact line", "characters kept", "decode steps a line", "ms a line p50", "ms a step")
-    print(f"| {' | '.join((*heads, *speeds))} |")
-    print("|---|" + "---|" * (len(heads) + len(speeds) - 1))
+    print(f"\n{table_head((*heads, *speeds))}")
     for row in rows:
         print(f"| {' | '.join(row)} |")
 

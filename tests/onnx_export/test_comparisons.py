@@ -49,7 +49,7 @@ def test_the_commands(
     tmp_path: Path, sources: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module
 ):
     monkeypatch.setattr(small_models, "PIECE_CHARACTERS", 1_000)
-    monkeypatch.setattr(module, "EVERY_NTH_FILE", 1)
+    monkeypatch.setattr(small_models, "EVERY_NTH_FILE", 1)
     own = ["--sizes", "400", "500"] if module is vocabularies else ["--vocabulary", "500"]
     options = ["--corpus", str(sources), "--size", "tiny", "--flops", "6e9", "--cases", "4", *own]
     monkeypatch.setattr(sys, "argv", ["benchmark", str(tmp_path), *options])
