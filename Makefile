@@ -5,7 +5,7 @@ TORCH ?= torch==2.13.0
 VENVS := .venvs
 PIP_FLAGS := --quiet --disable-pip-version-check
 
-.PHONY: demo test check vscode test-thorough test-export test-editors sampling-figures clean
+.PHONY: demo test check vscode test-thorough test-export test-editors sampling-figures screenshots packaged clean
 
 demo: $(VENVS)/demo/ready
 	$(VENVS)/demo/bin/python docs/examples/demo.py
@@ -32,7 +32,7 @@ test-export: $(VENVS)/export/ready
 	HF_HUB_OFFLINE=1 $(VENVS)/export/bin/python -m pytest tests/onnx_export --override-ini=addopts=-ra
 
 # Editors are fetched once, 2 GB, and kept in ~/.cache/midtoken-editors.
-test-editors: $(VENVS)/editors/ready
+test-editors: $(VENVS)/editors/ready packaged
 	$(VENVS)/editors/bin/python -m tests.editors.programs
 	$(VENVS)/editors/bin/python -m pytest tests/editors
 
@@ -43,6 +43,13 @@ sampling-figures: $(VENVS)/dev/ready
 	$(VENVS)/dev/bin/python -m benchmarks.cases $(HELD_OUT) build/cases.jsonl --count 200
 	$(VENVS)/dev/bin/python -m benchmarks.strategies build/cases.jsonl
 	$(VENVS)/dev/bin/midtoken bench sampling batches
+
+# The picture in the extension's README.
+screenshots: $(VENVS)/editors/ready packaged
+	EDITOR_TEST_PICTURES=vscode-client/media $(VENVS)/editors/bin/python -m pytest tests/editors/test_vscode_pictures.py -k ghost_text
+
+packaged: $(VENVS)/editors/ready vscode-client/node_modules/.package-lock.json
+	cd vscode-client && rm -f *.vsix && PYTHON=$(abspath $(VENVS))/editors/bin/python npm run package
 
 clean:
 	rm -rf $(VENVS) build dist *.egg-info

@@ -6,15 +6,19 @@ the same reason nothing is imported here that the other tests do not have.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
     from tests.editors.neovim import Editor
     from tests.editors.programs import Program
+    from tests.editors.vscode import Installation, Server, Workbench
 
 HERE = Path(__file__).parent
 
@@ -38,3 +42,38 @@ def shared(neovim: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
     with editor(neovim, tmp_path_factory.mktemp("neovim"), configuration()) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    from tests.editors.programs import BROWSER
+    from tests.editors.vscode import browser
+
+    with browser(BROWSER.find()) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def vsix() -> Path:
+    """The packaged extension of this checkout."""
+    [*found] = (HERE.parents[1] / "vscode-client").glob("midtoken-*.vsix")
+    assert len(found) == 1, "there has to be one vscode-client/midtoken-VERSION.vsix: 'make test-editors' makes it"
+    return found[0]
+
+
+@pytest.fixture(scope="session")
+def installation(vsix: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    from tests.editors import code_server
+    from tests.editors.vscode import install
+
+    return install(code_server.find(), vsix, tmp_path_factory.mktemp("vscode"))
+
+
+@pytest.fixture(scope="session")
+def workbench(installation: Installation, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    from tests.editors.vscode import server
+
+    def start(settings: Mapping[str, object], prefix: Sequence[str] = ()) -> AbstractContextManager[Server]:
+        return server(installation, browser, tmp_path_factory.mktemp("code"), settings, prefix)
+
+    return start

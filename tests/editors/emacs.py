@@ -23,10 +23,10 @@ COMMAND = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "lsp_server.cli", 
 Result = TypeVar("Result")
 
 
-def documented(command: list[str], settings: str = ":budgetMs 30000") -> str:
+def documented(command: list[str], settings: str = ":budgetMs 30000 :minConfidence 0") -> str:
     """The Lisp of the documentation's section, with ``command`` in place of the installed program, and ``settings``.
 
-    By default an answer may take its time: the machine may be busy.
+    By default an answer may take its time, for the machine may be busy, and may be one that the model doubts.
     """
     section = DOCUMENTATION.read_text(encoding="utf-8").partition("## Emacs with eglot")[2]
     code = section.partition("```elisp\n")[2].partition("```")[0]

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -137,12 +137,15 @@ class Editor:
 
 
 @contextmanager
-def editor(neovim: Program, folder: Path, init: str) -> Iterator[Editor]:
-    """A Neovim without a screen, driven over a socket of its own: the process is ours to end."""
+def editor(neovim: Program, folder: Path, init: str, prefix: Sequence[str] = ()) -> Iterator[Editor]:
+    """A Neovim without a screen, driven over a socket of its own: the process is ours to end.
+
+    ``prefix`` goes before its command.
+    """
     arguments, environment = command_line(neovim, folder, init)
     with tempfile.TemporaryDirectory(prefix="midtoken-") as short:  # the path of a socket has at most 107 bytes
         address = Path(short) / "nvim"
-        command = [*arguments, "--headless", "--listen", str(address)]
+        command = [*prefix, *arguments, "--headless", "--listen", str(address)]
         output = subprocess.DEVNULL  # it echoes what it tells the user
         with subprocess.Popen(command, env=environment, stdin=output, stdout=output, stderr=output) as process:
             try:

@@ -6,6 +6,10 @@ import signal
 import sys
 from pathlib import Path
 
+import pynvim
+import pytest
+
+from tests.editors import read_only
 from tests.editors.neovim import ENABLE, SETTINGS, Editor, configuration, editor
 from tests.editors.programs import Program
 
@@ -158,6 +162,21 @@ def test_two_editors_in_one_folder(neovim: Program, tmp_path: Path):
             it.open("import o")
             it.insert_at_end()
         assert one.wait_ghost() == two.wait_ghost()
+
+
+def test_a_read_only_workspace(neovim: Program, tmp_path: Path):
+    path = tmp_path / "workspace/a.py"
+    path.parent.mkdir()
+    path.write_text("import o", encoding="utf-8")
+    with editor(neovim, tmp_path, configuration(), read_only.command(path.parent)) as it:
+        it.nvim.command(f"edit {path}")
+        it.until(it.attached, "the server's start")
+        it.insert_at_end()
+        assert it.wait_ghost()
+        it.type("<Esc>")
+        with pytest.raises(pynvim.NvimError, match="E212: Can't open file for writing"):
+            it.nvim.command("write!")
+        assert "ERROR" not in health(it)
 
 
 def test_no_such_command(neovim: Program, tmp_path: Path):

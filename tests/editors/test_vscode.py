@@ -1,0 +1,286 @@
+"""VS Code with the packaged extension, the real server and the bundled model: what a user sees and does.
+
+Which words the model finds is not for these tests: only that there is ghost text, and what becomes of it.
+"""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.editors.vscode import BAR, SETTINGS, Code, Workbench
+
+METHOD = "import os\n\n\ndef first(self):\n    ret"
+
+
+@pytest.fixture(scope="module")
+def window(workbench: Workbench) -> Iterator[Code]:
+    with workbench(SETTINGS) as server, server.window() as started:
+        started.open("")
+        started.wait_ready()
+        yield started
+
+
+@pytest.fixture
+def it(window: Code) -> Iterator[Code]:
+    """The shared window with nothing open, no message on the screen, and the settings as they were."""
+    yield window
+    window.press("Escape")
+    window.run(
+        """await vscode.commands.executeCommand('workbench.action.revertAndCloseActiveEditor');
+        await vscode.commands.executeCommand('workbench.action.closeAllEditors');
+        await vscode.commands.executeCommand('workbench.action.closePanel');
+        await vscode.commands.executeCommand('notifications.clearAll');"""
+    )
+    window.settings(SETTINGS)
+    window.wait_ready()
+
+
+def start(it: Code, text: str, name: str = "a.py") -> str:
+    """Ghost text behind ``text``, whose last character is typed."""
+    it.open(text[:-1], name)
+    it.type(text[-1])
+    return it.wait_ghost()
+
+
+def wait_text(it: Code, text: str) -> None:
+    it.until(lambda: it.text() == text, f"the text {text!r}")
+
+
+@pytest.mark.parametrize("text", ["import nump", METHOD, "while Tru", "import json\n\njson.lo", "if __na"])
+def test_ghost_text_is_accepted_by_tab(it: Code, text: str):
+    ghost = start(it, text)
+    it.press("Tab")
+    wait_text(it, text + ghost)
+    assert it.ghost() == ""
+
+
+def test_typing_on_along_it_keeps_it(it: Code):
+    ghost = start(it, METHOD)
+    answered = it.command("midtoken.server.statistics")["answeredByModel"]
+
+    def rest() -> bool:
+        return it.ghost() == ghost[typed:]
+
+    for typed in range(1, len(ghost)):
+        it.type(ghost[typed - 1])
+        it.until(rest, "the rest of the ghost text")
+    assert it.command("midtoken.server.statistics")["answeredByModel"] == answered
+
+
+def test_typing_something_else_makes_it_vanish(it: Code):
+    ghost = start(it, METHOD)
+    it.type("§")
+    it.until(lambda: it.ghost() not in (ghost, ghost[1:]), "the end of the ghost text")
+    assert it.text() == f"{METHOD}§"
+
+
+def test_dismiss(it: Code):
+    start(it, "import nump")
+    it.press("Escape")
+    it.until(lambda: it.ghost() == "", "the end of the ghost text")
+    assert it.text() == "import nump"
+    it.command("midtoken.trigger")
+    it.wait_ghost()
+    it.command("midtoken.dismiss")
+    it.until(lambda: it.ghost() == "", "the end of the ghost text")
+
+
+def test_word_by_word(it: Code):
+    text = "if __na"
+    ghost = start(it, text)
+    it.press("Control+ArrowRight")
+    after = str(it.until(lambda: it.text() != text and it.text(), "the acceptance"))
+    assert f"{text}{ghost}".startswith(after)
+    it.command("midtoken.acceptNextWord")
+    it.until(lambda: it.text() != after, "the acceptance")
+    assert f"{text}{ghost}".startswith(str(it.text()))
+
+
+def test_line_by_line(it: Code):
+    text = "try:\n    import json\nexc"
+    it.open(text)
+    it.command("midtoken.trigger")
+    ghost = it.wait_ghost()
+    it.press("Alt+End")
+    wait_text(it, text + ghost.split("\n")[0])
+
+
+def test_several_when_asked_by_hand(it: Code):
+    it.open("x = se")
+    it.press("Alt+\\")
+    first = it.wait_ghost()
+    it.press("Alt+]")
+    second = it.until(lambda: it.ghost() not in ("", first) and it.ghost(), "another suggestion")
+    it.command("midtoken.showPrevious")
+    it.until(lambda: it.ghost() == first, "the first suggestion")
+    it.command("midtoken.showNext")
+    it.until(lambda: it.ghost() == second, "the second suggestion")
+    it.command("midtoken.accept")
+    wait_text(it, f"x = se{second}")
+
+
+def test_positions_and_line_ends(it: Code):
+    text = '# 😀 été\r\nx = "😀𝒳"; import os\r\ny = "名前😀", os.pa'
+    ghost = start(it, text)
+    assert not ghost.startswith("pa")
+    it.press("Tab")
+    wait_text(it, text + ghost)
+
+
+def test_the_classic_list(it: Code):
+    text = "import json\n\njson.lo"
+    it.settings({**SETTINGS, "midtoken.completionList": True})
+    it.open(text)
+    find = """const editor = vscode.window.activeTextEditor;
+    const list = await vscode.commands.executeCommand(
+      'vscode.executeCompletionItemProvider', editor.document.uri, editor.selection.active);
+    return list.items.filter((item) => item.detail === 'Midtoken')
+      .map(({ label, insertText, range }) => ({ label: label.label ?? label, insertText, range }));"""
+    [first, *_] = it.until(lambda: it.run(find), "the items of the list")
+    assert first["insertText"].startswith("lo")
+    assert first["range"] == [{"line": 2, "character": 5}, {"line": 2, "character": 7}]
+    it.settings(SETTINGS)
+    it.until(lambda: it.run(find) == [], "a list without our items")
+
+
+def test_an_item_of_the_list_is_inserted(it: Code):
+    it.settings({**SETTINGS, "midtoken.completionList": True, "editor.wordBasedSuggestions": "off"})
+    it.open("import json\n\njson.l")
+    it.type("o")
+    it.command("editor.action.triggerSuggest")
+    row = it.page.wait_for_selector('.suggest-widget.visible .monaco-list-row:has-text("lo")')
+    label = str(row.get_attribute("aria-label"))
+    it.press("Enter")
+    after = str(it.until(lambda: it.text() != "import json\n\njson.lo" and it.text(), "the insertion"))
+    assert after.startswith("import json\n\njson.lo")
+    assert after.removeprefix("import json\n\njson.").startswith(label.split(",")[0].rstrip("…"))
+
+
+def test_every_command_is_there(it: Code):
+    declared = {command["command"] for command in it.manifest()["contributes"]["commands"]}
+    assert declared <= set(it.run("return vscode.commands.getCommands(true)"))
+
+
+def test_disable_and_enable(it: Code):
+    start(it, "import nump")
+    it.command("midtoken.disable")
+    it.until(lambda: it.status()["state"] == "off", "the end of the server")
+    it.type("x")
+    it.until(lambda: it.ghost() == "", "the end of the ghost text")
+    assert it.setting("midtoken.enabled") is False
+    it.command("midtoken.enable")
+    it.wait_ready()
+    assert start(it, "import o", "b.py")
+
+
+def test_disable_and_enable_a_language(it: Code):
+    with it.restarting():
+        it.settings({**SETTINGS, "midtoken.languages": ["python", "lua"]})
+    it.open("import ")
+    it.command("midtoken.disableLanguage")
+    it.until(lambda: it.setting("midtoken.enabled", "python") is False, "the setting")
+    it.type("o")
+    it.command("midtoken.trigger")
+    it.open("import ", "a.lua")
+    it.type("o")
+    it.wait_ghost()  # of the other language; by now the first one would have had its own
+    assert it.command("midtoken.server.statistics")["requests"] == 1
+    it.open("import ", "b.py")
+    it.command("midtoken.enableLanguage")
+    it.type("o")
+    it.wait_ghost()
+    with it.restarting():
+        it.settings(SETTINGS)
+
+
+def test_a_setting_takes_effect(it: Code):
+    long = start(it, METHOD)
+    it.settings({**SETTINGS, "midtoken.maxNewTokens": 1})
+    short = start(it, METHOD, "b.py")
+    assert len(short) < len(long)
+    assert long.startswith(short)
+
+
+def test_restart(it: Code):
+    with it.restarting():
+        it.command("midtoken.restart")
+    assert start(it, "import o")
+
+
+@pytest.mark.parametrize(
+    ("command", "fact"), [("midtoken.modelInfo", "vocabulary"), ("midtoken.statistics", "requests")]
+)
+def test_facts(it: Code, command: str, fact: str):
+    it.begin(command)
+    dialog = it.page.wait_for_selector(".monaco-dialog-box")
+    assert fact in dialog.inner_text().lower()
+    it.press("Escape")
+    it.page.wait_for_selector(".monaco-dialog-box", state="detached")
+
+
+def test_the_log(it: Code):
+    it.command("midtoken.showLog")
+    it.page.wait_for_selector(".panel .output-view-content, .panel .monaco-editor")
+    shown = ".panel .view-line"
+    it.until(lambda: any("starting " in line for line in it.texts(shown)), "the log")
+
+
+def test_the_status_bar(it: Code):
+    assert start(it, "import o")
+    it.until(lambda: it.bar().endswith(" ms"), "the time of answers")
+    it.page.click(BAR)
+    it.page.wait_for_selector('.quick-input-widget :text("Restart server")')
+    it.press("Escape")
+    it.open("words", "a.txt")
+    it.until(lambda: it.bar() == "", "the end of the item")
+
+
+def test_a_cell_of_a_notebook(it: Code):
+    cell: dict[str, object] = {"cell_type": "code", "metadata": {}, "outputs": [], "source": ["import "]}
+    python = {"language_info": {"name": "python"}}
+    path = it.folder / "a.ipynb"
+    path.write_text(json.dumps({"cells": [cell], "metadata": python, "nbformat": 4, "nbformat_minor": 5}), "utf-8")
+    it.run(
+        """const notebook = await vscode.workspace.openNotebookDocument(vscode.Uri.file(args[0]));
+        await vscode.window.showNotebookDocument(notebook);
+        await vscode.commands.executeCommand('notebook.cell.edit');""",
+        str(path),
+    )
+    it.page.wait_for_selector(".notebookOverlay .monaco-editor.focused")
+    it.press("End")
+    it.type("o")
+    it.until(lambda: it.text() == "import o", "what was typed")
+    it.command("midtoken.trigger")  # in case it was typed before the server heard of the cell
+    assert it.wait_ghost()
+
+
+def test_the_walkthrough(it: Code):
+    it.command("workbench.action.openWalkthrough", "midtoken.midtoken#start", False)
+    for step in it.manifest()["contributes"]["walkthroughs"][0]["steps"]:
+        it.page.click(f".gettingStarted :text({json.dumps(step['title'])})")
+
+
+def test_suggestions_that_are_turned_off_are_told_once(it: Code):
+    text = "Midtoken can show nothing: inline suggestions are turned off in the editor"
+    it.open("import o")
+    it.settings({**SETTINGS, "editor.inlineSuggest.enabled": False})
+    it.until(lambda: any(told.startswith(text) for told in it.told()), "the warning")
+    it.command("notifications.clearAll")
+    it.settings(SETTINGS)
+    it.settings({**SETTINGS, "editor.inlineSuggest.enabled": False})
+    it.open("import o", "b.py")
+    time.sleep(1)  # for something that is not to happen
+    assert it.told() == []
+
+
+def test_two_windows_on_one_folder(workbench: Workbench):
+    with workbench(SETTINGS) as server, server.window() as one, server.window() as two:
+        for it, name in ((one, "one.py"), (two, "two.py")):
+            it.open("import ", name)
+            it.wait_ready()
+            it.page.bring_to_front()
+            it.type("o")
+            it.wait_ghost()
+        assert one.ghost() == two.ghost()
