@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers.utils.logging import disable_progress_bar
 
@@ -32,7 +33,7 @@ def load_or_train_tokenizer(out: Path, corpus: Corpus, vocabulary_size: int, spl
         except Exception as error:  # the tokenizers library raises plain Exception
             raise TrainingError(f"{path} is damaged: delete {out} to start again") from error
     tokenizer = train_tokenizer(corpus.train, vocabulary_size, split)
-    write_atomically(path, lambda temporary: tokenizer.save(str(temporary)))
+    write_atomically(path, lambda temporary: _write_tokenizer(temporary, tokenizer))
     return tokenizer
 
 
@@ -66,13 +67,15 @@ def finish(
     try:
         temporary.mkdir(parents=True)
         model.to("cpu").save_pretrained(temporary, safe_serialization=True)
-        tokenizer.save(str(temporary / "tokenizer.json"))
+        _write_tokenizer(temporary / "tokenizer.json", tokenizer)
         _write_text(temporary / SOURCE_NAME, json.dumps(source_notes(settings["size"], corpus), indent=2))
         _write_text(temporary / "MODEL_CARD.md", model_card(figures, settings["size"], corpus))
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
-    except OSError as error:
-        raise TrainingError(f"cannot write {folder}: {error.strerror}; make room, then run again") from error
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise TrainingError(f"cannot write {folder}: {reason}; make room, then run again") from error
     text = json.dumps(figures, indent=2)
     write_atomically(out / "figures.json", lambda path: _write_text(path, text))
     if not plot_losses(progress, out / "loss.png"):
@@ -110,6 +113,11 @@ def _bytes(documents: Sequence[Document]) -> int:
 def _bytes_per_token(tokenizer: Tokenizer, documents: Sequence[Document]) -> float:
     encoded = [tokenizer.encode(document.text, add_special_tokens=False).ids for document in documents]
     return sum(token_bytes(tokenizer, ids) for ids in encoded) / max(1, sum(map(len, encoded)))
+
+
+def _write_tokenizer(path: Path, tokenizer: Tokenizer) -> None:
+    """Through Python's own files, whose errors say what is wrong; the library's are plain Exceptions."""
+    path.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
 
 
 def _write_text(path: Path, text: str) -> None:

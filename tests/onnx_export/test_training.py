@@ -1,6 +1,9 @@
 import errno
 import json
+import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -159,6 +162,43 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path):
         write_atomically(path, fill)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@contextmanager
+def files_no_larger_than(size: int) -> Iterator[None]:
+    """The nearest thing to a full disk that a test can have: the system itself refuses to write more."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size", [100, 60_000])  # at the configuration, or at the weights
+def test_a_model_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, tokenizer: Tokenizer, corpus: Corpus, size: int
+):
+    settings = asdict(TrainingSettings(size="tiny"))
+    own = replace(corpus, held_out=())
+    finish(tmp_path, new_model(tokenizer), tokenizer, own, Progress(step=1), settings)
+    before = (tmp_path / "model" / "model.safetensors").read_bytes()
+    with files_no_larger_than(size), pytest.raises(TrainingError, match=r"cannot write .*make room") as caught:
+        finish(tmp_path, build_model("tiny", 640, control_ids(tokenizer), 9), tokenizer, own, Progress(), settings)
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "model" / "model.safetensors").read_bytes() == before
+    assert not (tmp_path / "model.partial").exists()
+
+
+def test_a_checkpoint_or_a_tokenizer_that_cannot_be_written_is_one_clear_line(
+    tmp_path: Path, tokenizer: Tokenizer, corpus: Corpus
+):
+    with files_no_larger_than(1_000):
+        with pytest.raises(TrainingError, match=r"cannot write .*tokenizer\.json"):
+            load_or_train_tokenizer(tmp_path, corpus, 400)
+        with pytest.raises(TrainingError, match=r"cannot write .*checkpoint\.pt"):
+            train(replace(SETTINGS, steps=1), new_model(tokenizer), tokenizer, corpus, tmp_path, silent)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_schedule():
