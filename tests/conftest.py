@@ -1,5 +1,7 @@
 """Settings and fixtures that all tests share."""
 
+import signal
+
 from hypothesis import HealthCheck, settings
 
 # Deadlines judge the machine, not the code: it may be busy with other work while the tests run.
@@ -7,3 +9,7 @@ settings.register_profile("midtoken", deadline=None, max_examples=60, suppress_h
 # For what must hold of ten thousand cases: ``make test-thorough``.
 settings.register_profile("thorough", settings.get_profile("midtoken"), max_examples=10_000)
 settings.load_profile("midtoken")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So it is in a background job of a shell, and the processes that tests start and interrupt would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
