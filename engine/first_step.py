@@ -85,7 +85,9 @@ class _Model:
         whatever its length, and what begins it is known then; so those that are longer than it pays to wait for are
         run alone, the longest first.
         """
-        depths = range(max(map(len, branches), default=0) + 1)
+        if not branches:
+            return []
+        depths = range(max(map(len, branches)) + 1)
         leaves = [sequences for sequences in branches if not any(_goes_on(other, sequences) for other in branches)]
         shared = min(depths, key=lambda depth: depth + sum(len(sequences) > depth for sequences in leaves))
         together = [number for number, sequences in enumerate(branches) if len(sequences) <= shared]
