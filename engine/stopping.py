@@ -110,11 +110,11 @@ class StopTracker:
             return self.text
         held = max((_held_back(self.text, stop) for stop in self.params.stop_strings), default=0)
         decided = self.text[: len(self.text) - held]
+        if self.params.min_confidence > 0.0:
+            decided = decided[: len(decided) - len(_last_word(decided))]  # doubt takes back a word that it cuts
         if self.params.lines == "multi":
             # Whether the last line still belongs to the block shows with its first character.
             decided = decided.rstrip()
-        if self.params.min_confidence > 0.0:
-            decided = decided[: len(decided) - len(_last_word(decided))]  # doubt takes back a word that it cuts
         return decided
 
     @property

@@ -127,6 +127,8 @@ pieces_with_probability = st.lists(st.tuples(st.text(alphabet="ab_ (\né", max_s
 @given(pieces_with_probability, st.floats(0.01, 1), st.sampled_from(["single", "multi"]))
 @example([("ab", 1.0), ("b", 0.1)], 0.5, "single")
 @example([("a\n", 1.0), (" b", 0.1)], 0.5, "multi")
+@example([("\n_", 1.0), ("_", 0.5)], 1.0, "multi")
+@example([("a \n b_", 1.0), ("_", 0.5)], 1.0, "multi")
 def test_what_is_written_with_confidence_is_as_probable_as_asked_and_never_taken_back(pieces, least, lines):
     tracker, decided, probability = StopTracker(StopParams(lines=lines, min_confidence=least), ""), [""], 1.0
     certain = StopTracker(StopParams(lines=lines), "")
