@@ -18,7 +18,7 @@ from engine.errors import DeviceError
 from engine.session import ModelSession, SharingSession
 from engine.types import FloatArray, IdArray
 
-PREFILL_CHUNK = 128
+PREFILL_CHUNK = 64
 """Tokens of one forward pass. Cancellation is heeded between two passes: this many tokens bound how late."""
 REMEMBERED_ROWS = 64
 """Rows of logits kept: 4 MB with 16k entries, 51 MB with 200k."""
