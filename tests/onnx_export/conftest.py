@@ -8,7 +8,7 @@ import torch
 from tokenizers import Tokenizer
 
 from onnx_export.train.card import source_notes
-from onnx_export.train.corpus import Corpus, read_corpus
+from onnx_export.train.corpus import Corpus, Document, read_corpus
 from onnx_export.train.model import build_model
 from onnx_export.train.tokenizer import control_ids, train_tokenizer
 
@@ -86,5 +86,8 @@ def write_checkpoint(folder: Path, tokenizer: Tokenizer, seed: int) -> None:
                 parameter.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)
     model.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
-    (folder / "midtoken-source.json").write_text(json.dumps(source_notes("tiny", Corpus((), ()))), encoding="utf-8")
+    text = Document("module.py", make_source(0), "python", "3", "PSF-2.0", "package")
+    (folder / "midtoken-source.json").write_text(
+        json.dumps(source_notes("tiny", Corpus((text,), ()))), encoding="utf-8"
+    )
     (folder / "MODEL_CARD.md").write_text("# tiny\n", encoding="utf-8")

@@ -49,7 +49,7 @@ def test_a_checkpoint_becomes_a_model_folder(exported, tokenizer: Tokenizer, pre
     assert manifest.control.end == (0, 4)  # the token of files ends one too
     assert manifest.fim is not None
     assert manifest.fim.templates == {"psm": (1, "prefix", 2, "suffix", 3), "spm": (1, 2, "suffix", 3, "prefix")}
-    assert "PSF-2.0" in manifest.licence
+    assert manifest.licence == "Apache-2.0 (weights); training text: PSF-2.0"
     names = {file.name for file in folder.iterdir()}
     assert names == {"model.onnx", "tokenizer.json", "midtoken.json", "MODEL_CARD.md"}
 
