@@ -16,6 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, TextIO
 
+from benchmarks.keystrokes.wrapping import WrappedCompleter
 from engine import (
     CancellationToken,
     Completer,
@@ -66,22 +67,12 @@ class Parrot:
         return CompletionResult(found, Timing(), 1, 0)
 
 
-class Counted:
+class Counted(WrappedCompleter):
     """A completer that counts objects when it is asked to."""
 
     def __init__(self, completer: CompleterLike, log: TextIO) -> None:
-        self._completer = completer
+        super().__init__(completer)
         self._log = log
-
-    @property
-    def info(self) -> ModelInfo:
-        """See `lsp_server.model.CompleterLike`."""
-        return self._completer.info
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """See `lsp_server.model.CompleterLike`."""
-        return self._completer.notices
 
     def complete(
         self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None

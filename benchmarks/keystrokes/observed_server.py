@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
 
-from engine import CancellationToken, Cancelled, Completer, CompletionRequest, CompletionResult, DeviceChoice, ModelInfo
+from benchmarks.keystrokes.wrapping import WrappedCompleter
+from engine import CancellationToken, Cancelled, Completer, CompletionRequest, CompletionResult, DeviceChoice
 from engine.session import OrtSession
 from lsp_server.calls import OnText
 from lsp_server.model import CompleterLike, Loader
@@ -90,22 +91,12 @@ class Observer:
         self._log.flush()
 
 
-class ObservedCompleter:
+class ObservedCompleter(WrappedCompleter):
     """A completer as the server sees it."""
 
     def __init__(self, completer: CompleterLike, observer: Observer) -> None:
-        self._completer = completer
+        super().__init__(completer)
         self._observer = observer
-
-    @property
-    def info(self) -> ModelInfo:
-        """See `lsp_server.model.CompleterLike`."""
-        return self._completer.info
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """See `lsp_server.model.CompleterLike`."""
-        return self._completer.notices
 
     def complete(
         self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None
