@@ -59,6 +59,7 @@ class _Model:
     cache: TokenCache
     size: int
     checkpoint: Checkpoint
+    aside: bool
     seconds: float = 0.0
     reused: list[int] = field(default_factory=list)
 
@@ -68,7 +69,7 @@ class _Model:
         Rows of the head beyond the vocabulary are padding: cut off here and in the decode loop, nothing chooses them.
         """
         started = time.perf_counter()
-        logits, reused = self.cache.prefill(ids, rows, self.checkpoint)
+        logits, reused = self.cache.prefill(ids, rows, self.checkpoint, aside=self.aside)
         self.seconds += time.perf_counter() - started
         self.reused.append(reused)
         return logits[:, : self.size]
@@ -95,7 +96,8 @@ class _Model:
         started = time.perf_counter()
         for depth in range(shared):
             deep = [number for number in together if depth < len(branches[number])]
-            rows = self.cache.rows_after([branches[number][depth] for number in deep], self.checkpoint)
+            needed = [branches[number][depth] for number in deep]
+            rows = self.cache.rows_after(needed, self.checkpoint, aside=self.aside)
             for number, row in zip(deep, rows, strict=True):
                 found[number].append(row[: self.size])
         self.seconds += time.perf_counter() - started
@@ -129,12 +131,15 @@ def heal(
     checkpoint: Checkpoint,
     *,
     best_only: bool,
+    aside: bool = False,
 ) -> Healed:
     """The distribution of what may follow ``prompt``. ``best_only`` says that the heaviest cover alone is wanted.
 
+    ``aside`` is for a second prompt beside another (`TokenCache.prefill`).
+
     Raises `engine.errors.Cancelled`, `engine.errors.DeviceError` or `engine.decode.BudgetExceeded`.
     """
-    model = _Model(cache, tokenizer.vocabulary.size, checkpoint)
+    model = _Model(cache, tokenizer.vocabulary.size, checkpoint, aside)
     plan = plan_exact(prompt.tail, len(prompt.ids), tokenizer, index) if params.mode == "exact" else None
     if plan is not None:
         first, is_valid = _exact(prompt, plan, model, tokenizer, best_only=best_only)
@@ -150,7 +155,8 @@ def choose_covers(healed: Healed, chooser: Chooser, count: int) -> list[Cover]:
     """Up to ``count`` different canonical covers, the one chosen first in front.
 
     Covers are verified lazily: what is chosen and turns out not to be canonical is struck out and chosen again, which
-    for a draw is rejection sampling and leaves the law of the canonical ones as it is.
+    for a draw is rejection sampling and leaves the law of the canonical ones as it is. Draws are made and verified one
+    by one, so that what is drawn first does not depend on how many are wanted.
     """
     first = healed.first
     logprobs, ids = first.logprobs.copy(), first.ids
@@ -164,13 +170,18 @@ def choose_covers(healed: Healed, chooser: Chooser, count: int) -> list[Cover]:
         logprobs[wrong] = -np.inf
         return bool(wrong)
 
-    if chooser.generator is not None and healed.is_valid is not _always:
+    draws = chooser.generator is not None
+    if draws and healed.is_valid is not _always:
         _settle(logprobs, strike_out)
-    while np.isfinite(logprobs.max()):
-        chosen = chooser.choose_distinct(logprobs, count, ids)
-        if not strike_out(chosen):
-            return [first.cover(index) for index in chosen]
-    return []
+    taken: list[int] = []
+    while len(taken) < count and np.isfinite(logprobs.max()):
+        chosen = chooser.choose_distinct(logprobs, 1 if draws else count, ids, taken=taken)
+        if strike_out(chosen):
+            continue
+        taken += chosen
+        if not draws or not chosen:
+            break
+    return [first.cover(index) for index in taken]
 
 
 def _exact(

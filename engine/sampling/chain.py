@@ -82,13 +82,23 @@ class Chooser:
         return self.choose(logits, None, history)
 
     def choose_distinct(
-        self, logits: FloatArray, count: int, ids: NDArray[np.int32] | None = None, history: History | None = None
+        self,
+        logits: FloatArray,
+        count: int,
+        ids: NDArray[np.int32] | None = None,
+        history: History | None = None,
+        *,
+        taken: Sequence[int] = (),
     ) -> list[int]:
         """Up to ``count`` different indices, the one chosen first in front; fewer where the support is smaller.
 
-        Greedy takes the largest; otherwise they are drawn one after the other without putting back.
+        Greedy takes the largest; otherwise they are drawn one after the other without putting back. Those ``taken``
+        belong to the row, as far as truncations go, but are not chosen again.
         """
         shaped = self.shape(logits, history)
+        if taken:
+            shaped = shaped.copy()
+            shaped[list(taken)] = -np.inf
         if self.generator is not None:
             return _draw(shaped, count, self.generator)
         if count == 1:
@@ -230,6 +240,8 @@ def _draw(logits: FloatArray, count: int, generator: np.random.Generator) -> lis
     """Up to ``count`` different indices in the order in which they are drawn, each in proportion to ``exp(z)``."""
     # On a row that was cut down, a draw costs what is left of it, not the vocabulary.
     support = support_of(logits)
+    if not len(support):
+        return []
     values = logits if len(support) == len(logits) else logits[support]
     weights = np.exp(values - values.max())
     drawn: list[int] = []

@@ -4,6 +4,7 @@ import gzip
 import random
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -243,11 +244,12 @@ def test_entries_of_128_and_1024_bytes(typed: int) -> None:
 
 def an_example() -> tuple[TokenIds, dict[TokenIds, float], Healed]:
     """A tail, the true law of its covers, and what healing makes of it."""
-    tokenizer = random_tokenizer(3)
-    text = text_of(3, [0, 2])
+    tokenizer = random_tokenizer(11)
+    text = text_of(11, [0, 2])
     tail = tokenizer.encode(text)
     logits_of = random_model(8, tokenizer.vocabulary.size)
     truth = conditional_law(text.encode(), CONTEXT, logits_of, tokenizer)
+    assert len(truth) > 10, "too few covers to tell anything"
     result, _ = healed(tokenizer, tail, logits_of)
     return tail, truth, result
 
@@ -269,6 +271,21 @@ def test_distinct_covers_are_canonical_and_ranked() -> None:
     tail, truth, result = an_example()
     covers = choose_covers(result, build_chooser(SamplingParams()), 5)
     assert [sequence(c, tail) for c in covers] == sorted(truth, key=lambda key: -truth[key])[:5]
+
+
+def test_what_is_drawn_first_does_not_depend_on_how_many_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    # One cover is verified beforehand: the others show to be wrong when they are drawn.
+    monkeypatch.setattr("engine.first_step.SETTLED_CHECKS", 1)
+    _, _, result = an_example()
+    struck = replace(result, is_valid=lambda cover: cover.token % 2 == 0)
+    for seed in range(50):
+        alone, several = (
+            choose_covers(struck, build_chooser(SamplingParams("sample", temperature=2.0, top_k=4, seed=seed)), count)
+            for count in (1, 3)
+        )
+        assert several[:1] == alone
+        assert len(set(several)) == len(several)
+        assert all(cover.token % 2 == 0 for cover in several)
 
 
 def test_a_model_that_rules_everything_out_still_agrees_with_what_is_typed() -> None:
