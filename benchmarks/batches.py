@@ -30,6 +30,7 @@ STRATEGIES: Mapping[str, tuple[SamplingParams, int]] = {
     "best-first 4": (SamplingParams("best-first"), 1),
     "branch 3": (SamplingParams("branch"), 1),
     "sed, ratio 0.5": (SamplingParams("sed", sed_ratio=0.5), 1),
+    "kl": (SamplingParams("kl", seed=1), 1),
 }
 """Parameters, and how many candidates."""
 
@@ -53,8 +54,8 @@ class _Runner:
         def measure() -> float:
             cut = self.positions[next(number) % len(self.positions)]
             stop = StopParams(max_new_tokens=1)
-            # The prompt, as a keystroke finds it.
-            self.completer.complete(CompletionRequest(cut.prefix, stop=stop))
+            # The prompt (and that of the strategy's own), as a keystroke finds it.
+            self.completer.complete(CompletionRequest(cut.prefix, sampling=self.params, stop=stop))
             self.session.passes = 0
             request = CompletionRequest(
                 cut.prefix,

@@ -49,7 +49,7 @@ class _KnowsTheText:
     def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
         return self._rows[[int(ids[row]) % len(self._rows) for row in rows]]
 
-    def step(self, tokens: IdArray, starts: Sequence[int]) -> FloatArray:
+    def step(self, tokens: IdArray, starts: Sequence[int], first: int = 0) -> FloatArray:
         return self._rows[tokens % len(self._rows)]
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:

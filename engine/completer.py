@@ -265,20 +265,28 @@ class Completer:
         other = self._prompts.build(replace(request, extra_context=(), imports="", prefix=prefix))
         if other.tail != prompt.tail or other.order != prompt.order:
             return None
-        if self._second_cache is None:
-            self._second_cache = self._cache.sibling()
+        cache = self._cache_beside()
         second = heal(
             other,
-            self._second_cache,
+            cache,
             self._tokenizer,
             self._index,
             request.healing,
             scene.checkpoint,
             best_only=False,
+            aside=cache is self._cache,
         )
         length = len(prompt.tail)
         row = matching_row(healed.first, len(prompt.ids) - length, second.first, len(other.ids) - length)
-        return SecondView(self._second_cache, other.ids, scene, length, row)
+        return SecondView(cache, other.ids, scene, length, row)
+
+    def _cache_beside(self) -> TokenCache:
+        """The cache for a second prompt: another only where the session holds one sequence."""
+        if self._cache.slots > 1:
+            return self._cache
+        if self._second_cache is None:
+            self._second_cache = self._cache.sibling()
+        return self._second_cache
 
 
 def _written(prepared: _Prepared, request: CompletionRequest, on_text: Callable[[str], None] | None) -> list[Candidate]:

@@ -45,16 +45,24 @@ class TokenCache:
         """Tokens that a sequence may have."""
         return self._session.context_length
 
+    @property
+    def slots(self) -> int:
+        """Sequences that are held side by side."""
+        return self._session.slots
+
     def sibling(self) -> "TokenCache":
         """An empty cache over the same weights. Raises `engine.errors.DeviceError` where its buffers do not fit."""
         assert isinstance(self._session, SharingSession), "this session serves one cache only"
         return TokenCache(self._session.sibling(), chunk=self._chunk)
 
-    def prefill(self, ids: IdArray, rows: Sequence[int], checkpoint: Callable[[], None]) -> tuple[FloatArray, int]:
+    def prefill(
+        self, ids: IdArray, rows: Sequence[int], checkpoint: Callable[[], None], *, aside: bool = False
+    ) -> tuple[FloatArray, int]:
         """The logits after the tokens of ``ids`` at ``rows``, and how many tokens were not run.
 
         ``ids`` is ``[S] int32``, ``rows`` are K ascending indices into it, K >= 1; the logits are ``[K, V] float32``.
         ``checkpoint`` is called before every forward pass and may raise to stop: what was run by then is kept.
+        ``aside`` is for a second prompt: it is run in the last slot, so that the first slot keeps the other one.
         """
         assert list(rows) == sorted(set(rows)), "rows must ascend"
         assert len(ids) <= self.capacity, "the sequence is longer than the cache"
@@ -63,12 +71,13 @@ class TokenCache:
         if not missing:
             return _stacked([found[row] for row in rows]), len(ids)
         # A row is computed by a pass over its token, so the first one missing is run again where it is written.
-        start = reused = min(self._continue_best(ids, missing[0]), missing[0])
+        slot = self._session.slots - 1 if aside else 0
+        start = reused = min(self._continue_best(ids, missing[0], slot), missing[0])
         while start <= missing[-1]:
             checkpoint()
             end = min(start + self._chunk, missing[-1] + 1)
             wanted = [row for row in missing if start <= row < end]
-            logits = self._run(0, ids, start, end, wanted)
+            logits = self._run(slot, ids, start, end, wanted)
             if len(wanted) == len(rows):
                 return logits, reused
             found.update(zip(wanted, logits, strict=True))
@@ -80,11 +89,13 @@ class TokenCache:
         row: FloatArray = self.prefill(ids, (len(ids) - 1,), checkpoint)[0][0]
         return row
 
-    def rows_after(self, sequences: Sequence[IdArray], checkpoint: Callable[[], None]) -> list[FloatArray]:
+    def rows_after(
+        self, sequences: Sequence[IdArray], checkpoint: Callable[[], None], *, aside: bool = False
+    ) -> list[FloatArray]:
         """What `row_after` returns for each of ``sequences``, in their order.
 
         Those that are not remembered are run as one batch, as far as the session has slots for them: one pass, where
-        they differ from what was run before in their last token only.
+        they differ from what was run before in their last token only. ``aside`` is that of `prefill`.
         """
         keys = [ids.tobytes() for ids in sequences]
         rows = {key: row for key in keys if (row := self._remembered(key)) is not None}
@@ -92,7 +103,8 @@ class TokenCache:
         missing = sorted(set(keys) - rows.keys())
         for start in range(0, len(missing), self._session.slots):
             group = missing[start : start + self._session.slots]
-            rows.update(self._run_together([np.frombuffer(key, np.int32) for key in group], checkpoint))
+            first = self._session.slots - len(group) if aside else 0
+            rows.update(self._run_together([np.frombuffer(key, np.int32) for key in group], checkpoint, first))
         return [rows[key] for key in keys]
 
     def remember_total(self, ids: IdArray, compute: Callable[[], float]) -> float:
@@ -116,59 +128,63 @@ class TokenCache:
                 self._lengths[:] = 0
             raise
 
-    def _run_together(self, sequences: Sequence[IdArray], checkpoint: Callable[[], None]) -> dict[bytes, FloatArray]:
-        """The rows after the last tokens of different ``sequences``, no more than there are slots."""
+    def _run_together(
+        self, sequences: Sequence[IdArray], checkpoint: Callable[[], None], first: int
+    ) -> dict[bytes, FloatArray]:
+        """The rows after the last tokens of different ``sequences``, run in the slots from ``first`` on."""
         if len(sequences) == 1:
-            return {sequences[0].tobytes(): self.row_after(sequences[0], checkpoint)}
-        sequences = self._arrange(sequences)
+            ids = sequences[0]
+            return {ids.tobytes(): self.prefill(ids, (len(ids) - 1,), checkpoint, aside=first > 0)[0][0]}
+        slots = range(first, first + len(sequences))
+        sequences = self._arrange(sequences, slots)
         starts = [len(ids) - 1 for ids in sequences]
-        for slot, (ids, last) in enumerate(zip(sequences, starts, strict=True)):
+        for slot, ids, last in zip(slots, sequences, starts, strict=True):
             for start in range(self._lengths[slot], last, self._chunk):
                 checkpoint()
                 self._run(slot, ids, start, min(start + self._chunk, last), [])
         checkpoint()
-        self._lengths[: len(sequences)] = starts
+        self._lengths[slots.start : slots.stop] = starts
         with self._as_large():
-            logits = self._session.step(np.array([ids[-1] for ids in sequences], np.int32), starts)
-        for slot, (ids, last) in enumerate(zip(sequences, starts, strict=True)):
+            logits = self._session.step(np.array([ids[-1] for ids in sequences], np.int32), starts, first)
+        for slot, ids, last in zip(slots, sequences, starts, strict=True):
             self._written[slot, last] = ids[last]
             self._lengths[slot] = last + 1
         logits.flags.writeable = False
         return {(key := ids.tobytes()): self._remember(key, row) for ids, row in zip(sequences, logits, strict=True)}
 
-    def _arrange(self, sequences: Sequence[IdArray]) -> list[IdArray]:
-        """Bring what is written of each sequence to one of the first slots; return them in the order of their slots.
+    def _arrange(self, sequences: Sequence[IdArray], slots: range) -> list[IdArray]:
+        """Bring what is written of each sequence to one of ``slots``; return them in the order of their slots.
 
         A slot that holds the beginning of several keeps one of them; the others are copied from it, as far as they
         differ from what their own slot holds, before anything is written over.
         """
-        count = len(sequences)
         common = [np.minimum(self._common(ids), len(ids) - 1) for ids in sequences]  # each [slots]
         sources = [int(np.argmax(lengths)) for lengths in common]
         places: dict[int, int] = {}
         for index, source in enumerate(sources):
-            if source < count:
+            if source in slots:
                 places.setdefault(source, index)
         # The slots that are left are no sequence's source: nothing is lost by what is copied into them.
-        left = [index for index in range(count) if places.get(sources[index]) != index]
-        places.update(zip((slot for slot in range(count) if slot not in places), left, strict=True))
+        left = [index for index in range(len(sequences)) if places.get(sources[index]) != index]
+        places.update(zip((slot for slot in slots if slot not in places), left, strict=True))
         for slot, index in places.items():
             held, best = int(common[index][slot]), int(max(common[index]))
             self._copy(sources[index], slot, sequences[index], held, best)
             self._lengths[slot] = best  # what it holds beyond that is of another sequence
-        return [sequences[places[slot]] for slot in range(count)]
+        return [sequences[places[slot]] for slot in slots]
 
-    def _continue_best(self, ids: IdArray, wanted: int) -> int:
-        """How many leading tokens of ``ids`` are in the first slot; what another holds is copied where that is more.
+    def _continue_best(self, ids: IdArray, wanted: int, slot: int) -> int:
+        """How many leading tokens of ``ids`` are in ``slot``; what another holds is copied where that is more.
 
         More than ``wanted`` are not needed.
         """
-        first = _common_prefix(self._written[0, : self._lengths[0]], ids)
-        if first >= wanted or not self._lengths[1:].any():
-            return first
+        held = _common_prefix(self._written[slot, : self._lengths[slot]], ids)
+        if held >= wanted or np.count_nonzero(self._lengths) <= int(self._lengths[slot] > 0):
+            return held
         common = np.minimum(self._common(ids), wanted)
-        self._copy(int(np.argmax(common)), 0, ids, first, int(max(common)))
-        return int(max(common))
+        best = int(max(common))
+        self._copy(int(np.argmax(common)), slot, ids, held, best)
+        return best
 
     def _common(self, ids: IdArray) -> NDArray[np.intp]:
         """How many leading tokens of ``ids`` are in each slot, ``[slots]``."""

@@ -159,10 +159,11 @@ def _lead(first: FirstStep, cover: Cover) -> float:
 
 @dataclass(frozen=True, slots=True)
 class SecondView:
-    """The model without the retrieved context: a second prompt in a cache of its own, which follows the first.
+    """The model without the retrieved context: a second prompt, which follows that of ``scene``.
 
     Both prompts end in the same ``tail_length`` tokens. ``first_row`` is the healed first step without the context,
-    over the same covers; None where the two do not match.
+    over the same covers; None where the two do not match. ``cache`` is that of ``scene``, which then runs both prompts
+    as one batch (`Scene.companion`), or another where a session holds one sequence.
     """
 
     cache: TokenCache
@@ -171,14 +172,18 @@ class SecondView:
     tail_length: int
     first_row: FloatArray | None
 
+    def beside(self, ids: IdArray) -> IdArray | None:
+        """The sequence that ends as ``ids`` do after the second prompt; None where it is too long for the cache."""
+        start = self.prompt[: len(self.prompt) - self.tail_length]
+        other = np.concatenate([start, ids[len(self.scene.prompt) - self.tail_length :]])
+        return other if len(other) <= self.cache.capacity else None
+
     def __call__(self, history: History) -> FloatArray | None:
         """The logits after the same tokens, ``[V]``; over covers where nothing is written yet."""
         if not history.written:
             return self.first_row
-        kept = history.before[len(self.scene.prompt) - self.tail_length :]
-        start = self.prompt[: len(self.prompt) - self.tail_length]
-        ids = np.concatenate([start, kept, np.array(history.written, np.int32)])
-        if len(ids) > self.cache.capacity:
+        ids = self.beside(np.concatenate([history.before, np.array(history.written, np.int32)]))
+        if ids is None:
             return None
         return self.cache.row_after(ids, self.scene.checkpoint)[: self.scene.vocabulary.size]
 

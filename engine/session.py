@@ -57,8 +57,8 @@ class ModelSession(Protocol):
         ``[K, V] float32``, V the rows of the head. Raises `DeviceError` where the device fails or runs out of memory.
         """
 
-    def step(self, tokens: IdArray, starts: Sequence[int]) -> FloatArray:
-        """Write one token to each of the first B slots, in one pass, and return the logits after each.
+    def step(self, tokens: IdArray, starts: Sequence[int], first: int = 0) -> FloatArray:
+        """Write one token to each of B slots, ``first`` and those after it, in one pass; return the logits after each.
 
         ``tokens`` is ``[B] int32``, 1 <= B <= `slots`; ``starts`` are their positions. Otherwise as `forward` with one
         token; returns ``[B, V] float32``.
@@ -223,9 +223,9 @@ class OrtSession:
         logits = self._run(ids[None, :], np.array([start]), list(rows or (0,)), slot)
         return logits[0, : len(rows)]
 
-    def step(self, tokens: IdArray, starts: Sequence[int]) -> FloatArray:
+    def step(self, tokens: IdArray, starts: Sequence[int], first: int = 0) -> FloatArray:
         """See `ModelSession.step`."""
-        return self._run(tokens[:, None], np.asarray(starts), [0], 0)[:, 0]
+        return self._run(tokens[:, None], np.asarray(starts), [0], first)[:, 0]
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
         """See `ModelSession.copy`."""

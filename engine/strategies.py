@@ -1,7 +1,7 @@
 """From the name of a strategy to candidates: which covers they begin with, and how each is written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +102,8 @@ def make_strategy(
     second: SecondView | None = None,
 ) -> Strategy:
     """Wire a strategy. ``basis_aware`` and ``second`` belong to the parameters that ask for them."""
+    if second is not None and second.cache is scene.cache:
+        scene = replace(scene, companion=second.beside)
     chooser = build_chooser(
         params,
         line_began=meets_line_start(scene),

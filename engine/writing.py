@@ -1,6 +1,6 @@
 """Writing one candidate: the decode loop, watched for the completion's end. Every strategy writes and judges by it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -31,7 +31,8 @@ class Scene:
     """One request after its prefill: everything that its candidates share.
 
     ``prompt`` is ``[S] int32``; ``ends`` are the ids that end a completion; ``line_prefix`` is the cursor's line before
-    the cursor.
+    the cursor. ``companion`` gives, for a strategy that compares, the other sequence whose row it wants with that of
+    each sequence (None where there is none): the two are run as one batch.
     """
 
     cache: TokenCache
@@ -41,6 +42,7 @@ class Scene:
     stop: StopParams
     line_prefix: str
     checkpoint: Checkpoint
+    companion: Callable[[IdArray], IdArray | None] | None = None
 
     def start(self, cover: Cover) -> Candidate:
         """An empty candidate that will begin with ``cover``."""
@@ -62,7 +64,15 @@ class Scene:
 
         A sequence that is too long is left out: its loop ends.
         """
-        self.rows_after([ids for ids in sequences if len(ids) <= self.cache.capacity])
+        fitting = [ids for ids in sequences if len(ids) <= self.cache.capacity]
+        if self.companion is None:
+            self.rows_after(fitting)
+            return
+        # In groups that leave each companion a slot: otherwise one would push the other's prompt out of the cache.
+        size = self.cache.slots // 2
+        for group in (fitting[start : start + size] for start in range(0, len(fitting), size)):
+            companions = map(self.companion, group)
+            self.rows_after([*group, *(ids for ids in companions if ids is not None)])
 
     def decode(self, prompt: IdArray, cover: Cover, chooser: TokenChooser) -> Iterator[Step]:
         """The decode loop on this request's cache."""
@@ -88,6 +98,8 @@ class Scene:
                 if len(candidate.tokens) >= self.stop.max_new_tokens:
                     return tracker.finish("length")
                 yield
+                if self.companion is not None:
+                    self.prefetch([self.sequence(candidate.cover, candidate.tokens)])
             tracker.finish("context")
         except BudgetExceeded:
             tracker.finish("budget")

@@ -171,10 +171,11 @@ class FakeSession:
         histories = [tuple(self.held[slot][: start + row + 1]) for row in rows]
         return np.stack([self.logits_of(h) for h in histories]) if histories else np.zeros((0, 0), np.float32)
 
-    def step(self, tokens: IdArray, starts: Sequence[int]) -> FloatArray:
+    def step(self, tokens: IdArray, starts: Sequence[int], first: int = 0) -> FloatArray:
         assert len(tokens) == len(starts)
-        self._write(range(len(tokens)), tokens[:, None], starts)
-        return np.stack([self.logits_of(tuple(self.held[slot])) for slot in range(len(tokens))])
+        slots = range(first, first + len(tokens))
+        self._write(slots, tokens[:, None], starts)
+        return np.stack([self.logits_of(tuple(self.held[slot])) for slot in slots])
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
         assert source != target
@@ -248,10 +249,11 @@ def fake_completer(
     fim: FimTemplates | None = None,
     context_length: int = 256,
     head: int | None = None,
+    slots: int = 8,
 ) -> tuple[Completer, FakeSession]:
     """A completer of real parts around a `FakeSession` (default: a hash model), which is returned too."""
     size = tokenizer.vocabulary.size
-    session = FakeSession(logits_of or hash_model(head or size), context_length=context_length)
+    session = FakeSession(logits_of or hash_model(head or size), context_length=context_length, slots=slots)
     end, *_ = control_ids(tokenizer)
     manifest = make_manifest(size, head=head, end=(end,), begin=begin, fim=fim, context_length=context_length)
     info = ModelInfo(

@@ -59,12 +59,12 @@ class CacheMachine(RuleBasedStateMachine):
     def changed(self, kept: int, added: list[int]) -> list[int]:
         return (self.held[:kept] + added)[: self.CAPACITY] or [0]
 
-    @rule(data=st.data(), kept=st.integers(0, CAPACITY), added=st.lists(tokens, max_size=CAPACITY))
-    def prefill(self, data: st.DataObject, kept: int, added: list[int]):
+    @rule(data=st.data(), kept=st.integers(0, CAPACITY), added=st.lists(tokens, max_size=CAPACITY), aside=st.booleans())
+    def prefill(self, data: st.DataObject, kept: int, added: list[int], aside: bool):
         self.held = self.changed(kept, added)
         rows = sorted(data.draw(st.sets(st.integers(0, len(self.held) - 1), min_size=1, max_size=4)))
         before = self.session.tokens
-        logits, reused = self.cache.prefill(ids_of(*self.held), rows, nothing)
+        logits, reused = self.cache.prefill(ids_of(*self.held), rows, nothing, aside=aside)
         assert 0 <= reused <= len(self.held)
         assert self.session.tokens - before <= len(self.held) - reused
         np.testing.assert_array_equal(logits, np.stack(from_scratch(self.held, rows)))
@@ -78,10 +78,11 @@ class CacheMachine(RuleBasedStateMachine):
     @rule(
         branches=st.lists(st.tuples(st.integers(0, CAPACITY), st.lists(tokens, max_size=4)), min_size=1, max_size=6),
         next_one=st.integers(0, 5),
+        aside=st.booleans(),
     )
-    def rows_after_branches(self, branches: list[tuple[int, list[int]]], next_one: int):
+    def rows_after_branches(self, branches: list[tuple[int, list[int]]], next_one: int, aside: bool):
         sequences = [self.changed(kept, added) for kept, added in branches]
-        rows = self.cache.rows_after([ids_of(*ids) for ids in sequences], nothing)
+        rows = self.cache.rows_after([ids_of(*ids) for ids in sequences], nothing, aside=aside)
         for row, ids in zip(rows, sequences, strict=True):
             np.testing.assert_array_equal(row, MODEL(tuple(ids)))
         self.held = sequences[next_one % len(sequences)]
@@ -233,102 +234,6 @@ def test_rows_are_read_only_for_they_are_the_remembered_ones():
             row[0] = 0.0
 
 
-# --- several sequences -----------------------------------------------------------------------------------------------
-
-
-def branches_of(prompt: Sequence[int], *ends: Sequence[int]) -> list[IdArray]:
-    return [ids_of(*prompt, *end) for end in ends]
-
-
-def assert_rows(cache: TokenCache, sequences: list[IdArray]) -> None:
-    for row, ids in zip(cache.rows_after(sequences, nothing), sequences, strict=True):
-        np.testing.assert_array_equal(row, MODEL(tuple(ids.tolist())))
-
-
-def test_sequences_that_differ_in_their_last_token_cost_one_pass():
-    cache, session = make()
-    cache.prefill(ids_of(1, 2, 3), (2,), nothing)
-    session.reset_counts()
-    assert_rows(cache, branches_of((1, 2, 3), (4,), (5,), (6,)))
-    assert (session.calls, session.tokens) == (1, 3)
-    # The prompt was copied to two further slots.
-    assert session.copied == 2 * 3
-    session.reset_counts()
-    assert_rows(cache, branches_of((1, 2, 3), (4, 0), (5, 0), (6, 0)))
-    assert (session.calls, session.tokens, session.copied) == (1, 3, 0)
-
-
-def test_when_beams_are_reordered_only_what_differs_is_copied():
-    cache, session = make()
-    cache.prefill(ids_of(1, 2, 3), (2,), nothing)
-    assert_rows(cache, branches_of((1, 2, 3), (4, 1), (5, 1), (6, 1)))
-    session.reset_counts()
-    # The last of them has two continuations, the first none any more, the second one.
-    assert_rows(cache, branches_of((1, 2, 3), (6, 1, 2), (6, 1, 3), (5, 1, 4)))
-    assert (session.calls, session.tokens, session.copied) == (1, 3, 2)
-
-
-def test_a_sequence_that_is_left_alone_goes_on_from_where_it_is():
-    cache, session = make()
-    cache.prefill(ids_of(1, 2, 3), (2,), nothing)
-    assert_rows(cache, branches_of((1, 2, 3), (4, 1), (5, 1)))
-    session.reset_counts()
-    assert_rows(cache, branches_of((1, 2, 3), (5, 1, 2)))
-    assert (session.calls, session.tokens, session.copied) == (1, 1, 2)
-
-
-def test_what_a_sequence_lacks_but_for_its_last_token_is_run_for_itself():
-    cache, session = make(chunk=8)
-    cache.prefill(ids_of(1, 2), (1,), nothing)
-    session.reset_counts()
-    assert_rows(cache, branches_of((1, 2), (3, 4, 5), (6,)))
-    assert (session.calls, session.tokens) == (2, 2 + 2)
-
-
-def test_the_same_sequence_twice_is_run_once_and_one_that_is_remembered_not_at_all():
-    cache, session = make()
-    cache.prefill(ids_of(1, 2, 3), (2,), nothing)
-    session.reset_counts()
-    assert_rows(cache, branches_of((1, 2), (3,), (4,), (4,)))
-    assert (session.calls, session.tokens) == (1, 1)
-
-
-def test_more_sequences_than_slots_are_run_in_several_batches():
-    cache, session = make(slots=3)
-    cache.prefill(ids_of(1, 2), (1,), nothing)
-    session.reset_counts()
-    assert_rows(cache, branches_of((1, 2), *((token,) for token in range(SIZE))))
-    assert (session.calls, session.tokens) == (3, SIZE)
-
-
-def test_with_one_slot_those_that_begin_alike_are_run_one_after_the_other():
-    cache, session = make(slots=1)
-    assert_rows(cache, branches_of((1, 2, 1), (3, 3), (2, 2), (3, 2)))
-    assert session.tokens == 5 + 2 + 1
-
-
-def test_more_sequences_than_rows_are_remembered_come_out_right():
-    cache, _ = make(slots=8)
-    assert_rows(cache, [ids_of(a, b, c) for a in range(5) for b in range(4) for c in range(5)])
-
-
-def test_where_there_is_no_memory_for_another_slot_the_first_is_as_it_was(monkeypatch: pytest.MonkeyPatch):
-    cache, session = make()
-    cache.prefill(ids_of(1, 2, 3), (2,), nothing)
-
-    def fails(*_: object) -> None:
-        raise DeviceError("no memory")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(session, "copy", fails)
-        with pytest.raises(DeviceError):
-            cache.rows_after(branches_of((1, 2, 3), (4,), (5,)), nothing)
-    session.reset_counts()
-    assert_rows(cache, branches_of((1, 2, 3), (4,)))
-    assert session.tokens == 1
-    assert_rows(cache, branches_of((1, 2, 3), (4, 4), (5, 5)))
-
-
 # --- cancellation and errors -----------------------------------------------------------------------------------------
 
 
@@ -338,7 +243,7 @@ def test_the_checkpoint_is_asked_before_every_pass_and_only_then():
     for _ in range(2):
         cache.prefill(ids_of(1, 2, 3, 4, 5), (4,), lambda: seen.append(session.calls))
     cache.row_after(ids_of(1, 2, 3, 4, 5, 6), lambda: seen.append(session.calls))
-    cache.rows_after(branches_of((1, 2, 3, 4, 5), (0,), (1,)), lambda: seen.append(session.calls))
+    cache.rows_after([ids_of(1, 2, 3, 4, 5, 0), ids_of(1, 2, 3, 4, 5, 1)], lambda: seen.append(session.calls))
     assert seen == [0, 1, 2, 3, 4]
 
 

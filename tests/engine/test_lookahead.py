@@ -240,7 +240,7 @@ def test_candidates_of_branching_begin_with_different_tokens():
     assert len(found) >= 2
 
 
-def test_kl_reads_the_context_in_a_cache_of_its_own():
+def test_kl_compares_with_the_model_without_the_context():
     tokenizer = toy_tokenizer("byte-level")
     size = tokenizer.vocabulary.size
     # Everything is certain with the context's last byte in sight, and nothing without.
@@ -251,6 +251,25 @@ def test_kl_reads_the_context_in_a_cache_of_its_own():
     sure, _ = fake_completer(tokenizer, table_model(size, {}, floor=0.0))
     assert texts(sure, "x = na", SamplingParams("kl", seed=5), extra_context=("me\n",))
     assert session.calls > 0
+
+
+@pytest.mark.parametrize("count", [1, 3, 6])
+def test_kl_runs_both_prompts_as_one_batch_and_says_what_it_says_one_by_one(count):
+    tokenizer = toy_tokenizer("byte-level")
+    model = hash_model(tokenizer.vocabulary.size, salt=3, order=1000)
+    together, session = fake_completer(tokenizer, model)
+    alone, one_slot = fake_completer(tokenizer, model, slots=1)
+    params = SamplingParams("kl", seed=5)
+    for prefix in ("x = na", "x = nam", "def f(self):\n    ret"):
+        found = texts(together, prefix, params, count, extra_context=("me = 1\n",))
+        assert found == texts(alone, prefix, params, count, extra_context=("me = 1\n",))
+        assert found
+    # The prompts are known up to the last line but for their ends; then each token is one pass over both, in two
+    # groups where six candidates and their companions are more than eight sequences.
+    session.reset_counts()
+    texts(together, "def f(self):\n    retu", params, count, extra_context=("me = 1\n",))
+    assert session.calls <= 6 + 6 * (2 if count == 6 else 1)
+    assert one_slot.calls > 0
 
 
 def test_bat_says_what_the_folder_lacks():
