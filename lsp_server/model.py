@@ -10,6 +10,9 @@ from engine import CancellationToken, CompletionRequest, CompletionResult, Devic
 from lsp_server.logs import describe
 from lsp_server.worker import ModelThread
 
+IDLE_THREAD_TIMEOUT_S = 0.1
+"""More than a thread without work needs to end."""
+
 
 class CompleterLike(Protocol):
     """The part of `engine.Completer` that the server uses."""
@@ -124,13 +127,13 @@ class ModelHost:
         return None if self._completer is None else self._completer.complete(request, cancel, on_text)
 
     def close(self, timeout_s: float) -> bool:
-        """Free the model and end its thread; False if a model call is still running after ``timeout_s``.
+        """Free the model and end the threads; False if a model call still runs after ``timeout_s``, or a load now.
 
-        A load that is under way is not waited for: it ends with the process.
+        A load that is under way is not waited for: it may take a minute.
         """
-        self._loading_thread.stop(0.0)
+        has_loaded = self._loading_thread.stop(IDLE_THREAD_TIMEOUT_S)
         self._thread.submit(lambda: self._replace(None))
-        return self._thread.stop(timeout_s)
+        return self._thread.stop(timeout_s) and has_loaded
 
     def _settle(self, state: ModelState, problem: str | None) -> None:
         self.state, self.problem = state, problem

@@ -94,7 +94,8 @@ def serve(
         except KeyboardInterrupt:
             status = 1
         if not server.session.model.close(CLOSING_TIMEOUT_S):
-            log.warning("a model call does not end; the server leaves without it")
+            # The interpreter's own end would take away what the native library of that thread stands on: it aborts.
+            log.info("a model call or a load has not ended; the server leaves without it")
             os._exit(status)
         return status
 

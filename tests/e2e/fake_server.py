@@ -6,6 +6,7 @@ Where the environment has ``FAKE_MODEL_LOG``, each call of the model is a line o
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,12 @@ class WritingCompleter(FakeCompleter):
 def load(
     model_dir: Path | None = None, *, device: DeviceChoice = "auto", threads: int | None = None
 ) -> WritingCompleter:
-    """A fake; a model folder named "bad" cannot be loaded."""
+    """A fake; a model folder named "bad" cannot be loaded, and loading one named "endless" does not end."""
     name = model_dir.name if model_dir else "one"
+    if name == "endless":
+        sys.stderr.write("it begins\n")
+        sys.stderr.flush()
+        threading.Event().wait()
     if name == "bad":
         raise ModelFolderError("no model folder at bad; give one")
     return WritingCompleter(name)

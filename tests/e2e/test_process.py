@@ -1,5 +1,6 @@
 """How the server's process begins and ends: exit status, a client that dies, what is written on which stream."""
 
+import io
 import json
 import os
 import signal
@@ -7,6 +8,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import pytest
@@ -61,10 +64,10 @@ def run(data: bytes, *arguments: str, **more: str) -> subprocess.CompletedProces
     )
 
 
-def start() -> "subprocess.Popen[bytes]":
+def start(**more: str) -> "subprocess.Popen[bytes]":
     """A server whose three streams are ours."""
     pipe = subprocess.PIPE
-    return subprocess.Popen(FAKE_SERVER, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(), cwd=ROOT)
+    return subprocess.Popen(FAKE_SERVER, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(**more), cwd=ROOT)
 
 
 @pytest.mark.parametrize(
@@ -202,19 +205,34 @@ def test_without_standard_input_it_says_so():
     )
 
 
-def test_a_model_call_that_does_not_end_does_not_hold_the_process_up():
-    server = start()
-    with server:
+@contextmanager
+def started(complaint: bytes, **more: str) -> Iterator[tuple[IO[bytes], "subprocess.Popen[bytes]"]]:
+    """A server that has been introduced to its client and has said ``complaint``, with its standard input."""
+    with start(**more) as server:
         assert server.stdin is not None
         assert server.stderr is not None
         server.stdin.write(initialize())
         server.stdin.flush()
-        while b"the model is loaded" not in server.stderr.readline():
+        while complaint not in server.stderr.readline():
             pass
-        server.stdin.write(completion("!stuck"))
-        server.stdin.flush()
+        yield server.stdin, server
+
+
+def leaves_without_waiting(server: "subprocess.Popen[bytes]") -> bool:
+    out, complaints = server.communicate(SHUTDOWN + EXIT, TIMEOUT_S)
+    assert server.returncode == 0
+    assert {"jsonrpc": "2.0", "id": 9, "result": None} in answers(io.BytesIO(out))
+    return b"leaves without it" in complaints
+
+
+def test_a_load_that_does_not_end_holds_up_neither_shutdown_nor_exit(tmp_path):
+    with started(b"it begins", MIDTOKEN_MODEL=str(tmp_path / "endless")) as (_, server):
+        assert leaves_without_waiting(server)
+
+
+def test_a_model_call_that_does_not_end_does_not_hold_the_process_up():
+    with started(b"the model is loaded") as (stdin, server):
+        stdin.write(completion("!stuck"))
+        stdin.flush()
         time.sleep(0.3)
-        server.stdin.write(SHUTDOWN + EXIT)
-        server.stdin.flush()
-        assert server.wait(TIMEOUT_S) == 0
-        assert b"leaves without it" in server.stderr.read()
+        assert leaves_without_waiting(server)
