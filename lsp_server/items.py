@@ -13,6 +13,7 @@ from lsp_server.documents import Document
 from lsp_server.line_endings import to_document
 from lsp_server.positions import PositionEncoding, range_of, span_of
 from lsp_server.prompt import Place
+from lsp_server.session import Client
 
 Note: TypeAlias = Callable[[str], str]
 """Notes an item of this text as offered, and gives the id by which the client can speak of it."""
@@ -54,26 +55,26 @@ def inline_items(
     document: Document,
     place: Place,
     completions: Sequence[Completion],
-    encoding: PositionEncoding,
+    client: Client,
     note: Note,
 ) -> list[types.InlineCompletionItem]:
     """Items of ``textDocument/inlineCompletion``, best first."""
-    span = range_of(document, place.start, place.end, encoding)
-    texts = _inserted(document, place, completions)
-    return [types.InlineCompletionItem(insert_text=text, range=span, command=_accepting(note(text))) for text in texts]
+    span = range_of(document, place.start, place.end, client.encoding)
+    return [
+        types.InlineCompletionItem(client.insertable(text), range=span, command=_accepting(note(text)))
+        for text in _inserted(document, place, completions)
+    ]
 
 
 def list_items(
     document: Document,
     place: Place,
     completions: Sequence[Completion],
-    encoding: PositionEncoding,
+    client: Client,
     note: Note,
-    *,
-    with_commands: bool,
 ) -> list[types.CompletionItem]:
     """Items of ``textDocument/completion``, best first, with commands for clients that can run them."""
-    span = range_of(document, place.start, place.end, encoding)
+    span = range_of(document, place.start, place.end, client.encoding)
     items: list[types.CompletionItem] = []
     for text in _inserted(document, place, completions):
         if not text.strip():
@@ -86,11 +87,11 @@ def list_items(
                 detail="Midtoken",
                 sort_text=f"{len(items):04d}",
                 filter_text=text.splitlines()[0] or None,
-                text_edit=types.TextEdit(span, text),
+                text_edit=types.TextEdit(span, client.insertable(text)),
                 insert_text_format=types.InsertTextFormat.PlainText,
                 # The text is indented for where it goes; a client that indents it again would do so twice.
                 insert_text_mode=types.InsertTextMode.AsIs,
-                command=_accepting(number) if with_commands else None,
+                command=_accepting(number) if client.commands else None,
                 data=number,
             )
         )

@@ -1,14 +1,17 @@
 """Document text and engine text: the only place that converts between them.
 
 The engine reads and writes ``\\n``, which is what its models were trained on, and text that UTF-8 can hold. An editor's
-document keeps the line breaks that it has.
+document keeps the line breaks that it has; what an editor inserts may be another matter.
 """
+
+BUFFERS_WITHOUT_CARRIAGE_RETURNS = ("Neovim",)
+"""Clients by name whose lines are split at ``\\n`` whatever the file has, while the documents that they send have the
+line breaks of the file: a carriage return in an item would be shown, and inserted, as a character of its line."""
 
 
 def to_engine(text: str) -> str:
     """Document text as the engine wants it: every line break is ``\\n``, and no surrogate is alone."""
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = without_carriage_returns(text)
     if text.isascii():
         return text
     try:
@@ -17,6 +20,27 @@ def to_engine(text: str) -> str:
         # Two edits can bring the halves of one character together; halves that stay alone become U+FFFD.
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def without_carriage_returns(text: str) -> str:
+    """With ``\\n`` for every line break.
+
+    >>> without_carriage_returns("a\\r\\nb\\rc")
+    'a\\nb\\nc'
+    """
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def length_in_document(text: str, length: int) -> int:
+    """How many characters of document text are the first ``length`` of it without carriage returns.
+
+    >>> length_in_document("a\\r\\nb", 2)
+    3
+    """
+    end = 0
+    for _ in range(length):
+        end += 2 if text.startswith("\r\n", end) else 1
+    return end
 
 
 def to_document(text: str, line_break: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -9,9 +10,6 @@ from typing import Literal, Protocol
 from engine import CancellationToken, CompletionRequest, CompletionResult, DeviceChoice, ModelInfo
 from lsp_server.logs import describe
 from lsp_server.worker import ModelThread
-
-IDLE_THREAD_TIMEOUT_S = 0.1
-"""More than a thread without work needs to end."""
 
 
 class CompleterLike(Protocol):
@@ -64,6 +62,7 @@ class ModelHost:
         self._thread = thread
         self._loading_thread = ModelThread("midtoken-loader")
         self._load = load
+        self._last_load: Future[CompleterLike | None] | None = None
         self._wanted: ModelChoice | None = None
         self._settled = asyncio.Event()
         self._completer: CompleterLike | None = None
@@ -84,6 +83,11 @@ class ModelHost:
         """What serves now."""
         return None if self._completer is None else self._completer.info
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether the loading thread is at work, also for a load that nobody wants any more."""
+        return self._last_load is not None and not self._last_load.done()
+
     async def load(self, wanted: ModelChoice) -> CompleterLike | None:
         """Load a model in place of the one that is there; None if it is there already or a newer call came between.
 
@@ -95,7 +99,8 @@ class ModelHost:
         if self._completer is None:
             self._settled.clear()
         try:
-            completer = await asyncio.wrap_future(self._loading_thread.submit(lambda: self._load_if_wanted(wanted)))
+            self._last_load = self._loading_thread.submit(lambda: self._load_if_wanted(wanted))
+            completer = await asyncio.wrap_future(self._last_load)
             if completer is None or self._wanted != wanted:
                 return None
             replaces = self._completer is not None
@@ -127,13 +132,13 @@ class ModelHost:
         return None if self._completer is None else self._completer.complete(request, cancel, on_text)
 
     def close(self, timeout_s: float) -> bool:
-        """Free the model and end the threads; False if a model call still runs after ``timeout_s``, or a load now.
+        """Free the model and end its thread; False if a model call is still running after ``timeout_s``.
 
-        A load that is under way is not waited for: it may take a minute.
+        A load that is under way is not waited for, and `is_loading` still.
         """
-        has_loaded = self._loading_thread.stop(IDLE_THREAD_TIMEOUT_S)
+        self._loading_thread.stop(0.0)
         self._thread.submit(lambda: self._replace(None))
-        return self._thread.stop(timeout_s) and has_loaded
+        return self._thread.stop(timeout_s)
 
     def _settle(self, state: ModelState, problem: str | None) -> None:
         self.state, self.problem = state, problem

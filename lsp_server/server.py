@@ -93,7 +93,8 @@ def serve(
             status = asyncio.run(converse(server, connection))
         except KeyboardInterrupt:
             status = 1
-        if not server.session.model.close(CLOSING_TIMEOUT_S):
+        host = server.session.model
+        if not host.close(CLOSING_TIMEOUT_S) or host.is_loading:
             # The interpreter's own end would take away what the native library of that thread stands on: it aborts.
             log.info("a model call or a load has not ended; the server leaves without it")
             os._exit(status)

@@ -12,6 +12,7 @@ from lsp_server.acceptance import Ledger
 from lsp_server.context import ContextFinder
 from lsp_server.documents import Document
 from lsp_server.git_ignore import GitIgnores
+from lsp_server.line_endings import BUFFERS_WITHOUT_CARRIAGE_RETURNS, without_carriage_returns
 from lsp_server.logs import RecentLines
 from lsp_server.model import ModelHost
 from lsp_server.notebooks import Neighbours, Notebooks
@@ -47,9 +48,11 @@ class Client:
     """It can show markdown beside an item of the list."""
     dynamic: frozenset[str] = frozenset()
     """The completion methods that it lets the server register for."""
+    carriage_returns: bool = True
+    """What it inserts may have them, where the document does."""
 
     @classmethod
-    def of(cls, capabilities: types.ClientCapabilities) -> "Client":
+    def of(cls, capabilities: types.ClientCapabilities, name: str | None = None) -> "Client":
         """Read a client's capabilities."""
         workspace, window = capabilities.workspace, capabilities.window
         changes = workspace.did_change_configuration if workspace else None
@@ -74,7 +77,12 @@ class Client:
             dynamic=frozenset(
                 method for method, said in offered.items() if said is not None and said.dynamic_registration
             ),
+            carriage_returns=name not in BUFFERS_WITHOUT_CARRIAGE_RETURNS,
         )
+
+    def insertable(self, text: str) -> str:
+        """Document text as the client must have it to show and insert it."""
+        return text if self.carriage_returns else without_carriage_returns(text)
 
 
 @dataclass(slots=True)
@@ -121,9 +129,9 @@ class Session:
     _configured: asyncio.Event = field(default_factory=asyncio.Event)
     _reported: set[str] = field(default_factory=set)
 
-    def begin(self, capabilities: types.ClientCapabilities, options: object) -> None:
-        """The client introduced itself."""
-        self.client = Client.of(capabilities)
+    def begin(self, capabilities: types.ClientCapabilities, options: object, name: str | None = None) -> None:
+        """The client introduced itself, by its name if it has one."""
+        self.client = Client.of(capabilities, name)
         self._options, problems = read_client(options)
         self.notes += problems
         self.settings = resolve(self._options, self.launch)

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from lsp_server.acceptance import ACCEPT
 from lsp_server.answer import speculate
 from lsp_server.language_server import MidtokenServer
+from lsp_server.line_endings import length_in_document
 from lsp_server.positions import characters_of
 from lsp_server.statistics import resident_bytes
 
@@ -137,7 +138,11 @@ def _note(ls: MidtokenServer, number: object, units: int | None) -> None:
     if offer is None or not isinstance(number, str):
         log.warning("an item was accepted that was not offered here, or too long ago; it is not counted")
         return
-    length = None if units is None else characters_of(offer.insert_text, units, "utf-16")
+    length = None
+    if units is not None:
+        length = characters_of(session.client.insertable(offer.insert_text), units, "utf-16")
+        if not session.client.carriage_returns:
+            length = length_in_document(offer.insert_text, length)
     accepted = session.ledger.accept(number, session.documents.get(offer.uri), length)
     assert accepted is not None, "the offer was found"
     session.statistics.accepted += accepted.is_first

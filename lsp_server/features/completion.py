@@ -23,8 +23,7 @@ async def completion(ls: MidtokenServer, params: types.CompletionParams) -> type
     place = place_at(document, index_of(document, params.position, client.encoding))
     question = Question("list", document, place, CANDIDATES, automatic=True)
     completions = await answer(ls, question)
-    note = noting(ls, question)
-    items = list_items(document, place, completions, client.encoding, note, with_commands=client.commands)
+    items = list_items(document, place, completions, client, noting(ls, question))
     return types.CompletionList(is_incomplete=True, items=items)
 
 
@@ -37,6 +36,6 @@ def resolve_item(ls: MidtokenServer, item: types.CompletionItem) -> types.Comple
         return item
     markdown = session.client.markdown
     kind = types.MarkupKind.Markdown if markdown else types.MarkupKind.PlainText
-    text = preview(offer.insert_text, document.language, markdown=markdown)
+    text = preview(session.client.insertable(offer.insert_text), document.language, markdown=markdown)
     item.documentation = types.MarkupContent(kind, text)
     return item

@@ -13,19 +13,19 @@ INVOKED_CANDIDATES = 3
 
 async def inline_completion(ls: MidtokenServer, params: types.InlineCompletionParams) -> types.InlineCompletionList:
     """Answer with items for the cursor, or for the item selected in the client's list."""
-    encoding = ls.session.client.encoding
+    client = ls.session.client
     document = document_of(ls, params.text_document.uri)
     if document is None:
         return types.InlineCompletionList([])
-    cursor = index_of(document, params.position, encoding)
+    cursor = index_of(document, params.position, client.encoding)
     selected = params.context.selected_completion_info
-    place = place_of_selected(document, cursor, selected, encoding) if selected else place_at(document, cursor)
+    place = place_of_selected(document, cursor, selected, client.encoding) if selected else place_at(document, cursor)
     if place is None:
         return types.InlineCompletionList([])
     automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
     candidates = 1 if automatic else INVOKED_CANDIDATES
     question = Question("inline", document, place, candidates, automatic)
     completions = await answer(ls, question)
-    items = inline_items(document, place, completions, encoding, noting(ls, question))
+    items = inline_items(document, place, completions, client, noting(ls, question))
     ls.session.statistics.shown += bool(items) and not ls.session.reports_shown
     return types.InlineCompletionList(items)

@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 
 def initialize(ls: MidtokenServer, params: types.InitializeParams) -> None:
     """Note what the client can do and wants; pygls answers with the capabilities."""
-    ls.session.begin(params.capabilities, params.initialization_options)
+    name = params.client_info.name if params.client_info else None
+    ls.session.begin(params.capabilities, params.initialization_options, name)
     assert ls.workspace.position_encoding == ls.session.client.encoding, "pygls advertises another position encoding"
     hold_back(ls)
     if params.process_id is not None:

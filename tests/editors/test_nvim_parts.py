@@ -78,12 +78,12 @@ def test_word_by_word_without_a_pause(it: Editor):
 
 
 def test_line_by_line(it: Editor):
-    show(it, "if x:\n    ret", "return 1\nelse:\r\n    return 2", start=4)
+    show(it, "if x:\n    ret", "return 1\nelse:\n    return 2", start=4)
     assert press(it, "accept_line") == "if x:\n    return 1"
 
 
 def test_the_whole_of_several_lines(it: Editor):
-    show(it, "if x:\n    ret", "return 1\nelse:\r\n    return 2", start=4)
+    show(it, "if x:\n    ret", "return 1\nelse:\n    return 2", start=4)
     assert press(it, "accept") == "if x:\n    return 1\nelse:\n    return 2"
     assert it.nvim.current.window.cursor == (4, 12)
 

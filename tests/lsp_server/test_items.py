@@ -8,17 +8,18 @@ from lsp_server.documents import Document
 from lsp_server.items import MAX_WORD, place_at, place_of_selected, preview
 from lsp_server.positions import span_of
 from lsp_server.prompt import Place
+from lsp_server.session import Client
 from tests.lsp_server.fakes import completion_of
 from tests.lsp_server.texts import encodings, texts
 
 
 def inline_items(document, place, completions, encoding) -> list[types.InlineCompletionItem]:
-    return items.inline_items(document, place, completions, encoding, lambda text: f"id of {text}")
+    return items.inline_items(document, place, completions, Client(encoding), "id of {}".format)
 
 
 def list_items(document, place, completions, encoding, *, with_commands=True) -> list[types.CompletionItem]:
-    note = "id of {}".format
-    return items.list_items(document, place, completions, encoding, note, with_commands=with_commands)
+    client = Client(encoding, commands=with_commands)
+    return items.list_items(document, place, completions, client, "id of {}".format)
 
 
 def document(text: str) -> Document:
@@ -85,6 +86,18 @@ def test_a_list_item_replaces_the_word_and_filters_by_it():
     assert first.kind == types.CompletionItemKind.Text
     assert first.insert_text_format == types.InsertTextFormat.PlainText
     assert first.insert_text is None
+
+
+def test_a_client_without_carriage_returns_gets_none_but_the_document_form_is_noted():
+    made, cursor = marked("a\r\nif x:|")
+    place, completions = place_at(made, cursor), [completion_of("\n    y\n    z")]
+    client, note = Client(carriage_returns=False, commands=True), "id of {}".format
+    [ghost] = items.inline_items(made, place, completions, client, note)
+    [item] = items.list_items(made, place, completions, client, note)
+    assert ghost.insert_text == "\n    y\n    z"
+    assert isinstance(item.text_edit, types.TextEdit)
+    assert item.text_edit.new_text == "\n    y\n    z"
+    assert item.data == "id of \r\n    y\r\n    z"
 
 
 def test_every_item_has_an_id_and_a_command_that_carries_it():

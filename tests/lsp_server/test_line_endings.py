@@ -1,6 +1,6 @@
 from hypothesis import given
 
-from lsp_server.line_endings import to_document, to_engine
+from lsp_server.line_endings import length_in_document, to_document, to_engine, without_carriage_returns
 from tests.lsp_server.texts import texts
 
 
@@ -21,3 +21,11 @@ def test_inserted_text_takes_the_documents_line_breaks():
     assert to_document("a\nb\n", "\r\n") == "a\r\nb\r\n"
     assert to_document("a\nb\n", "\r") == "a\rb\r"
     assert to_document("a\nb\n", "\n") == "a\nb\n"
+
+
+@given(texts)
+def test_every_length_of_what_was_sent_is_one_of_the_document(text):
+    sent = without_carriage_returns(text)
+    for length in range(len(sent) + 1):
+        beginning = text[: length_in_document(text, length)]
+        assert without_carriage_returns(beginning) == sent[:length]

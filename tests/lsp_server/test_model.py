@@ -124,6 +124,7 @@ async def test_a_load_that_hangs_is_not_waited_for_and_told():
     host = ModelHost(ModelThread(), load)
     loading = asyncio.ensure_future(host.load(ModelChoice()))
     await asyncio.sleep(0)
-    assert not await asyncio.to_thread(host.close, 5)
+    assert await asyncio.to_thread(host.close, 5)
+    assert host.is_loading
     load.gate.set()
     loading.cancel()

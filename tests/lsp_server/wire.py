@@ -90,10 +90,20 @@ class Wire:
         return await asyncio.wait_for(self.ask(method, params)[1], TIMEOUT_S)
 
     async def initialize(
-        self, options: object = None, capabilities: Mapping[str, Any] = CAPABILITIES, encodings: tuple[str, ...] = ()
+        self,
+        options: object = None,
+        capabilities: Mapping[str, Any] = CAPABILITIES,
+        encodings: tuple[str, ...] = (),
+        name: str = "test",
     ) -> Any:
         offered = {**capabilities, "general": {"positionEncodings": encodings}} if encodings else capabilities
-        params = {"processId": None, "rootUri": None, "capabilities": offered, "initializationOptions": options}
+        params = {
+            "processId": None,
+            "clientInfo": {"name": name},
+            "rootUri": None,
+            "capabilities": offered,
+            "initializationOptions": options,
+        }
         result = await self.request(types.INITIALIZE, params)
         self.notify(types.INITIALIZED, {})
         return result

@@ -52,9 +52,7 @@ local function rest_of(item, bufnr)
     return nil
   end
   local typed = vim.api.nvim_buf_get_text(bufnr, row, column, row, cursor[2], {})[1]
-  -- Buffers have no carriage returns, whatever the file's line breaks are.
-  local text = item.insert_text:gsub('\r\n', '\n')
-  return vim.startswith(text, typed) and text:sub(#typed + 1) or nil
+  return vim.startswith(item.insert_text, typed) and item.insert_text:sub(#typed + 1) or nil
 end
 
 ---@param text string not empty

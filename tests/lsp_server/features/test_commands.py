@@ -73,6 +73,18 @@ async def test_partial_acceptance_and_showing_are_taken_from_clients_that_tell(c
         assert "does not say how much" in caplog.text
 
 
+async def test_a_part_is_counted_in_the_document_of_a_client_whose_items_have_no_carriage_returns():
+    async with Wire(FakeCompleter(("\n    y\n    z",)).load) as wire:
+        await wire.initialize(name="Neovim")
+        wire.open("if x:\r\n")
+        [item] = await wire.inline(0, 5)
+        assert item["insertText"] == "\n    y\n    z"
+        wire.change([{"text": "if x:\r\n    y\r\n"}])
+        wire.notify("textDocument/didPartiallyAcceptCompletion", {"item": item, "acceptedLength": 6})
+        told = await figures(wire)
+        assert (told["acceptedCharacters"], told["keptCharacters"]) == (7, 7)
+
+
 async def test_items_of_the_list_have_a_command_if_the_client_can_run_it():
     for capable in (True, False):
         workspace = {**CAPABILITIES["workspace"], **({"executeCommand": {}} if capable else {})}
