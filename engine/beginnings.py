@@ -59,30 +59,30 @@ class CutPieces:
 class Continuations:
     """Which of the `CONTINUATIONS` move a pre-token boundary of a text. Safe to use from several threads.
 
-    ``offsets`` finds the pre-tokens of a text; ``signature`` is what the split expressions see of a character. Texts
-    that look the same to them are cut at the same places, so the answer is remembered for all of them.
+    ``signature`` is what the split expressions see of a character. Texts that look the same to them are cut at the same
+    places, so the answer is remembered for all of them.
     """
 
-    def __init__(self, offsets: Callable[[bytes], Sequence[int]], signature: Callable[[str], Hashable]) -> None:
-        self._offsets = offsets
+    def __init__(self, signature: Callable[[str], Hashable]) -> None:
         self._signature = signature
         self._found: dict[Hashable, tuple[str, ...]] = {}
 
-    def moving(self, text: str) -> tuple[str, ...]:
-        """Those that move a boundary of ``text``, which should be short."""
+    def moving(self, text: str, offsets: Callable[[bytes], Sequence[int]]) -> tuple[str, ...]:
+        """Those that move a boundary of ``text``, which should be short; ``offsets`` finds the pre-tokens of a text."""
         look = tuple(map(self._signature, text))
         found = self._found.get(look)
         if found is None:
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
-            alone = self._within(text, "")
-            found = tuple(more for more in CONTINUATIONS if self._within(text, more) != alone)
+            alone = _boundaries_within(text, "", offsets)
+            found = tuple(more for more in CONTINUATIONS if _boundaries_within(text, more, offsets) != alone)
             self._found[look] = found
         return found
 
-    def _within(self, text: str, more: str) -> list[int]:
-        length = len(text.encode())
-        return [start for start in self._offsets((text + more).encode()) if start < length]
+
+def _boundaries_within(text: str, more: str, offsets: Callable[[bytes], Sequence[int]]) -> list[int]:
+    length = len(text.encode())
+    return [start for start in offsets((text + more).encode()) if start < length]
 
 
 def common_length(left: TokenIds, right: TokenIds) -> int:

@@ -67,11 +67,12 @@ class Completer:
     ) -> None:
         """Wire parts that are loaded already; `load` does it from a folder. Raises `ContractError`."""
         check_contract(manifest, tokenizer.vocabulary)
-        self._cache = TokenCache(session)
+        self._cache = cache = TokenCache(session)
         self._tokenizer = tokenizer
         self._index = index
         self._manifest = manifest
-        self._prompts = PromptBuilder(tokenizer, manifest, lambda: self._cache.capacity)
+        # Not by way of `self`: in a circle the weights would stay in memory until Python looks for circles.
+        self._prompts = PromptBuilder(tokenizer, manifest, lambda: cache.capacity)
         self._info = info
         self._second_cache: TokenCache | None = None
         self._bat: BasisAware | None = None

@@ -4,6 +4,7 @@
 is copied when a sequence is rewound, and a batch is a range of slots that lie side by side.
 """
 
+import mmap
 from typing import Any
 
 import numpy as np
@@ -77,9 +78,11 @@ class SharedBuffers:
         if slots <= self._held:
             return
         assert slots <= self._slots
+        # All of them once there are two, for what is not written to takes no memory.
+        slots = self._slots if slots > 1 else 1
         try:
             buffers = [self._allocate(self._shape(slots)) for _ in self._names]
-        except Exception as error:  # numpy raises MemoryError, onnxruntime types of its own
+        except Exception as error:  # the system raises OSError, onnxruntime types of its own
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise DeviceError(
                 f"no memory for a key/value cache of {self._length} tokens ({reason}); ask for fewer"
@@ -90,7 +93,9 @@ class SharedBuffers:
 
     def _allocate(self, shape: tuple[int, int, int, int]) -> Any:
         if self._kind == "cpu":
-            # Pages that no position was ever written to take no memory.
-            zeros: NDArray[Any] = np.zeros(shape, self._dtype)
-            return zeros
+            # A private mapping of its own, not memory of the allocator: pages that no position was ever written to take
+            # none, and all of it goes back to the system with the array.
+            pages = mmap.mmap(-1, int(np.prod(shape)) * np.dtype(self._dtype).itemsize, access=mmap.ACCESS_COPY)
+            array: NDArray[Any] = np.frombuffer(pages, self._dtype).reshape(shape)
+            return array
         return ort.OrtValue.ortvalue_from_shape_and_type(shape, self._dtype, self._kind, 0)

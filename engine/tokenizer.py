@@ -47,12 +47,12 @@ class Tokenizer:
         self._alphabet = byte_alphabet()
         self._single = _single_bytes(self.vocabulary)
         self._inner = _inner_pairs(self.vocabulary)
-        self._continuations = Continuations(self._offsets, self._pretokenization.signature)
+        self._continuations = Continuations(self._pretokenization.signature)
         self._looks_up = file.ignore_merges
         # Inside a pre-token the lookup of whole entries could tell a part from the rest of it.
         self._settled = self._pretokenization.appends_only and not file.ignore_merges
         both = (self._model, merging_model(file)) if file.ignore_merges else (self._model,)
-        self._writers = tuple(partial(self._write_piece, model) for model in both)
+        self._writers = tuple(partial(_write_piece, model) for model in both)
 
     def encode(self, text: str) -> TokenIds:
         """The canonical ids of a text from its beginning. Raises `RequestError` where it holds a lone surrogate."""
@@ -189,13 +189,10 @@ class Tokenizer:
             return ()
         last = data[pieces[max(0, len(pieces) - 2)][1] :]
         # The rest of a character is all that can follow its beginning, and moves nothing.
-        return self._continuations.moving(last.decode()) if _is_utf8(last) else ()
+        return self._continuations.moving(last.decode(), self._offsets) if _is_utf8(last) else ()
 
     def _offsets(self, data: bytes) -> list[int]:
         return [start for _, start in self._pieces(data) or ()]
-
-    def _write_piece(self, model: models.Model, piece: str) -> TokenIds:
-        return tuple([token.id for token in model.tokenize(piece)])
 
     def _encode_text(self, text: str) -> TokenIds:
         if not self._spaced:
@@ -281,6 +278,10 @@ class Tokenizer:
                     return position if self._pretokenization.restarts(piece, position - start) else start
             high = low + 1
         return start
+
+
+def _write_piece(model: models.Model, piece: str) -> TokenIds:
+    return tuple([token.id for token in model.tokenize(piece)])
 
 
 def _is_utf8(data: bytes) -> bool:

@@ -1,8 +1,10 @@
 """A model folder on disk becomes a completer: a real graph, a toy tokenizer, a manifest."""
 
 import dataclasses
+import gc
 import json
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,20 @@ def test_a_folder_loads_and_completes(folder):
     result = completer.complete(ASKED)
     assert 0 < result.completions[0].tokens <= 8
     assert "".join(completer.stream(ASKED)) == result.completions[0].text
+
+
+def test_the_weights_leave_memory_with_the_last_reference(folder):
+    # Two models are in memory while one takes the place of the other: nobody can wait for the collector of circles.
+    completer = Completer.load(folder, device="cpu", threads=1)
+    completer.complete(ASKED)
+    completer.complete(dataclasses.replace(ASKED, max_completions=3))
+    parts = [weakref.ref(part) for part in (completer, completer._cache._session, completer.tokenizer)]
+    gc.disable()
+    try:
+        del completer
+        assert [part() for part in parts] == [None, None, None]
+    finally:
+        gc.enable()
 
 
 def test_loading_again_gives_the_same_completion(folder):

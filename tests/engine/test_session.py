@@ -187,10 +187,10 @@ def test_without_memory_for_a_further_slot_the_error_says_so_and_the_first_still
     loaded.forward(IDS, 0, (), 0)
 
     def no_memory(*_: object) -> None:
-        raise MemoryError("unable to allocate")
+        raise OSError(12, "Cannot allocate memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr("engine.kv_buffers.np.zeros", no_memory)
+        patch.setattr("engine.kv_buffers.mmap.mmap", no_memory)
         with pytest.raises(DeviceError, match=r"^no memory for .*ask for fewer$"):
             loaded.copy(0, 1, 0, 4)
     assert_close(loaded.forward(NEXT, len(IDS), (3,))[0], fresh(np.concatenate([IDS, NEXT]))[-1])
