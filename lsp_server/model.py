@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from engine import CancellationToken, CompletionRequest, CompletionResult, DeviceChoice, ModelInfo
 from lsp_server.logs import describe
+from lsp_server.memory import give_back_free_memory
 from lsp_server.worker import ModelThread
 
 
@@ -151,4 +152,7 @@ class ModelHost:
         return self._load(wanted.folder, device=wanted.device, threads=wanted.threads)
 
     def _replace(self, completer: CompleterLike | None) -> None:
-        self._completer = completer  # the memory of the one before goes with the last reference
+        before, self._completer = self._completer, completer
+        if before is not None:
+            del before  # with the last reference its memory is free
+            give_back_free_memory()

@@ -1,8 +1,6 @@
 """Figures of a session: in memory only, and told on request only."""
 
 import math
-import os
-import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -75,17 +73,6 @@ class Statistics:
             "acceptedCharacters": self.accepted_characters,
             "latencyMs": {name: _rounded(percentile(latencies, share)) for name, share in shares.items()},
         }
-
-
-def resident_bytes() -> int | None:
-    """Memory that the process occupies now; None where the system does not say it in a file."""
-    if sys.platform != "linux":
-        return None
-    try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return None
 
 
 def _rounded(value: float | None) -> float | None:

@@ -11,8 +11,8 @@ from lsp_server.acceptance import ACCEPT
 from lsp_server.answer import speculate
 from lsp_server.language_server import MidtokenServer
 from lsp_server.line_endings import length_in_document
+from lsp_server.memory import resident_bytes
 from lsp_server.positions import characters_of
-from lsp_server.statistics import resident_bytes
 
 log = logging.getLogger(__name__)
 

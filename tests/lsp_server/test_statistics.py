@@ -1,10 +1,8 @@
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsp_server.statistics import MEDIAN_OF, RECENT_ANSWERS, Statistics, percentile, resident_bytes
+from lsp_server.statistics import MEDIAN_OF, RECENT_ANSWERS, Statistics, percentile
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1), st.floats(0.01, 1.0))
@@ -43,10 +41,3 @@ def test_the_median_follows_the_last_answers_and_memory_is_bounded():
         figures.answered(90.0, "model")
     assert figures.median_ms == 90.0
     assert len(figures.latencies_ms) == RECENT_ANSWERS
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says it in a file")
-def test_the_memory_of_this_process():
-    size = resident_bytes()
-    assert size is not None
-    assert 1_000_000 < size < 100_000_000_000
