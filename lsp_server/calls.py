@@ -1,7 +1,8 @@
 """A model call on its way: what it was asked, what it has written, and whether anybody can still use it.
 
 A call outlives the request that it was made for as long as what it writes is what is being typed: then the next request
-takes it over, or finds its answer in the cache. Otherwise it stops at its next step.
+takes it over, or finds its answer in the cache. Otherwise it stops at its next step. So does one that has written
+nothing when something is typed: a new call finds what it has read of the prompt in the model's cache, and knows more.
 """
 
 import asyncio
@@ -37,14 +38,14 @@ class Call:
     waiter: object | None = None
     """The request that waits for it; None if nobody does."""
     started: float = 0.0
-    """When the model began, in seconds of `time.monotonic`."""
+    """When the model began, in seconds of `time.monotonic`; 0 before."""
     future: "Future[CompletionResult | None] | None" = None
     task: "asyncio.Task[CompletionResult | None] | None" = None
 
     def heard(self, written: str) -> None:
         """On the model's thread: that much is written. Stops the call if it is not what is being typed."""
         self.written = written
-        # `_follow` too sets its field before it looks at the other, so that one of the two sees a disagreement; a
+        # `release` too sets its field before it looks at the other, so that one of the two sees a disagreement; a
         # request that takes the call over looks at the result besides.
         if not agree(written, self.typed):
             self.token.cancel()
@@ -61,10 +62,10 @@ class Call:
     def release(self) -> None:
         """Nobody waits for it any more. It goes on while the document follows it."""
         self.waiter = None
-        if self.in_document is None or not self.shared:
+        # Before it is looked at what is written: see `heard`.
+        self.typed = self.in_document or ""
+        if self.in_document is None or not self.shared or not self.may_serve(self.in_document):
             self.stop()
-        else:
-            self._follow(self.in_document)
 
     def document_changed(self, text: str) -> None:
         """Its document has a new text, which is that of a keystroke or of anything else."""
@@ -72,10 +73,19 @@ class Call:
         if self.waiter is None:
             self.release()
 
+    def may_serve(self, typed: str) -> bool:
+        """Whether somebody who typed so much since is better off with this call than with a new one."""
+        return not typed or (bool(self.written) and agree(self.written, typed))
+
     @property
     def is_followed(self) -> bool:
-        """Whether something was typed since, and it is what the call writes as far as that is known."""
+        """Whether something was typed since that is, as far as it is known, what the call writes."""
         return bool(self.in_document)
+
+    @property
+    def is_given_up_while_reading(self) -> bool:
+        """Whether it began, and is about to stop before it wrote anything."""
+        return self.stopped and bool(self.started) and not self.written
 
     @property
     def stopped(self) -> bool:
@@ -86,8 +96,3 @@ class Call:
         self.token.cancel()
         if self.future is not None:
             self.future.cancel()
-
-    def _follow(self, typed: str) -> None:
-        self.typed = typed
-        if not agree(self.written, typed):
-            self.stop()

@@ -4,19 +4,19 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine import Cancelled, Completion, CompletionResult
 from lsp_server.calls import Call, Job
-from lsp_server.surroundings import Surroundings, Typed, agree, typed_since
+from lsp_server.surroundings import Surroundings, Typed, typed_since
 from lsp_server.type_through import rest_of
 from lsp_server.worker import ModelThread
 
 RequestKind = Literal["inline", "list"]
 GRACE_S = 0.01
-"""Editors tell a keystroke and cancel the request before it in either order, within moments: a cancelled call goes on
-this long to see whether the keystroke was one that it has foretold."""
+"""Editors tell a keystroke and cancel the request before it in either order, within moments: a cancelled call that has
+written something goes on this long to see whether the keystroke was one that it has foretold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,8 @@ class Scheduler:
         request = Request(ticket)
         typed = self._take_over(request, work.where)
         self._stop(call for call in self._calls if call.waiter is None)  # whoever waits comes before whoever may
+        if self._is_read_on(work.where.uri):
+            work = replace(work, delay_s=0.0)
         request.task = asyncio.ensure_future(self._work(request, work, typed))
         self._requests.add(request)
         try:
@@ -198,7 +200,7 @@ class Scheduler:
             if call.waiter or call.stopped or not call.shared or not where.asker.is_served_by(call.where.asker):
                 continue
             typed = typed_since(call.where, where)
-            if typed is not None and agree(call.written, typed.text):
+            if typed is not None and call.may_serve(typed.text):
                 request.call = call
                 call.serve(request, typed.text)
                 return typed
@@ -242,11 +244,19 @@ class Scheduler:
         """A request was answered or cancelled; its call may serve another one by now."""
         if call.waiter is not request or call.task is None or call.task.done():
             return
-        if call.is_followed or call.in_document is None or not call.shared:
+        if call.is_followed:
             call.release()
+        elif call.in_document is None or not call.shared or not call.written:
+            call.stop()
         else:
             call.waiter = None
             asyncio.get_running_loop().call_later(GRACE_S, _stop_unless_wanted, call)
+
+    def _is_read_on(self, uri: str) -> bool:
+        """Whether a call for a document is just being given up while it reads: then there is nothing to wait for, for
+        the next one goes on where that ends.
+        """
+        return any(call.is_given_up_while_reading and call.where.uri == uri for call in self._calls)
 
     def _drop(self, requests: Iterable[Request]) -> None:
         for request in tuple(requests):

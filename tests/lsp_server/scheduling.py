@@ -99,11 +99,14 @@ class Harness:
         return chosen, asyncio.ensure_future(self.scheduler.run(Ticket(uri, version, kind), work))
 
     async def running(
-        self, before: str, after: str = "", **more: object
+        self, before: str, after: str = "", *, written: str = "", **more: object
     ) -> tuple[Model, "asyncio.Task[Outcome | None]"]:
-        """A request that the model works on."""
+        """A request that the model works on, and has written so much for."""
         model, task = self.ask(before, after, **more)  # type: ignore[arg-type]
         await until(lambda: model.state == "runs")
+        if written:
+            model.write(written)
+            await until(lambda: any(call.written == written for call in self.scheduler._calls))
         return model, task
 
     def change(self, text: str, uri: str = URI) -> None:

@@ -12,7 +12,7 @@ __all__ = ["harness"]
 
 
 async def test_a_request_takes_over_the_call_of_the_one_it_supersedes(harness):
-    model, older = await harness.running("im", "\n")
+    model, older = await harness.running("im", "\n", written="po")
     unused, newer = harness.ask("imp", "\n", version=2, delay_s=60.0)
     assert await older is None
     model.write("port")
@@ -22,7 +22,7 @@ async def test_a_request_takes_over_the_call_of_the_one_it_supersedes(harness):
 
 
 async def test_it_is_handed_on_again_and_again(harness):
-    model, task = await harness.running("i")
+    model, task = await harness.running("i", written="m")
     for version, typed in enumerate(("im", "imp", "impo"), 2):
         _, newer = harness.ask(typed, version=version)
         assert await task is None
@@ -33,17 +33,17 @@ async def test_it_is_handed_on_again_and_again(harness):
 
 
 async def test_a_call_that_turns_out_to_write_something_else_gives_way(harness):
-    model, older = await harness.running("im")
-    own, newer = harness.ask("imp", version=2)
+    model, older = await harness.running("im", written="p")
+    own, newer = harness.ask("impo", version=2)
     assert await older is None
-    own.end("ort")
-    model.write("age")
-    assert texts(await newer) == ["ort"]
+    own.end("rt")
+    model.write("page")
+    assert texts(await newer) == ["rt"]
     assert model.state == "stopped"
 
 
 async def test_a_call_whose_words_are_used_up_gives_way(harness):
-    model, older = await harness.running("im")
+    model, older = await harness.running("im", written="po")
     own, newer = harness.ask("import", version=2)
     assert await older is None
     model.end("port")
@@ -71,6 +71,33 @@ async def test_a_call_for_another_place_is_not_taken_over(harness, before, after
     else:
         assert await older is None
     assert texts(await newer) == ["own"]
+
+
+async def test_one_that_still_reads_gives_way_to_who_typed_on_and_that_one_waits_for_nothing(harness):
+    model, older = await harness.running("im")
+    own, newer = harness.ask("imp", version=2, delay_s=60.0)
+    assert await older is None
+    own.end("ort")
+    assert texts(await newer) == ["ort"]
+    assert model.state == "stopped"
+
+
+async def test_one_that_still_reads_serves_who_asks_at_the_same_place(harness):
+    model, older = await harness.running("im")
+    unused, newer = harness.ask("im", version=2, delay_s=60.0)
+    assert await older is None
+    model.end("port")
+    assert texts(await newer) == ["port"]
+    assert unused.state == "asked"
+
+
+async def test_who_asks_in_another_document_waits_though_a_call_is_given_up(harness):
+    model, older = await harness.running("im")
+    own, newer = harness.ask("imp", uri=OTHER, delay_s=60.0)
+    await cancel(older)
+    await until(lambda: model.state == "stopped")
+    assert own.state == "asked"
+    await cancel(newer)
 
 
 async def test_a_call_that_does_not_tell_what_it_writes_is_not_taken_over(harness):
@@ -110,14 +137,22 @@ async def test_what_is_foreseen_is_kept_though_nobody_asks(harness):
 async def test_the_first_keystroke_that_disagrees_abandons_it(harness):
     model = Model()
     harness.scheduler.speculate(place("import os"), model.job)
-    await until(lambda: model.state == "runs")
-    harness.change("import os.")
     model.write(".")
+    await until(lambda: any(call.written == "." for call in harness.scheduler._calls))
+    harness.change("import os.")
     harness.change("import os.p")
     harness.change("other", OTHER)
     await asyncio.sleep(0.01)
     assert model.state == "runs"
     harness.change("import os\n")
+    await until(lambda: model.state == "stopped")
+
+
+async def test_the_first_keystroke_abandons_it_while_it_reads(harness):
+    model = Model()
+    harness.scheduler.speculate(place("import os"), model.job)
+    await until(lambda: model.state == "runs")
+    harness.change("import os.")
     await until(lambda: model.state == "stopped")
 
 

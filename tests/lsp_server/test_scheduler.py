@@ -104,17 +104,20 @@ async def test_what_goes_wrong_comes_to_who_waits(harness):
 # --- cancellation ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_cancelled_call_stops_when_nothing_was_typed(harness):
-    model, task = await harness.running("a")
+@pytest.mark.parametrize("written", ["", "b"])
+async def test_a_cancelled_call_stops_when_nothing_was_typed(harness, written):
+    model, task = await harness.running("a", written=written)
+    [call] = harness.scheduler._calls
     await cancel(task)
+    # Only one that has something to say is given a moment.
+    assert call.stopped == (not written)
     await until(lambda: model.state == "stopped")
     assert harness.scheduler.counts.stopped == 1
 
 
 @pytest.mark.parametrize("order", ["change first", "cancel first"])
 async def test_a_cancelled_call_goes_on_when_it_writes_what_is_typed(harness, order):
-    model, task = await harness.running("im", "\n")
-    model.write("por")
+    model, task = await harness.running("im", "\n", written="por")
     if order == "change first":
         harness.change("imp\n")
         await cancel(task)
@@ -134,10 +137,7 @@ async def test_a_cancelled_call_goes_on_when_it_writes_what_is_typed(harness, or
 @pytest.mark.parametrize("order", ["change first", "cancel first"])
 @pytest.mark.parametrize("text", ["ix\n", "i\n", "", "impair\n", "im\n more"])
 async def test_a_cancelled_call_stops_when_something_else_is_typed(harness, order, text):
-    model, task = await harness.running("im", "\n")
-    model.write("por")
-    call = next(iter(harness.scheduler._calls))
-    await until(lambda: call.written == "por")
+    model, task = await harness.running("im", "\n", written="por")
     if order == "change first":
         harness.change(text)
         await cancel(task)
@@ -148,7 +148,7 @@ async def test_a_cancelled_call_stops_when_something_else_is_typed(harness, orde
 
 
 async def test_a_cancelled_call_that_ends_is_kept_though_nobody_asks(harness):
-    model, task = await harness.running("im", "\n")
+    model, task = await harness.running("im", "\n", written="p")
     harness.change("imp\n")
     await cancel(task)
     model.end("port")
@@ -156,17 +156,28 @@ async def test_a_cancelled_call_that_ends_is_kept_though_nobody_asks(harness):
 
 
 async def test_a_call_that_nobody_waits_for_stops_when_it_writes_something_else(harness):
-    model, task = await harness.running("im", "\n")
+    model, task = await harness.running("im", "\n", written="p")
     harness.change("imp\n")
     await cancel(task)
-    model.write("p")
     model.write("pa")
     harness.change("impo\n")
     await until(lambda: model.state == "stopped")
 
 
-async def test_a_call_that_nobody_waits_for_fails_aloud(harness):
+@pytest.mark.parametrize("order", ["change first", "cancel first"])
+async def test_a_cancelled_call_that_has_written_nothing_stops_at_a_keystroke(harness, order):
     model, task = await harness.running("im", "\n")
+    if order == "change first":
+        harness.change("imp\n")
+        await cancel(task)
+    else:
+        await cancel(task)
+        harness.change("imp\n")
+    await until(lambda: model.state == "stopped")
+
+
+async def test_a_call_that_nobody_waits_for_fails_aloud(harness):
+    model, task = await harness.running("im", "\n", written="p")
     harness.change("imp\n")
     await cancel(task)
     model.fail(RuntimeError("broken"))
@@ -174,7 +185,7 @@ async def test_a_call_that_nobody_waits_for_fails_aloud(harness):
 
 
 async def test_who_waits_comes_before_whoever_may(harness):
-    model, task = await harness.running("im", "\n")
+    model, task = await harness.running("im", "\n", written="p")
     harness.change("imp\n")
     await cancel(task)
     other, task = harness.ask("a", uri=OTHER)
@@ -188,7 +199,7 @@ async def test_an_answer_from_elsewhere_leaves_no_call_running_for_nobody(harnes
     harness.scheduler.answered(Ticket(URI, 2, "inline"))
     assert await older is None
     await until(lambda: model.state == "stopped")
-    model, task = await harness.running("im", "\n")
+    model, task = await harness.running("im", "\n", written="p")
     harness.change("imp\n")
     await cancel(task)
     harness.scheduler.answered(Ticket(OTHER, 2, "inline"))
