@@ -1,5 +1,7 @@
 import asyncio
+import gc
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,24 @@ async def test_the_same_model_is_loaded_once_and_another_replaces_it():
     assert await host.load(ModelChoice(Path("other"))) is not None
     assert load.loaded == [None, Path("other")]
     assert text_of(host) == "other"
+    assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_a_model_that_was_replaced_is_gone_and_its_memory_given_back(monkeypatch):
+    given_back: list[object] = []
+    load = SlowLoader()
+    load.gate.set()
+    host = ModelHost(ModelThread(), load)
+    await host.load(ModelChoice())
+    assert host.completer is not None
+    before = weakref.ref(host.completer)
+    monkeypatch.setattr("lsp_server.model.give_back_free_memory", lambda: given_back.append(before()))
+    gc.disable()  # nobody can wait for it: two models are in memory now
+    try:
+        await host.load(ModelChoice(Path("other")))
+    finally:
+        gc.enable()
+    assert given_back == [None]
     assert await asyncio.to_thread(host.close, 5)
 
 
