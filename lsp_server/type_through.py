@@ -44,7 +44,8 @@ class TypeThrough:
     def look_up(self, where: Surroundings) -> tuple[Completion, ...] | None:
         """What is left of an earlier answer whose best completion was followed up to here; None if there is none.
 
-        Empty where it is known that there is nothing to say.
+        Empty where it is known that there is nothing to say. Of several that were asked for by hand any may have been
+        followed: a part of it was accepted, for one.
         """
         for made in reversed(self._made.values()):
             if not where.asker.is_served_by(made.where.asker) or made.where.uri != where.uri:
@@ -52,11 +53,21 @@ class TypeThrough:
             typed = typed_since(made.where, where)
             if typed is None:
                 continue
-            rest = rest_of(made.completions, typed)
+            any_of = _rests if typed.text and not made.where.asker.automatic else rest_of
+            rest = any_of(made.completions, typed)
             if rest or (not made.completions and typed == Typed("") and made.where.asker == where.asker):
                 self._made.move_to_end(made.where)
                 return rest[: where.asker.candidates]
         return None
+
+    def prefer(self, uri: str, text: str) -> None:
+        """The user chose this completion: from now on it is the best of the latest answer in a document that has it."""
+        for where, made in reversed(self._made.items()):
+            chosen = [completion for completion in made.completions if completion.text == text]
+            if made.where.uri == uri and chosen:
+                others = tuple(completion for completion in made.completions if completion.text != text)
+                self._made[where] = replace(made, completions=(*chosen, *others))
+                return
 
     def forget(self, uri: str) -> None:
         """The document was closed."""
@@ -74,8 +85,12 @@ class TypeThrough:
 
 def rest_of(completions: tuple[Completion, ...], typed: Typed) -> tuple[Completion, ...]:
     """What is left of an answer after something was typed; empty unless the best of it was followed and goes on."""
-    rest = [_rest(completion, typed) for completion in completions]
-    return tuple(completion for completion in rest if completion) if rest and rest[0] else ()
+    return _rests(completions, typed) if completions and _rest(completions[0], typed) else ()
+
+
+def _rests(completions: tuple[Completion, ...], typed: Typed) -> tuple[Completion, ...]:
+    rests = (_rest(completion, typed) for completion in completions)
+    return tuple(rest for rest in rests if rest)
 
 
 def _rest(completion: Completion, typed: Typed) -> Completion | None:

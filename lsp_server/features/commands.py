@@ -10,7 +10,7 @@ from dataclasses import asdict
 from lsp_server.acceptance import ACCEPT
 from lsp_server.answer import speculate
 from lsp_server.language_server import MidtokenServer
-from lsp_server.line_endings import length_in_document
+from lsp_server.line_endings import length_in_document, to_engine
 from lsp_server.memory import resident_bytes
 from lsp_server.positions import characters_of
 
@@ -145,6 +145,8 @@ def _note(ls: MidtokenServer, number: object, units: int | None) -> None:
             length = length_in_document(offer.insert_text, length)
     accepted = session.ledger.accept(number, session.documents.get(offer.uri), length)
     assert accepted is not None, "the offer was found"
+    if length is not None:
+        session.shown.prefer(offer.uri, to_engine(offer.insert_text[offer.typed :]))
     session.statistics.accepted += accepted.is_first
     session.statistics.accepted_characters += accepted.characters
     document = session.documents.get(offer.uri)

@@ -1,11 +1,14 @@
 """``textDocument/inlineCompletion``: ghost text."""
 
+from dataclasses import replace
+
 from lsprotocol import types
 
 from lsp_server.answer import Question, answer, document_of, noting
 from lsp_server.items import inline_items, place_at, place_of_selected
 from lsp_server.language_server import MidtokenServer
 from lsp_server.positions import index_of
+from lsp_server.prompt import Place
 
 INVOKED_CANDIDATES = 3
 """Someone who asks by hand wants to choose; while typing only one is shown."""
@@ -26,6 +29,14 @@ async def inline_completion(ls: MidtokenServer, params: types.InlineCompletionPa
     candidates = 1 if automatic else INVOKED_CANDIDATES
     question = Question("inline", document, place, candidates, automatic)
     completions = await answer(ls, question)
+    if selected and not completions and place.end == cursor:
+        # Nothing goes on from the selected item. Where the item is what would be suggested without the list, it is
+        # offered itself: what is shown would vanish when the list opens.
+        place = Place(place.start, cursor, document.text[place.start : cursor])
+        question = replace(question, place=place)
+        completions = tuple(
+            completion for completion in await answer(ls, question) if place.typed + completion.text == selected.text
+        )
     items = inline_items(document, place, completions, client, noting(ls, question))
     ls.session.statistics.shown += bool(items) and not ls.session.reports_shown
     return types.InlineCompletionList(items)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tests.editors.neovim import Editor
     from tests.editors.programs import Program
-    from tests.editors.vscode import Installation, Server, Workbench
+    from tests.editors.vscode_server import Installation, Server, Workbench
 
 HERE = Path(__file__).parent
 
@@ -47,7 +47,7 @@ def shared(neovim: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     from tests.editors.programs import BROWSER
-    from tests.editors.vscode import browser
+    from tests.editors.vscode_server import browser
 
     with browser(BROWSER.find()) as started:
         yield started
@@ -64,14 +64,14 @@ def vsix() -> Path:
 @pytest.fixture(scope="session")
 def installation(vsix: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     from tests.editors import code_server
-    from tests.editors.vscode import install
+    from tests.editors.vscode_server import install
 
     return install(code_server.find(), vsix, tmp_path_factory.mktemp("vscode"))
 
 
 @pytest.fixture(scope="session")
 def workbench(installation: Installation, browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
-    from tests.editors.vscode import server
+    from tests.editors.vscode_server import server
 
     def start(settings: Mapping[str, object], prefix: Sequence[str] = ()) -> AbstractContextManager[Server]:
         return server(installation, browser, tmp_path_factory.mktemp("code"), settings, prefix)

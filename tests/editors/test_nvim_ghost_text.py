@@ -132,6 +132,19 @@ def test_alternatives_are_asked_for_and_cycled(it: Editor):
     wait_text(it, f"import o{chosen}")
 
 
+def test_a_word_of_an_alternative_and_then_its_rest(it: Editor):
+    text = "class A:\n    def __in"
+    start(it, text)
+    it.lua("require('midtoken').next()")
+    it.until(lambda: HINT.search(it.ghost()), "an alternative")
+    second = HINT.sub("", it.ghost())
+    count_answers(it)
+    assert it.lua("return require('midtoken').accept_word()")
+    it.until(lambda: it.text() != text, "the acceptance")
+    it.until(lambda: it.lua("return _G.answers") > 0, "the next answer")
+    assert it.text() + it.ghost() == text + second
+
+
 def test_asking_by_hand_gives_several(it: Editor):
     start(it, "import o")
     it.lua("require('midtoken').trigger()")

@@ -4,12 +4,15 @@ Which words the model finds is not for these tests: only that there is ghost tex
 """
 
 import json
+import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.editors.vscode import BAR, SETTINGS, Code, Workbench
+from tests.editors.vscode import BAR, EXTENSION, SETTINGS, Code
+from tests.editors.vscode_server import Workbench
 
 METHOD = "import os\n\n\ndef first(self):\n    ret"
 
@@ -107,6 +110,16 @@ def test_line_by_line(it: Code):
     wait_text(it, text + ghost.split("\n")[0])
 
 
+@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+def test_several_lines(it: Code, line_break: str):
+    it.settings({**SETTINGS, "midtoken.multiLine": True})
+    text = f"x = 1{line_break}{line_break}{line_break}if __na"
+    start(it, text)
+    ghost = str(it.until(lambda: "\n" in it.ghost() and it.ghost(), "the lines below"))
+    it.press("Tab")
+    wait_text(it, text + ghost.replace("\n", line_break))
+
+
 def test_several_when_asked_by_hand(it: Code):
     it.open("x = se")
     it.press("Alt+\\")
@@ -131,7 +144,8 @@ def test_positions_and_line_ends(it: Code):
 
 def test_the_classic_list(it: Code):
     text = "import json\n\njson.lo"
-    it.settings({**SETTINGS, "midtoken.completionList": True})
+    with it.restarting():
+        it.settings({**SETTINGS, "midtoken.completionList": True})
     it.open(text)
     find = """const editor = vscode.window.activeTextEditor;
     const list = await vscode.commands.executeCommand(
@@ -141,12 +155,14 @@ def test_the_classic_list(it: Code):
     [first, *_] = it.until(lambda: it.run(find), "the items of the list")
     assert first["insertText"].startswith("lo")
     assert first["range"] == [{"line": 2, "character": 5}, {"line": 2, "character": 7}]
-    it.settings(SETTINGS)
+    with it.restarting():
+        it.settings(SETTINGS)
     it.until(lambda: it.run(find) == [], "a list without our items")
 
 
 def test_an_item_of_the_list_is_inserted(it: Code):
-    it.settings({**SETTINGS, "midtoken.completionList": True, "editor.wordBasedSuggestions": "off"})
+    with it.restarting():
+        it.settings({**SETTINGS, "midtoken.completionList": True, "editor.wordBasedSuggestions": "off"})
     it.open("import json\n\njson.l")
     it.type("o")
     it.command("editor.action.triggerSuggest")
@@ -156,6 +172,8 @@ def test_an_item_of_the_list_is_inserted(it: Code):
     after = str(it.until(lambda: it.text() != "import json\n\njson.lo" and it.text(), "the insertion"))
     assert after.startswith("import json\n\njson.lo")
     assert after.removeprefix("import json\n\njson.").startswith(label.split(",")[0].rstrip("…"))
+    with it.restarting():
+        it.settings(SETTINGS)
 
 
 def test_every_command_is_there(it: Code):
@@ -204,9 +222,37 @@ def test_a_setting_takes_effect(it: Code):
 
 
 def test_restart(it: Code):
+    it.run(f"globalThis.states = []; {EXTENSION}.exports.onDidChangeStatus((status) => states.push(status))")
     with it.restarting():
         it.command("midtoken.restart")
+    states = it.run("return globalThis.states")
+    assert states[0]["state"] == "loading"
+    assert all(status["model"] for status in states if status["state"] == "ready")
     assert start(it, "import o")
+
+
+def choose_folder(it: Code, folder: Path) -> None:
+    """In the dialog that VS Code has in a browser."""
+    it.begin("midtoken.chooseModelFolder")
+    it.page.fill('.quick-input-widget:has-text("Choose a model folder") input', f"{folder}/")
+    it.page.click('.quick-input-widget a.monaco-button:has-text("Use This Model")')
+
+
+def test_a_model_folder_is_chosen(it: Code, tmp_path: Path):
+    choose_folder(it, tmp_path)
+    it.wait_told(f"{tmp_path} is no model folder: there is no model.onnx in it")
+    bundled = it.command("midtoken.server.modelInfo")["path"]
+    folder = shutil.copytree(bundled, tmp_path / "model")
+    with it.restarting():
+        choose_folder(it, folder)
+    assert it.setting("midtoken.model") == str(folder)
+    assert it.command("midtoken.server.modelInfo")["path"] == str(folder)
+    assert start(it, "import o")
+    with it.restarting():
+        it.begin("midtoken.chooseModelFolder")
+        it.page.click('.quick-input-widget :text("The bundled model")')
+    assert it.setting("midtoken.model") == ""
+    assert it.command("midtoken.server.modelInfo")["path"] == bundled
 
 
 @pytest.mark.parametrize(
@@ -258,6 +304,7 @@ def test_a_cell_of_a_notebook(it: Code):
 
 def test_the_walkthrough(it: Code):
     it.command("workbench.action.openWalkthrough", "midtoken.midtoken#start", False)
+    it.page.wait_for_selector('.gettingStarted [data-done-step-id$="#server"].complete')
     for step in it.manifest()["contributes"]["walkthroughs"][0]["steps"]:
         it.page.click(f".gettingStarted :text({json.dumps(step['title'])})")
 
@@ -278,9 +325,9 @@ def test_suggestions_that_are_turned_off_are_told_once(it: Code):
 def test_two_windows_on_one_folder(workbench: Workbench):
     with workbench(SETTINGS) as server, server.window() as one, server.window() as two:
         for it, name in ((one, "one.py"), (two, "two.py")):
+            it.page.bring_to_front()
             it.open("import ", name)
             it.wait_ready()
-            it.page.bring_to_front()
             it.type("o")
             it.wait_ghost()
         assert one.ghost() == two.ghost()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.editors.vscode import BAR, SETTINGS, TIMEOUT_S, Code, Workbench
+from tests.editors.vscode import BAR, SETTINGS, TIMEOUT_S, Code
+from tests.editors.vscode_server import Workbench
 
 PICTURES_VARIABLE = "EDITOR_TEST_PICTURES"
 TEXT = '''"""Words and how often they occur."""

@@ -3,12 +3,11 @@
 import os
 import shlex
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tests.editors import read_only
-from tests.editors.vscode import SETTINGS, Code, Workbench
+from tests.editors.vscode import SETTINGS
+from tests.editors.vscode_server import Workbench, opened
 
 # It gets as far as answering, then dies: what a fault in a native library looks like.
 DIES_IN_USE = """import json, sys
@@ -35,15 +34,6 @@ def program(folder: Path, body: str, version: str = "0.1.0") -> list[str]:
     )
     script.chmod(0o755)
     return [str(script)]
-
-
-@contextmanager
-def opened(workbench: Workbench, settings: dict[str, object]) -> Iterator[Code]:
-    """A window in which a Python file was opened."""
-    kept = {name: value for name, value in SETTINGS.items() if name != "midtoken.server.python"}
-    with workbench({**kept, **settings}) as server, server.window() as it:
-        it.open("import ")
-        yield it
 
 
 def test_the_setting_names_nothing(workbench: Workbench, tmp_path: Path):
@@ -117,3 +107,18 @@ def test_a_read_only_workspace(workbench: Workbench, tmp_path: Path):
         it.wait_ghost()
         it.begin("workbench.action.files.save")
         it.wait_told("Failed to save 'a.py'")
+
+
+def test_a_workspace_that_is_not_trusted(workbench: Workbench):
+    with workbench({**SETTINGS, "security.workspace.trust.enabled": True}) as server:
+        folder = server.folder / "workspace/.vscode"
+        folder.mkdir(parents=True)
+        (folder / "settings.json").write_text('{"midtoken.server.python": "/bin/false"}', encoding="utf-8")
+        with server.window() as it:
+            it.page.click('.monaco-dialog-box :text("No, I don\'t trust the authors")')
+            it.open("import ")
+            it.wait_ready()
+            assert it.run("return vscode.workspace.isTrusted") is False
+            it.type("o")
+            it.wait_ghost()
+            assert it.told() == []

@@ -1,42 +1,21 @@
-"""A VS Code that a test drives: its page in a real browser, and its extension host over a socket.
+"""A window of VS Code that a test drives: its page in a real browser, and its extension host over a socket.
 
 A test types and looks in the page, as a user does, and asks the extension host what only an extension can know:
 ``it.run('return vscode.window.activeTextEditor.document.getText()')``.
 """
 
 import json
-import os
-import re
-import shutil
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Page
 
-from tests.editors.code_server import CodeServer
-from tests.editors.programs import Program
-
-DRIVER = Path(__file__).parent / "driver"
 TIMEOUT_S = 90.0
-BROWSER_OPTIONS = [
-    "--no-sandbox",  # it does not start as root otherwise
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 QUIET = {
     "chat.disableAIFeatures": True,
     "extensions.autoCheckUpdates": False,
@@ -63,43 +42,16 @@ SETTINGS = {
     "midtoken.multiLine": False,
 }
 
-# Settings of these scopes belong to the machine on which the extension runs: a file beside that of the user's settings.
-MACHINE = ("midtoken.server.", "midtoken.model", "midtoken.device")
 EXTENSION = "vscode.extensions.getExtension('midtoken.midtoken')"
 BAR = '.statusbar-item[id="midtoken.midtoken.midtoken.status"]'
 
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """VS Code with the extensions of a test: made once, used by many windows."""
-
-    vscode: CodeServer
-    extensions: Path
-
-
-def install(vscode: CodeServer, vsix: Path, folder: Path) -> Installation:
-    """Into ``folder`` the packaged extension, by VS Code's own installer, and the driver."""
-    extensions = folder / "extensions"
-    extensions.mkdir()
-    _command_line(vscode, folder, extensions, "--install-extension", str(vsix))
-    shutil.copytree(DRIVER, extensions / "midtoken-tests.driver-0.0.1")
-    (extensions / "extensions.json").unlink()  # the list of what is installed: made anew from the folders
-    return Installation(vscode, extensions)
-
-
-def _command_line(vscode: CodeServer, folder: Path, extensions: Path, *arguments: str) -> None:
-    command = [str(vscode.node), str(vscode.main), "--extensions-dir", str(extensions)]
-    data = ["--server-data-dir", str(folder / "data"), "--user-data-dir", str(folder / "data/data")]
-    environment = {**os.environ, "HOME": str(folder)}
-    subprocess.run([*command, *data, *arguments], check=True, capture_output=True, env=environment, timeout=TIMEOUT_S)
-
-
 class Code:
     """What a test does to a window of VS Code, and what it sees there."""
 
-    def __init__(self, page: Page, host: "_Host", folder: Path, settings: tuple[Path, Path]) -> None:
+    def __init__(self, page: Page, host: "Host", folder: Path, settings: tuple[Path, Path]) -> None:
         self.page = page
         self.folder = folder
         self._host = host
@@ -168,7 +120,9 @@ class Code:
     def ghost(self) -> str:
         """The grey text in the page, lines below included."""
         parts = "[...document.querySelectorAll('[class*=ghost-text-decoration]')].map((span) => span.textContent)"
-        lines = "[...document.querySelectorAll('.ghost-text .view-line')].map((line) => '\\n' + line.textContent)"
+        lines = (
+            "[...document.querySelectorAll('.suggest-preview-text .view-line')].map((line) => '\\n' + line.textContent)"
+        )
         return _plain(self.page.evaluate(f"[...{parts}, ...{lines}].join('')"))
 
     def wait_ghost(self) -> str:
@@ -256,7 +210,7 @@ def _plain(text: object) -> str:
     return str(text).replace("\N{NO-BREAK SPACE}", " ")
 
 
-class _Host:
+class Host:
     """The driver in the extension host of one window."""
 
     def __init__(self, path: Path) -> None:
@@ -275,116 +229,3 @@ class _Host:
     def close(self) -> None:
         self._lines.close()
         self._socket.close()
-
-
-class Server:
-    """A running server of VS Code with user data of its own; each window of it is a page of the browser."""
-
-    def __init__(self, browser: Browser, port: int, folder: Path, sockets: Path) -> None:
-        self._browser = browser
-        self._port = port
-        self._sockets = sockets
-        self.folder = folder
-        self.logs = folder / "data/data/logs"
-
-    @contextmanager
-    def window(self, workspace: Path | None = None, size: tuple[int, int] = (1000, 640)) -> Iterator[Code]:
-        opened = workspace or self.folder / "workspace"
-        opened.mkdir(exist_ok=True)
-        before = set(self._sockets.iterdir())
-        page = self._browser.new_page(viewport={"width": size[0], "height": size[1]})
-        try:
-            page.goto(f"http://127.0.0.1:{self._port}/?folder={quote(str(opened))}")
-            page.wait_for_selector(".monaco-workbench", timeout=TIMEOUT_S * 1000)
-            host = _Host(self._wait_socket(page, before))
-            try:
-                yield Code(page, host, opened, _settings_files(self.folder))
-            finally:
-                host.close()
-        finally:
-            page.close()
-
-    def _wait_socket(self, page: Page, before: set[Path]) -> Path:
-        end = time.monotonic() + TIMEOUT_S
-        while not (new := set(self._sockets.iterdir()) - before):
-            assert time.monotonic() < end, "the extension host did not start"
-            page.wait_for_timeout(50)
-        return new.pop()
-
-
-def _settings_files(folder: Path) -> tuple[Path, Path]:
-    """The user's, and the machine's."""
-    return folder / "data/data/User/settings.json", folder / "data/data/Machine/settings.json"
-
-
-def write_settings(files: tuple[Path, Path], settings: Mapping[str, object]) -> None:
-    for path, of_machine in zip(files, (False, True), strict=True):
-        part = {name: value for name, value in settings.items() if name.startswith(MACHINE) is of_machine}
-        path.write_text(json.dumps(part), encoding="utf-8")
-
-
-@contextmanager
-def browser(program: Program) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        environment = {**os.environ, **program.environment}
-        started = playwright.chromium.launch(
-            executable_path=program.path, args=BROWSER_OPTIONS, env=environment, timeout=TIMEOUT_S * 1000
-        )
-        try:
-            yield started
-        finally:
-            started.close()
-
-
-@contextmanager
-def server(
-    installation: Installation,
-    browser: Browser,
-    folder: Path,
-    settings: Mapping[str, object],
-    prefix: Sequence[str] = (),
-) -> Iterator[Server]:
-    """VS Code's server with ``settings`` as the user's own, and ``folder`` as the home of everything it writes.
-
-    ``prefix`` goes before its command.
-    """
-    for path in _settings_files(folder):
-        path.parent.mkdir(parents=True)
-    write_settings(_settings_files(folder), {**QUIET, **settings})
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(("MIDTOKEN_", "VSCODE_"))}
-    with tempfile.TemporaryDirectory(prefix="midtoken-") as short:  # the path of a socket has at most 107 bytes
-        command = [str(installation.vscode.node), str(installation.vscode.main), "--host", "127.0.0.1", "--port", "0"]
-        options = ["--without-connection-token", "--accept-server-license-terms", "--telemetry-level", "off"]
-        data = ["--server-data-dir", str(folder / "data"), "--user-data-dir", str(folder / "data/data")]
-        extensions = ["--extensions-dir", str(installation.extensions)]
-        # Which guesses the model is sure of is not for these tests.
-        own = {"HOME": str(folder), "EDITOR_TEST_SOCKETS": short, "MIDTOKEN_MIN_CONFIDENCE": "0"}
-        log = folder / "server.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [*prefix, *command, *options, *data, *extensions],
-                env={**ours, **own},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        try:
-            yield Server(browser, _port(process, log), folder, Path(short))
-        finally:
-            # By itself it would wait hours for windows that may come back; its extension hosts are of its group.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(TIMEOUT_S)
-
-
-def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
-    end = time.monotonic() + TIMEOUT_S
-    while not (match := re.search(r"listening on (\d+)", log.read_text(encoding="utf-8"))):
-        running = process.poll() is None and time.monotonic() < end
-        assert running, f"VS Code's server did not start: {log.read_text(encoding='utf-8')}"
-        time.sleep(0.05)
-    return int(match[1])
-
-
-Workbench = Callable[..., AbstractContextManager[Server]]
-"""Starts VS Code: ``server`` with the last two of its arguments."""

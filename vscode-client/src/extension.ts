@@ -113,6 +113,7 @@ class Extension {
       }),
       window.onDidChangeActiveTextEditor(() => {
         this.bar.refresh();
+        this.bar.completeWalkthroughStep(); // the walkthrough may have been opened
         this.checkInlineSuggestions();
       }),
       workspace.onDidChangeConfiguration((event) => {

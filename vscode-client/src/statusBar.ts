@@ -32,6 +32,7 @@ export class StatusBar implements Disposable {
   }
 
   show(status: Status): void {
+    const starts = isRunning(status) && !isRunning(this.status);
     this.status = status;
     this.item.text = barText(status);
     const lines = barTooltip(status);
@@ -39,7 +40,21 @@ export class StatusBar implements Disposable {
     this.item.accessibilityInformation = { label: lines.join(". "), role: "button" };
     this.item.backgroundColor = status.state === "error" ? new ThemeColor("statusBarItem.errorBackground") : undefined;
     this.refresh();
+    if (starts) {
+      this.completeWalkthroughStep();
+    }
     this.changed.fire(status);
+  }
+
+  /**
+   * Checks the walkthrough's first step where the server runs. VS Code does so only if the key of the step turns true
+   * after it first looked at the walkthrough, which may be late: so the key is true for a moment, now and then.
+   */
+  completeWalkthroughStep(): void {
+    if (isRunning(this.status)) {
+      void commands.executeCommand("setContext", "midtoken.seenRunning", true);
+      void commands.executeCommand("setContext", "midtoken.seenRunning", false);
+    }
   }
 
   /** Another editor is active, or the settings changed. */

@@ -85,6 +85,19 @@ async def test_a_part_is_counted_in_the_document_of_a_client_whose_items_have_no
         assert (told["acceptedCharacters"], told["keptCharacters"]) == (7, 7)
 
 
+async def test_what_was_partly_taken_goes_on_though_another_was_better():
+    fake = FakeCompleter(("ab cd", "ab xy", "other"))
+    async with connected(fake) as wire:
+        wire.open("x")
+        _, second, _ = await wire.inline(0, 1, trigger=1)
+        wire.change([{"text": "xab"}])
+        wire.notify("textDocument/didPartiallyAcceptCompletion", {"item": second, "acceptedLength": 3})
+        assert [item["insertText"] for item in await wire.inline(0, 3, trigger=2)] == ["xab xy"]
+        wire.change([{"text": "xot"}], 3)  # of the third, without a word
+        assert [item["insertText"] for item in await wire.inline(0, 3, trigger=2)] == ["xother"]
+        assert len(fake.requests) == 1
+
+
 async def test_items_of_the_list_have_a_command_if_the_client_can_run_it():
     for capable in (True, False):
         workspace = {**CAPABILITIES["workspace"], **({"executeCommand": {}} if capable else {})}

@@ -42,6 +42,17 @@ async def test_items_extend_the_selected_item():
         assert await wire.inline(0, 5, selected={"range": far, "text": "path"}) == []
 
 
+@pytest.mark.parametrize(("item", "shown"), [("num!nothing", ["num!nothing"]), ("numbers!nothing", [])])
+async def test_a_selected_item_that_would_be_suggested_is_offered_itself(item, shown):
+    fake = FakeCompleter(("!nothing",))
+    async with connected(fake) as wire:
+        wire.open("import num")
+        span = {"start": {"line": 0, "character": 7}, "end": {"line": 0, "character": 10}}
+        found = await wire.inline(0, 10, trigger=2, selected={"range": span, "text": item})
+        assert [(item["insertText"], item["range"]) for item in found] == [(text, span) for text in shown]
+        assert [request.prefix for request in fake.requests] == [f"import {item}", "import num"]
+
+
 @pytest.mark.parametrize(("encoding", "before", "word"), [("utf-8", 7, 2), ("utf-16", 4, 1), ("utf-32", 3, 1)])
 async def test_positions_in_every_encoding(encoding, before, word):
     fake = FakeCompleter(("z",))
