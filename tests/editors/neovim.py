@@ -118,6 +118,17 @@ class Editor:
     def wait_ghost(self) -> str:
         return self.until(self.ghost, "ghost text")
 
+    def take_from_list(self) -> str:
+        """The first word of the completion list that every version has, |i_CTRL-X_CTRL-O|; it is inserted."""
+        self.nvim.options["completeopt"] = "menu,noselect"
+        self.insert_at_end()
+        self.type("<C-x><C-o>")
+        words = self.until(
+            lambda: [item["word"] for item in self.nvim.funcs.complete_info(["items"])["items"]], "the completion list"
+        )
+        self.type("<C-n><C-y>")
+        return str(words[0])
+
     def items(self) -> int:
         """How many items Neovim holds for this buffer."""
         return int(

@@ -253,16 +253,8 @@ def test_off_in_one_buffer(it: Editor):
 
 
 def test_the_list_of_older_clients(it: Editor):
-    """|i_CTRL-X_CTRL-O|, which every version has."""
     it.open("import json\n\njson.lo")
-    it.nvim.options["completeopt"] = "menu,noselect"
-    it.insert_at_end()
-    it.type("<C-x><C-o>")
-    words = it.until(
-        lambda: [item["word"] for item in it.nvim.funcs.complete_info(["items"])["items"]], "the completion list"
-    )
-    it.type("<C-n><C-y>")
-    wait_text(it, f"import json\n\njson.{words[0]}")
+    wait_text(it, f"import json\n\njson.{it.take_from_list()}")
 
 
 def test_one_server_for_all_folders_and_none_is_left(it: Editor, tmp_path_factory: pytest.TempPathFactory):

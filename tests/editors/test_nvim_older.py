@@ -36,14 +36,8 @@ def it(older: Program, tmp_path: Path) -> Iterator[Editor]:
 
 def test_the_classic_list(it: Editor):
     it.open("import json\n\njson.lo")
-    it.nvim.options["completeopt"] = "menu,noselect"
-    it.insert_at_end()
-    it.type("<C-x><C-o>")
-    words = it.until(
-        lambda: [item["word"] for item in it.nvim.funcs.complete_info(["items"])["items"]], "the completion list"
-    )
-    it.type("<C-n><C-y>")
-    it.until(lambda: it.text() == f"import json\n\njson.{words[0]}", "the acceptance")
+    after = f"import json\n\njson.{it.take_from_list()}"
+    it.until(lambda: it.text() == after, "the acceptance")
 
 
 def test_health_says_what_is_missing(it: Editor):
