@@ -4,7 +4,7 @@
 
 With ``parrot`` its completer needs no model. The server is the real one; where the text before the
 cursor ends in `MARK`, the completer writes the number of live objects of each type to LOG, as one JSON line, instead of
-completing.
+completing. A line that is null says that a model was loaded.
 """
 
 import gc
@@ -91,7 +91,10 @@ def counting(load: Loader, log: TextIO) -> Loader:
     """A loader whose completers count."""
 
     def loaded(model_dir: Path | None = None, *, device: DeviceChoice = "auto", threads: int | None = None) -> Counted:
-        return Counted(load(model_dir, device=device, threads=threads), log)
+        completer = Counted(load(model_dir, device=device, threads=threads), log)
+        log.write("null\n")
+        log.flush()
+        return completer
 
     return loaded
 

@@ -1,5 +1,6 @@
 import asyncio
 import random
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -28,15 +29,15 @@ class TestGrown:
         assert grown(STEADY) == []
 
     def test_what_is_there_after_the_first_hours_is_no_growth(self):
-        late = replace(STEADY[0], resident=60 * MIB, objects=Counter(dict=5), threads=2)
-        assert grown([late, *STEADY[1:]]) == []
+        late = [replace(sample, resident=60 * MIB, objects=Counter(dict=5), threads=2) for sample in STEADY[:5]]
+        assert grown([*late, *STEADY[5:]]) == []
 
     @pytest.mark.parametrize(
         ("steps", "what"),
         [
-            ({"resident": MIB}, "resident memory in MiB grew from 104 to 108"),
-            ({"threads": 1}, "threads grew from 8 to 12"),
-            ({"files": 1}, "open files grew from 16 to 20"),
+            ({"resident": 2 * MIB}, "resident memory in MiB grew from 111 to 115"),
+            ({"threads": 1}, "threads grew from 10 to 12"),
+            ({"files": 1}, "open files grew from 18 to 20"),
         ],
     )
     def test_what_rises_is_told(self, steps, what):
@@ -44,9 +45,14 @@ class TestGrown:
         assert line == what
 
     def test_a_little_every_hour_shows_in_the_objects(self):
-        more = [replace(s, objects=s.objects + Counter(dict=250 * n)) for n, s in enumerate(STEADY)]
+        more = [replace(s, objects=s.objects + Counter(dict=500 * n)) for n, s in enumerate(STEADY)]
         [line] = grown(more)
         assert line.startswith("live objects grew from")
+
+    def test_models_that_stay_when_another_takes_their_place_are_told(self):
+        models = [replace(STEADY[0], resident=(150 + n) * MIB) for n in range(12)]
+        assert grown(STEADY, STEADY) == []
+        assert grown(STEADY, models) == ["resident memory in MiB from model to model grew from 152 to 160"]
 
 
 class TestParrot:
@@ -66,7 +72,7 @@ class TestParrot:
             assert completer.complete(CompletionRequest("values = val")).completions
             assert completer.complete(CompletionRequest(MARK)).completions == ()
             log.seek(0)
-            assert '"dict": ' in log.read()
+            assert re.fullmatch(r'null\n\{.*"dict": .*\}\n', log.read())
 
 
 @pytest.fixture
@@ -77,16 +83,18 @@ def _installed(monkeypatch):
 
 @pytest.mark.usefixtures("_installed")
 def test_a_short_day(capsys):
-    samples, day = asyncio.run(live("none", 400, [TEXT * 20], seed=1))
+    samples, models, day = asyncio.run(live("none", 400, [TEXT * 20], seed=1))
     assert len(samples) == HOURS + 1
-    assert samples[-1].keys == day.keys >= 400
+    assert samples[-1].keys >= 400
+    assert len(models) == day.did["models changed"] == endurance.CHANGES
+    assert models[-1].keys == day.keys
     assert min(sample.total for sample in samples) > 10_000
     assert samples[-1].memory["documents"] == endurance.OPEN_DOCUMENTS
     assert day.did["answered"] > 0
     assert day.did["cancelled"] > 0
     # Every document is as long as it was.
     assert {len(editor.before + editor.after) for editor in day.editors} == {len(TEXT * 20)}
-    text = as_text(report(samples, day, {"model": "none"}))
+    text = as_text(report(samples, models, day, {"model": "none"}))
     assert "resident MiB" in text
     assert f"{day.did['undone']} undone" in text
 
@@ -94,11 +102,11 @@ def test_a_short_day(capsys):
 @pytest.mark.usefixtures("_installed")
 @pytest.mark.parametrize(("leaks", "status"), [([], 0), (["threads grew"], 1)])
 def test_the_exit_status_tells_whether_it_grew(monkeypatch, capsys, leaks, status):
-    async def short(*_: object) -> tuple[list[Sample], Day]:
-        return STEADY, Day(None, None, [TEXT], random.Random(0))  # type: ignore[arg-type]
+    async def short(*_: object) -> tuple[list[Sample], list[Sample], Day]:
+        return STEADY, STEADY, Day(None, None, [TEXT], random.Random(0))  # type: ignore[arg-type]
 
     monkeypatch.setattr(endurance, "live", short)
-    monkeypatch.setattr(endurance, "grown", lambda _: leaks)
+    monkeypatch.setattr(endurance, "grown", lambda *_: leaks)
     monkeypatch.setattr("sys.argv", ["endurance"])
     assert endurance.main() == status
     assert f"note: {leaks[0] if leaks else 'nothing grew'}" in capsys.readouterr().out
