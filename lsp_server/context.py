@@ -49,20 +49,22 @@ class Extra:
 
 
 class ContextFinder:
-    """Finds what goes along. Keeps an index of the open documents; used by one thread at a time."""
+    """Finds what goes along. Keeps an index of the open documents; used by one thread at a time, but for ``index``'s
+    figures.
+    """
 
     def __init__(self) -> None:
-        self._index = RelevanceIndex()
+        self.index = RelevanceIndex()
         self._own: tuple[tuple[str, int, int], Document] | None = None
 
     def find(self, document: Document, cursor: int, others: Sequence[Document]) -> Extra:
         """For a cursor (a character index). ``others`` may be read; those of another language are left out."""
         line = document.line_at(cursor)
         alike = [other for other in others if other.language == document.language]
-        self._index.follow([*self._far_off(document, line), *alike])
+        self.index.follow([*self._far_off(document, line), *alike])
         imports = imports_of(document, cursor)
         imported = identifiers(imports)
-        ranked = self._index.ranked(_query(document, line) | imported)
+        ranked = self.index.ranked(_query(document, line) | imported)
         modules = {other.uri for other in alike if _module(other.uri) in imported}
         best = sorted(_candidates(ranked, document.uri, line, modules), key=_order)[:MOST_PIECES]
         return Extra(tuple(_shown(best, document)), imports)

@@ -60,12 +60,15 @@ def identifiers(text: str) -> frozenset[str]:
 
 
 class RelevanceIndex:
-    """The pieces of the documents given last. Used by one thread at a time."""
+    """The pieces of the documents given last. Used by one thread at a time; any may read ``pieces`` and ``characters``,
+    how much is held.
+    """
 
     def __init__(self) -> None:
         self._documents: OrderedDict[str, tuple[Document, tuple[Piece, ...]]] = OrderedDict()
         self._frequency: Counter[str] = Counter()
-        self._pieces = 0
+        self.pieces = 0
+        self.characters = 0
         self._terms = 0
         self._edited: OrderedDict[tuple[str, str], None] = OrderedDict()
         self._last: tuple[frozenset[str], list[Ranked]] | None = None
@@ -89,7 +92,7 @@ class RelevanceIndex:
         if self._last is not None and self._last[0] == terms:
             return self._last[1]
         weights = {term: self._weight(term) for term in terms if term in self._frequency}
-        average = max(1.0, self._terms / max(1, self._pieces))
+        average = max(1.0, self._terms / max(1, self.pieces))
         pieces = (piece for _, pieces in self._documents.values() for piece in pieces)
         shared = ((piece, weights.keys() & piece.terms) for piece in pieces)
         found = [
@@ -108,7 +111,7 @@ class RelevanceIndex:
 
     def _weight(self, term: str) -> float:
         count = self._frequency[term]
-        return math.log(1 + (max(self._pieces, LEAST_PIECES) - count + 0.5) / (count + 0.5))
+        return math.log(1 + (max(self.pieces, LEAST_PIECES) - count + 0.5) / (count + 0.5))
 
     def _read(self, document: Document, before: Sequence[Piece]) -> int:
         """Index a document; returns how many characters of it were new."""
@@ -134,7 +137,8 @@ class RelevanceIndex:
     def _count(self, pieces: Iterable[Piece], sign: int) -> None:
         self._last = None
         for piece in pieces:
-            self._pieces += sign
+            self.pieces += sign
+            self.characters += sign * len(piece.text)
             self._terms += sign * len(piece.terms)
             for term in piece.terms:
                 self._frequency[term] += sign

@@ -108,7 +108,7 @@ class Session:
     shown: TypeThrough = field(default_factory=TypeThrough)
     pace: Pace = field(default_factory=Pace)
     context: ContextFinder = field(default_factory=ContextFinder)
-    """Used on the model's thread only."""
+    """Used on the model's thread only, but for its figures."""
     notebooks: Notebooks = field(default_factory=Notebooks)
     git_ignores: GitIgnores = field(default_factory=GitIgnores)
     phase: Phase = "new"
@@ -141,6 +141,8 @@ class Session:
         """Take the settings that the client gives now; returns what is wrong with them."""
         values, problems = read_client(configuration)
         self.settings = resolve(values, self._options, self.launch)
+        if not self.settings.cross_file_context:
+            self.context = ContextFinder()  # what it holds of documents has no use any more
         self._configured.set()
         return problems
 

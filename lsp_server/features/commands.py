@@ -113,6 +113,8 @@ def statistics(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
             "documentsLeftOut": len(session.left_out),
             "cachedCompletions": len(session.shown),
             "cachedCharacters": session.shown.characters,
+            "contextPieces": session.context.index.pieces,
+            "contextCharacters": session.context.index.characters,
         },
     }
 

@@ -67,7 +67,8 @@ def test_an_index_that_followed_edits_is_one_made_anew_but_for_the_edited(edits,
         index.follow(list(now.values()))
     fresh = RelevanceIndex()
     fresh.follow(list(now.values()))
-    assert (index._frequency, index._pieces, index._terms) == (fresh._frequency, fresh._pieces, fresh._terms)
+    assert (index._frequency, index.pieces, index._terms) == (fresh._frequency, fresh.pieces, fresh._terms)
+    assert index.characters == fresh.characters
     plain = {ranked.piece: ranked.score for ranked in fresh.ranked(terms)}
     for ranked in index.ranked(terms):
         edited = (ranked.piece.uri, ranked.piece.text) in index._edited
@@ -87,7 +88,7 @@ def test_documents_that_are_gone_are_forgotten():
     index.follow([document("name", "a")])
     index.follow([])
     assert scores(index, "name") == {}
-    assert (index._pieces, index._terms, len(index._frequency)) == (0, 0, 0)
+    assert (index.pieces, index.characters, index._terms, len(index._frequency)) == (0, 0, 0, 0)
 
 
 def test_the_work_and_the_memory_are_bounded(monkeypatch):
@@ -99,7 +100,7 @@ def test_the_work_and_the_memory_are_bounded(monkeypatch):
     counts = []
     for _ in range(5):
         index.follow(documents)
-        counts.append(index._pieces)
+        counts.append(index.pieces)
     assert counts[0] == 2
     assert counts[-1] == 4
 

@@ -8,6 +8,7 @@ from tests.lsp_server.fakes import FakeCompleter
 from tests.lsp_server.wire import URI, connected
 
 pytestmark = pytest.mark.asyncio
+STATISTICS = {"command": "midtoken.server.statistics", "arguments": []}
 
 
 @pytest.fixture
@@ -43,6 +44,11 @@ async def test_what_git_ignores_is_no_context_of_others(project):
         assert "PASSWORD" not in context
         assert "helper" in fake.requests[0].imports
         assert "TOKEN" not in context
+        memory = (await wire.request("workspace/executeCommand", STATISTICS))["memory"]
+        assert (memory["contextPieces"], memory["contextCharacters"]) == (1, len("def helper(): ...\n"))
+        wire.configuration = {}
+        wire.notify("workspace/didChangeConfiguration", {"settings": None})
+        await wire.until(lambda: wire.server.session.context.index.pieces == 0)
 
 
 async def test_without_the_setting_no_other_document_is_context():
