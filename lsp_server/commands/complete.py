@@ -25,6 +25,9 @@ from lsp_server.commands.options import (
 from lsp_server.commands.sampling_options import sampling_params
 from lsp_server.documents import Document
 from lsp_server.line_endings import to_document, to_engine
+from lsp_server.prompt import Code, fitted
+from lsp_server.scanner import scan
+from lsp_server.syntax import syntax_of
 
 _POSITION = re.compile(r"(.+):([0-9]{1,9}):([0-9]{1,9})", re.DOTALL)
 _STDIN = Path("-")
@@ -64,6 +67,11 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--max-completions", type=int, default=1, metavar="N", help="up to N different candidates (default: 1)"
     )
+    parser.add_argument(
+        "--as-shown",
+        action="store_true",
+        help="fit completions to their place as the language server does: nothing twice, the file's own indentation",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_healing_option(parser)
     add_completion_options(parser)
@@ -88,7 +96,11 @@ def run(args: argparse.Namespace) -> int:
     started = time.perf_counter()
     completer = load_completer(args)
     load_ms = (time.perf_counter() - started) * 1000
-    result = _for_document(completer.complete(request), cursor.line_break)
+    result = completer.complete(request)
+    if args.as_shown:
+        syntax = syntax_of(args.language or "")
+        result = fitted(result, Code(cursor.prefix, cursor.suffix, syntax, scan(cursor.prefix, syntax)))
+    result = _for_document(result, cursor.line_break)
     if args.json:
         print(json.dumps(as_json(result, completer, load_ms), ensure_ascii=False, allow_nan=False))
     else:

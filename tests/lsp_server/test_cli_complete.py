@@ -86,6 +86,21 @@ class TestDocuments:
         )
 
     @pytest.mark.parametrize(
+        ("text", "position", "says", "shown"),
+        [
+            ("print(a)\n", "1:8", "rg)", "rg\n"),
+            ("if a:\n\tb\nif c:\n", "3:6", "\n    d", "\n\td\n"),
+            ("total = 1\n\n", "2:1", "total = 1", ""),
+        ],
+    )
+    def test_as_shown_it_is_what_an_editor_would_show(self, capsys, monkeypatch, write, text, position, says, shown):
+        install(monkeypatch, StubCompleter(says))
+        asked = "complete", at(write(text), position), "--language", "python"
+        assert run(capsys, *asked).out == says + "\n"
+        outcome = run(capsys, *asked, "--as-shown")
+        assert (outcome.status, outcome.out) == (0, shown)
+
+    @pytest.mark.parametrize(
         "text",
         [
             pytest.param("x = 1  # a comment, and\n" * (5_000_000 // 24), id="five megabytes"),
