@@ -82,6 +82,9 @@ def build_parser(argv: Sequence[str]) -> Parser:
 
 
 def _run(argv: Sequence[str]) -> int:
+    if "serve" in argv[:1]:
+        # The server computes on the threads of its setting; numpy's algebra would start one a core as it is imported.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     args, unknown = build_parser(argv).parse_known_args(argv)
     if unknown:
         args.parser.error(f"unrecognized arguments: {' '.join(unknown)}")  # argparse would name the other help
