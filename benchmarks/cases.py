@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--cut", choices=sorted(CUTS), default="identifier")
     parser.add_argument("--suffix", action="store_true", help="give the text after the cursor's line too")
+    parser.add_argument("--path", action="store_true", help="give the file's path in FOLDER too")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     generator = random.Random(args.seed)
@@ -48,6 +49,7 @@ def main() -> int:
                 "suffix": text[end:] if args.suffix else "",
                 "reference": text[offset:end],
                 "language": "python",
+                **({"path": path.relative_to(args.folder).as_posix()} if args.path else {}),
             }
             stream.write(json.dumps(case, ensure_ascii=False) + "\n")
     return 0

@@ -18,6 +18,8 @@ EXTRA_SHARE = 0.25
 """Part of the token budget that pieces from elsewhere may take, as far as the document needs the rest."""
 IMPORTS_SHARE = 0.1
 """Part of the token budget that the document's imports may take where they are brought back."""
+NAMES_SHARE = 0.1
+"""Part of the token budget that the names of file and repository may take; longer ones are left out."""
 JUMP_SHARE = 0.25
 """A window start jumps by this part of the window."""
 

@@ -28,11 +28,14 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class PromptParts:
-    """Token ids of the document around the cursor: what is settled, what may be healed, what comes after."""
+    """Token ids of the document around the cursor: what is settled, what may be healed, what comes after; ``before``
+    all of them, and before the template, what the model reads of repository and files, control ids included.
+    """
 
     context: TokenIds
     tail: TokenIds
     suffix: TokenIds
+    before: TokenIds = ()
 
 
 def overhead(fim: FimTemplates | None, order: Order) -> int:
@@ -56,13 +59,13 @@ def assemble(parts: PromptParts, fim: FimTemplates | None, order: Order, control
     """
     start = () if control.begin is None else (control.begin,)
     if order == "plain" or fim is None:
-        if not start and not parts.context:
+        if not start and not parts.before and not parts.context:
             start = (control.end[0],)
-        return Prompt(np.array((*start, *parts.context, *parts.tail), np.int32), parts.tail, "plain")
+        return Prompt(np.array((*start, *parts.before, *parts.context, *parts.tail), np.int32), parts.tail, "plain")
     template = fim.templates[order]
     tail_in_prefix = template[-1] == "prefix"
     slots = {"prefix": parts.context + parts.tail if tail_in_prefix else parts.context, "suffix": parts.suffix}
     body = [token for part in template for token in ((part,) if isinstance(part, int) else slots[part])]
     if not tail_in_prefix:
         body.extend(parts.tail)
-    return Prompt(np.array([*start, *body], np.int32), parts.tail, order)
+    return Prompt(np.array([*start, *parts.before, *body], np.int32), parts.tail, order)

@@ -20,7 +20,7 @@ _SPM = (_PRE, _SUF, "suffix", _MID, "prefix")
 @dataclass(frozen=True, slots=True)
 class FimSpelling:
     """One convention: control tokens, templates (the default first), further tokens that end a middle, and the tokens
-    that stand before the path of a file and the name of a repository, with the text that follows the latter.
+    of files and repositories, with what `RepositoryTokens` says of them.
     """
 
     name: str
@@ -32,10 +32,12 @@ class FimSpelling:
     file: str | None = None
     repository: str | None = None
     after_repository: str = ""
+    separates: bool = False
+    path_in_prefix: bool = False
 
 
 SPELLINGS: Sequence[FimSpelling] = (
-    # Qwen2.5-Coder (arXiv 2409.12186, section 3.2): <|repo_name|>name, then <|file_sep|>path and content a file.
+    # Qwen2.5-Coder (arXiv 2409.12186, figure 4): the path stands before the template.
     FimSpelling(
         "qwen",
         "<|fim_prefix|>",
@@ -47,7 +49,7 @@ SPELLINGS: Sequence[FimSpelling] = (
         repository="<|repo_name|>",
         after_repository="\n",
     ),
-    # CodeGemma (arXiv 2406.11409) writes the same three, and its own token between files.
+    # CodeGemma (arXiv 2406.11409, figure 2) writes the same three, and its own token between files.
     FimSpelling(
         "codegemma",
         "<|fim_prefix|>",
@@ -56,10 +58,11 @@ SPELLINGS: Sequence[FimSpelling] = (
         {"psm": _PSM, "spm": _SPM},
         ends=("<|file_separator|>",),
         file="<|file_separator|>",
+        separates=True,
     ),
     # The same three alone: a model of our own recipe, or one that names no files.
     FimSpelling("bars", "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", {"psm": _PSM}),
-    # StarCoder2 (arXiv 2402.19173, section 3.2): <repo_name>name<file_sep>path, line break, content.
+    # StarCoder2 (arXiv 2402.19173, section 5.1): files are rearranged with their paths in them.
     FimSpelling(
         "starcoder2",
         "<fim_prefix>",
@@ -69,8 +72,10 @@ SPELLINGS: Sequence[FimSpelling] = (
         ends=("<|endoftext|>", "<fim_pad>", "<file_sep>"),
         file="<file_sep>",
         repository="<repo_name>",
+        path_in_prefix=True,
     ),
-    # StarCoder (arXiv 2305.06161, section 5.1) and Granite Code (arXiv 2405.04324).
+    # StarCoder (arXiv 2305.06161, section 5.1: <reponame>name<filename>path, then the content) and Granite Code
+    # (arXiv 2405.04324). Where the path stands beside a template is not published: before it, as with Qwen.
     FimSpelling(
         "starcoder",
         "<fim_prefix>",
@@ -168,4 +173,6 @@ def repository_tokens(added: Mapping[str, int]) -> RepositoryTokens | None:
         file=added[spelling.file],
         repository=None if spelling.repository is None else added.get(spelling.repository),
         after_repository=spelling.after_repository,
+        separates=spelling.separates,
+        path_in_prefix=spelling.path_in_prefix,
     )

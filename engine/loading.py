@@ -78,6 +78,6 @@ def _notices(graph: Graph, manifest: Manifest, foreign: ForeignFolder | None, sm
     if foreign is not None:
         copies = "" if manifest.key_value.shared else ", whose graph copies its keys and values in every step"
         lines.append(f"{foreign.folder} was made by another exporter{copies}; 'midtoken export' makes faster ones")
-        if manifest.fim is None:
-            lines.append(f"{manifest.name} cannot fill in the middle: only the text before the cursor counts")
+    if manifest.fim is None:
+        lines.append(f"{manifest.name} cannot fill in the middle: only the text before the cursor counts")
     return tuple(line for line in lines if line)

@@ -82,13 +82,19 @@ class FimTemplates:
 
 @dataclass(frozen=True, slots=True)
 class RepositoryTokens:
-    """Control ids of the text that a model was trained on: ``file`` stands before a file's path, ``repository``, where
-    the model has it, before the repository's name, which ``after_repository`` follows as text.
+    """Control ids of the text that a model was trained on, and how its files are laid out.
+
+    ``file`` stands before a file's path, which a line break and the content follow; where ``separates`` is true,
+    between two files only. ``repository``, where the model has it, stands before the repository's name, which
+    ``after_repository`` follows as text. ``path_in_prefix`` says where the path of the file that is filled stands: at
+    the start of the prefix, or before the whole template.
     """
 
     file: int
     repository: int | None = None
     after_repository: str = ""
+    separates: bool = False
+    path_in_prefix: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,6 +288,8 @@ def _repository(raw: dict[str, Any]) -> RepositoryTokens:
         file=_id(raw["file"], "repository.file"),
         repository=_optional_id(raw, "repository"),
         after_repository=_text({"after_repository": "", **raw}, "after_repository"),
+        separates=_truth(raw, "separates"),
+        path_in_prefix=_truth(raw, "path_in_prefix"),
     )
 
 
@@ -309,6 +317,13 @@ def _text(raw: dict[str, Any], name: str) -> str:
     if not isinstance(raw[name], str):
         raise TypeError(f"{name!r} must be text")
     return str(raw[name])
+
+
+def _truth(raw: dict[str, Any], name: str) -> bool:
+    value = raw.get(name, False)
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be true or false")
+    return value
 
 
 def _choice(raw: dict[str, Any], name: str, choices: tuple[str, ...]) -> Any:

@@ -2,12 +2,21 @@
 
 from collections.abc import Callable
 
-from engine.context import IMPORTS_SHARE, fit, pieces_that_fit, prefix_window, room_for_extra, suffix_window
+from engine.context import (
+    IMPORTS_SHARE,
+    NAMES_SHARE,
+    fit,
+    pieces_that_fit,
+    prefix_window,
+    room_for_extra,
+    suffix_window,
+)
 from engine.errors import RequestError
+from engine.files import FileNames, names_of, snippet_ids
 from engine.fim import Prompt, PromptParts, assemble, choose_order, overhead
 from engine.manifest import Manifest
 from engine.tokenizer import Tokenizer
-from engine.types import CompletionRequest
+from engine.types import CompletionRequest, Snippet, TokenIds
 
 MAX_TAIL_CHARACTERS = 512
 """A cursor's line longer than this is not healed from its start, but from the last certain place before the cursor."""
@@ -49,14 +58,36 @@ class PromptBuilder:
     def _with_more(
         self, document: PromptParts, request: CompletionRequest, budget: int, *, is_whole: bool
     ) -> PromptParts:
-        """The document within the budget, with the pieces from elsewhere and the imports that it lost before it."""
+        """The document within the budget, with what goes along: the names of its files, the snippets, and the imports
+        that it lost before it.
+        """
+        names = self._names(request, budget)
+        budget -= 0 if names is None else names.length
         room = room_for_extra(document, budget)
-        extra = pieces_that_fit(map(self._tokenizer.encode, request.extra_context), room)
-        fitted = fit(document, max(1, budget - len(extra)))
+        snippets = pieces_that_fit(map(self._snippet_ids(named=names is not None), request.extra_context), room)
+        fitted = fit(document, max(1, budget - len(snippets)))
+        imports: TokenIds = ()
         if request.imports and not (is_whole and len(fitted.context) == len(document.context)):
-            extra += self._tokenizer.encode(request.imports)[: int(budget * IMPORTS_SHARE)]
-            fitted = fit(document, max(1, budget - len(extra)))
-        return PromptParts(extra + fitted.context, fitted.tail, fitted.suffix)
+            imports = self._tokenizer.encode(request.imports)[: int(budget * IMPORTS_SHARE)]
+            fitted = fit(document, max(1, budget - len(snippets) - len(imports)))
+        if names is None:
+            return PromptParts(snippets + imports + fitted.context, fitted.tail, fitted.suffix)
+        before = names.repository + snippets + names.document
+        return PromptParts(names.inside + imports + fitted.context, fitted.tail, fitted.suffix, before)
+
+    def _names(self, request: CompletionRequest, budget: int) -> FileNames | None:
+        """The names of repository and file, where the model has tokens for them and the request says them."""
+        tokens = self._manifest.repository
+        if tokens is None or not request.path:
+            return None
+        names = names_of(request, tokens, self._tokenizer.encode_inside)
+        return names if names.length <= int(budget * NAMES_SHARE) else None
+
+    def _snippet_ids(self, *, named: bool) -> Callable[[Snippet], TokenIds]:
+        tokens = self._manifest.repository
+        if named and tokens is not None:
+            return lambda snippet: snippet_ids(snippet, tokens, self._tokenizer.encode_inside)
+        return lambda snippet: self._tokenizer.encode(snippet.heading + snippet.text)
 
     def _boundary(self, prefix: str) -> int:
         """Where the tail begins: before the cursor's line where that is near, for there it stays while one types."""

@@ -45,20 +45,36 @@ class CancellationToken:
 
 
 @dataclass(frozen=True, slots=True)
+class Snippet:
+    """A piece of text from elsewhere: of another file, or of a part of the same one that is far from the cursor.
+
+    A model with a token for files reads ``path``, the name of the file in its repository, behind that token. Others
+    read ``heading`` before the text, such as a comment that names the file.
+    """
+
+    text: str
+    path: str = ""
+    heading: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CompletionRequest:
     """What to complete: all text before the cursor and all text after it, as the editor holds them.
 
     ``extra_context`` are pieces of text from elsewhere, the most useful first. They stand before the document in this
     order, as many as have room in what the document leaves them. ``imports`` are lines from the document's beginning
-    that stand before the rest of it where the context window does not reach back to them. ``max_completions`` asks for
-    that many distinct candidates, best first.
+    that stand before the rest of it where the context window does not reach back to them. ``path`` is the document's
+    name in its repository, with forward slashes, and ``repository`` the name of that: models that were trained with
+    tokens for them are told, others are not. ``max_completions`` asks for that many distinct candidates, best first.
     """
 
     prefix: str
     suffix: str = ""
     language: str | None = None
-    extra_context: tuple[str, ...] = ()
+    extra_context: tuple[Snippet, ...] = ()
     imports: str = ""
+    path: str = ""
+    repository: str = ""
     max_completions: int = 1
     budget_ms: float | None = None
     healing: HealingParams = field(default_factory=HealingParams)
@@ -67,6 +83,8 @@ class CompletionRequest:
 
     def __post_init__(self) -> None:
         require_count("max_completions", self.max_completions, 1, 64)
+        if not all(isinstance(piece, Snippet) for piece in self.extra_context):
+            raise RequestError("extra_context holds something other than Snippet; write Snippet(text) around each text")
         if self.budget_ms is not None:
             require_range("budget_ms", self.budget_ms, 0, math.inf, open_low=True)
         width = self.sampling.beam_width

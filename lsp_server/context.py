@@ -10,9 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from engine import Snippet
 from lsp_server.documents import Document
 from lsp_server.line_endings import to_engine
-from lsp_server.relevance import Piece, Ranked, RelevanceIndex, identifiers
+from lsp_server.relevance import Ranked, RelevanceIndex, identifiers
+from lsp_server.repositories import name_in, named_file
 from lsp_server.selection import path_of
 from lsp_server.syntax import syntax_of
 
@@ -44,7 +46,7 @@ _IMPORT = re.compile(
 class Extra:
     """``pieces`` are the most useful first; ``imports`` are the document's own."""
 
-    pieces: tuple[str, ...] = ()
+    pieces: tuple[Snippet, ...] = ()
     imports: str = ""
 
 
@@ -109,15 +111,17 @@ def _order(found: Ranked) -> tuple[int, str, int]:
     return -round(found.score / _COARSE), found.piece.uri, found.piece.first
 
 
-def _shown(best: Sequence[Ranked], document: Document) -> Iterator[str]:
+def _shown(best: Sequence[Ranked], document: Document) -> Iterator[Snippet]:
     comment = syntax_of(document.language).comment
+    root = named_file(document.uri).root
     left = MOST_CHARACTERS
     for found in best:
         text = to_engine(found.piece.text).strip("\n")
         left -= len(text)
         if left < 0:
             return
-        yield (f"{comment} {_name(found.piece)}\n" if comment else "") + text + "\n\n"
+        path = name_in(root, found.piece.uri)
+        yield Snippet(text + "\n\n", path, heading=f"{comment} {path}\n" if comment else "")
 
 
 def _text(document: Document, first: int, end: int) -> str:
@@ -131,7 +135,3 @@ def _text(document: Document, first: int, end: int) -> str:
 def _module(uri: str) -> str:
     path = PurePosixPath(path_of(uri))
     return path.parent.name if path.stem in ("__init__", "index", "mod") else path.stem
-
-
-def _name(piece: Piece) -> str:
-    return "/".join(PurePosixPath(path_of(piece.uri)).parts[-2:]).lstrip("/")

@@ -15,13 +15,16 @@ _ENDS_IN_IDENTIFIER = re.compile(r"\w\Z")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A place where someone stopped typing; ``reference`` is what really came next."""
+    """A place where someone stopped typing; ``reference`` is what really came next, ``path`` the file's name in its
+    repository, which need not be known.
+    """
 
     id: str
     prefix: str
     suffix: str
     reference: str
     language: str = ""
+    path: str = ""
 
     @property
     def inside_identifier(self) -> bool:
@@ -122,11 +125,11 @@ def edit_similarity(left: str, right: str) -> float:
 def _case(line: str, place: str, number: int) -> Case:
     try:
         raw: Any = json.loads(line)
-        fields = {name: raw.get(name, "") for name in ("prefix", "suffix", "reference", "language")}
+        fields = {name: raw.get(name, "") for name in ("prefix", "suffix", "reference", "language", "path")}
         if "prefix" not in raw or "reference" not in raw or not all(isinstance(v, str) for v in fields.values()):
             raise ValueError
     except (ValueError, AttributeError, RecursionError):
         raise DocumentError(
-            f"{place} is not a case; it needs prefix and reference (suffix, language) as text"
+            f"{place} is not a case; it needs prefix and reference (suffix, language, path) as text"
         ) from None
     return Case(id=str(raw.get("id", number)), **fields)

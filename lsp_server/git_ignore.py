@@ -12,14 +12,11 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
-from lsp_server.selection import path_of
+from lsp_server.repositories import local_path, repository_of
 
-LOCAL_SCHEMES = ("file", "git", "vscode-notebook-cell")
-"""Schemes of URIs whose path is one of this machine's files."""
 LONGEST_LIST_BYTES = 1 << 20
 KEPT = 512
 """Lists and answers that are remembered."""
@@ -29,7 +26,6 @@ Patterns: TypeAlias = tuple[GitIgnoreSpecPattern, ...]
 _Signature: TypeAlias = tuple[int, int, int] | None
 _FOLDER_MARK = "ps_d"
 """The library's name for the group that matches the slash behind a folder; the tests compare what follows with git."""
-_DRIVE = re.compile(r"/[A-Za-z]:(?=/|$)")
 
 
 class GitIgnores:
@@ -41,8 +37,8 @@ class GitIgnores:
 
     def cover(self, uri: str) -> bool:
         """Whether git ignores the document. False outside repositories, and for what is no file of this machine."""
-        path = _local_path(uri)
-        root = None if path is None else _repository_of(path)
+        path = local_path(uri)
+        root = None if path is None else repository_of(path)
         if path is None or root is None:
             return False
         lists = list(_lists_for(path, root))
@@ -104,16 +100,6 @@ def _lists_for(path: Path, root: Path) -> Iterator[tuple[Path, Path]]:
         yield folder, folder / ".gitignore"
 
 
-def _repository_of(path: Path) -> Path | None:
-    for folder in path.parents:
-        try:
-            os.lstat(folder / ".git")
-        except (OSError, ValueError):
-            continue
-        return folder
-    return None
-
-
 def _parse(path: Path) -> Patterns:
     try:
         with path.open("rb") as stream:
@@ -155,17 +141,6 @@ def _is_folder(path: Path) -> bool:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except OSError:
         return False
-
-
-def _local_path(uri: str) -> Path | None:
-    try:
-        scheme = urlsplit(uri).scheme
-    except ValueError:
-        return None
-    path = path_of(uri)
-    if scheme not in LOCAL_SCHEMES or not path.startswith("/"):
-        return None
-    return Path(os.path.normpath(path[1:] if _DRIVE.match(path) else path))
 
 
 def _put(table: OrderedDict[Path, T], path: Path, value: T) -> None:

@@ -18,6 +18,7 @@ from lsp_server.extent import lines_wanted
 from lsp_server.filters import Draft, shown
 from lsp_server.line_endings import to_engine
 from lsp_server.notebooks import Neighbours
+from lsp_server.repositories import named_file
 from lsp_server.scanner import State, scan
 from lsp_server.settings import Settings
 from lsp_server.syntax import Syntax, syntax_of
@@ -77,12 +78,15 @@ def build_request(
     budget_ms: float,
 ) -> CompletionRequest:
     """The engine's request for a completion of ``code``, which is in ``document``, with what else the model may see."""
+    file = named_file(document.uri)
     return CompletionRequest(
         prefix=code.prefix,
         suffix=code.suffix,
         language=document.language or None,
         extra_context=extra.pieces,
         imports=extra.imports,
+        path=file.path,
+        repository=file.repository,
         max_completions=candidates,
         budget_ms=budget_ms,
         healing=HealingParams(mode=settings.healing, max_surprise_bits=settings.max_surprise_bits),

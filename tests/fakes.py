@@ -17,6 +17,7 @@ from engine.manifest import (
     GraphNames,
     KeyValueLayout,
     Manifest,
+    RepositoryTokens,
     TemplatePart,
     VocabularySizes,
 )
@@ -223,6 +224,7 @@ def make_manifest(
     end: tuple[int, ...] = (0,),
     begin: int | None = None,
     fim: FimTemplates | None = None,
+    repository: RepositoryTokens | None = None,
     files: dict[str, str] | None = None,
     context_length: int = 256,
 ) -> Manifest:
@@ -238,6 +240,7 @@ def make_manifest(
         vocabulary=VocabularySizes(tokenizer=size, embedding=head or size, head=head or size),
         files=files or {"model.onnx": "0" * 64, "tokenizer.json": "0" * 64},
         fim=fim,
+        repository=repository,
     )
 
 

@@ -26,6 +26,7 @@ from lsp_server.commands.sampling_options import sampling_params
 from lsp_server.documents import Document
 from lsp_server.line_endings import to_document, to_engine
 from lsp_server.prompt import Code, fitted
+from lsp_server.repositories import NamedFile, named_file
 from lsp_server.scanner import scan
 from lsp_server.syntax import syntax_of
 
@@ -35,11 +36,14 @@ _STDIN = Path("-")
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A document cut in two, as the engine reads it; text inserted at the cursor has the document's ``line_break``."""
+    """A document cut in two, as the engine reads it; text inserted at the cursor has the document's ``line_break``.
+    ``file`` is None for text that is in none.
+    """
 
     prefix: str
     suffix: str
     line_break: str = "\n"
+    file: NamedFile | None = None
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +91,8 @@ def run(args: argparse.Namespace) -> int:
         prefix=cursor.prefix,
         suffix=cursor.suffix,
         language=args.language,
+        path="" if cursor.file is None else cursor.file.path,
+        repository="" if cursor.file is None else cursor.file.repository,
         max_completions=args.max_completions,
         budget_ms=args.budget_ms,
         healing=healing_params(args),
@@ -197,7 +203,9 @@ def _read_cursor(args: argparse.Namespace) -> Cursor:
     line, column = int(match[2]), int(match[3])
     if line == 0 or column == 0:
         raise RequestError(f"{args.position!r} has a 0; lines and columns count from 1")
-    return cut(read_document(Path(match[1])), match[1], line, column)
+    path = Path(match[1])
+    cursor = cut(read_document(path), match[1], line, column)
+    return replace(cursor, file=named_file(path.absolute().as_uri()))
 
 
 def _for_document(result: CompletionResult, line_break: str) -> CompletionResult:

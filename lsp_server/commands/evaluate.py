@@ -28,7 +28,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "cases",
         type=Path,
         metavar="CASES.jsonl",
-        help="one JSON object a line: prefix and reference, also id, suffix, language; - is standard input",
+        help="one JSON object a line: prefix and reference, also id, suffix, language, path; - is standard input",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     modes = ",".join(HEALING_MODES)
@@ -58,7 +58,8 @@ def evaluate(completer: Completer, cases: list[Case], request: CompletionRequest
     outcomes = []
     progress = progress_bar(request.healing.mode)
     for number, case in enumerate(cases, 1):
-        result = completer.complete(replace(request, prefix=case.prefix, suffix=case.suffix, language=case.language))
+        cut = replace(request, prefix=case.prefix, suffix=case.suffix, language=case.language, path=case.path)
+        result = completer.complete(cut)
         text = result.completions[0].text if result.completions else ""
         outcomes.append(Outcome(case, text, result.timing.total_ms))
         progress(number, len(cases))

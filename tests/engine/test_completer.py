@@ -9,7 +9,7 @@ from engine.config import HEALING_MODES, HealingParams, SamplingParams, StopPara
 from engine.errors import RequestError
 from engine.manifest import FimOrder
 from engine.tokenizer import Tokenizer
-from engine.types import Completion, CompletionRequest, StopReason
+from engine.types import Completion, CompletionRequest, Snippet, StopReason
 from tests.fakes import (
     control_ids,
     fake_completer,
@@ -201,7 +201,7 @@ def test_a_document_goes_into_the_template(order: FimOrder):
 def test_extra_context_stands_before_the_document():
     tokenizer = toy_tokenizer("byte-level")
     completer, session = fake_completer(tokenizer, readable_model(tokenizer))
-    completer.complete(request("self", extra_context=("# other\n",), mode="off"))
+    completer.complete(request("self", extra_context=(Snippet("# other\n"),), mode="off"))
     assert tokenizer.decode_bytes(session.written).startswith(b"# other\nself")
 
 

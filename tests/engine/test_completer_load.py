@@ -69,6 +69,15 @@ def test_the_weights_leave_memory_with_the_last_reference(folder):
         gc.enable()
 
 
+def test_a_model_without_fill_in_the_middle_says_so(folder):
+    write_manifest(folder, fim=None)
+    completer = Completer.load(folder, device="cpu")
+    assert completer.notices == ("toy cannot fill in the middle: only the text before the cursor counts",)
+    asked = CompletionRequest("import nump", "\nx = 1\n", stop=StopParams(max_new_tokens=4))
+    alone = CompletionRequest("import nump", stop=StopParams(max_new_tokens=4))
+    assert completer.complete(asked).prompt_tokens == completer.complete(alone).prompt_tokens
+
+
 def test_loading_again_gives_the_same_completion(folder):
     first, second = (Completer.load(folder, device="cpu", threads=1) for _ in range(2))
     assert [c.text for c in first.complete(ASKED).completions] == [c.text for c in second.complete(ASKED).completions]

@@ -12,7 +12,7 @@ from engine.healing import Cover, CoverGroup, FirstStep
 from engine.lookahead import LookAhead, SecondView, branch_test, matching_row, meets_line_start, write_ranked
 from engine.sampling import Chooser, History, build_chooser
 from engine.strategies import make_strategy
-from engine.types import CancellationToken, CompletionRequest, FloatArray, TokenIds
+from engine.types import CancellationToken, CompletionRequest, FloatArray, Snippet, TokenIds
 from tests.engine.scenes import END, PROMPT, logs, plain_covers, scene_of
 from tests.fakes import fake_completer, hash_model, scripted_model, table_model, toy_tokenizer
 
@@ -245,11 +245,11 @@ def test_kl_compares_with_the_model_without_the_context():
     size = tokenizer.vocabulary.size
     # Everything is certain with the context's last byte in sight, and nothing without.
     completer, session = fake_completer(tokenizer, hash_model(size, order=2))
-    same = texts(completer, "x = na", SamplingParams("kl", seed=5), extra_context=("me\n",))
+    same = texts(completer, "x = na", SamplingParams("kl", seed=5), extra_context=(Snippet("me\n"),))
     # The model looks two tokens back only: the context changes nothing, so this is plain sampling.
-    assert same == texts(completer, "x = na", SamplingParams("sample", seed=5), extra_context=("me\n",))
+    assert same == texts(completer, "x = na", SamplingParams("sample", seed=5), extra_context=(Snippet("me\n"),))
     sure, _ = fake_completer(tokenizer, table_model(size, {}, floor=0.0))
-    assert texts(sure, "x = na", SamplingParams("kl", seed=5), extra_context=("me\n",))
+    assert texts(sure, "x = na", SamplingParams("kl", seed=5), extra_context=(Snippet("me\n"),))
     assert session.calls > 0
 
 

@@ -1,5 +1,6 @@
 """From a request to a prompt: pieces from elsewhere, imports that the window lost, and what typing leaves as it is."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -8,9 +9,9 @@ from hypothesis import strategies as st
 
 from engine.config import StopParams
 from engine.fim import Prompt
-from engine.manifest import FimTemplates
+from engine.manifest import FimTemplates, RepositoryTokens
 from engine.prompts import PromptBuilder
-from engine.types import CompletionRequest
+from engine.types import CompletionRequest, Snippet
 from tests.fakes import control_ids, endless_completer, make_manifest, toy_fim, toy_tokenizer
 
 TOKENIZER = toy_tokenizer("byte-level")
@@ -18,8 +19,14 @@ END = control_ids(TOKENIZER)[0]
 LINE = "self.name = 12345\n"
 
 
-def build(request: CompletionRequest, capacity: int = 300, fim: FimTemplates | None = None) -> Prompt:
-    manifest = make_manifest(TOKENIZER.vocabulary.size, end=(END,), fim=fim, context_length=capacity)
+def build(
+    request: CompletionRequest,
+    capacity: int = 300,
+    fim: FimTemplates | None = None,
+    tokens: RepositoryTokens | None = None,
+) -> Prompt:
+    size = TOKENIZER.vocabulary.size
+    manifest = make_manifest(size, end=(END,), fim=fim, repository=tokens, context_length=capacity)
     return PromptBuilder(TOKENIZER, manifest, lambda: capacity).build(request)
 
 
@@ -29,7 +36,7 @@ def text_of(prompt: Prompt) -> str:
 
 def request(prefix: str, *pieces: str, imports: str = "", suffix: str = "") -> CompletionRequest:
     stop = StopParams(max_new_tokens=4)
-    return CompletionRequest(prefix, suffix, extra_context=pieces, imports=imports, stop=stop)
+    return CompletionRequest(prefix, suffix, extra_context=tuple(map(Snippet, pieces)), imports=imports, stop=stop)
 
 
 def test_pieces_stand_before_the_document_in_their_order():
@@ -69,8 +76,12 @@ def test_pieces_are_part_of_the_prefix_and_the_tail_ends_the_prompt(order):
     st.integers(0, 20),
     st.integers(12, 120),
     st.sampled_from(["plain", "psm", "spm"]),
+    st.sampled_from([None, RepositoryTokens(END, END), RepositoryTokens(END, path_in_prefix=True)]),
+    st.integers(0, 40),
 )
-def test_the_budget_is_kept_and_the_typed_text_ends_the_prompt(lines, below, pieces, imports, capacity, order):
+def test_the_budget_is_kept_and_the_typed_text_ends_the_prompt(
+    lines, below, pieces, imports, capacity, order, tokens, folders
+):
     fim = None if order == "plain" else toy_fim(TOKENIZER, order)
     asked = request(
         LINE * lines + "self.na",
@@ -78,7 +89,8 @@ def test_the_budget_is_kept_and_the_typed_text_ends_the_prompt(lines, below, pie
         imports="import os\n" * imports,
         suffix="\n" + LINE * below,
     )
-    prompt = build(asked, capacity, fim)
+    asked = replace(asked, path="src/" * folders + "a.py" if folders else "", repository="demo")
+    prompt = build(asked, capacity, fim, tokens)
     assert len(prompt.ids) <= capacity - asked.stop.max_new_tokens
     assert b"self.na".endswith(TOKENIZER.decode_bytes(prompt.tail)[-7:])
 

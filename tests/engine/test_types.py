@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from engine import types
-from engine.errors import Cancelled
+from engine.errors import Cancelled, RequestError
 from engine.types import CancellationToken, CompletionRequest
 
 
@@ -49,3 +49,8 @@ def test_values_are_frozen(name):
 def test_requests_with_equal_fields_are_equal():
     assert CompletionRequest("a", "b") == CompletionRequest("a", "b")
     assert CompletionRequest("a", "b") != CompletionRequest("a", "c")
+
+
+def test_context_that_is_no_snippet_is_refused():
+    with pytest.raises(RequestError, match=r"extra_context holds something other than Snippet; write Snippet\(text\)"):
+        CompletionRequest("a", extra_context=("b",))  # type: ignore[arg-type]

@@ -53,17 +53,26 @@ class TestCursor:
 
 class TestDocuments:
     def test_a_position_takes_prefix_and_suffix_from_the_file(self, capsys, stub, write):
-        outcome = run(capsys, "complete", at(write("import nump\nx = 1\n"), "1:12"), "--language", "python")
+        path = write("import nump\nx = 1\n")
+        outcome = run(capsys, "complete", at(path, "1:12"), "--language", "python")
         assert (outcome.status, outcome.out, outcome.err) == (0, "y as np\n", "")
-        assert request_of(stub) == CompletionRequest("import nump", "\nx = 1\n", language="python")
+        name = f"{path.parent.name}/{path.name}"
+        assert request_of(stub) == CompletionRequest("import nump", "\nx = 1\n", language="python", path=name)
 
     def test_a_byte_order_mark_is_no_column(self, capsys, stub, write):
         run(capsys, "complete", at(write(b"\xef\xbb\xbfab"), "1:3"))
         assert request_of(stub).prefix == "ab"
 
     def test_an_empty_file_has_one_position(self, capsys, stub, write):
-        assert run(capsys, "complete", at(write(""), "1:1")).status == 0
-        assert request_of(stub) == CompletionRequest("")
+        path = write("")
+        assert run(capsys, "complete", at(path, "1:1")).status == 0
+        assert request_of(stub) == CompletionRequest("", path=f"{path.parent.name}/{path.name}")
+
+    def test_a_file_is_named_as_its_repository_has_it(self, capsys, stub, tmp_path):
+        (tmp_path / "demo" / ".git").mkdir(parents=True)
+        (tmp_path / "demo" / "a.py").write_text("x", encoding="utf-8")
+        assert run(capsys, "complete", at(tmp_path / "demo" / "a.py", "1:2")).status == 0
+        assert (request_of(stub).path, request_of(stub).repository) == ("a.py", "demo")
 
     def test_prefix_and_suffix_come_from_files(self, capsys, stub, write):
         before, after = write("import nump"), write("\nx\n", "suffix")

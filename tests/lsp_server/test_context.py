@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engine import Snippet
 from lsp_server.context import MOST_CHARACTERS, MOST_PIECES, NEAR_BEFORE, ContextFinder, imports_of
 from lsp_server.documents import Document
 
@@ -23,7 +24,11 @@ def find(text: str, *others: Document, finder: ContextFinder | None = None) -> t
     """For a cursor at ``|``."""
     at = text.index("|")
     made = document(text.replace("|", ""))
-    return (finder or ContextFinder()).find(made, at, others).pieces
+    return texts((finder or ContextFinder()).find(made, at, others).pieces)
+
+
+def texts(pieces: tuple[Snippet, ...]) -> tuple[str, ...]:
+    return tuple(piece.heading + piece.text for piece in pieces)
 
 
 def test_what_has_something_in_common_with_the_code_goes_along_with_its_name():
@@ -57,9 +62,9 @@ def test_what_the_file_imports_comes_first():
 def test_a_comment_of_the_language_names_the_piece_where_there_is_one():
     made = document("frobnicate();\n" * 9, "a.rs", "rust")
     other = document("fn frobnicate() {}\r\n", "b.rs", "rust")
-    assert ContextFinder().find(made, 0, [other]).pieces == ("// project/b.rs\nfn frobnicate() {}\n\n",)
+    assert texts(ContextFinder().find(made, 0, [other]).pieces) == ("// project/b.rs\nfn frobnicate() {}\n\n",)
     made, other = document("frobnicate\n" * 9, "a.txt", "plaintext"), document("frobnicate", "b.txt", "plaintext")
-    assert ContextFinder().find(made, 0, [other]).pieces == ("frobnicate\n\n",)
+    assert texts(ContextFinder().find(made, 0, [other]).pieces) == ("frobnicate\n\n",)
 
 
 def test_far_off_parts_of_the_same_document_go_along_near_ones_do_not():

@@ -1,5 +1,6 @@
 import pytest
 
+from engine import Snippet
 from lsp_server.confidence import PROSE_CONFIDENCE
 from lsp_server.context import Extra
 from lsp_server.documents import Document
@@ -49,7 +50,7 @@ def test_settings_reach_the_engine():
 
 def test_what_else_the_model_may_see_goes_along():
     made = document("x")
-    extra = Extra(("a = 1\n\n", "b = 2\n\n"), "import os\n")
+    extra = Extra((Snippet("a = 1\n\n"), Snippet("b = 2\n\n", "b.py", "# b.py\n")), "import os\n")
     code = code_at(made, Place(1, 1, ""))
     request = build_request(made, code, Settings(), extra, candidates=1, automatic=True, budget_ms=1.0)
     assert (request.extra_context, request.imports) == (extra.pieces, extra.imports)
