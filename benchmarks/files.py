@@ -3,7 +3,8 @@
 Cuts in the files of FOLDER, which the model was not trained on, completed in four ways: the document alone; its path
 behind the model's token for files; snippets of other files, as the server finds them in the files of TREE nearest by,
 before the document with comments that name them; the same behind the tokens. Half of the cuts have the text after the
-cursor's line too.
+cursor's line too. *Bits* are those of the whole true line under the model, exactly, whatever its tokens are; the
+interval is that of the difference from the document alone.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.cases import CUTS, places
 from benchmarks.tables import Report, Table, as_text, machine
@@ -46,6 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     told = Completer.load(args.model)
     untold = without_tokens(args.model)
     outcomes: dict[str, list[Outcome]] = {}
+    bits: dict[str, list[float]] = {}
     for number, (path, offset) in enumerate(random.Random(args.seed).sample(found, args.count)):
         name = path.relative_to(args.folder)
         case, ways = ways_of(path, offset, name.as_posix(), beside(files, tree / name), suffix=number % 2 == 0)
@@ -55,7 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
             result = completer.complete(request)
             text = result.completions[0].text if result.completions else ""
             outcomes.setdefault(way, []).append(Outcome(case, text, result.timing.total_ms))
-    print(as_text(report(outcomes)))
+            line = replace(request, prefix=case.prefix + case.reference)
+            bits.setdefault(way, []).append(completer.trace(line).surprise_bits)
+    print(as_text(report(outcomes, bits)))
     return 0
 
 
@@ -99,13 +105,32 @@ def ways_of(
     }
 
 
-def report(outcomes: Mapping[str, list[Outcome]]) -> Report:
-    """Means of `lsp_server.evaluation` over the cases of each way."""
+def report(outcomes: Mapping[str, list[Outcome]], bits: Mapping[str, list[float]]) -> Report:
+    """Means of `lsp_server.evaluation` over the cases of each way, and bits of a line; the first way is the peer."""
     rows = []
+    alone = np.array(next(iter(bits.values())))
     for way, found in outcomes.items():
         scores = score(found)
-        rows.append((way, 100 * scores.exact_first_line, scores.matched_chars, 100 * (scores.identifier_exact or 0.0)))
-    columns = ("what the model reads", "exact first line, %", "matched characters", "identifier exact, %")
+        difference = np.array(bits[way]) - alone
+        error = 1.96 * difference.std() / len(difference) ** 0.5
+        rows.append(
+            (
+                way,
+                100 * scores.exact_first_line,
+                scores.matched_chars,
+                100 * (scores.identifier_exact or 0.0),
+                float(np.mean(bits[way])),
+                f"{difference.mean():+.2f} ± {error:.2f}",
+            )
+        )
+    columns = (
+        "what the model reads",
+        "exact first line, %",
+        "matched characters",
+        "identifier exact, %",
+        "bits a line",
+        "difference",
+    )
     cases = len(next(iter(outcomes.values())))
     return Report("files", {**machine(), "cases": cases}, (Table("files", columns, tuple(rows)),), ())
 
