@@ -28,11 +28,12 @@ from benchmarks.tables import (
 )
 from engine import BUNDLED_MODEL, CancellationToken, SamplingParams
 from engine.decode import Checkpoint, decode
+from engine.graph import choose_device
 from engine.healing import Cover
 from engine.kv_cache import TokenCache
 from engine.manifest import load_manifest
 from engine.sampling import build_chooser
-from engine.session import OrtSession, choose_device
+from engine.session import OrtSession
 from engine.tokenizer import Tokenizer
 from engine.types import IdArray
 

@@ -2,7 +2,8 @@
 
 Prefill and decode tokens a second of each on the CPU, from one checkpoint, in rounds that go from one to the next, so
 that a busy machine is busy for all of them. With --random 300 (millions of parameters) in place of a checkpoint, a
-Llama with random weights is made first. Needs the environment of `make test-export`.
+Llama with random weights is made first. --work keeps the models, so that another call measures at once. Needs the
+environment of `make test-export`.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import numpy as np
 
 from benchmarks.tables import Ratio, Report, Table, as_text, machine, median, median_ratio
 from engine import DeviceChoice
+from engine.manifest import Precision
 
 PROMPT_TOKENS = 512
 ROWS = 32_000
@@ -28,6 +30,8 @@ SHAPES: Mapping[int, tuple[int, int, int, int, int]] = {
     120: (768, 14, 12, 4, 2304),
     300: (1024, 26, 16, 4, 2816),
 }
+
+PRECISIONS: tuple[Precision, ...] = ("fp32", "int4")
 
 Run = Callable[[Sequence[int], int], tuple[float, float]]
 """From a prompt and a number of tokens to the seconds of the prefill and of the decode steps after it."""
@@ -68,17 +72,18 @@ def report_of(title: str, rates: Mapping[str, Rates], ours: Mapping[str, str]) -
 
 def midtoken(folder: Path, device: DeviceChoice = "cpu") -> Run:
     """The engine's session, the prompt in chunks as in the completer."""
-    from engine.kv_cache import PREFILL_CHUNK
+    from engine.kv_cache import CUDA_PREFILL_CHUNK, PREFILL_CHUNK
     from engine.manifest import load_manifest
     from engine.session import OrtSession
 
     session = OrtSession.load(folder, load_manifest(folder), device=device)
+    chunk = CUDA_PREFILL_CHUNK if session.device.kind == "cuda" else PREFILL_CHUNK
 
     def run(prompt: Sequence[int], decoded: int) -> tuple[float, float]:
         ids = np.array(prompt, np.int32)
         began = time.perf_counter()
-        for start in range(0, len(ids), PREFILL_CHUNK):
-            part = ids[start : start + PREFILL_CHUNK]
+        for start in range(0, len(ids), chunk):
+            part = ids[start : start + chunk]
             row = session.forward(part, start, (len(part) - 1,))[0]
         filled = time.perf_counter()
         for step in range(decoded):
@@ -166,6 +171,29 @@ def random_checkpoint(
     return folder
 
 
+def models_in(root: Path, checkpoint: Path | None, millions: int | None) -> Path:
+    """Make what is not in ``root`` yet: a random checkpoint where none is given, and its models of each precision.
+
+    Returns the checkpoint.
+    """
+    from onnx_export.export import export_checkpoint
+    from onnx_export.genai_graph import build
+    from onnx_export.quantize import plan
+
+    if checkpoint is None:
+        assert millions is not None
+        checkpoint = root / "checkpoint"
+        if not checkpoint.exists():
+            random_checkpoint(checkpoint, "Llama", SHAPES[millions], ROWS)
+    for precision in PRECISIONS:
+        # Checked elsewhere (tests, and midtoken export); here only the time counts.
+        if not (root / precision).exists():
+            export_checkpoint(checkpoint, root / precision, precision=precision, check=False)
+        if not (root / f"genai-{precision}").exists():
+            build(checkpoint, plan(precision, "cpu"), root / f"genai-{precision}", tied=True)
+    return checkpoint
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print; returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -176,25 +204,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, nargs="?")
     parser.add_argument("--random", type=int, choices=sorted(SHAPES), metavar="MILLIONS", help=f"of {sorted(SHAPES)}")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--work", type=Path, metavar="DIR", help="folder that keeps the models of this checkpoint")
+    parser.add_argument("--prepare", action="store_true", help="make the models in --work, and measure nothing")
     options = parser.parse_args(arguments)
     if (options.checkpoint is None) == (options.random is None):
         parser.error("name a checkpoint or a size for --random")
-    from engine.manifest import Precision
-    from onnx_export.export import export_checkpoint
-    from onnx_export.genai_graph import build
-    from onnx_export.quantize import plan
-
+    if options.prepare and options.work is None:
+        parser.error("--prepare needs --work")
     with tempfile.TemporaryDirectory() as name:
-        root = Path(name)
-        checkpoint = options.checkpoint
-        if checkpoint is None:
-            checkpoint = random_checkpoint(root / "checkpoint", "Llama", SHAPES[options.random], ROWS)
+        root = options.work or Path(name)
+        checkpoint = models_in(root, options.checkpoint, options.random)
+        if options.prepare:
+            return 0
         runs: dict[str, Run] = {}
-        precisions: tuple[Precision, ...] = ("fp32", "int4")
-        for precision in precisions:
-            # Checked elsewhere (tests, and midtoken export); here only the time counts.
-            export_checkpoint(checkpoint, root / precision, precision=precision, check=False)
-            build(checkpoint, plan(precision, "cpu"), root / f"genai-{precision}", tied=True)
+        for precision in PRECISIONS:
             runs[f"midtoken {precision}"] = midtoken(root / precision)
             runs[f"genai {precision}"] = genai(root / f"genai-{precision}")
         runs["transformers fp32"] = torch_eager(checkpoint)

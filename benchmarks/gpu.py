@@ -1,38 +1,47 @@
 """`python -m benchmarks.gpu`: every figure that needs an NVIDIA GPU, in one command; without one it says so and ends.
 
 Random checkpoints of Qwen2's shape (0.5 B and 1.5 B parameters) in float16: time to the first healed token after 1,000
-tokens of context, prefill and decode tokens a second, beside transformers on the same GPU and beside the limit that
-memory bandwidth sets (bytes of weights read for each token). Then healing candidates scored by gathering their rows of
-the head beside the full head. Needs the environment of `make test-export` with a CUDA build of torch.
+tokens of context, prefill and decode tokens a second, with the decode step as a CUDA graph and without, beside
+transformers on the same GPU and beside the limit that memory bandwidth sets (bytes of weights read for each token).
+Then healing candidates scored by gathering their rows of the head beside the full head. Needs the environment of `make
+test-export` with a CUDA build of torch.
+
+--rehearse runs the same on the CPU with a tiny model: its figures mean nothing, but a mistake in here shows.
 """
 
 import argparse
+import itertools
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.generators import midtoken, random_checkpoint, torch_eager
-from benchmarks.tables import Ratio, Report, Table, as_text, interleave, machine, median
+from benchmarks.generators import Rates, Run, measure, midtoken, random_checkpoint, torch_eager
+from benchmarks.tables import Ratio, Report, Table, as_text, interleave, machine, median, median_ratio
+from engine import Completer, CompletionRequest, DeviceChoice, StopParams
+from engine.tokenizer import Tokenizer
 
 BANDWIDTH_BYTES = 4.3e12
 """Bytes a second that an H200 reads; --bandwidth states another card's."""
 CONTEXT_TOKENS = 1000
 DECODED_TOKENS = 64
 ROWS = 151_936
+Shape = tuple[int, int, int, int, int]
 # Width, layers, heads, key/value heads, inner width, as Qwen2.5-Coder has them.
-SHAPES: Mapping[str, tuple[int, int, int, int, int]] = {
+SHAPES: Mapping[str, Shape] = {
     "0.5 B": (896, 24, 14, 2, 4864),
     "1.5 B": (1536, 28, 12, 2, 8960),
 }
+TINY: Shape = (64, 2, 4, 2, 96)
 VOCABULARIES = (50_000, 100_000, 200_000)
 CANDIDATES = (16, 256, 4096)
 
 
-def parameters(shape: tuple[int, int, int, int, int], rows: int = ROWS) -> int:
+def parameters(shape: Shape, rows: int = ROWS) -> int:
     """Parameters of a Qwen2 with a tied embedding: products, their biases in attention, norms."""
     width, layers, heads, groups, inner = shape
     size = width // heads
@@ -40,7 +49,7 @@ def parameters(shape: tuple[int, int, int, int, int], rows: int = ROWS) -> int:
     return rows * width + layers * (attention + 3 * width * inner + 2 * width) + width
 
 
-def limit_tokens_per_second(shape: tuple[int, int, int, int, int], bandwidth: float) -> float:
+def limit_tokens_per_second(shape: Shape, bandwidth: float) -> float:
     """Decode steps a second if reading the float16 weights once a token were all that there is to do."""
     return bandwidth / (2 * parameters(shape))
 
@@ -118,6 +127,19 @@ def _head(table: np.ndarray, device: str, *, gathered: bool) -> Callable[[Mappin
     return lambda feeds: session.run(["logits"], dict(feeds)) and None
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the models run: the devices that Midtoken is asked for, by the name of the row, and that of torch."""
+
+    midtoken: Mapping[str, DeviceChoice]
+    torch: str
+    rows: int = ROWS
+
+
+GPU = Place({"midtoken": "cuda", "midtoken, CUDA graph": "cuda-graph"}, "cuda")
+REHEARSAL = Place({"midtoken": "cpu", "midtoken, CUDA graph": "cpu"}, "cpu", rows=16_384)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print; returns the exit status, 0 also where there is no GPU to measure on."""
     parser = argparse.ArgumentParser(
@@ -125,6 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--bandwidth", type=float, default=BANDWIDTH_BYTES, metavar="BYTES", help="bytes a second")
+    parser.add_argument("--rehearse", action="store_true", help="run everything on the CPU with a tiny model")
     parser.add_argument(
         "--head-on-cpu", action="store_true", help="measure gathering rows of the head on the CPU, and nothing else"
     )
@@ -132,58 +155,99 @@ def main(arguments: list[str] | None = None) -> int:
     if options.head_on_cpu:
         print(as_text(head_report("cpu", (896,), options.rounds)))
         return 0
-    from engine.session import choose_device
+    if options.rehearse:
+        print(as_text(model_report("tiny", TINY, options.rounds, options.bandwidth, REHEARSAL)))
+        print(as_text(head_report("cpu", (TINY[0],), options.rounds)))
+        return 0
+    from engine.graph import choose_device
 
     chosen = choose_device("cuda")
     if chosen.kind != "cuda":
         print(f"no figures: {chosen.notice.removeprefix('CUDA was asked for but ').partition(';')[0]}")
         return 0
     for name, shape in SHAPES.items():
-        print(as_text(model_report(name, shape, options.rounds, options.bandwidth)), flush=True)
+        print(as_text(model_report(name, shape, options.rounds, options.bandwidth, GPU)), flush=True)
     print(as_text(head_report("cuda", (896, 1536), options.rounds)))
     return 0
 
 
-def model_report(name: str, shape: tuple[int, int, int, int, int], rounds: int, bandwidth: float) -> Report:
-    """Figures of one random checkpoint in float16. Written without a GPU at hand: it has not run on one yet."""
-    from engine import Completer, CompletionRequest, StopParams
+def model_report(name: str, shape: Shape, rounds: int, bandwidth: float, place: Place) -> Report:
+    """Figures of one random checkpoint in float16."""
     from onnx_export.export import export_checkpoint
 
-    with tempfile.TemporaryDirectory() as place:
-        checkpoint = random_checkpoint(Path(place) / "checkpoint", "Qwen2", shape, ROWS, half=True)
-        folder = Path(place) / "model"
+    with tempfile.TemporaryDirectory() as root:
+        checkpoint = random_checkpoint(Path(root) / "checkpoint", "Qwen2", shape, place.rows, half=True)
+        folder = Path(root) / "model"
         export_checkpoint(checkpoint, folder, precision="fp16", device="cuda", check=False)
-        ours, peer = midtoken(folder, device="cuda"), torch_eager(checkpoint, device="cuda")
+        peer = torch_eager(checkpoint, device=place.torch)
+        runs: dict[str, Run] = {row: midtoken(folder, device=choice) for row, choice in place.midtoken.items()}
         prompt = np.random.default_rng(0).integers(5, 16_000, CONTEXT_TOKENS).tolist()
-        rates: dict[str, list[tuple[float, float]]] = {"midtoken": [], "transformers": []}
-        for number in range(rounds + 1):
-            for key, run in (("midtoken", ours), ("transformers", peer)):
-                taken = run(prompt, DECODED_TOKENS)
-                if number:
-                    rates[key].append((CONTEXT_TOKENS / taken[0], DECODED_TOKENS / taken[1]))
-        completer = Completer.load(folder, device="cuda")
-        first = []
-        for number in range(rounds + 1):
-            # Another text each time, so that nothing of it is cached.
-            text = f"x{number} = 1\n" * 400 + "import nump"
-            request = CompletionRequest(text[-6000:], stop=StopParams(max_new_tokens=1))
+        rates = measure({**runs, "transformers": peer}, prompt, DECODED_TOKENS, rounds)
+        first, notices = first_tokens(folder, peer, rounds, place)
+    limit = limit_tokens_per_second(shape, bandwidth)
+    conditions = {**machine(), "limit, tokens/s": round(limit)}
+    return Report(f"gpu, {name}", conditions, _tables(name, rates, first), _ratios(rates, first, limit), notices)
+
+
+def first_tokens(folder: Path, peer: Run, rounds: int, place: Place) -> tuple[dict[str, list[float]], tuple[str, ...]]:
+    """Seconds from a text of `CONTEXT_TOKENS` that ends inside a word to the first token: healed, and as transformers
+    goes on from the same tokens without healing. Each text is another one, so that nothing of it is in a cache. Also
+    what Midtoken says of the devices.
+    """
+    completers = {row: Completer.load(folder, device=choice) for row, choice in place.midtoken.items()}
+    tokenizer = next(iter(completers.values())).tokenizer
+    texts = _texts(tokenizer)
+
+    def healed(completer: Completer) -> Callable[[], float]:
+        def seconds() -> float:
+            request = CompletionRequest(next(texts), stop=StopParams(max_new_tokens=1))
             began = time.perf_counter()
             completer.complete(request)
-            first.append((time.perf_counter() - began) * 1e3)
-    limit = limit_tokens_per_second(shape, bandwidth)
-    medians = {key: [median([rate[part] for rate in found]) for part in (0, 1)] for key, found in rates.items()}
-    decode = [ours[1] / peer[1] for ours, peer in zip(rates["midtoken"], rates["transformers"], strict=True)]
-    table = Table(
-        f"Qwen2 shape, {name}, float16",
-        ("generator", "prefill tokens/s", "decode tokens/s"),
-        tuple((key, *values) for key, values in medians.items()),
+            return time.perf_counter() - began
+
+        return seconds
+
+    def unhealed() -> float:
+        text = next(texts)
+        began = time.perf_counter()
+        peer(tokenizer.encode(text), 0)
+        return time.perf_counter() - began
+
+    variants = {**{row: healed(completer) for row, completer in completers.items()}, "transformers": unhealed}
+    for run in variants.values():
+        run()
+    notices = dict.fromkeys(notice for completer in completers.values() for notice in completer.notices)
+    return interleave(variants, rounds), tuple(notices)
+
+
+def _texts(tokenizer: Tokenizer) -> Iterator[str]:
+    for number in itertools.count():
+        text, line = f"number = {number}\n", 0
+        while len(tokenizer.encode(text)) < CONTEXT_TOKENS:
+            text += "".join(f"value_{number}_{line + n} = compute({n})\n" for n in range(20))
+            line += 20
+        yield text + "import nump"
+
+
+def _tables(name: str, rates: Mapping[str, Rates], first: Mapping[str, list[float]]) -> tuple[Table]:
+    columns = ("generator", "prefill tokens/s", "decode tokens/s", f"first token after {CONTEXT_TOKENS}, ms")
+    rows = tuple(
+        (row, median(found.prefill.tolist()), median(found.decode.tolist()), median(first[row]) * 1e3)
+        for row, found in rates.items()
     )
-    ratios = (
-        Ratio("midtoken / transformers, decode", median(decode)),
-        Ratio("midtoken / limit of the memory bandwidth, decode", medians["midtoken"][1] / limit),
-    )
-    conditions = {**machine(), "first healed token, ms": median(first[1:]), "limit, tokens/s": round(limit)}
-    return Report(f"gpu, {name}", conditions, (table,), ratios)
+    return (Table(f"Qwen2 shape, {name}, float16; a context of {CONTEXT_TOKENS} tokens", columns, rows),)
+
+
+def _ratios(rates: Mapping[str, Rates], first: Mapping[str, list[float]], limit: float) -> tuple[Ratio, ...]:
+    peer, found = rates["transformers"], []
+    for row in rates.keys() - {"transformers"}:
+        decode = rates[row].decode.tolist()
+        found += [
+            Ratio(f"{row} / transformers, decode (goal: at least 2)", median_ratio(decode, peer.decode.tolist())),
+            Ratio(f"{row} / limit, decode (goal at 1.5 B: at least 0.5)", median(decode) / limit),
+            Ratio(f"{row} / transformers, time to the first token", median_ratio(first[row], first["transformers"])),
+        ]
+    return tuple(sorted(found, key=lambda ratio: ratio.name))
 
 
 if __name__ == "__main__":

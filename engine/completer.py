@@ -13,7 +13,7 @@ from engine.decode import BudgetExceeded, Checkpoint
 from engine.fim import Prompt
 from engine.first_step import Healed, heal
 from engine.healing import Cover
-from engine.kv_cache import TokenCache
+from engine.kv_cache import CUDA_PREFILL_CHUNK, PREFILL_CHUNK, TokenCache
 from engine.loading import load_model
 from engine.lookahead import SecondView, matching_row
 from engine.manifest import Manifest
@@ -67,7 +67,8 @@ class Completer:
     ) -> None:
         """Wire parts that are loaded already; `load` does it from a folder. Raises `ContractError`."""
         check_contract(manifest, tokenizer.vocabulary)
-        self._cache = cache = TokenCache(session)
+        chunk = CUDA_PREFILL_CHUNK if info.device == "cuda" else PREFILL_CHUNK
+        self._cache = cache = TokenCache(session, chunk=chunk)
         self._tokenizer = tokenizer
         self._index = index
         self._manifest = manifest

@@ -13,7 +13,7 @@ from engine.errors import RequestError
 
 HealingMode = Literal["off", "k-step", "exact"]
 Strategy = Literal["greedy", "sample", "edt", "adapt", "kl", "entropy-gate", "sed", "beam", "best-first", "branch"]
-DeviceChoice = Literal["auto", "cpu", "cuda"]
+DeviceChoice = Literal["auto", "cpu", "cuda", "cuda-graph"]
 LineMode = Literal["single", "multi"]
 
 HEALING_MODES: tuple[HealingMode, ...] = get_args(HealingMode)

@@ -52,15 +52,18 @@ class SharedBuffers:
         ``start`` is where the run writes; nothing depends on it here. Raises `DeviceError` where there is no memory.
         """
         self._reserve(first + count)
-        if self._bound == (first, count):
-            return
+        if self._bound != (first, count):
+            self.bind_slots(binding, first, count)
+            self._bound = (first, count)
+
+    def bind_slots(self, binding: Any, first: int, count: int) -> None:
+        """Make slots that there is room for past and present of ``binding``, for as long as no further one is used."""
         shape = self._shape(count)
         offset = first * int(np.prod(self._shape(1))) * np.dtype(self._dtype).itemsize
         for (past, present), buffer in zip(self._names, self._buffers, strict=True):
             address = (buffer.ctypes.data if self._kind == "cpu" else buffer.data_ptr()) + offset
             binding.bind_input(past, self._kind, 0, self._dtype, shape, address)
             binding.bind_output(present, self._kind, 0, self._dtype, shape, address)
-        self._bound = (first, count)
 
     def keep(self, outputs: list[Any], end: int) -> None:
         """What a run has returned after its logits lies in the buffers already."""

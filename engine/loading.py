@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.captured_step import can_be_captured
 from engine.config import DeviceChoice
 from engine.contract import check_contract, check_round_trip
 from engine.errors import DeviceError, ModelFolderError
 from engine.foreign import ForeignFolder, derive_manifest, find_foreign
+from engine.graph import Graph, open_graph
 from engine.manifest import Manifest, load_manifest
-from engine.session import LEAST_CONTEXT, Graph, OrtSession, open_graph
+from engine.session import LEAST_CONTEXT, OrtSession
 from engine.tokenizer import Tokenizer
 from engine.trie import PrefixIndex, load_or_build_index
 
@@ -78,6 +80,8 @@ def _notices(graph: Graph, manifest: Manifest, foreign: ForeignFolder | None, sm
     if foreign is not None:
         copies = "" if manifest.key_value.shared else ", whose graph copies its keys and values in every step"
         lines.append(f"{foreign.folder} was made by another exporter{copies}; 'midtoken export' makes faster ones")
+    if graph.device.captures and not can_be_captured(manifest):
+        lines.append(f"the step of {manifest.name} cannot be a CUDA graph; 'midtoken export' makes models that can")
     if manifest.fim is None:
         lines.append(f"{manifest.name} cannot fill in the middle: only the text before the cursor counts")
     return tuple(line for line in lines if line)

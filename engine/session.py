@@ -1,4 +1,4 @@
-"""The model as a function: new token ids in, rows of logits out. The only importer of onnxruntime.
+"""The model as a function: new token ids in, rows of logits out.
 
 The key/value buffers (`engine.kv_buffers`) live on the device and are both past and present of every call
 (GroupQueryAttention writes the new positions into the buffer that it reads). How many of their positions count is said
@@ -6,21 +6,19 @@ by the attention mask alone, so rewinding is passing a smaller ``start``: nothin
 sequences, each in a *slot*, and adds a token to each of the first of them in one pass.
 """
 
-import ctypes
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from engine.captured_step import CapturedStep, can_be_captured, ordinary_options
 from engine.config import DeviceChoice
-from engine.errors import ContractError, DeviceError, ModelFolderError
-from engine.foreign import GraphSignature, TensorType
-from engine.kv_buffers import BATCH_SLOTS, SharedBuffers, layer_names
+from engine.errors import DeviceError
+from engine.graph import Device, Graph, check_graph, first_line, open_graph
+from engine.kv_buffers import BATCH_SLOTS, SharedBuffers
 from engine.kv_tensors import SeparateTensors
 from engine.manifest import Manifest
 from engine.types import FloatArray, IdArray
@@ -35,7 +33,6 @@ _OUT_OF_MEMORY = (
     "bad allocation",
     "CUDA_ERROR_OUT_OF_MEMORY",
 )
-_ONNX_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)"}
 
 
 class ModelSession(Protocol):
@@ -79,89 +76,23 @@ class SharingSession(ModelSession, Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Device:
-    """Where a session runs: ``kind`` is ``cpu`` or ``cuda``; ``notice`` is one line for the user, or empty."""
-
-    kind: str
-    notice: str = ""
-
-
-def cuda_device_count() -> int:
-    """Number of NVIDIA devices that the driver shows; 0 without a driver. Loads the driver library, no toolkit."""
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        driver = ctypes.CDLL(name)
-    except OSError:
-        return 0
-    count = ctypes.c_int(0)
-    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
-        return 0
-    return count.value
-
-
-def choose_device(choice: DeviceChoice) -> Device:
-    """Settle ``auto`` and an impossible ``cuda``: the CPU serves then, and the notice says why."""
-    if choice == "cpu":
-        return Device("cpu")
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
-        reason = "the installed onnxruntime has no CUDA provider (install onnxruntime-gpu)"
-    elif cuda_device_count() == 0:
-        reason = "no NVIDIA device is visible"
-    else:
-        return Device("cuda")
-    return Device("cpu", f"CUDA was asked for but {reason}; running on the CPU" if choice == "cuda" else "")
-
-
-@dataclass(frozen=True, slots=True)
-class Graph:
-    """A graph in onnxruntime, and where it runs."""
-
-    session: Any
-    device: Device
-
-    @property
-    def signature(self) -> GraphSignature:
-        """Its inputs and outputs."""
-        inputs, outputs = (
-            {value.name: TensorType(value.type, tuple(value.shape)) for value in values}
-            for values in (self.session.get_inputs(), self.session.get_outputs())
-        )
-        return GraphSignature(inputs, outputs)
-
-
-def open_graph(path: Path, device: DeviceChoice = "auto", threads: int | None = None) -> Graph:
-    """Load a graph on a device. Libraries of custom operators are never loaded, and onnxruntime reads weights from the
-    folder of the graph only.
-
-    Raises `ModelFolderError` where onnxruntime refuses the graph.
-    """
-    chosen = choose_device(device)
-    try:
-        session = ort.InferenceSession(str(path), _options(threads), providers=_providers(chosen))
-    except Exception as error:  # onnxruntime raises plain RuntimeErrors and types of its own
-        raise ModelFolderError(_refusal(path, error)) from None
-    if chosen.kind == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
-        chosen = Device("cpu", "CUDA was found but onnxruntime could not start it; running on the CPU")
-    return Graph(session, chosen)
-
-
-def _refusal(path: Path, error: Exception) -> str:
-    reason = str(error)
-    if "External data path" in reason and ("escapes" in reason or "Absolute path" in reason):
-        return f"{path} names weights outside its folder; do not use this folder"
-    if "External data path does not exist" in reason:
-        return f"{path} has its weights in a file that is not there; copy the whole folder"
-    if "is not a registered function/op" in reason:
-        return f"{path} needs custom operators ({_first_line(error)}), and Midtoken loads no code of a model folder"
-    return f"onnxruntime refuses {path} ({_first_line(error)}); export the model again"
-
-
 class OrtSession:
     """A model folder's graph in onnxruntime, with its key/value buffers."""
 
-    def __init__(self, session: Any, manifest: Manifest, context_length: int, device: Device) -> None:
+    def __init__(
+        self,
+        session: Any,
+        manifest: Manifest,
+        context_length: int,
+        device: Device,
+        recordings: Iterator[int] | None = None,
+    ) -> None:
+        """``recordings`` numbers the steps that are recorded in ``session``, by whomever."""
         self._session = session
+        self._recordings = count(1) if recordings is None else recordings
+        self._captures = device.captures and can_be_captured(manifest)
+        self._captured: CapturedStep | None = None
+        self._options = ordinary_options() if device.captures else None
         self._manifest = manifest
         self._names = manifest.graph
         self._context_length = context_length
@@ -209,7 +140,7 @@ class OrtSession:
 
     def sibling(self) -> "OrtSession":
         """See `SharingSession.sibling`."""
-        return OrtSession(self._session, self._manifest, self._context_length, self.device)
+        return OrtSession(self._session, self._manifest, self._context_length, self.device, self._recordings)
 
     @property
     def provider(self) -> str:
@@ -219,6 +150,8 @@ class OrtSession:
     def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
         """See `ModelSession.forward`."""
         assert len(ids) > 0, "a forward pass needs at least one token"
+        if self._captures and len(ids) == 1 and slot == 0:
+            return self._replay(int(ids[0]), start)[: len(rows)]
         # One row is asked for where none is wanted: empty tensors are a corner case of kernels.
         logits = self._run(ids[None, :], np.array([start]), list(rows or (0,)), slot)
         return logits[0, : len(rows)]
@@ -248,7 +181,7 @@ class OrtSession:
             binding.bind_cpu_input(names.logits_positions, np.asarray(rows, np.int64))
         binding.bind_output(names.logits, "cpu")
         try:
-            self._session.run_with_iobinding(binding)
+            self._session.run_with_iobinding(binding, self._options)
         except Exception as error:
             raise self._failure(error) from None
         outputs = binding.get_outputs()
@@ -257,6 +190,26 @@ class OrtSession:
         if names.logits_positions is None:
             logits = logits[:, rows]
         return logits.astype(np.float32, copy=False)
+
+    def _replay(self, token: int, start: int) -> FloatArray:
+        """The recorded step; it is recorded by its first runs."""
+        buffers = self._bound_buffers()
+        assert start < self._context_length, "the key/value buffers are full"
+        assert isinstance(buffers, SharedBuffers)
+        try:
+            if self._captured is None:
+                self._captured = CapturedStep(
+                    self._session,
+                    self._manifest,
+                    buffers,
+                    width=self._context_length,
+                    kind=self.device.kind,
+                    number=next(self._recordings),
+                )
+            return self._captured.run(token, start)
+        except Exception as error:
+            self._captures, self._captured = False, None
+            raise self._failure(error, "the step failed as a CUDA graph ({}); it runs without from now on") from None
 
     def _bound_buffers(self) -> SharedBuffers | SeparateTensors:
         if self._buffers is None:
@@ -269,46 +222,13 @@ class OrtSession:
             return SeparateTensors(names, layout, self.device.kind)
         return SharedBuffers(names, layout, self._context_length, self.device.kind, self._slots)
 
-    def _failure(self, error: Exception) -> DeviceError:
+    def _failure(self, error: Exception, message: str = "the model failed while running ({})") -> DeviceError:
         """The error of a pass. Where it ran out of memory, the buffers are given up for smaller ones."""
-        reason, smaller = _first_line(error), self._context_length // 2
+        reason, smaller = first_line(error), self._context_length // 2
         if not any(words in str(error) for words in _OUT_OF_MEMORY) or smaller < LEAST_CONTEXT:
-            return DeviceError(f"the model failed while running ({reason})")
-        self._buffers, self._context_length = None, smaller
+            return DeviceError(message.format(reason))
+        self._buffers, self._captured, self._context_length = None, None, smaller
         return DeviceError(f"the device ran out of memory ({reason}); the context is {smaller} tokens from now on")
-
-
-def check_graph(session: Any, manifest: Manifest) -> None:
-    """Raise `ContractError` unless the graph has the inputs, outputs and sizes that the manifest states."""
-    names, layout = manifest.graph, manifest.key_value
-    inputs = {value.name: value for value in session.get_inputs()}
-    outputs = {value.name: value for value in session.get_outputs()}
-    wanted_inputs = [names.input_ids, names.attention_mask]
-    wanted_inputs += [name for name in (names.position_ids, names.logits_positions) if name is not None]
-    past, present = layer_names(names, layout)
-    for kind, wanted, found in (("input", wanted_inputs + past, inputs), ("output", [names.logits, *present], outputs)):
-        for name in wanted:
-            _require(name in found, manifest, f"has no {kind} {name!r}, which the manifest names")
-    extra = set(inputs) - {*wanted_inputs, *past}
-    _require(not extra, manifest, f"needs an input {min(extra, default='')!r} that the manifest does not name")
-    key = inputs[past[0]]
-    for what, found_size, stated in (
-        ("head rows", outputs[names.logits].shape[-1], manifest.vocabulary.head),
-        ("key/value heads", key.shape[1], layout.heads),
-        ("key/value head size", key.shape[3], layout.head_size),
-    ):
-        # A dimension that the graph leaves open is a name, not a number.
-        agrees = not isinstance(found_size, int) or found_size == stated
-        _require(agrees, manifest, f"has {found_size} as its {what}, the manifest says {stated}")
-    wanted_type = _ONNX_TYPES[layout.dtype]
-    _require(
-        key.type == wanted_type, manifest, f"has a key/value cache of {key.type}, the manifest says {layout.dtype}"
-    )
-
-
-def _require(condition: bool, manifest: Manifest, disagreement: str) -> None:
-    if not condition:
-        raise ContractError(f"{manifest.model_file} {disagreement}; export the model again")
 
 
 def batch_slots(session: Any, manifest: Manifest, device: Device) -> int:
@@ -319,22 +239,3 @@ def batch_slots(session: Any, manifest: Manifest, device: Device) -> int:
     inputs = {value.name: value for value in session.get_inputs()}
     takes_batches = not isinstance(inputs[manifest.graph.input_ids].shape[0], int)
     return BATCH_SLOTS if device.kind == "cpu" and manifest.key_value.shared and takes_batches else 1
-
-
-def _options(threads: int | None) -> Any:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    # A spinning thread pool keeps a core busy between keystrokes, and is slower on a busy machine.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    return options
-
-
-def _providers(device: Device) -> list[str]:
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if device.kind == "cuda" else ["CPUExecutionProvider"]
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

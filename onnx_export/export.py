@@ -10,6 +10,7 @@ from typing import Any
 
 from engine.errors import ExportError, ModelFolderError
 from engine.fim_spellings import fim_templates, repository_tokens
+from engine.graph import choose_device
 from engine.manifest import (
     MANIFEST_NAME,
     GraphNames,
@@ -20,7 +21,6 @@ from engine.manifest import (
     sha256_of,
 )
 from engine.output_basis import OUTPUT_BASIS_FILE
-from engine.session import choose_device
 from onnx_export.architectures import Builder, builder_of
 from onnx_export.checkpoint import COPIED_FILES, Checkpoint, read_checkpoint
 from onnx_export.quantize import Device, Plan, plan

@@ -96,7 +96,7 @@ def test_the_context_is_bounded_by_what_was_asked_for(folder):
 
 
 def test_a_fall_back_to_the_cpu_is_noticed(folder, monkeypatch):
-    monkeypatch.setattr(session_module, "cuda_device_count", lambda: 0)
+    monkeypatch.setattr("engine.graph.cuda_device_count", lambda: 0)
     completer = Completer.load(folder, device="cuda")
     assert completer.info.device == "cpu"
     (notice,) = completer.notices

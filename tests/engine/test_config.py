@@ -120,7 +120,7 @@ def test_messages_say_the_range():
         require_range("n", 7, 1, 5)
     with pytest.raises(RequestError, match=r"^n is 0; it must be above 0$"):
         require_range("n", 0, 0, math.inf, open_low=True)
-    with pytest.raises(RequestError, match=r"^device is 'tpu'; it must be one of auto, cpu, cuda$"):
+    with pytest.raises(RequestError, match=r"^device is 'tpu'; it must be one of auto, cpu, cuda, cuda-graph$"):
         require_choice("device", "tpu", DEVICES)
 
 

@@ -261,13 +261,13 @@ def test_kl_runs_both_prompts_as_one_batch_and_says_what_it_says_one_by_one(coun
     alone, one_slot = fake_completer(tokenizer, model, slots=1)
     params = SamplingParams("kl", seed=5)
     for prefix in ("x = na", "x = nam", "def f(self):\n    ret"):
-        found = texts(together, prefix, params, count, extra_context=("me = 1\n",))
-        assert found == texts(alone, prefix, params, count, extra_context=("me = 1\n",))
+        found = texts(together, prefix, params, count, extra_context=(Snippet("me = 1\n"),))
+        assert found == texts(alone, prefix, params, count, extra_context=(Snippet("me = 1\n"),))
         assert found
     # The prompts are known up to the last line but for their ends; then each token is one pass over both, in two
     # groups where six candidates and their companions are more than eight sequences.
     session.reset_counts()
-    texts(together, "def f(self):\n    retu", params, count, extra_context=("me = 1\n",))
+    texts(together, "def f(self):\n    retu", params, count, extra_context=(Snippet("me = 1\n"),))
     assert session.calls <= 6 + 6 * (2 if count == 6 else 1)
     assert one_slot.calls > 0
 

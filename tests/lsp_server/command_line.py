@@ -13,13 +13,14 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from engine import BUNDLED_MODEL, Completer, Completion, CompletionRequest, CompletionResult, ModelInfo
-from engine.manifest import Manifest, dump_manifest, sha256_of
+from engine.manifest import FimTemplates, Manifest, dump_manifest, sha256_of
 from lsp_server.cli import main
 from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, make_manifest
 from tests.lsp_server.fakes import result_of
 
 ROOT = Path(__file__).parents[2]
 END = "<|endoftext|>"
+FIM = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +126,9 @@ def make_model_folder(folder: Path, **changes: object) -> Manifest:
     tokenizer.save(str(folder / "tokenizer.json"))
     size = tokenizer.get_vocab_size()
     files = {name: sha256_of(folder / name) for name in ("model.onnx", "tokenizer.json")}
-    manifest = make_manifest(size, head=ATTENTION_HEAD, end=(size - 1,), files=files)
+    end, before, after, middle = range(size - 4, size)
+    fim = FimTemplates({"psm": (before, "prefix", after, "suffix", middle)}, "psm")
+    manifest = make_manifest(size, head=ATTENTION_HEAD, end=(end,), fim=fim, files=files)
     manifest = dataclasses.replace(manifest, **changes)  # type: ignore[arg-type]
     (folder / "midtoken.json").write_text(dump_manifest(manifest), encoding="utf-8")
     return manifest
@@ -143,7 +146,7 @@ def toy_tokenizer() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(vocabulary, merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(END, special=True)])
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in (END, *FIM)])
     return tokenizer
 
 

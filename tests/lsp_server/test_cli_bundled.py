@@ -85,7 +85,7 @@ def test_at_most_as_many_tokens_as_allowed(capsys, position):
 
 
 def test_cuda_without_a_device_completes_on_the_cpu(capsys, monkeypatch, position):
-    monkeypatch.setattr("engine.session.cuda_device_count", lambda: 0)
+    monkeypatch.setattr("engine.graph.cuda_device_count", lambda: 0)
     outcome = run(capsys, "complete", position, "--device", "cuda", "--json")
     assert outcome.status == 0
     assert len(outcome.err.splitlines()) == 1

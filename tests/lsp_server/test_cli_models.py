@@ -76,7 +76,7 @@ class TestGoodFolders:
         assert (completion["healing"]["covers"] > 1) == (mode != "off")
 
     def test_cuda_without_a_device_is_said_and_the_cpu_completes(self, complete, folder, monkeypatch):
-        monkeypatch.setattr("engine.session.cuda_device_count", lambda: 0)
+        monkeypatch.setattr("engine.graph.cuda_device_count", lambda: 0)
         outcome = complete(folder, "--device", "cuda", "--json")
         assert outcome.status == 0
         (line,) = outcome.err.splitlines()
@@ -115,10 +115,10 @@ class TestGoodFolders:
         printed = json.loads(outcome.out)
         assert set(printed) == {"model", "contract", "characters_per_token", "healing"}
         assert printed["model"]["tokenizer_entries"] == SIZE
-        assert printed["model"]["fill_in_the_middle"] == []
+        assert printed["model"]["fill_in_the_middle"] == ["psm"]
         assert all(value > 0 for value in printed["characters_per_token"].values())
         found = {clause["name"]: (clause["value"], clause["note"]) for clause in printed["contract"]}
-        assert found["tokenizer entries"] == (str(SIZE), "1 of them control")
+        assert found["tokenizer entries"] == (str(SIZE), "4 of them control")
         assert found["head rows"] == (
             str(ATTENTION_HEAD),
             f"{ATTENTION_HEAD - SIZE} padding rows are never chosen",

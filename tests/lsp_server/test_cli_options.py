@@ -33,7 +33,7 @@ class TestOptions:
         assert stub.loaded == [(tmp_path / "model", "cpu")]
 
     def test_without_any_they_are_the_engines_own(self, capsys, stub, write):
-        run(capsys, "complete", at(write("a"), "1:2"))
+        run(capsys, "complete", "--prefix-file", write("a"))
         assert request_of(stub) == CompletionRequest("a")
         assert stub.loaded == [(None, "auto")]
 
@@ -140,7 +140,7 @@ class TestEnvironment:
     def test_what_is_wrong_with_it_is_said_by_name_and_ignored(self, capsys, monkeypatch, stub, write):
         monkeypatch.setenv("MIDTOKEN_HEALING", "magic")
         monkeypatch.setenv("MIDTOKEN_COLOUR", "blue")
-        outcome = run(capsys, "complete", at(write("a"), "1:2"))
+        outcome = run(capsys, "complete", "--prefix-file", write("a"))
         assert (outcome.status, outcome.out) == (0, "y as np\n")
         lines = outcome.err.splitlines()
         assert len(lines) == 2

@@ -8,8 +8,9 @@ import pytest
 from tokenizers import Tokenizer
 
 from engine.errors import ExportError
+from engine.graph import choose_device
 from engine.manifest import Precision, load_manifest
-from engine.session import OrtSession, choose_device
+from engine.session import OrtSession
 from onnx_export import validate as checks
 from onnx_export.__main__ import main
 from onnx_export.checkpoint import read_checkpoint

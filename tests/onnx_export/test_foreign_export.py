@@ -12,7 +12,8 @@ from transformers import AutoModelForCausalLM, DynamicCache
 
 from engine import Completer, CompletionRequest
 from engine.foreign import derive_manifest, find_foreign
-from engine.session import OrtSession, open_graph
+from engine.graph import open_graph
+from engine.session import OrtSession
 from onnx_export.export import export_checkpoint
 from tests.onnx_export.conftest import make_source
 from tests.onnx_export.families import write_example
