@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.editors.vscode import BAR, EXTENSION, SETTINGS, Code
+from tests.editors.vscode import BAR, EXTENSION, SETTINGS, TIMEOUT_S, Code
 from tests.editors.vscode_server import Workbench
 
 METHOD = "import os\n\n\ndef first(self):\n    ret"
@@ -115,6 +115,7 @@ def test_several_lines(it: Code, line_break: str):
     it.settings({**SETTINGS, "midtoken.multiLine": True})
     text = f"x = 1{line_break}{line_break}{line_break}if __na"
     start(it, text)
+    it.command("midtoken.trigger")  # in case it was typed before the server heard of the setting
     ghost = str(it.until(lambda: "\n" in it.ghost() and it.ghost(), "the lines below"))
     it.press("Tab")
     wait_text(it, text + ghost.replace("\n", line_break))
@@ -174,6 +175,14 @@ def test_an_item_of_the_list_is_inserted(it: Code):
     assert after.removeprefix("import json\n\njson.").startswith(label.split(",")[0].rstrip("…"))
     with it.restarting():
         it.settings(SETTINGS)
+
+
+def test_ghost_text_stays_when_a_list_opens_on_what_it_says(it: Code):
+    word = f"o{start(it, 'import o')}".split(".")[0]
+    start(it, f"{word} = 1\nimport o", "b.py")
+    it.command("editor.action.triggerSuggest")
+    it.page.wait_for_selector(f'.suggest-widget.visible .monaco-list-row.focused:has-text("{word}")')
+    assert it.wait_ghost()
 
 
 def test_every_command_is_there(it: Code):
@@ -304,7 +313,10 @@ def test_a_cell_of_a_notebook(it: Code):
 
 def test_the_walkthrough(it: Code):
     it.command("workbench.action.openWalkthrough", "midtoken.midtoken#start", False)
-    it.page.wait_for_selector('.gettingStarted [data-done-step-id$="#server"].complete')
+    it.page.wait_for_selector('.gettingStarted [data-done-step-id$="#server"]')
+    assert start(it, "import o")  # VS Code looks at what happens from now on
+    it.command("workbench.action.openWalkthrough", "midtoken.midtoken#start", False)
+    it.page.wait_for_selector('.gettingStarted [data-done-step-id$="#server"].complete', timeout=TIMEOUT_S * 1000)
     for step in it.manifest()["contributes"]["walkthroughs"][0]["steps"]:
         it.page.click(f".gettingStarted :text({json.dumps(step['title'])})")
 

@@ -110,12 +110,12 @@ def test_a_read_only_workspace(workbench: Workbench, tmp_path: Path):
 
 
 def test_a_workspace_that_is_not_trusted(workbench: Workbench):
-    with workbench({**SETTINGS, "security.workspace.trust.enabled": True}) as server:
+    trust = {"security.workspace.trust.enabled": True, "security.workspace.trust.startupPrompt": "never"}
+    with workbench({**SETTINGS, **trust}) as server:
         folder = server.folder / "workspace/.vscode"
         folder.mkdir(parents=True)
         (folder / "settings.json").write_text('{"midtoken.server.python": "/bin/false"}', encoding="utf-8")
         with server.window() as it:
-            it.page.click('.monaco-dialog-box :text("No, I don\'t trust the authors")')
             it.open("import ")
             it.wait_ready()
             assert it.run("return vscode.workspace.isTrusted") is False

@@ -26,6 +26,7 @@ QUIET = {
     "update.mode": "none",
     "editor.fontFamily": "DejaVu Sans Mono",
     "editor.minimap.enabled": False,
+    "editor.quickSuggestions": {"other": "off", "comments": "off", "strings": "off"},
     "window.menuBarVisibility": "hidden",
     "workbench.secondarySideBar.defaultVisibility": "hidden",
     "workbench.enableExperiments": False,

@@ -32,7 +32,6 @@ export class StatusBar implements Disposable {
   }
 
   show(status: Status): void {
-    const starts = isRunning(status) && !isRunning(this.status);
     this.status = status;
     this.item.text = barText(status);
     const lines = barTooltip(status);
@@ -40,9 +39,7 @@ export class StatusBar implements Disposable {
     this.item.accessibilityInformation = { label: lines.join(". "), role: "button" };
     this.item.backgroundColor = status.state === "error" ? new ThemeColor("statusBarItem.errorBackground") : undefined;
     this.refresh();
-    if (starts) {
-      this.completeWalkthroughStep();
-    }
+    this.completeWalkthroughStep();
     this.changed.fire(status);
   }
 
