@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ CHANGES = 12
 """Of the model, after the day."""
 KEYS_A_MODEL = 100
 COUNTER_URI = "file:///endurance/counter.py"
-SETTINGS: tuple[dict[str, Any], ...] = (
+SETTINGS: tuple[Mapping[str, Any], ...] = (
     {"debounceMs": 0},
     {"debounceMs": 0, "multiLine": True},
     {"debounceMs": 0, "crossFileContext": True},
@@ -122,7 +122,7 @@ class Day:
     async def change_model(self) -> None:
         """Have another one loaded, and wait until it serves. Another number of threads is another model."""
         before = self._entries().count(None)
-        self._set({**SETTINGS[0], "threads": 2 if self.server.settings.get("threads") == 1 else 1})
+        self._set(SETTINGS[0], 2 if self.server.settings.get("threads") == 1 else 1)
         command = {"command": "midtoken.server.modelInfo", "arguments": []}
         async with asyncio.timeout(60):
             while self._entries().count(None) == before:
@@ -193,11 +193,11 @@ class Day:
         elif event == 4:
             await self._notebook()
         else:
-            self._set(self.chance.choice(SETTINGS))
+            self._set(self.chance.choice(SETTINGS), self.server.settings.get("threads"))
             self.did["settings changed"] += 1
 
-    def _set(self, settings: dict[str, Any]) -> None:
-        self.server.settings = settings
+    def _set(self, settings: Mapping[str, Any], threads: int | None) -> None:
+        self.server.settings = {**settings, "threads": threads}
         self.server.notify("workspace/didChangeConfiguration", {"settings": None})
 
     async def _notebook(self) -> None:

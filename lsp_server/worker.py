@@ -39,9 +39,7 @@ class ModelThread:
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                result = job()
+                future.set_result(job())
             except BaseException as error:  # whatever it was, whoever waits must hear of it
                 future.set_exception(error)
-            else:
-                future.set_result(result)
-            del entry, future, job  # a job holds a whole document
+            del entry, future, job  # a job holds a whole document, its result may be a whole model

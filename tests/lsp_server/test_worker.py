@@ -1,4 +1,6 @@
 import threading
+import time
+import weakref
 
 import pytest
 
@@ -22,6 +24,19 @@ def test_an_exception_arrives_and_the_thread_goes_on():
     with pytest.raises(ZeroDivisionError):
         worker.submit(lambda: 1 // 0).result(timeout=5)
     assert worker.submit(lambda: 7).result(timeout=5) == 7
+    assert worker.stop(timeout_s=5)
+
+
+def test_nothing_of_a_job_stays_with_the_thread():
+    worker = ModelThread()
+    future = worker.submit(ModelThread)  # anything that can be referred to weakly
+    found = weakref.ref(future.result(timeout=5))
+    future.result().stop(timeout_s=5)
+    del future
+    ended = time.monotonic() + 5
+    while found() is not None and time.monotonic() < ended:
+        time.sleep(0.001)
+    assert found() is None
     assert worker.stop(timeout_s=5)
 
 
