@@ -1,5 +1,6 @@
 """What the user of VS Code sees when something is wrong: with the server, its model, the disk."""
 
+import json
 import os
 import shlex
 import signal
@@ -114,7 +115,8 @@ def test_a_workspace_that_is_not_trusted(workbench: Workbench):
     with workbench({**SETTINGS, **trust}) as server:
         folder = server.folder / "workspace/.vscode"
         folder.mkdir(parents=True)
-        (folder / "settings.json").write_text('{"midtoken.server.python": "/bin/false"}', encoding="utf-8")
+        bad = {"midtoken.server.python": "/bin/false", "midtoken.model": "/no/such/model"}
+        (folder / "settings.json").write_text(json.dumps(bad), encoding="utf-8")
         with server.window() as it:
             it.open("import ")
             it.wait_ready()
