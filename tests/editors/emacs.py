@@ -90,7 +90,11 @@ class Editor:
         self.type("C-e")  # eglot looks for a server after the next command
 
     def wait_server(self) -> None:
+        """Until it has a model: what is asked before may be answered with nothing."""
         self.until(lambda: self.lisp("(if (eglot-current-server) t :false)"), "the server's start")
+        ask = '\'(:command "midtoken.server.modelInfo" :arguments [])'
+        state = f"(plist-get (jsonrpc-request (eglot-current-server) :workspace/executeCommand {ask}) :state)"
+        self.until(lambda: self.lisp(state) == "ready", "the model's load")
 
     def server_pid(self) -> int | None:
         """Of the server of the buffer in the window, while it is connected."""

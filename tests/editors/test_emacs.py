@@ -63,14 +63,7 @@ def test_what_is_typed_is_completed(it: Editor):
     it.wait_server()
     it.type("import nump")
     it.until(lambda: it.text() == "import nump", "what was typed")
-    it.type("C-M-i")
-    words = it.until(it.listed, "the list")
-    assert len(words) > 1
-    assert all(word.startswith("nump") and word != "nump" for word in words)
-    it.type("M-Down", "M-Enter")
-    it.until(lambda: it.text() != "import nump", "the choice")
-    # Of an item of several lines the list shows the first, and that there are more.
-    assert f"import {words[0]}".startswith(it.text().split("\n")[0])
+    assert re.match(r"import nump\w", accept(it))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
@@ -104,6 +97,7 @@ def test_a_crash_is_made_up_for(it: Editor):
     it.until(lambda: it.lisp("(if (eglot--inhibit-autoreconnect (eglot-current-server)) :false t)"), "three seconds")
     os.kill(pid, signal.SIGKILL)
     it.until(lambda: it.server_pid() not in (None, pid), "the second start")
+    it.wait_server()
     assert accept(it).startswith("import o")
 
 
@@ -131,4 +125,5 @@ def test_a_setting_that_does_not_exist(emacs: Program, tmp_path: Path):
     with editor(emacs, tmp_path, documented(COMMAND, ":budgetMs 30000 :minConfidence 0 :nonsense 1")) as it:
         it.open("import o")
         it.until(lambda: "unknown setting 'nonsense'" in it.told(), "the server's message")
+        it.wait_server()
         assert accept(it).startswith("import o")
