@@ -148,6 +148,11 @@ def _graph_names(found: ForeignFolder, signature: GraphSignature) -> GraphNames:
     )
     if names.logits not in signature.outputs:
         raise ContractError(f"{found.model_file} makes no {names.logits!r}; it is not a language model")
+    if "use_cache_branch" in signature.inputs:
+        raise ContractError(
+            f"{found.model_file} is two graphs in one ('use_cache_branch'), as optimum merged them until 1.13; "
+            "export the checkpoint with a newer one, or with 'midtoken export'"
+        )
     if names.past_key.format(0) not in signature.inputs:
         raise ContractError(
             f"{found.model_file} has no input {names.past_key.format(0)!r}: it keeps no keys and values, or under "

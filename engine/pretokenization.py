@@ -26,7 +26,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from engine.errors import ContractError
-from engine.split_pattern import Pattern, UnknownSyntax, parse_pattern
+from engine.pattern_classes import UnknownSyntax
+from engine.split_pattern import Pattern, parse_pattern
 from engine.vocabulary import SPACE_MARK
 
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"

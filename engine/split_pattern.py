@@ -9,11 +9,8 @@ import re
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 
-from engine.characters import Test, any_of, category, ignore_case, inverted, one_of, shorthand
-
-
-class UnknownSyntax(Exception):
-    """The expression uses something that is not understood here; no error for anybody, it is then treated as opaque."""
+from engine.characters import Test, ignore_case, one_of
+from engine.pattern_classes import ClassReader, UnknownSyntax
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,12 +159,11 @@ def parse_pattern(expression: str) -> Pattern:
     return Pattern(tuple(parser.classes), tuple(map(frozenset, parser.follow)), solo, tuple(map(tuple, alternatives)))
 
 
-class _Parser:
+class _Parser(ClassReader):
     """Recursive descent over the expression; numbers the classes as they come."""
 
     def __init__(self, expression: str) -> None:
-        self.text = expression
-        self.at = 0
+        super().__init__(expression)
         self.classes: list[Test] = []
         self.follow: list[set[int]] = []
         self.ignoring_case = False
@@ -176,9 +172,9 @@ class _Parser:
         """Everything up to the end or a closing parenthesis."""
         found: list[list[_Item]] = [[]]
         while self.at < len(self.text) and self.text[self.at] != ")":
-            if self._takes("|"):
+            if self.takes("|"):
                 found.append([])
-            elif self._takes("(?i)"):
+            elif self.takes("(?i)"):
                 self.ignoring_case = True
             else:
                 found[-1].append(self._quantified(self._part()))
@@ -235,13 +231,13 @@ class _Parser:
         )
 
     def _part(self) -> _Fragment:
-        if self._takes("("):
+        if self.takes("("):
             return self._group()
-        if self._takes("$"):
+        if self.takes("$"):
             return _Fragment(skip=None)
-        if self._takes("["):
-            return self._class(self._bracket())
-        if self._takes("."):
+        if self.takes("["):
+            return self._class(self.bracket())
+        if self.takes("."):
             return self._class(lambda character: None if character == "\n" else True)
         if self.text[self.at] == "\\":
             return self._escape()
@@ -252,13 +248,13 @@ class _Parser:
 
     def _group(self) -> _Fragment:
         outer = self.ignoring_case
-        ahead = self._takes("?=") or self._takes("?!")
-        if not ahead and self._takes("?i:"):
+        ahead = self.takes("?=") or self.takes("?!")
+        if not ahead and self.takes("?i:"):
             self.ignoring_case = True
-        elif not ahead and not self._takes("?:") and self.text[self.at : self.at + 1] == "?":
+        elif not ahead and not self.takes("?:") and self.text[self.at : self.at + 1] == "?":
             raise UnknownSyntax(self.text[self.at :])
         alternatives = self.alternatives()
-        if not self._takes(")"):
+        if not self.takes(")"):
             raise UnknownSyntax("a parenthesis is open")
         self.ignoring_case = outer
         inner = self.joined(alternatives)
@@ -287,59 +283,7 @@ class _Parser:
         if self.text.startswith(("\\z", "\\Z"), self.at):
             self.at += 2
             return _Fragment(skip=None)
-        return self._class(self._escaped())
-
-    def _escaped(self) -> Test:
-        """The class of the escape sequence at the cursor, inside or outside of brackets."""
-        if match := re.compile(r"\\([pP])\{(\^?)(\w+)\}").match(self.text, self.at):
-            self.at = match.end()
-            test = category(match[3])
-            return inverted(test) if (match[1] == "P") != bool(match[2]) else test
-        if match := re.compile(r"\\([sSdDwW])").match(self.text, self.at):
-            self.at = match.end()
-            test = shorthand(match[1].lower())
-            return inverted(test) if match[1].isupper() else test
-        return one_of(self._character())
-
-    def _character(self) -> str:
-        """One literal character at the cursor, escaped or not."""
-        if self.at >= len(self.text):
-            raise UnknownSyntax("the expression ends inside brackets")
-        if match := re.compile(r"\\(?:x\{([0-9A-Fa-f]+)\}|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4}))").match(
-            self.text, self.at
-        ):
-            self.at = match.end()
-            return chr(int(match[1] or match[2] or match[3], 16))
-        if self.text[self.at] != "\\":
-            self.at += 1
-            return self.text[self.at - 1]
-        name = self.text[self.at + 1 : self.at + 2]
-        controls = {"n": "\n", "r": "\r", "t": "\t", "f": "\f", "v": "\v"}
-        if not name or (name.isalnum() and name not in controls):
-            raise UnknownSyntax(self.text[self.at :])
-        self.at += 2
-        return controls.get(name, name)
-
-    def _bracket(self) -> Test:
-        """The class of a bracket expression whose opening bracket was taken."""
-        negated = self._takes("^")
-        tests: list[Test] = []
-        while not self._takes("]"):
-            if self._takes("["):
-                if self._takes(":"):
-                    raise UnknownSyntax("a POSIX class")
-                tests.append(self._bracket())
-            elif self._takes("&&"):
-                raise UnknownSyntax("an intersection of classes")
-            elif re.compile(r"\\[pPsSdDwW]").match(self.text, self.at):
-                tests.append(self._escaped())
-            else:
-                low = high = self._character()
-                if self.text[self.at : self.at + 1] == "-" and self.text[self.at + 1 : self.at + 2] not in ("]", ""):
-                    self.at += 1
-                    high = self._character()
-                tests.append(one_of(low, high))
-        return inverted(any_of(tests)) if negated else any_of(tests)
+        return self._class(self.escaped())
 
     def _class(self, test: Test) -> _Fragment:
         number = len(self.classes)
@@ -347,11 +291,6 @@ class _Parser:
         self.follow.append(set())
         here = frozenset({number})
         return _Fragment(here, here, nullable=False, skip=None, solo=(_Solo(number, frozenset()),), single=True)
-
-    def _takes(self, token: str) -> bool:
-        found = self.text.startswith(token, self.at)
-        self.at += len(token) if found else 0
-        return found
 
 
 def _union(sets: Iterable[frozenset[int]]) -> frozenset[int]:

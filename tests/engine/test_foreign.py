@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from engine import Completer, CompletionRequest, ContractError, ManifestError, MidtokenError, ModelFolderError
-from engine.foreign import TOKENIZER
+from engine.foreign import TOKENIZER, GraphSignature, TensorType, derive_manifest, find_foreign
+from engine.graph import open_graph
 from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, SEPARATE_GRAPH
 from tests.toy import TOYS
 
@@ -190,6 +191,15 @@ def test_a_graph_without_a_cache(web: Path):
     )
     shutil.copy(SEPARATE_GRAPH, web / "model.onnx")
     refused(web, "'k0'", "with past", kind=ContractError)
+
+
+def test_a_merged_decoder(web: Path):
+    found = find_foreign(web)
+    assert found is not None
+    signature = open_graph(web / found.model_file, "cpu", 1).signature
+    inputs = {**signature.inputs, "use_cache_branch": TensorType("tensor(bool)", (1,))}
+    with pytest.raises(ContractError, match=r"^onnx/model_q4.onnx is two graphs in one.*with 'midtoken export'$"):
+        derive_manifest(found, GraphSignature(inputs, signature.outputs))
 
 
 def test_a_graph_that_makes_no_logits(web: Path):

@@ -9,8 +9,9 @@ from tokenizers import Regex, pre_tokenizers
 
 from engine.characters import category, ignore_case, inverted, one_of, shorthand
 from engine.errors import ContractError
+from engine.pattern_classes import UnknownSyntax
 from engine.pretokenization import GPT2_PATTERN, OpaqueStep, parse_pretokenization
-from engine.split_pattern import Pattern, UnknownSyntax, parse_pattern
+from engine.split_pattern import Pattern, parse_pattern
 from tests.strategies import code_text
 
 LINES = r"\n+[ \t]*|[^\n]+"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -183,16 +183,32 @@ VARIANTS: Mapping[str, Example] = {
 }
 
 
-def write_example(folder: Path, name: str, texts: Sequence[str], seed: int = 1, **changes: Any) -> Path:
-    """A checkpoint folder of the family ``name`` with random weights at which every layer matters to the logits."""
+def write_example(
+    folder: Path,
+    name: str,
+    texts: Sequence[str],
+    seed: int = 1,
+    *,
+    tokenizer: Tokenizer | None = None,
+    end: str | None = None,
+    **changes: Any,
+) -> Path:
+    """A checkpoint folder of the family ``name`` with random weights at which every layer matters to the logits.
+
+    ``tokenizer`` stands in for one that is trained on ``texts``; texts begin without a token and end with ``end``.
+    """
     example = {**EXAMPLES, **VARIANTS}[name]
-    tokenizer = TOKENIZERS[example.tokenizer](texts)
+    if tokenizer is not None:
+        assert end is not None
+        example = replace(example, end=end, begin=None)
+    else:
+        tokenizer = TOKENIZERS[example.tokenizer](texts)
     settings = {**example.settings, **changes}
     rows = tokenizer.get_vocab_size() + settings.pop("padding_rows", 0)
-    end = tokenizer.token_to_id(example.end)
-    begin = end if example.begin is None else tokenizer.token_to_id(example.begin)
+    end_id = tokenizer.token_to_id(example.end)
+    begin = end_id if example.begin is None else tokenizer.token_to_id(example.begin)
     config = getattr(transformers, example.config)(
-        **{"vocab_size": rows, "eos_token_id": end, "bos_token_id": begin, "pad_token_id": end, **settings}
+        **{"vocab_size": rows, "eos_token_id": end_id, "bos_token_id": begin, "pad_token_id": end_id, **settings}
     )
     model = transformers.AutoModelForCausalLM.from_config(config)
     generator = torch.Generator().manual_seed(seed)

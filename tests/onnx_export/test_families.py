@@ -1,6 +1,8 @@
 """Every row of the table, exported and validated on a small random checkpoint: what is tested is what is supported."""
 
+import os
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -8,7 +10,7 @@ import pytest
 
 from engine import Completer, CompletionRequest
 from engine.errors import ExportError
-from engine.manifest import Manifest, load_manifest
+from engine.manifest import Manifest, Precision, load_manifest
 from onnx_export.architectures import FAMILIES, builder_of
 from onnx_export.export import export_checkpoint
 from tests.onnx_export.conftest import make_source
@@ -99,6 +101,20 @@ def test_graphs_of_torch_are_quantised(exported, tmp_path: Path, name: str, prec
     assert operators.count("MatMulNBits") >= 9
     assert operators.count("GatherBlockQuantized") == 1
     assert len(large_tensors(tmp_path / "out", manifest)) <= 4  # weights and scales, of one or two tables
+
+
+ALL_PRECISIONS = "MIDTOKEN_TEST_ALL_PRECISIONS"
+
+
+@pytest.mark.skipif(ALL_PRECISIONS not in os.environ, reason=f"minutes; with {ALL_PRECISIONS}=1 it runs")
+@pytest.mark.parametrize("precision", ["fp16", "int8", "int4"])
+@pytest.mark.parametrize("name", sorted({**EXAMPLES, **VARIANTS}))
+def test_every_family_passes_every_check_at_every_precision(tmp_path: Path, name: str, precision: Precision):
+    checkpoint = write_example(tmp_path / "checkpoint", name, TEXTS)
+    device: Literal["cpu", "cuda"] = "cuda" if precision == "fp16" else "cpu"
+    manifest = export_checkpoint(checkpoint, tmp_path / "out", precision=precision, device=device)
+    assert manifest.precision == precision
+    assert manifest.key_value.dtype == ("float16" if precision == "fp16" else "float32")
 
 
 def test_rows_beyond_the_tokenizer_are_never_chosen(exported):
