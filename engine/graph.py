@@ -138,6 +138,9 @@ def _require(condition: bool, manifest: Manifest, disagreement: str) -> None:
 def _options(threads: int | None) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    # One level more changes layouts for convolutions, which no language model has: as fast without, and onnxruntime
+    # 1.31 crashes in it on float16 graphs of CodeGen and Phi, which the CPU opens where there is no GPU.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     if threads is not None:
         options.intra_op_num_threads = threads
     # Between two operators a thread that spins is there at once: a third more tokens a second on an idle machine, about

@@ -1,21 +1,20 @@
 """Two sequences at once through an exported graph, for the check that they do not touch each other."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
+from engine.graph import open_graph
 from engine.manifest import Manifest
 
 
-def batched_logits(folder: Path, manifest: Manifest, ids: NDArray[np.int32], kind: str) -> NDArray[np.float32]:
-    """Logits ``[B, S, V]`` of ``ids`` ``[B, S]``: all tokens but the last in one pass, then a step for the last.
-
-    ``kind`` is ``cpu`` or ``cuda``.
-    """
-    providers = ["CUDAExecutionProvider", "CPUExecutionProvider"] if kind == "cuda" else ["CPUExecutionProvider"]
-    session = ort.InferenceSession(str(folder / manifest.model_file), providers=providers)
+def batched_logits(
+    folder: Path, manifest: Manifest, ids: NDArray[np.int32], device: Literal["cpu", "cuda"]
+) -> NDArray[np.float32]:
+    """Logits ``[B, S, V]`` of ``ids`` ``[B, S]``: all tokens but the last in one pass, then a step for the last."""
+    session = open_graph(folder / manifest.model_file, device).session
     layout, names = manifest.key_value, manifest.graph
     batch, count = ids.shape
     shape = (batch, layout.heads, count, layout.head_size)

@@ -132,7 +132,7 @@ def _checks(session: OrtSession, reference: TorchReference, chosen: Plan, ids: I
 def batch_check(session: OrtSession, folder: Path, manifest: Manifest, chosen: Plan, ids: Ids) -> Check:
     """Two sequences in one batch against each of them alone."""
     pair = np.stack([ids, np.roll(ids, 7)])
-    batched = batched_logits(folder, manifest, pair, session.device.kind)
+    batched = batched_logits(folder, manifest, pair, "cuda" if session.device.kind == "cuda" else "cpu")
     error = 0.0
     for sequence, logits in zip(pair, batched, strict=True):
         count = len(sequence)

@@ -103,6 +103,14 @@ def test_graphs_of_torch_are_quantised(exported, tmp_path: Path, name: str, prec
     assert len(large_tensors(tmp_path / "out", manifest)) <= 4  # weights and scales, of one or two tables
 
 
+def test_a_float16_model_of_codegen_opens_on_the_cpu(exported, tmp_path: Path):
+    # At its highest level of optimisation onnxruntime 1.31 does not refuse it, it crashes.
+    checkpoint = exported("codegen").with_name("checkpoint")
+    manifest = export_checkpoint(checkpoint, tmp_path / "out", precision="fp16", device="cuda")
+    assert manifest.key_value.dtype == "float16"
+    assert Completer.load(tmp_path / "out", device="cpu").info.precision == "fp16"
+
+
 ALL_PRECISIONS = "MIDTOKEN_TEST_ALL_PRECISIONS"
 
 
