@@ -132,6 +132,8 @@ def _may_serve(call: Call, request: Request) -> bool:
     for count in range(MAX_TYPED):
         before, typed = request.context[: len(request.context) - count], request.context[len(request.context) - count :]
         if before.endswith(known):
+            if not (call.written and typed):  # what has written nothing is handed on to the same place only
+                return not typed
             return call.written.startswith(typed) or typed.startswith(call.written)
     return False
 

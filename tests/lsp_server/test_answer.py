@@ -101,17 +101,19 @@ async def typing(permits: int = 0, ahead: int = 100) -> AsyncIterator[tuple[Wire
         yield wire, writer, Typist(wire)
 
 
-async def begun(wire: Wire, writer: Writer, typist: Typist) -> None:
-    """A request that the model works on."""
-    typist.press("imp")
+async def begun(wire: Wire, writer: Writer, typist: Typist) -> "asyncio.Future[object]":
+    """A request for which the model has written one character."""
+    answer = typist.press("imp")
     await started(wire, writer)
+    writer.permit(1)
+    [call] = wire.server.session.scheduler._calls
+    await wire.until(lambda: call.written == "o")
+    return answer
 
 
 async def test_one_call_serves_many_keystrokes():
     async with typing() as (wire, writer, typist):
-        first = typist.press("imp")
-        await started(wire, writer)
-        writer.permit(1)
+        first = await begun(wire, writer, typist)
         for key in "ort ":
             last = typist.press(key)
         with pytest.raises(WireError):
@@ -140,7 +142,7 @@ async def test_a_cancelled_call_that_was_followed_is_kept_for_the_next_request()
 async def test_a_keystroke_that_was_not_foretold_stops_the_call():
     async with typing() as (wire, writer, typist):
         await begun(wire, writer, typist)
-        writer.permit(2)
+        writer.permit(1)
         call = next(iter(wire.server.session.scheduler._calls))
         await wire.until(lambda: call.written == "or")
         typist.type("x")
@@ -215,7 +217,7 @@ async def test_a_slow_typist_never_waits_and_a_held_key_does():
 async def test_nothing_is_kept_for_a_document_that_was_closed_meanwhile():
     async with typing() as (wire, writer, typist):
         await begun(wire, writer, typist)
-        writer.permit(len("ort numpy as n"))
+        writer.permit(len("rt numpy as n"))
         call = next(iter(wire.server.session.scheduler._calls))
         await wire.until(lambda: call.written == "ort numpy as n")
         del wire.server.session.documents[URI]

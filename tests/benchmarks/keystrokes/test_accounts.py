@@ -63,21 +63,25 @@ def test_a_call_that_goes_on_after_its_request_was_cancelled_is_of_use_if_it_ser
 
 
 @pytest.mark.parametrize(
-    ("contexts", "stopped_ms"),
+    ("contexts", "written", "stopped_ms"),
     [
-        (("re", "rex", "rexy", "rexyz"), 40.0),  # something else was asked after the first one
-        (("re", "ret", "rety", "retyz"), 30.0),  # at first it still wrote what was typed
-        (("re", "ret", "retu", "retur"), 20.0),  # all the time, so that it was handed on until then
-        (("re", "r", "re", "ret"), 40.0),  # a deletion
+        (("re", "rex", "rexy", "rexyz"), "turn", 40.0),  # something else was asked after the first one
+        (("re", "ret", "rety", "retyz"), "turn", 30.0),  # at first it still wrote what was typed
+        (("re", "ret", "retu", "retur"), "turn", 20.0),  # all the time, so that it was handed on until then
+        (("re", "r", "re", "ret"), "turn", 40.0),  # a deletion
+        (("re", "ret", "retu", "retur"), "", 40.0),  # it still read
+        (("re", "re", "ret", "retu"), "", 30.0),  # the same was asked once more
     ],
 )
-def test_the_time_to_stop_counts_from_the_first_cancellation_that_left_the_call_without_use(contexts, stopped_ms):
+def test_the_time_to_stop_counts_from_the_first_cancellation_that_left_the_call_without_use(
+    contexts, written, stopped_ms
+):
     cancelled_s = (0.01, 0.02, 0.03, None)
     requests = [
         Request(context, 0.01 * number, cancelled_s=at)
         for number, (context, at) in enumerate(zip(contexts, cancelled_s, strict=True))
     ]
-    useless = replace(call("re", outcome="cancelled"), written="turn")
+    useless = replace(call("re", outcome="cancelled"), written=written)
     assert stop_times(requests, [useless, call("b", at=3.0)]) == pytest.approx([stopped_ms])
 
 
