@@ -32,9 +32,10 @@ class Plan:
 
     ``layer_bits`` is None where nothing is quantised. ``mean_error`` and ``worst_error`` bound the mean and the largest
     over positions against the checkpoint, ``cache_error`` the largest one between two ways of feeding the same tokens
-    to the graph. The bounds of the quantised models leave room for random weights, where nothing cancels; what
-    quantisation costs a trained model is said by bits per byte (measure.py). Quantised products round their activations
-    to 8 bits, with other kernels for one token than for several, so logits differ by some per cent between the two,
+    to the graph; where something is quantised one position in ten may exceed the last two. The bounds of the quantised
+    models leave room for random weights, where nothing cancels; what quantisation costs a trained model is said by bits
+    per byte (measure.py). Quantised products round their activations to 8 bits, with other kernels for one token than
+    for several, so logits differ by some per cent between the two,
     without being better or worse in either (docs/models.md).
     """
 

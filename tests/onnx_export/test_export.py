@@ -120,6 +120,13 @@ def test_relative_errors():
     assert checks.mean_error(shifted, reference) == pytest.approx(0.05, rel=1e-4)
     assert checks.mean_error(reference * np.nan, reference) == float("inf")
     assert checks.largest_error(reference[:1], reference) == float("inf")
+    many = np.tile(reference, (10, 1))
+    outliers = many.copy()
+    outliers[3:5] *= 9.0  # two of twenty
+    assert checks.usual_error(outliers, many) == 0.0
+    outliers[7] *= 9.0
+    assert checks.usual_error(outliers, many) == pytest.approx(8.0)
+    assert checks.usual_error(many * np.nan, many) == float("inf")
 
 
 def fail(*arguments: object) -> None:
