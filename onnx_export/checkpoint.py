@@ -23,12 +23,16 @@ COPIED_FILES = ("MODEL_CARD.md", "LICENSE")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the files of a checkpoint cannot say; `midtoken-source.json` beside them, every field optional."""
+    """What the files of a checkpoint cannot say; `midtoken-source.json` beside them, every field optional.
+
+    ``file_tokens`` is false where the model knows names of files too little to be given them.
+    """
 
     name: str
     licence: str = ""
     training_data: str = ""
     fim_orders: tuple[FimOrder, ...] | None = None
+    file_tokens: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +142,7 @@ def _read_source(folder: Path) -> Source:
         licence=str(raw.get("licence", "")),
         training_data=str(raw.get("training_data", "")),
         fim_orders=None if orders is None else tuple(orders),
+        file_tokens=bool(raw.get("file_tokens", True)),
     )
 
 

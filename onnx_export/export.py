@@ -151,7 +151,7 @@ def _describe(source: Checkpoint, chosen: Plan, folder: Path) -> Manifest:
         vocabulary=source.vocabulary,
         files={name: sha256_of(folder / name) for name in files},
         fim=fim,
-        repository=repository_tokens(source.added),
+        repository=repository_tokens(source.added) if source.source.file_tokens else None,
         licence=source.source.licence,
         training_data=source.source.training_data,
     )

@@ -49,6 +49,8 @@ def source_notes(size: str, corpus: Corpus) -> dict[str, Any]:
         "licence": f"Apache-2.0 (weights); training text: {', '.join(_licences(corpus.train)) or 'not stated'}",
         "training_data": f"{', '.join(_names(corpus.train))}; 2 % of the files held out",
         "fim_orders": ["spm", "psm"],  # better on held-out middles, and its prefix stays cached while one types
+        # One sample in twelve has a name, always with a piece of another file: a name alone misleads in a short file.
+        "file_tokens": False,
     }
 
 

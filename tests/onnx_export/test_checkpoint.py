@@ -36,6 +36,7 @@ def test_a_good_checkpoint(copy: Path):
     assert checkpoint.added["<|fim_middle|>"] == 3
     assert checkpoint.source.name == "midtoken-python-tiny"
     assert checkpoint.source.fim_orders == ("spm", "psm")
+    assert not checkpoint.source.file_tokens
 
 
 def test_a_checkpoint_without_notes_is_named_after_its_folder(copy: Path):

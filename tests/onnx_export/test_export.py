@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -230,3 +231,13 @@ def test_the_command(tmp_path: Path, checkpoint: Path, exported, capsys, monkeyp
 def test_the_command_fails_in_one_line(tmp_path: Path, capsys):
     assert main([str(tmp_path / "absent"), str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err.startswith("error: no checkpoint folder at")
+
+
+def test_names_of_files_are_left_out_where_the_notes_say_so(tmp_path: Path, exported, checkpoint: Path):
+    assert load_manifest(exported("fp32")).repository is None
+    copy = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint, copy)
+    notes = json.loads((copy / "midtoken-source.json").read_text(encoding="utf-8"))
+    (copy / "midtoken-source.json").write_text(json.dumps(notes | {"file_tokens": True}), encoding="utf-8")
+    export_checkpoint(copy, tmp_path / "out", precision="fp32", check=False)
+    assert load_manifest(tmp_path / "out").repository is not None
