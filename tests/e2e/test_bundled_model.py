@@ -32,9 +32,10 @@ async def test_a_document_with_carriage_returns_and_wide_characters(bundled):
 
 
 async def test_the_list_and_the_ghost_text_agree(bundled):
-    buffer = Buffer(bundled, "import json\n\njson.lo")
+    # Something that any model of Python is sure of: ghost text is withheld where it is not, the list is not.
+    buffer = Buffer(bundled, "import nump")
     ghost, listed = await asyncio.gather(buffer.texts(), buffer.listed())
-    assert [item.label for item in listed.items][:1] == ghost
+    assert [item.label for item in listed.items][:1] == ghost != []
 
 
 async def test_typing_faster_than_the_model(bundled):
