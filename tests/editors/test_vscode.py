@@ -122,7 +122,7 @@ def test_several_lines(it: Code, line_break: str):
 
 
 def test_several_when_asked_by_hand(it: Code):
-    it.open("x = se")
+    it.open(METHOD)
     it.press("Alt+\\")
     first = it.wait_ghost()
     it.press("Alt+]")
@@ -132,7 +132,7 @@ def test_several_when_asked_by_hand(it: Code):
     it.command("midtoken.showNext")
     it.until(lambda: it.ghost() == second, "the second suggestion")
     it.command("midtoken.accept")
-    wait_text(it, f"x = se{second}")
+    wait_text(it, f"{METHOD}{second}")
 
 
 def test_positions_and_line_ends(it: Code):
