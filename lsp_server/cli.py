@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as end:  # argparse, after its help or its error
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
-        print("midtoken: interrupted", file=sys.stderr)
+        _say("midtoken: interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader of our output left (`midtoken ... | head`). Nothing is wrong, and nothing can be printed.
@@ -102,8 +102,13 @@ def _run(argv: Sequence[str]) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    print(f"midtoken: error: {' '.join(message.split())}", file=sys.stderr)
+    _say(f"midtoken: error: {' '.join(message.split())}")
     return status
+
+
+def _say(line: str) -> None:
+    """A last line on standard error, in the place of a progress bar that may stand there."""
+    print(f"\r\x1b[K{line}" if sys.stderr.isatty() else line, file=sys.stderr)
 
 
 def _prepare_streams() -> None:

@@ -23,6 +23,7 @@ from engine.manifest import (
 from engine.output_basis import OUTPUT_BASIS_FILE
 from onnx_export.architectures import Builder, builder_of
 from onnx_export.checkpoint import COPIED_FILES, Checkpoint, read_checkpoint
+from onnx_export.output_basis import write_output_basis
 from onnx_export.quantize import Device, Plan, plan
 from onnx_export.shapes import read_shape
 
@@ -73,8 +74,6 @@ def export_checkpoint(
             if (checkpoint / name).exists():
                 shutil.copyfile(checkpoint / name, folder / name)
         if output_basis:
-            from onnx_export.output_basis import write_output_basis  # needs torch
-
             write_output_basis(checkpoint, folder, output_basis)
         manifest = _describe(source, chosen, folder)
         (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from engine.errors import ExportError
 from engine.output_basis import OUTPUT_BASIS_FILE
+from onnx_export.weights import EMBEDDINGS, HEADS, find, read_rows, tensor_places
 
 MOST_COLUMNS = 256
-_HEADS = ("lm_head.weight", "embed_out.weight")
-_TIED = ("embed_tokens.weight", "wte.weight", "embed_in.weight")
 
 
 def write_output_basis(checkpoint: Path, folder: Path, columns: int) -> None:
@@ -42,19 +41,8 @@ def reduce_embedding(weights: NDArray[Any], columns: int) -> NDArray[np.float32]
 
 
 def _output_embedding(checkpoint: Path) -> NDArray[np.float32]:
-    from safetensors import safe_open
-
-    found: dict[str, tuple[Path, str]] = {}
-    for path in sorted(checkpoint.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as tensors:
-            for name in tensors.keys():  # noqa: SIM118 - no dict
-                for ending in (*_HEADS, *_TIED):
-                    if name.endswith(ending):
-                        found.setdefault(ending, (path, name))
-    for ending in (*_HEADS, *_TIED):
-        if ending in found:
-            path, name = found[ending]
-            with safe_open(path, framework="pt") as tensors:
-                weights: NDArray[np.float32] = tensors.get_tensor(name).float().numpy()
-            return weights
-    raise ExportError(f"{checkpoint} has no output embedding under a known name; export without --output-basis")
+    places = tensor_places(checkpoint)
+    place = find(places, HEADS) or find(places, EMBEDDINGS)
+    if place is None:
+        raise ExportError(f"{checkpoint} has no output embedding under a known name; export without --output-basis")
+    return read_rows(place)

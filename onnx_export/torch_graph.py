@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from engine.manifest import GraphNames
 from onnx_export.quantize import Plan
 from onnx_export.shapes import Shape, shape_of
+from onnx_export.torch_model import load_model
 
 ATTENTION = "midtoken"
 OPSET = 20
@@ -122,19 +123,14 @@ class Step(nn.Module):
 
 def build(checkpoint: Path, chosen: Plan, built: Path, *, tied: bool) -> None:
     """Write ``built / "model.onnx"``, the graph of ``checkpoint`` in float32 or float16, not quantised yet."""
-    from transformers import AutoModelForCausalLM
-
-    dtype = torch.float16 if chosen.key_value_dtype == "float16" else torch.float32
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        checkpoint, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=dtype
-    ).eval()
+    model = load_model(checkpoint, chosen.key_value_dtype)
     share = tied and chosen.layer_bits is None
     _use_products(model, share=share)
     shape = shape_of(model.config)
     layers = shape.layers
     step = Step(model, layers).eval()
     with _attention(step), _quiet(), torch.inference_mode():
-        arguments, dynamic = _example(shape, dtype)
+        arguments, dynamic = _example(shape, getattr(torch, chosen.key_value_dtype))
         names = GraphNames()
         past = [name.format(layer) for layer in range(layers) for name in (names.past_key, names.past_value)]
         present = [name.format(layer) for layer in range(layers) for name in (names.present_key, names.present_value)]

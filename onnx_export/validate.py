@@ -8,7 +8,6 @@ the smallest rounding changes much (0.7 at 8 bits, in a model that loses 0.003 %
 checkpoint the mean counts too.
 """
 
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from engine.session import OrtSession
 from onnx_export.batch import batched_logits
 from onnx_export.checkpoint import Checkpoint
 from onnx_export.quantize import Plan
+from onnx_export.torch_model import load_model
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int32]
@@ -66,31 +66,14 @@ class TorchReference:
     """The checkpoint in torch, in float32, without cache: the reference."""
 
     def __init__(self, source: Checkpoint) -> None:
-        try:
-            import torch
-            from transformers import AutoModelForCausalLM
-            from transformers.utils.logging import disable_progress_bar
-        except ImportError as error:
-            raise ExportError(
-                f"the package {error.name} is missing; install Midtoken with its 'export' extra"
-            ) from None
-        self._torch = torch
-        if not sys.stderr.isatty():
-            disable_progress_bar()
-        try:
-            self._model: Any = AutoModelForCausalLM.from_pretrained(
-                source.folder, local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32
-            ).eval()
-        except Exception as error:  # safetensors and transformers raise types of their own
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ExportError(
-                f"the weights in {source.folder} cannot be read ({line[:200]}); copy them again"
-            ) from None
+        self._model: Any = load_model(source.folder, "float32")
 
     def logits(self, ids: Sequence[int] | Ids) -> Floats:
         """Logits [S, V] float32 after every token of `ids` [S]."""
-        with self._torch.inference_mode():
-            inputs = self._torch.tensor([[int(number) for number in ids]])
+        import torch
+
+        with torch.inference_mode():
+            inputs = torch.tensor([[int(number) for number in ids]])
             result: Floats = self._model(input_ids=inputs).logits[0].float().numpy()
         return result
 

@@ -23,6 +23,10 @@ _EXTRA = (
 )
 
 
+# What is being done while so many steps are finished.
+_STEPS = ("the graph", "the folder", "checks", "export")
+
+
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     set_example(parser, "midtoken export my-checkpoint my-model --precision int4")
@@ -51,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
             precision=args.precision,
             device=args.device,
             output_basis=args.output_basis,
-            progress=progress_bar("export"),
+            progress=_show,
             notice=lambda line: print(f"midtoken: {line}", file=sys.stderr),
         )
     except ModuleNotFoundError as error:
@@ -61,3 +65,7 @@ def run(args: argparse.Namespace) -> int:
         raise ExportError(f"exporting needs {module}; install it with: pip install 'midtoken[export]'") from None
     print(f"midtoken: wrote {args.out}", file=sys.stderr)
     return 0
+
+
+def _show(done: int, total: int) -> None:
+    progress_bar(_STEPS[done])(done, total)

@@ -12,7 +12,7 @@ def progress_bar(name: str) -> Callable[[int, int], None]:
     def show(done: int, total: int) -> None:
         filled = _WIDTH * done // total
         bar = "#" * filled + "." * (_WIDTH - filled)
-        line = f"\r{name} [{bar}] {done} of {total}" if done < total else "\r\x1b[K"
+        line = f"\r\x1b[K{name} [{bar}] {done} of {total}" if done < total else "\r\x1b[K"
         print(line, end="", file=sys.stderr, flush=True)
 
     def show_nothing(done: int, total: int) -> None:

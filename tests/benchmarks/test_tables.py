@@ -98,7 +98,7 @@ class TestProgressBar:
         show(3, 3)
         out, err = capsys.readouterr()
         assert out == ""
-        assert err == "\rhealing [##########....................] 1 of 3\r\x1b[K"
+        assert err == "\r\x1b[Khealing [##########....................] 1 of 3\r\x1b[K"
 
     def test_nothing_is_drawn_elsewhere(self, capsys):
         progress_bar("healing")(1, 3)

@@ -191,24 +191,26 @@ def write_example(
     *,
     tokenizer: Tokenizer | None = None,
     end: str | None = None,
+    begin: str | None = None,
     **changes: Any,
 ) -> Path:
     """A checkpoint folder of the family ``name`` with random weights at which every layer matters to the logits.
 
-    ``tokenizer`` stands in for one that is trained on ``texts``; texts begin without a token and end with ``end``.
+    ``tokenizer`` stands in for one that is trained on ``texts``, with ``begin`` (None: without one) and ``end`` as its
+    control tokens.
     """
     example = {**EXAMPLES, **VARIANTS}[name]
     if tokenizer is not None:
         assert end is not None
-        example = replace(example, end=end, begin=None)
+        example = replace(example, end=end, begin=begin)
     else:
         tokenizer = TOKENIZERS[example.tokenizer](texts)
     settings = {**example.settings, **changes}
     rows = tokenizer.get_vocab_size() + settings.pop("padding_rows", 0)
     end_id = tokenizer.token_to_id(example.end)
-    begin = end_id if example.begin is None else tokenizer.token_to_id(example.begin)
+    begin_id = end_id if example.begin is None else tokenizer.token_to_id(example.begin)
     config = getattr(transformers, example.config)(
-        **{"vocab_size": rows, "eos_token_id": end_id, "bos_token_id": begin, "pad_token_id": end_id, **settings}
+        **{"vocab_size": rows, "eos_token_id": end_id, "bos_token_id": begin_id, "pad_token_id": end_id, **settings}
     )
     model = transformers.AutoModelForCausalLM.from_config(config)
     generator = torch.Generator().manual_seed(seed)

@@ -1,6 +1,9 @@
 import dataclasses
 import json
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,8 @@ from onnx_export.__main__ import main
 from onnx_export.checkpoint import read_checkpoint
 from onnx_export.export import export_checkpoint
 from onnx_export.quantize import Device, plan
-from tests.onnx_export.conftest import write_checkpoint
+from tests.onnx_export.conftest import make_source, write_checkpoint
+from tests.onnx_export.families import write_example
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "int4")
 
@@ -204,6 +208,32 @@ def test_a_disk_that_fills_up(tmp_path: Path, checkpoint: Path, monkeypatch: pyt
         export_checkpoint(checkpoint, out)
     assert (out / "midtoken.json").read_text() == "{}"
     assert list(tmp_path.iterdir()) == [out]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of this kind")
+@pytest.mark.parametrize("writer", ["model builder", "torch's exporter", "ourselves"])
+def test_a_disk_that_takes_no_more_at_any_moment(tmp_path: Path, checkpoint: Path, exported, writer: str):
+    """A limit on the size of files, which fails as a full disk does, whoever is writing."""
+    limit = 60_000
+    if writer == "torch's exporter":
+        checkpoint = write_example(tmp_path / "checkpoint", "gpt2", [make_source(1)])
+    elif writer == "ourselves":  # the builder writes weights and graph apart, we into one file
+        limit = (exported("fp32") / "model.onnx").stat().st_size - 1
+    out = tmp_path / "place" / "out"
+    out.mkdir(parents=True)
+    (out / "midtoken.json").write_text("{}")  # what was there
+    script = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit},) * 2);"
+        "from onnx_export.__main__ import main; raise SystemExit(main())"
+    )
+    command = [sys.executable, "-c", script, str(checkpoint), str(out), "--precision", "fp32"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"error: cannot write .*out \(File too large\); make room or choose another place\n", done.stderr
+    )
+    assert (out / "midtoken.json").read_text() == "{}"
+    assert list(out.parent.iterdir()) == [out]
 
 
 def test_a_tokenizer_that_loses_text_fails_the_first_check(

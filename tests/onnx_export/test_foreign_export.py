@@ -1,4 +1,6 @@
-"""A folder in optimum's naming, made with torch.onnx.export from a checkpoint, loaded by the engine as it is."""
+"""Folders as other exporters make them, loaded by the engine as they are: in optimum's naming, made with
+torch.onnx.export, plain and quantised as for the web, and by onnxruntime-genai's own builder.
+"""
 
 import shutil
 import warnings
@@ -6,15 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import pytest
 import torch
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from engine import Completer, CompletionRequest
 from engine.foreign import derive_manifest, find_foreign
 from engine.graph import open_graph
+from engine.manifest import Precision
 from engine.session import OrtSession
 from onnx_export.export import export_checkpoint
+from onnx_export.genai_graph import build
+from onnx_export.quantize import plan
+from onnx_export.validate import mean_error
 from tests.onnx_export.conftest import make_source
 from tests.onnx_export.families import write_example
 
@@ -93,3 +102,39 @@ def test_a_folder_in_the_naming_of_optimum(tmp_path: Path):
     assert [c.text for c in theirs.complete(request).completions] == [
         c.text for c in ours.complete(request).completions
     ]
+
+
+def test_a_folder_quantised_for_the_web(tmp_path: Path):
+    checkpoint = write_example(tmp_path / "checkpoint", "qwen2", TEXTS)
+    folder = tmp_path / "published"
+    model = export_with_past(checkpoint, folder / "onnx" / "model.onnx")
+    for name in ("config.json", "generation_config.json", "tokenizer.json"):
+        shutil.copyfile(checkpoint / name, folder / name)
+    quantiser = MatMulNBitsQuantizer(onnx.load(str(folder / "onnx" / "model.onnx")), bits=4, block_size=32)
+    quantiser.process()
+    quantiser.model.save_model_to_file(str(folder / "onnx" / "model_q4.onnx"))
+
+    completer = Completer.load(folder, device="cpu", threads=1)
+    assert completer.manifest.model_file == "onnx/model_q4.onnx"
+    assert (completer.info.precision, completer.manifest.graph.position_ids) == ("int4", "position_ids")
+    session = OrtSession.over(open_graph(folder / completer.manifest.model_file, "cpu"), completer.manifest)
+    ids = np.arange(5, 25, dtype=np.int32)
+    with torch.inference_mode():
+        expected = model(input_ids=torch.tensor(ids[None].astype(np.int64))).logits[0].numpy()
+    assert mean_error(session.forward(ids, 0, range(20)), expected) < 0.5
+    assert completer.complete(CompletionRequest("def alpha_beta(items, val")).prompt_tokens > 3
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int4"])
+def test_a_folder_of_the_genai_builder(tmp_path: Path, precision: Precision):
+    checkpoint = write_example(tmp_path / "checkpoint", "qwen2", TEXTS)
+    (checkpoint / "tokenizer_config.json").write_text('{"add_bos_token": false}')  # as Qwen's
+    build(checkpoint, plan(precision, "cpu"), tmp_path / "theirs", tied=True)
+    export_checkpoint(checkpoint, tmp_path / "ours", precision=precision, check=False)
+    theirs, ours = (Completer.load(tmp_path / name, device="cpu", threads=1) for name in ("theirs", "ours"))
+    assert theirs.manifest.key_value == ours.manifest.key_value  # one buffer for past and present
+    assert theirs.manifest.control == ours.manifest.control
+    assert theirs.manifest.fim == ours.manifest.fim
+    request = CompletionRequest("def alpha_beta(items, val", suffix="\n    return items\n")
+    texts = [[c.text for c in completer.complete(request).completions] for completer in (theirs, ours)]
+    assert precision != "fp32" or texts[0] == texts[1]  # at int4 only ours looks embeddings up in the quantised head

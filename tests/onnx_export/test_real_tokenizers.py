@@ -1,9 +1,12 @@
-"""Families with the vocabularies of real models, 50,000 to 200,000 entries: exported, checked, healed, filled in.
+"""Every family with the tokenizer of a real model: exported, checked, healed, filled in.
 
-The tokenizers lie beside the repository; without them the bundled model's own, which is in it, is what is left.
+The bundled model's own, which is in the repository, serves every family. Beside it each family has a real one of its
+own style, from 32,000 to 200,000 entries, where that is to be had: beside the repository or in a package of pip's.
 """
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -11,31 +14,82 @@ from tokenizers import Tokenizer
 
 from engine import BUNDLED_MODEL, Completer, CompletionRequest, StopParams
 from engine.manifest import load_manifest
+from onnx_export.architectures import FAMILIES
 from onnx_export.export import export_checkpoint
+from tests.onnx_export.conftest import make_source
 from tests.onnx_export.families import write_example
+from tests.onnx_export.published import codestral_tokenizer, deepseek_tokenizer, mistral_file, mistral_tokenizer
 from tests.real import real_json
 
 
+@dataclass(frozen=True)
+class Ends:
+    """Control tokens of a real tokenizer: what texts begin and end with, and those that fill in the middle."""
+
+    end: str
+    begin: str | None = None
+    fim: tuple[str, ...] = ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>")
+
+
+SENTENCEPIECE = Ends("</s>", "<s>", ())
+CONTROL: Mapping[str, Ends] = {
+    "bundled": Ends("<|endoftext|>"),
+    "p50k_base": Ends("<|endoftext|>"),
+    "cl100k_base": Ends("<|endoftext|>"),
+    "o200k_base": Ends("<|endoftext|>"),
+    "mistral": SENTENCEPIECE,
+    "codestral": Ends("</s>", "<s>", ("[SUFFIX]", "[PREFIX]")),
+    "deepseek": Ends(
+        "<｜end▁of▁sentence｜>", "<｜begin▁of▁sentence｜>", ("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>")
+    ),
+}
+
+# Codestral's and DeepSeek's own; CodeGen, Phi and GPT-2 have the first 50,257 entries of p50k, Qwen the entries of
+# cl100k, Phi-4-mini (of Phi-3's type) those of o200k. Gemma splits as Mistral's does; the others as GPT-2.
+OF_ITS_STYLE: Mapping[str, str] = {
+    "llama": "deepseek",
+    "qwen2": "cl100k_base",
+    "qwen3": "cl100k_base",
+    "mistral": "codestral",
+    "granite": "p50k_base",
+    "gemma": "mistral",
+    "phi": "p50k_base",
+    "phi3": "o200k_base",
+    "starcoder2": "p50k_base",
+    "gpt_bigcode": "p50k_base",
+    "gpt2": "p50k_base",
+    "codegen": "p50k_base",
+}
+
+CASES = [(family, name) for family in sorted(FAMILIES) for name in ("bundled", OF_ITS_STYLE[family])]
+
+
 def tokenizer_of(name: str) -> Tokenizer:
-    text = (BUNDLED_MODEL / "tokenizer.json").read_text(encoding="utf-8") if name == "bundled" else real_json(name)
-    return Tokenizer.from_str(text)
-
-
-# As these models have them: CodeGen and Qwen have the very vocabularies, with other control tokens.
-CASES = [("codegen", "p50k_base"), ("qwen2", "cl100k_base"), ("phi3", "o200k_base"), ("llama", "bundled")]
+    match name:
+        case "bundled":
+            return Tokenizer.from_file(str(BUNDLED_MODEL / "tokenizer.json"))
+        case "mistral":
+            return mistral_tokenizer()
+        case "codestral":
+            return codestral_tokenizer()
+        case "deepseek":
+            return deepseek_tokenizer()
+        case _:
+            return Tokenizer.from_str(real_json(name))
 
 
 @pytest.mark.parametrize(("family", "name"), CASES, ids=[f"{family} with {name}" for family, name in CASES])
-def test_a_family_with_a_real_vocabulary(tmp_path: Path, family: str, name: str):
-    tokenizer = tokenizer_of(name)
-    # Of 200,000 rows as few columns as will do.
-    checkpoint = write_example(tmp_path / "checkpoint", family, (), tokenizer=tokenizer, end="<|endoftext|>")
+def test_a_family_with_a_real_tokenizer(tmp_path: Path, family: str, name: str):
+    tokenizer, control = tokenizer_of(name), CONTROL[name]
+    checkpoint = write_example(
+        tmp_path / "checkpoint", family, (), tokenizer=tokenizer, end=control.end, begin=control.begin
+    )
     export_checkpoint(checkpoint, tmp_path / "model", precision="fp32")
     manifest = load_manifest(tmp_path / "model")
     added = {token["content"]: token["id"] for token in json.loads(tokenizer.to_str())["added_tokens"]}
     assert manifest.vocabulary.tokenizer == tokenizer.get_vocab_size()
-    assert manifest.fim is not None
-    assert manifest.fim.control_ids == {added[f"<|fim_{part}|>"] for part in ("prefix", "suffix", "middle")}
+    assert manifest.control.begin == (None if control.begin is None else added[control.begin])
+    assert (manifest.fim.control_ids if manifest.fim else set()) == {added[token] for token in control.fim}
 
     completer = Completer.load(tmp_path / "model", device="cpu", threads=1)
     asked = CompletionRequest(
@@ -48,3 +102,16 @@ def test_a_family_with_a_real_vocabulary(tmp_path: Path, family: str, name: str)
     for completion in result.completions:
         assert completion.healing.covers > 1
         assert completion.healing.surprise_bits > 0
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "file"),
+    [(mistral_tokenizer, "tokenizer.model.v1"), (codestral_tokenizer, "mistral_instruct_tokenizer_240323.model.v3")],
+)
+def test_they_are_what_sentencepiece_reads_from_the_same_file(tokenizer: Callable[[], Tokenizer], file: str):
+    ours = tokenizer()
+    library = pytest.importorskip("sentencepiece")
+    theirs = library.SentencePieceProcessor(model_file=str(mistral_file(file)))
+    for text in (make_source(1), make_source(2), "größe = 'naïve 日本語 👩‍👩‍👧'\n\tif x  ==   1:"):
+        for line in filter(None, text.splitlines()):
+            assert ours.encode(line, add_special_tokens=False).ids == theirs.encode(line)

