@@ -94,9 +94,14 @@ def open_graph(path: Path, device: DeviceChoice = "auto", threads: int | None = 
 def _refusal(path: Path, error: Exception) -> str:
     reason = str(error)
     if "External data path" in reason and ("escapes" in reason or "Absolute path" in reason):
-        return f"{path} names weights outside its folder; do not use this folder"
+        return (
+            f"{path} names weights outside its folder; do not use this folder"
+            " (or copy it with real files, if it is a download cache's that consists of links)"
+        )
     if "External data path does not exist" in reason:
         return f"{path} has its weights in a file that is not there; copy the whole folder"
+    if "External initializer" in reason and "out of bounds" in reason:
+        return f"{path} has only a part of its weights beside it; copy the whole folder"
     if "is not a registered function/op" in reason:
         return f"{path} needs custom operators ({first_line(error)}), and Midtoken loads no code of a model folder"
     return f"onnxruntime refuses {path} ({first_line(error)}); export the model again"
@@ -137,7 +142,7 @@ def _require(condition: bool, manifest: Manifest, disagreement: str) -> None:
 
 def _options(threads: int | None) -> Any:
     options = ort.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # errors are raised as well, and told in one line
     # One level more changes layouts for convolutions, which no language model has: as fast without, and onnxruntime
     # 1.31 crashes in it on float16 graphs of CodeGen and Phi, which the CPU opens where there is no GPU.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED

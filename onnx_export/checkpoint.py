@@ -54,9 +54,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     """Check a checkpoint folder. Errors: ExportError with what is wrong and what to do."""
     if not folder.is_dir():
         raise ExportError(f"no checkpoint folder at {folder}; give a folder that holds config.json and the weights")
+    _refuse_parts(folder)
     config = _read_json(folder / "config.json")
     family = family_of(config)
-    _refuse_code(folder, config)
+    _refuse_what_changes_the_model(folder, config)
     _require_safetensors(folder)
     tokenizer = _read_json(folder / "tokenizer.json")
     try:
@@ -105,14 +106,32 @@ def _vocabulary_sizes(folder: Path, config: Mapping[str, Any], entries: int) -> 
     )
 
 
-def _refuse_code(folder: Path, config: Mapping[str, Any]) -> None:
-    """Errors: ExportError where the model would be code of the folder. Code of a tokenizer's is left unread anyway."""
+def _refuse_parts(folder: Path) -> None:
+    """Errors: ExportError for folders that people take for a checkpoint, with what is still to be done."""
+    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
+        raise ExportError(f"{folder} holds an adapter, not a model; merge it into its model and save that first")
+    if (folder / "tokenizer.model").exists() and not (folder / "tokenizer.json").exists():
+        raise ExportError(
+            f"{folder} has its tokenizer as tokenizer.model only; write a tokenizer.json beside it "
+            "(AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) of transformers does)"
+        )
+
+
+def _refuse_what_changes_the_model(folder: Path, config: Mapping[str, Any]) -> None:
+    """Errors: ExportError where the model would be code of the folder, or its weights are packed by another library.
+    Code of a tokenizer's is left unread anyway.
+    """
     if "auto_map" in config:
         raise ExportError(f"{folder} wants to run code of its own (auto_map in config.json); that is never done")
+    packed = config.get("quantization_config")
+    if packed is not None:
+        method = packed.get("quant_method") if isinstance(packed, dict) else packed
+        raise ExportError(f"the weights in {folder} are quantised already ({method}); export the original checkpoint")
 
 
 def _require_safetensors(folder: Path) -> None:
     if any(folder.glob("*.safetensors")):
+        _require_all_shards(folder)
         return
     pickled = sorted(file.name for pattern in PICKLED_WEIGHTS for file in folder.glob(pattern))
     if pickled:
@@ -121,6 +140,13 @@ def _require_safetensors(folder: Path) -> None:
             "save the checkpoint as safetensors first"
         )
     raise ExportError(f"{folder} has no weights (*.safetensors); copy the checkpoint again")
+
+
+def _require_all_shards(folder: Path) -> None:
+    named = _read_optional(folder / "model.safetensors.index.json").get("weight_map")
+    for name in sorted({str(file) for file in named.values()} if isinstance(named, dict) else ()):
+        if not (folder / name).exists():
+            raise ExportError(f"{folder} has no {name}, which its index names; copy the checkpoint again")
 
 
 def _vocabulary_size(tokenizer: Mapping[str, Any], added: Mapping[str, int]) -> int:

@@ -9,23 +9,31 @@ from engine.errors import ExportError
 def load_model(folder: Path, dtype: Literal["float32", "float16"]) -> Any:
     """The model of a checkpoint folder, ready for inference. Only safetensors are read, no code of the folder is run.
 
-    Errors: ExportError where torch or transformers is missing, or the weights cannot be read.
+    Errors: ExportError where torch or transformers is missing, or the weights cannot be read or are not
+    all there.
     """
     try:
         import torch
         from transformers import AutoModelForCausalLM
-        from transformers.utils.logging import disable_progress_bar
+        from transformers.utils.logging import disable_progress_bar, set_verbosity_error
     except ImportError as error:
         raise ExportError(f"the package {error.name} is missing; install Midtoken with its 'export' extra") from None
     disable_progress_bar()  # of the loading of weights; an export has its own
+    set_verbosity_error()  # what matters of its remarks is an error below
     try:
-        return AutoModelForCausalLM.from_pretrained(
+        model, found = AutoModelForCausalLM.from_pretrained(
             folder,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
             dtype=getattr(torch, dtype),
-        ).eval()
+            output_loading_info=True,
+        )
     except Exception as error:  # safetensors and transformers raise types of their own
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ExportError(f"the weights in {folder} cannot be read ({line[:200]}); copy them again") from None
+    if found["missing_keys"]:
+        missing = sorted(found["missing_keys"])
+        more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
+        raise ExportError(f"the weights in {folder} lack {missing[0]}{more}; copy them again")
+    return model.eval()

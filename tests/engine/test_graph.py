@@ -120,6 +120,24 @@ def test_weights_outside_the_folder_are_refused(tmp_path: Path, manifest: Manife
         OrtSession.load(folder, manifest, device="cpu")
 
 
+def test_a_link_to_weights_outside_the_folder_is_refused(tmp_path: Path, manifest: Manifest):
+    (tmp_path / "outside.data").write_bytes(bytes(16))
+    folder = tmp_path / "model"
+    folder.mkdir()
+    external_graph(folder, "weights.data")
+    (folder / "weights.data").symlink_to(tmp_path / "outside.data")
+    with pytest.raises(ModelFolderError, match=r"outside its folder; .* that consists of links\)$"):
+        OrtSession.load(folder, manifest, device="cpu")
+
+
+def test_weights_that_are_cut_off(tmp_path: Path, manifest: Manifest, capfd: pytest.CaptureFixture[str]):
+    external_graph(tmp_path, "weights.data")
+    (tmp_path / "weights.data").write_bytes(bytes(15))
+    with pytest.raises(ModelFolderError, match=r"has only a part of its weights beside it; copy the whole folder$"):
+        OrtSession.load(tmp_path, manifest, device="cpu")
+    assert capfd.readouterr() == ("", "")  # nor does onnxruntime say anything of its own
+
+
 def test_weights_that_are_not_there_are_named(tmp_path: Path, manifest: Manifest):
     external_graph(tmp_path, "absent.data")
     with pytest.raises(ModelFolderError, match="in a file that is not there; copy the whole folder"):

@@ -5,11 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from engine.errors import ExportError
 from onnx_export.architectures import FAMILIES, family_of
 from onnx_export.checkpoint import read_checkpoint
+from onnx_export.torch_model import load_model
 
 
 @pytest.fixture
@@ -83,6 +86,49 @@ def test_pickled_weights(copy: Path):
 def test_no_weights(copy: Path):
     (copy / "model.safetensors").unlink()
     refused(copy, "has no weights")
+
+
+def test_a_missing_shard(copy: Path):
+    index = {"metadata": {}, "weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    refused(copy, "has no model-00002-of-00002.safetensors, which its index names")
+
+
+def test_an_adapter(copy: Path):
+    (copy / "config.json").rename(copy / "adapter_config.json")
+    refused(copy, "holds an adapter, not a model; merge it")
+
+
+def test_a_tokenizer_that_is_not_written_as_json(copy: Path):
+    (copy / "tokenizer.json").rename(copy / "tokenizer.model")
+    refused(copy, r"tokenizer\.model only; write a tokenizer\.json beside it")
+
+
+@pytest.mark.parametrize("packed", [{"quant_method": "gptq", "bits": 4}, "gptq"])
+def test_weights_that_another_library_has_quantised(copy: Path, packed: Any):
+    edit(copy / "config.json", quantization_config=packed)
+    refused(copy, r"are quantised already \(gptq\); export the original checkpoint")
+
+
+def test_weights_that_are_not_all_there(copy: Path):
+    tensors = load_file(copy / "model.safetensors")
+    for name in [name for name in tensors if "q_proj" in name]:
+        del tensors[name]
+    save_file(tensors, copy / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ExportError, match=r"lack model\.layers\.0\.self_attn\.q_proj\.weight and 1 others; copy them"):
+        load_model(copy, "float32")
+
+
+def test_weights_of_bfloat16_in_shards_are_those_of_float32(copy: Path, tmp_path: Path):
+    whole = load_model(copy, "float32")
+    whole.bfloat16().save_pretrained(tmp_path / "half", max_shard_size="20KB")
+    shutil.copyfile(copy / "tokenizer.json", tmp_path / "half" / "tokenizer.json")
+    assert len(list((tmp_path / "half").glob("*.safetensors"))) > 1
+    assert read_checkpoint(tmp_path / "half").vocabulary == read_checkpoint(copy).vocabulary
+    half = load_model(tmp_path / "half", "float32")
+    for ours, theirs in zip(half.parameters(), whole.parameters(), strict=True):
+        assert ours.dtype == torch.float32
+        assert torch.equal(ours, theirs.float())
 
 
 def test_a_tokenizer_of_another_model(copy: Path):
