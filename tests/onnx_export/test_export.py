@@ -167,21 +167,26 @@ def test_a_precision_without_kernels(tmp_path: Path, checkpoint: Path, precision
 
 
 @pytest.mark.skipif(choose_device("cuda").kind == "cuda", reason="needs a machine without a CUDA device")
-def test_a_model_for_a_device_that_is_not_here_is_checked_as_far_as_the_cpu_can(tmp_path: Path, checkpoint: Path):
+@pytest.mark.parametrize("precision", ["fp16", "int8", "int4"])
+def test_a_model_for_a_device_that_is_not_here_is_checked_as_far_as_the_cpu_can(
+    tmp_path: Path, checkpoint: Path, precision: Precision
+):
     lines: list[str] = []
     steps: list[tuple[int, int]] = []
     manifest = export_checkpoint(
         checkpoint,
         tmp_path / "out",
-        precision="fp16",
+        precision=precision,
         device="cuda",
         progress=lambda done, total: steps.append((done, total)),
         notice=lines.append,
     )
     assert manifest.key_value.dtype == "float16"
     graph = onnx.load(str(tmp_path / "out" / "model.onnx")).graph
-    large = [tensor for tensor in graph.initializer if np.prod(tensor.dims) > 1000]
-    assert {tensor.data_type for tensor in large} == {onnx.TensorProto.FLOAT16}
+    large = [tensor for tensor in graph.initializer if np.prod(tensor.dims) > 4 * manifest.vocabulary.head]
+    half, packed = onnx.TensorProto.FLOAT16, onnx.TensorProto.UINT8
+    assert {tensor.data_type for tensor in large} == ({half} if precision == "fp16" else {half, packed})  # with scales
+    assert sum(manifest.vocabulary.head in tensor.dims for tensor in large) == 1  # embedding and head are tied
     assert "what CUDA's kernels compute, and their speed, was not checked" in lines[0]
     assert lines[-1].startswith("peak memory ")
     assert steps == [(0, 3), (1, 3), (2, 3), (3, 3)]
