@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -10,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from engine.errors import ExportError
 from engine.manifest import ControlIds, FimTemplates, VocabularySizes, dump_manifest, sha256_of
+from onnx_export.export import STEPS
 from tests.fakes import ATTENTION_HEAD
 from tests.lsp_server.command_line import (
     END,
@@ -227,6 +230,19 @@ class TestExport:
         assert outcome.status == 1
         assert "nowhere" in outcome.error
         assert not (tmp_path / "out").exists()
+
+    def test_on_a_terminal_it_says_what_is_being_done_and_an_error_takes_its_place(self, capsys, monkeypatch, tmp_path):
+        def export_checkpoint(*_: object, progress: Callable[[int, int], None], **__: object) -> None:
+            for done in range(STEPS):
+                progress(done, STEPS)
+            raise ExportError("check 'x' failed")
+
+        monkeypatch.setattr("onnx_export.export.export_checkpoint", export_checkpoint)
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+        outcome = run(capsys, "export", tmp_path, tmp_path / "out")
+        bars = re.findall(r"\r\x1b\[K([a-z ]+) \[[#.]{30}\] (\d) of 3", outcome.err)
+        assert bars == [("the graph", "0"), ("the folder", "1"), ("checks", "2")]
+        assert outcome.err.endswith("\r\x1b[Kmidtoken: error: check 'x' failed\n")
 
     @pytest.mark.parametrize("arguments", [[], ["only-one"], ["a", "b", "--precision", "int3"], ["a", "b", "c"]])
     def test_wrong_usage(self, capsys, arguments):
