@@ -11,6 +11,7 @@ Quantisation is of weights only, so it needs no calibration text. The head stays
 and in a small model with a large vocabulary most of the harm of 4 bits is done there.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -122,9 +123,7 @@ def quantise_rows(table: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[Any]]
 
 
 def _run(model: Any, chosen: Plan, bits: int | None, operator: str, **nodes: list[str]) -> Any:
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
-
-    quantiser = MatMulNBitsQuantizer(
+    quantiser = _quantiser()(
         model,
         bits=bits,
         block_size=BLOCK_SIZE,
@@ -135,3 +134,14 @@ def _run(model: Any, chosen: Plan, bits: int | None, operator: str, **nodes: lis
     )
     quantiser.process()
     return quantiser.model.model
+
+
+def _quantiser() -> Any:
+    """onnxruntime's class. To import it sets up logging for the whole process, a line a node: that is taken back."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    return MatMulNBitsQuantizer

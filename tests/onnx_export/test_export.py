@@ -263,6 +263,16 @@ def test_the_command(tmp_path: Path, checkpoint: Path, exported, capsys, monkeyp
     assert json.loads(capsys.readouterr().out)["precision"] == "int4"
 
 
+def test_of_all_libraries_none_says_a_word(tmp_path: Path):
+    checkpoint = write_example(tmp_path / "checkpoint", "gpt2", [make_source(1)])
+    command = [sys.executable, "-m", "onnx_export", str(checkpoint), str(tmp_path / "out"), "--precision", "int4"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["precision"] == "int4"
+    filling, peak = done.stderr.splitlines()
+    assert filling.startswith("the tokenizer has no tokens to fill in the middle")
+    assert re.fullmatch(r"peak memory [\d,]+ MiB", peak)
+
+
 def test_the_command_fails_in_one_line(tmp_path: Path, capsys):
     assert main([str(tmp_path / "absent"), str(tmp_path / "out")]) == 1
     assert capsys.readouterr().err.startswith("error: no checkpoint folder at")
