@@ -1,7 +1,9 @@
 """Graphs in onnxruntime: where they run, how they are opened, and whether they are what a manifest says."""
 
 import ctypes
+import io
 import sys
+from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,10 @@ from engine.foreign import GraphSignature, TensorType
 from engine.kv_buffers import layer_names
 from engine.manifest import Manifest
 
+NO_CUDA_LIBRARIES = (
+    "an NVIDIA device is here but onnxruntime could not start CUDA on it (pip install 'midtoken[cuda]' brings its "
+    "libraries; the driver must know CUDA 13); running on the CPU"
+)
 _ONNX_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)"}
 
 
@@ -78,6 +84,8 @@ def open_graph(path: Path, device: DeviceChoice = "auto", threads: int | None = 
     Raises `ModelFolderError` where onnxruntime refuses the graph.
     """
     chosen = choose_device(device)
+    if chosen.kind == "cuda":
+        _load_cuda_libraries()
     try:
         session = ort.InferenceSession(str(path), _options(threads), providers=_providers(chosen))
     except Exception as error:  # onnxruntime raises plain RuntimeErrors and types of its own
@@ -87,8 +95,15 @@ def open_graph(path: Path, device: DeviceChoice = "auto", threads: int | None = 
         notice = f"the decode step of {path} cannot be a CUDA graph ({first_line(error)}); running without"
         return replace(plain, device=replace(plain.device, notice=plain.device.notice or notice))
     if chosen.kind == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
-        chosen = Device("cpu", "CUDA was found but onnxruntime could not start it; running on the CPU")
+        chosen = Device("cpu", NO_CUDA_LIBRARIES)
     return Graph(session, chosen)
+
+
+def _load_cuda_libraries() -> None:
+    """CUDA and cuDNN as pip installs them, which no loader finds by itself; what is missing shows as sessions start."""
+    # It prints what it does not find, and standard output belongs to the language server's client.
+    with redirect_stdout(io.StringIO()), suppress(Exception):
+        ort.preload_dlls()
 
 
 def _refusal(path: Path, error: Exception) -> str:

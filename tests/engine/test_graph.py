@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from engine import graph as graph_module
 from engine.config import DeviceChoice
 from engine.errors import ContractError, MidtokenError, ModelFolderError
-from engine.graph import choose_device
+from engine.graph import NO_CUDA_LIBRARIES, choose_device
 from engine.manifest import GraphNames, Manifest
 from engine.session import OrtSession
 from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, make_manifest
@@ -42,6 +43,29 @@ def test_without_the_provider_the_notice_says_what_to_install(monkeypatch: pytes
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CPUExecutionProvider"])
     assert "install onnxruntime-gpu" in choose_device("cuda").notice
     assert choose_device("auto").notice == choose_device("cpu").notice == ""
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+def test_where_cuda_cannot_start_the_cpu_serves_and_the_notice_says_what_to_install(
+    folder: Path,
+    manifest: Manifest,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    breaks: bool,
+):
+    def preload_dlls() -> None:
+        sys.stdout.write("Failed to load libcublas")
+        if breaks:
+            raise RuntimeError("no such folder")
+
+    monkeypatch.setattr(graph_module, "cuda_device_count", lambda: 1)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
+    monkeypatch.setattr("onnxruntime.preload_dlls", preload_dlls)
+    monkeypatch.setattr(graph_module, "_providers", lambda device: ["CPUExecutionProvider"])  # as it turns out
+    loaded = OrtSession.load(folder, manifest, device="auto")
+    assert (loaded.device.kind, loaded.device.notice) == ("cpu", NO_CUDA_LIBRARIES)
+    assert "pip install 'midtoken[cuda]'" in NO_CUDA_LIBRARIES
+    assert capsys.readouterr() == ("", "")
 
 
 def renamed(manifest: Manifest, **names: str | None) -> Manifest:
