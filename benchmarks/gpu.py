@@ -22,7 +22,8 @@ import numpy as np
 
 from benchmarks.generators import Rates, Run, measure, midtoken, random_checkpoint, torch_eager
 from benchmarks.tables import Ratio, Report, Table, as_text, interleave, machine, median, median_ratio
-from engine import Completer, CompletionRequest, DeviceChoice, StopParams
+from engine import BUNDLED_MODEL, Completer, CompletionRequest, DeviceChoice, StopParams
+from engine.graph import choose_device, open_graph
 from engine.tokenizer import Tokenizer
 
 BANDWIDTH_BYTES = 4.3e12
@@ -141,7 +142,7 @@ REHEARSAL = Place({"midtoken": "cpu", "midtoken, CUDA graph": "cpu"}, "cpu", row
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and print; returns the exit status, 0 also where there is no GPU to measure on."""
+    """Measure and print; returns the exit status, 0 also without a GPU, 1 where it cannot be used."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -159,16 +160,31 @@ def main(arguments: list[str] | None = None) -> int:
         print(as_text(model_report("tiny", TINY, options.rounds, options.bandwidth, REHEARSAL)))
         print(as_text(head_report("cpu", (TINY[0],), options.rounds)))
         return 0
-    from engine.graph import choose_device
-
     chosen = choose_device("cuda")
     if chosen.kind != "cuda":
         print(f"no figures: {chosen.notice.removeprefix('CUDA was asked for but ').partition(';')[0]}")
         return 0
+    if obstacle := obstacle_on_a_gpu():
+        print(f"no figures: {obstacle}", file=sys.stderr)
+        return 1
     for name, shape in SHAPES.items():
         print(as_text(model_report(name, shape, options.rounds, options.bandwidth, GPU)), flush=True)
     print(as_text(head_report("cuda", (896, 1536), options.rounds)))
     return 0
+
+
+def obstacle_on_a_gpu() -> str:
+    """Why figures of this environment would not be the GPU's, empty where they would be."""
+    opened = open_graph(BUNDLED_MODEL / "model.onnx", "cuda").device
+    if opened.kind != "cuda":
+        return opened.notice.partition(";")[0]
+    try:
+        import torch
+    except ImportError:
+        return "torch is missing; 'make test-export TORCH=torch' installs it"
+    if not torch.cuda.is_available():
+        return f"torch {torch.__version__} cannot use the GPU; 'make test-export TORCH=torch' installs a build for CUDA"
+    return ""
 
 
 def model_report(name: str, shape: Shape, rounds: int, bandwidth: float, place: Place) -> Report:
