@@ -9,6 +9,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,8 +68,7 @@ def _torch(values: np.ndarray, weights: np.ndarray) -> dict[str, Run]:
         name: (torch.from_numpy(values).to(dtype), torch.from_numpy(weights.T.copy()).to(dtype))
         for name, dtype in (("float32", torch.float32), ("bfloat16", torch.bfloat16))
     }
-    linear = torch.nn.functional.linear
-    return {f"torch, {name}": lambda pair=pair: linear(*pair) for name, pair in pairs.items()}
+    return {f"torch, {name}": partial(torch.nn.functional.linear, *pair) for name, pair in pairs.items()}
 
 
 def report(rounds: int, width: int = WIDTH, inner: int = INNER) -> Report:
