@@ -2,8 +2,10 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from engine.errors import ExportError
@@ -11,6 +13,7 @@ from onnx_export.quantize import BLOCK_SIZE, HEAD_BITS, Plan
 
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore"}
 
+_NEEDED = ("config.json", "generation_config.json", "tokenizer.json", "*.safetensors", "*.safetensors.index.json")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -18,13 +21,21 @@ def build(checkpoint: Path, chosen: Plan, built: Path, *, tied: bool) -> None:
     """Write ``built / "model.onnx"`` with its data file. Errors: ExportError with the builder's last line,
     OSError where there was no room for what it wrote.
 
-    It is run as a program of its own: it changes import paths, prints, and leaves files behind.
+    It is run as a program of its own: it changes import paths, prints, and leaves files behind. It is shown the files
+    that a graph needs and no others: it would give up at a tokenizer that wants to run code of its own.
     """
-    command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", str(checkpoint.resolve())]
-    command += ["-o", str(built.resolve()), "-p", chosen.precision, "-e", chosen.device]
-    command += ["-c", str(built.with_name("cache").resolve())]
-    command += ["--extra_options", "hf_remote=false", "hf_token=false", *_options(chosen, tied=tied)]
-    done = subprocess.run(command, env={**os.environ, **_OFFLINE}, capture_output=True, text=True, check=False)
+    built.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=built.parent) as scratch:
+        shown, cache = Path(scratch, "shown"), Path(scratch, "cache")
+        shown.mkdir()
+        for pattern in _NEEDED:
+            for file in checkpoint.glob(pattern):
+                _link(file.resolve(), shown / file.name)
+        command = [sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", str(shown.resolve())]
+        command += ["-o", str(built.resolve()), "-p", chosen.precision, "-e", chosen.device]
+        command += ["-c", str(cache.resolve())]
+        command += ["--extra_options", "hf_remote=false", "hf_token=false", *_options(chosen, tied=tied)]
+        done = subprocess.run(command, env={**os.environ, **_OFFLINE}, capture_output=True, text=True, check=False)
     if done.returncode == 0 and (built / "model.onnx").exists():
         return
     reason = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -38,6 +49,13 @@ def build(checkpoint: Path, chosen: Plan, built: Path, *, tied: bool) -> None:
     raise ExportError(
         f"the model builder failed on {checkpoint} ({reason[:200]}); see docs/models.md for what it takes"
     )
+
+
+def _link(file: Path, place: Path) -> None:
+    try:
+        place.symlink_to(file)
+    except OSError:  # Windows allows it to some users only
+        shutil.copyfile(file, place)
 
 
 def _options(chosen: Plan, *, tied: bool) -> list[str]:

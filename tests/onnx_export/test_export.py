@@ -11,7 +11,8 @@ import onnx
 import pytest
 from tokenizers import Tokenizer
 
-from engine.errors import ExportError
+from engine import Completer, CompletionRequest
+from engine.errors import ExportError, ManifestError
 from engine.graph import choose_device
 from engine.manifest import Precision, load_manifest
 from engine.session import OrtSession
@@ -195,8 +196,27 @@ def test_a_model_for_a_device_that_is_not_here_is_checked_as_far_as_the_cpu_can(
 def test_large_weights_go_into_a_file_of_their_own(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("onnx_export.export.SINGLE_FILE_BYTES", 1 << 16)
     manifest = export_checkpoint(checkpoint, tmp_path / "out", precision="int8")
-    assert "model.onnx.data" in manifest.files  # its hash is checked when it is loaded
+    assert "model.onnx.data" in manifest.files
     assert load_manifest(tmp_path / "out") == manifest
+    assert Completer.load(tmp_path / "out", device="cpu").complete(CompletionRequest("def alpha(")).prompt_tokens > 1
+    data = tmp_path / "out" / "model.onnx.data"
+    whole = data.read_bytes()
+    data.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ManifestError, match=r"model\.onnx\.data is damaged or altered"):
+        Completer.load(tmp_path / "out", device="cpu")
+    data.unlink()
+    with pytest.raises(ManifestError, match=r"model\.onnx\.data' cannot be read \(No such file"):
+        Completer.load(tmp_path / "out", device="cpu")
+
+
+def test_code_of_a_tokenizer_is_left_unread(tmp_path: Path, checkpoint: Path):
+    copy = Path(shutil.copytree(checkpoint, tmp_path / "checkpoint"))
+    (copy / "tokenization_mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass Mine: pass\n")
+    (copy / "tokenizer_config.json").write_text(
+        '{"auto_map": {"AutoTokenizer": ["tokenization_mine.Mine", null]}, "tokenizer_class": "Mine"}'
+    )
+    export_checkpoint(copy, tmp_path / "out", precision="fp32")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_disk_that_fills_up(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
