@@ -34,6 +34,6 @@ def load_model(folder: Path, dtype: Literal["float32", "float16"]) -> Any:
         raise ExportError(f"the weights in {folder} cannot be read ({line[:200]}); copy them again") from None
     if found["missing_keys"]:
         missing = sorted(found["missing_keys"])
-        more = f" and {len(missing) - 1} others" if len(missing) > 1 else ""
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise ExportError(f"the weights in {folder} lack {missing[0]}{more}; copy them again")
     return model.eval()

@@ -115,7 +115,7 @@ def test_weights_that_are_not_all_there(copy: Path):
     for name in [name for name in tensors if "q_proj" in name]:
         del tensors[name]
     save_file(tensors, copy / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ExportError, match=r"lack model\.layers\.0\.self_attn\.q_proj\.weight and 1 others; copy them"):
+    with pytest.raises(ExportError, match=r"lack model\.layers\.0\.self_attn\.q_proj\.weight and 1 more; copy them"):
         load_model(copy, "float32")
 
 
