@@ -33,7 +33,7 @@ class Ends:
 
 SENTENCEPIECE = Ends("</s>", "<s>", ())
 CONTROL: Mapping[str, Ends] = {
-    "bundled": Ends("<|endoftext|>"),
+    "bundled": Ends("<|endoftext|>", "<|endoftext|>"),
     "p50k_base": Ends("<|endoftext|>"),
     "cl100k_base": Ends("<|endoftext|>"),
     "o200k_base": Ends("<|endoftext|>"),
