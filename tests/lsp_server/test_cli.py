@@ -5,7 +5,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -23,6 +22,8 @@ from tests.lsp_server.command_line import (
 )
 
 pytestmark = pytest.mark.usefixtures("_no_settings")
+
+MORE_THAN_A_PIPE_HOLDS = 1 << 20
 
 
 @pytest.fixture
@@ -153,7 +154,9 @@ def test_an_interrupt_is_one_line(capsys, monkeypatch, document, stub):
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
 def test_an_interrupted_process_leaves_no_traceback(tmp_path):
     with start(["complete", "--prefix-file", "-"], stdin=subprocess.PIPE) as process:
-        time.sleep(1.0)  # it reads standard input by then, or still imports; both must end quietly
+        assert process.stdin is not None
+        process.stdin.write(b" " * MORE_THAN_A_PIPE_HOLDS)
+        process.stdin.flush()  # comes back when the process reads
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
