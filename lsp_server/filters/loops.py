@@ -12,15 +12,23 @@ _SHORTEST = 24
 
 
 def without_loops(draft: Draft) -> str:
-    """Cut before a line that repeats a piece of itself six times, and where a run of lines comes again at once."""
-    lines = (draft.line_start + draft.text).split("\n")
-    end = len(lines)
-    for loop in _WITHIN_A_LINE.finditer(draft.text[:_SEARCHED_CHARACTERS]):
-        if len(loop[0]) >= _SHORTEST and any(map(str.isalnum, loop[1])):
-            end = draft.text.count("\n", 0, loop.start())
-            break
-    end = min(end, _second_round(lines))
-    return draft.text if end == len(lines) else "\n".join(lines[:end])[len(draft.line_start) :]
+    """Cut where a line repeats a piece of itself six times, and where a run of lines comes again at once.
+
+    A loop in a line below takes its line with it. In the cursor's own line what stands before the loop is kept where it
+    says something: at least the rest of a word that was begun.
+    """
+    text = draft.text
+    loop = next(filter(_is_idle, _WITHIN_A_LINE.finditer(text[:_SEARCHED_CHARACTERS])), None)
+    if loop:
+        before = text[: loop.start()]
+        above, _, line = before.rpartition("\n")
+        text = above if "\n" in before else line if is_telling(line) else ""
+    lines = (draft.line_start + text).split("\n")
+    return "\n".join(lines[: _second_round(lines)])[len(draft.line_start) :]
+
+
+def _is_idle(loop: re.Match[str]) -> bool:
+    return len(loop[0]) >= _SHORTEST and any(map(str.isalnum, loop[1]))
 
 
 def _second_round(lines: list[str]) -> int:
