@@ -14,15 +14,13 @@ _SHORTEST = 24
 def without_loops(draft: Draft) -> str:
     """Cut where a line repeats a piece of itself six times, and where a run of lines comes again at once.
 
-    A loop in a line below takes its line with it. In the cursor's own line what stands before the loop is kept where it
-    says something: at least the rest of a word that was begun.
+    A loop in a line below takes its line with it. In the cursor's own line what stands before the loop is kept: there
+    may be the rest of a word that was begun. All of it, so that typing on along it leaves the same end.
     """
     text = draft.text
-    loop = next(filter(_is_idle, _WITHIN_A_LINE.finditer(text[:_SEARCHED_CHARACTERS])), None)
-    if loop:
-        before = text[: loop.start()]
-        above, _, line = before.rpartition("\n")
-        text = above if "\n" in before else line if is_telling(line) else ""
+    if loop := next(filter(_is_idle, _WITHIN_A_LINE.finditer(text[:_SEARCHED_CHARACTERS])), None):
+        above, below, line = text[: loop.start()].rpartition("\n")
+        text = above if below else line
     lines = (draft.line_start + text).split("\n")
     return "\n".join(lines[: _second_round(lines)])[len(draft.line_start) :]
 
