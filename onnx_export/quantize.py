@@ -36,8 +36,8 @@ class Plan:
     to the graph; where something is quantised one position in ten may exceed the last two. The bounds of the quantised
     models leave room for random weights, where nothing cancels; what quantisation costs a trained model is said by bits
     per byte (measure.py). Quantised products round their activations to 8 bits, with other kernels for one token than
-    for several, so logits differ by some per cent between the two,
-    without being better or worse in either (docs/models.md).
+    for several, so logits differ by some per cent between the two, without being better or worse in either
+    (docs/models.md).
     """
 
     precision: Precision

@@ -76,12 +76,18 @@ def export_with_past(checkpoint: Path, path: Path) -> Any:
     return model
 
 
-def test_a_folder_in_the_naming_of_optimum(tmp_path: Path):
+def published(tmp_path: Path) -> tuple[Path, Path, Any]:
+    """A checkpoint, the folder that was exported from it in optimum's naming, and its model in torch."""
     checkpoint = write_example(tmp_path / "checkpoint", "qwen2", TEXTS)
     folder = tmp_path / "published"
     model = export_with_past(checkpoint, folder / "onnx" / "model.onnx")
     for name in ("config.json", "generation_config.json", "tokenizer.json"):
         shutil.copyfile(checkpoint / name, folder / name)
+    return checkpoint, folder, model
+
+
+def test_a_folder_in_the_naming_of_optimum(tmp_path: Path):
+    checkpoint, folder, model = published(tmp_path)
 
     found = find_foreign(folder)
     assert found is not None
@@ -105,11 +111,7 @@ def test_a_folder_in_the_naming_of_optimum(tmp_path: Path):
 
 
 def test_a_folder_quantised_for_the_web(tmp_path: Path):
-    checkpoint = write_example(tmp_path / "checkpoint", "qwen2", TEXTS)
-    folder = tmp_path / "published"
-    model = export_with_past(checkpoint, folder / "onnx" / "model.onnx")
-    for name in ("config.json", "generation_config.json", "tokenizer.json"):
-        shutil.copyfile(checkpoint / name, folder / name)
+    _, folder, model = published(tmp_path)
     quantiser = MatMulNBitsQuantizer(onnx.load(str(folder / "onnx" / "model.onnx")), bits=4, block_size=32)
     quantiser.process()
     quantiser.model.save_model_to_file(str(folder / "onnx" / "model_q4.onnx"))
