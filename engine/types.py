@@ -19,9 +19,10 @@ IdArray: TypeAlias = NDArray[np.int32]
 """Token ids, ``[S] int32``: no vocabulary comes near 2**31 entries."""
 FloatArray: TypeAlias = NDArray[np.float32]
 
-StopReason = Literal["end", "stop-string", "line", "block", "doubt", "length", "context", "budget"]
+StopReason = Literal["end", "stop-string", "line", "block", "doubt", "length", "context", "budget", "cut"]
 """Why a completion ended: an end-of-sequence or template control id, a stop string, the end of the line, the end of
-the indented block, confidence that ran out, ``max_new_tokens``, the model's context length, or the time budget."""
+the indented block, confidence that ran out, ``max_new_tokens``, the model's context length, the time budget, or whoever
+shows it cut off what had no place there."""
 
 
 class CancellationToken:

@@ -101,8 +101,14 @@ def fitted(result: CompletionResult, code: Code) -> CompletionResult:
     for completion in result.completions:
         draft = Draft(completion.text, code.prefix, code.suffix, code.syntax, code.state)
         if text := shown(draft):
-            kept.setdefault(text, replace(completion, text=text))
+            stop = completion.stop if _characters(text) == _characters(completion.text) else "cut"
+            kept.setdefault(text, replace(completion, text=text, stop=stop))
     return replace(result, completions=tuple(kept.values()))
+
+
+def _characters(text: str) -> int:
+    """Without white space, which filters change without cutting anything off."""
+    return sum(map(len, text.split()))
 
 
 def _stop(code: Code, settings: Settings, automatic: bool) -> StopParams:

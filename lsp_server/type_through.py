@@ -14,7 +14,7 @@ KEPT = 250
 MORE_FROM_CHARACTERS = 16
 """Of a completion that length or time broke off, the rest is shown while it is at least this long: then it is time to
 ask for more."""
-_FINISHED = ("end", "stop-string", "line", "block", "doubt")
+_FINISHED = ("end", "stop-string", "line", "block", "doubt", "cut")
 
 
 @dataclass(frozen=True, slots=True)

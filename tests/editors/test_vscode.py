@@ -60,7 +60,7 @@ def test_ghost_text_is_accepted_by_tab(it: Code, text: str):
 
 
 def test_typing_on_along_it_keeps_it(it: Code):
-    ghost = start(it, "import nump")  # not one that its length broke off: near the end of that more is asked for
+    ghost = start(it, "import nump")
     answered = it.command("midtoken.server.statistics")["answeredByModel"]
 
     def rest() -> bool:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from engine import Snippet
@@ -6,7 +8,7 @@ from lsp_server.context import Extra
 from lsp_server.documents import Document
 from lsp_server.prompt import Place, build_request, code_at, fitted
 from lsp_server.settings import Settings
-from tests.lsp_server.fakes import result_of
+from tests.lsp_server.fakes import completion_of, result_of
 
 
 def document(text: str, name: str = "a.py", language: str = "python") -> Document:
@@ -78,6 +80,18 @@ def fit(text: str, *guesses: str):
     before, after = text.split("|")
     code = code_at(document(before + after), Place(len(before), len(before), ""))
     return [completion.text for completion in fitted(result_of(*guesses), code).completions]
+
+
+@pytest.mark.parametrize(
+    ("text", "guess", "stop"),
+    [("print(|)", "x), y", "cut"), ("print(|)", "x, y", "length"), ("x = |", "[1,  ", "length")],
+)
+def test_a_text_that_was_cut_says_so(text, guess, stop):
+    before, after = text.split("|")
+    code = code_at(document(before + after), Place(len(before), len(before), ""))
+    broken_off = replace(completion_of(guess), stop="length")
+    result = replace(result_of(), completions=(broken_off,))
+    assert [completion.stop for completion in fitted(result, code).completions] == [stop]
 
 
 def test_what_is_shown_fits_its_place():

@@ -89,6 +89,7 @@ def test_of_what_was_broken_off_the_rest_is_shown_while_it_is_long():
         assert memory.look_up(at("import nuu")) is not None
         assert memory.look_up(at("import nuuu")) is None
     assert texts(shown("um", stop="budget").look_up(at("import n"))) == ["um"], "nothing was typed yet"
+    assert texts(shown("um", stop="cut").look_up(at("import nu"))) == ["m"], "it is known that no more belongs there"
 
 
 def test_that_there_is_nothing_to_say_is_known_for_the_same_question_only():
