@@ -183,7 +183,8 @@ def obstacle_on_a_gpu() -> str:
     except ImportError:
         return "torch is missing; 'make test-export TORCH=torch' installs it"
     if not torch.cuda.is_available():
-        return f"torch {torch.__version__} cannot use the GPU; 'make test-export TORCH=torch' installs a build for CUDA"
+        command = "rm -r .venvs/export && make test-export TORCH=torch"
+        return f"torch {torch.__version__} cannot use the GPU; '{command}' installs a build for CUDA"
     return ""
 
 

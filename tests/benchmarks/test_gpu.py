@@ -36,7 +36,8 @@ def test_figures_of_the_cpu_are_never_taken_for_those_of_a_gpu(
         (None, "torch is missing; 'make test-export TORCH=torch' installs it"),
         (
             SimpleNamespace(__version__="2.13.0+cpu", cuda=SimpleNamespace(is_available=lambda: False)),
-            "torch 2.13.0+cpu cannot use the GPU; 'make test-export TORCH=torch' installs a build for CUDA",
+            "torch 2.13.0+cpu cannot use the GPU; 'rm -r .venvs/export && make test-export TORCH=torch' installs a "
+            "build for CUDA",
         ),
     ],
 )
