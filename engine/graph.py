@@ -20,6 +20,8 @@ NO_CUDA_LIBRARIES = (
     "an NVIDIA device is here but onnxruntime could not start CUDA on it (pip install 'midtoken[cuda]' brings its "
     "libraries; the driver must know CUDA 13); running on the CPU"
 )
+SPIN_US = 20
+"""Microseconds for which a thread of the model waits awake; docs/measurements.md has what else was tried."""
 _ONNX_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)"}
 
 
@@ -163,9 +165,12 @@ def _options(threads: int | None) -> Any:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     if threads is not None:
         options.intra_op_num_threads = threads
-    # Between two operators a thread that spins is there at once: a third more tokens a second on an idle machine, about
-    # the same on a busy one. Between two runs it would only keep a core from whoever else wants it.
+    # Between two operators a thread that spins is there at once: a quarter more tokens a second on an idle machine. The
+    # next operator comes within microseconds; to spin for the milliseconds of the default keeps the core from the very
+    # thread that is waited for, where others want the cores too. onnxruntime before 1.26 does not know how long to
+    # spin; there it stops with the run, at least.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
+    options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_US))
     options.add_session_config_entry("session.force_spinning_stop", "1")
     return options
 
