@@ -77,7 +77,13 @@ def train_small(
         finished: dict[str, Any] = json.loads(done.read_text(encoding="utf-8"))
         return finished
     settings = TrainingSettings(
-        size=size, window=WINDOW, batch_windows=2, micro_windows=2, fim_rate=fim_rate, held_out_every_s=1e9
+        size=size,
+        window=WINDOW,
+        batch_windows=2,
+        micro_windows=2,
+        fim_rate=fim_rate,
+        rename_rate=0.0,
+        held_out_every_s=1e9,
     )
     model = build_model(size, tokenizer.get_vocab_size(), control_ids(tokenizer), settings.seed)
     steps = max(1, round(flops / (flops_per_token(model) * WINDOW * settings.batch_windows)))

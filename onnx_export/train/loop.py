@@ -19,6 +19,7 @@ from onnx_export.train.held_out import bits_per_byte, torch_scorer
 from onnx_export.train.loss import chunked_cross_entropy
 from onnx_export.train.optimiser import Optimiser
 from onnx_export.train.packing import epoch_windows
+from onnx_export.train.renaming import RENAME_RATE, renamer
 from onnx_export.train.samples import FIM_RATE
 
 HELD_OUT_PROBE_WINDOWS = 24
@@ -35,6 +36,7 @@ class TrainingSettings:
 
     size: str = "small"
     fim_rate: float = FIM_RATE
+    rename_rate: float = RENAME_RATE
     schedule: str = "cosine"
     window: int = 1_024  # tokens
     batch_windows: int = 4
@@ -189,6 +191,7 @@ def _windows(settings: TrainingSettings, tokenizer: Tokenizer, corpus: Corpus, e
         seed=settings.seed,
         epoch=epoch,
         fim_rate=settings.fim_rate,
+        renamer=renamer(corpus.train, settings.rename_rate) if settings.rename_rate else None,
     )
     if len(windows) < settings.batch_windows:
         raise TrainingError(

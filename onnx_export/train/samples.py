@@ -20,9 +20,10 @@ from typing import Literal
 import numpy as np
 
 from onnx_export.train.corpus import Document
+from onnx_export.train.renaming import Renamer
 from onnx_export.train.tokenizer import ControlIds
 
-MIN_PIECE_CHARS = 840
+MIN_PIECE_CHARS = 1_400
 MAX_PIECE_CHARS = 4_400  # about 1,000 tokens: one piece fits the context
 FIM_RATE = 0.5
 SPM_SHARE = 0.5
@@ -54,17 +55,24 @@ class Cut:
 
 
 def epoch_samples(
-    documents: Sequence[Document], ids: ControlIds, rng: np.random.Generator, fim_rate: float = FIM_RATE
+    documents: Sequence[Document],
+    ids: ControlIds,
+    rng: np.random.Generator,
+    fim_rate: float = FIM_RATE,
+    renamer: Renamer | None = None,
 ) -> Iterator[Sample]:
     """One pass over the documents in random order, cut at new places every time; yields samples.
 
-    Of a document with weight 0.2 a fifth of the pieces is used; one with weight 2 is gone through twice.
+    Of a document with weight 0.2 a fifth of the pieces is used; one with weight 2 is gone through twice. With a
+    `renamer` some of the pieces have other names.
     """
     for index in rng.permutation(len(documents)):
         document = documents[index]
         for turn in range(math.ceil(document.weight)):
             for piece in pieces(document.text, rng):
                 if rng.random() < document.weight - turn:
+                    if renamer is not None and rng.random() < renamer.rate:
+                        piece = renamer.rename(piece, rng)
                     yield _sample(documents, int(index), piece, ids, rng, fim_rate)
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from onnx_export.train.corpus import Corpus
+from onnx_export.train.renaming import Renamer
 from onnx_export.train.samples import (
     MAX_PIECE_CHARS,
     Cut,
@@ -88,6 +89,14 @@ def test_an_epoch_is_the_same_for_the_same_seed_and_another_for_another(corpus: 
     first, again, other = (list(epoch_samples(corpus.train, IDS, rng(seed))) for seed in (1, 1, 2))
     assert first == again
     assert first != other
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.4, 1.0])
+def test_a_share_of_the_pieces_has_other_names(corpus: Corpus, rate: float):
+    renamer = Renamer(rate, frozenset(), ("lattice",))
+    samples = list(epoch_samples(corpus.train, IDS, rng(), renamer=renamer))
+    renamed = sum("lattice" in "".join(map(str, sample.parts)) for sample in samples) / len(samples)
+    assert abs(renamed - rate) <= (0.2 if 0 < rate < 1 else 0)
 
 
 def test_some_samples_start_with_a_neighbouring_file(corpus: Corpus):
