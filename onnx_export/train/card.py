@@ -24,7 +24,8 @@ model.
 | held out | {held_out_files} files, {held_out_kb:,.0f} kB: {held_out_bits_per_byte:.3f} bits a byte, not quantised |
 
 Half of the samples are arranged for filling in the middle, cut on characters: prefix-suffix-middle and
-suffix-prefix-middle in equal parts. Held-out files are chosen by a hash of their path.
+suffix-prefix-middle in equal parts. In three pieces of ten the names of the project are replaced by others, so that the
+model learns to take names from the text above. Held-out files are chosen by a hash of their path.
 
 ## Training text and licences
 {sources}
