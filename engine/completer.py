@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.config import DeviceChoice, SamplingParams
 from engine.contract import Clause, check_contract, clauses
+from engine.copying import copier
 from engine.decode import BudgetExceeded, Checkpoint
 from engine.fim import Prompt
 from engine.first_step import Healed, heal
@@ -68,7 +69,8 @@ class Completer:
         """Wire parts that are loaded already; `load` does it from a folder. Raises `ContractError`."""
         check_contract(manifest, tokenizer.vocabulary)
         chunk = CUDA_PREFILL_CHUNK if info.device == "cuda" else PREFILL_CHUNK
-        self._cache = cache = TokenCache(session, chunk=chunk)
+        copies = copier(manifest.copying, tokenizer.vocabulary)
+        self._cache = cache = TokenCache(session, chunk=chunk, copier=copies)
         self._tokenizer = tokenizer
         self._index = index
         self._manifest = manifest

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.copying import Copier
 from engine.errors import DeviceError
 from engine.session import ModelSession, SharingSession
 from engine.types import FloatArray, IdArray
@@ -32,10 +33,11 @@ class TokenCache:
     What it returns does not depend on what was asked before. Rows are read-only: they are those that are remembered.
     """
 
-    def __init__(self, session: ModelSession, *, chunk: int = PREFILL_CHUNK) -> None:
+    def __init__(self, session: ModelSession, *, chunk: int = PREFILL_CHUNK, copier: Copier | None = None) -> None:
         assert chunk >= 1
         self._session = session
         self._chunk = chunk
+        self._copier = copier
         # The tokens whose keys and values are in each slot: the first `_lengths` of each row.
         self._written: IdArray = np.zeros((session.slots, session.context_length), np.int32)
         self._lengths: NDArray[np.intp] = np.zeros(session.slots, np.intp)
@@ -55,7 +57,7 @@ class TokenCache:
     def sibling(self) -> "TokenCache":
         """An empty cache over the same weights. Raises `engine.errors.DeviceError` where its buffers do not fit."""
         assert isinstance(self._session, SharingSession), "this session serves one cache only"
-        return TokenCache(self._session.sibling(), chunk=self._chunk)
+        return TokenCache(self._session.sibling(), chunk=self._chunk, copier=self._copier)
 
     def prefill(
         self, ids: IdArray, rows: Sequence[int], checkpoint: Callable[[], None], *, aside: bool = False
@@ -151,8 +153,8 @@ class TokenCache:
         for slot, ids, last in zip(slots, sequences, starts, strict=True):
             self._written[slot, last] = ids[last]
             self._lengths[slot] = last + 1
-        logits.flags.writeable = False
-        return {(key := ids.tobytes()): self._remember(key, row) for ids, row in zip(sequences, logits, strict=True)}
+        rows = self._law(sequences, logits)
+        return {(key := ids.tobytes()): self._remember(key, row) for ids, row in zip(sequences, rows, strict=True)}
 
     def _arrange(self, sequences: Sequence[IdArray], slots: range) -> list[IdArray]:
         """Bring what is written of each sequence to one of ``slots``; return them in the order of their slots.
@@ -212,9 +214,16 @@ class TokenCache:
             logits = self._session.forward(ids[start:end], start, [row - start for row in rows], slot)
         self._written[slot, start:end] = ids[start:end]
         self._lengths[slot] = end
-        logits.flags.writeable = False
+        logits = self._law([ids[: row + 1] for row in rows], logits)
         for row, values in zip(rows, logits, strict=True):
             self._remember(ids[: row + 1].tobytes(), values)
+        return logits
+
+    def _law(self, sequences: Sequence[IdArray], logits: FloatArray) -> FloatArray:
+        """The session's ``logits``, ``[K, V]``, after each of ``sequences``, mixed with what is copied; read-only."""
+        if self._copier is not None and len(logits):
+            logits = _stacked([self._copier.mixed(ids, row) for ids, row in zip(sequences, logits, strict=True)])
+        logits.flags.writeable = False
         return logits
 
     def _remember(self, key: bytes, row: FloatArray) -> FloatArray:

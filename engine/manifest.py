@@ -12,9 +12,21 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from engine.errors import ManifestError, ModelFolderError
+from engine.json_fields import (
+    read_choice,
+    read_count,
+    read_id,
+    read_object,
+    read_optional_id,
+    read_text,
+    read_truth,
+    read_weights,
+)
 
 MANIFEST_NAME = "midtoken.json"
 FORMAT = 1
+LONGEST_MATCH = 8
+"""Tokens: weights of `Manifest.copying`."""
 
 Slot = Literal["prefix", "suffix"]
 FimOrder = Literal["psm", "spm"]
@@ -114,7 +126,10 @@ class VocabularySizes:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything the engine must know of a model beside its graph and tokenizer."""
+    """Everything the engine must know of a model beside its graph and tokenizer.
+
+    ``copying`` are the weights of `engine.copying`, by the length of a match; empty: nothing is copied.
+    """
 
     name: str
     architecture: str
@@ -127,6 +142,7 @@ class Manifest:
     files: Mapping[str, str]
     fim: FimTemplates | None = None
     repository: RepositoryTokens | None = None
+    copying: tuple[float, ...] = ()
     model_file: str = "model.onnx"
     tokenizer_file: str = "tokenizer.json"
     licence: str = ""
@@ -168,7 +184,7 @@ def load_manifest(folder: Path) -> Manifest:
 def parse_manifest(raw: object, source: Path | str = MANIFEST_NAME) -> Manifest:
     """Turn decoded JSON into a `Manifest`. Raises `ManifestError`, naming ``source`` and the offending field."""
     try:
-        manifest = _build(_object(raw, "the manifest"))
+        manifest = _build(read_object(raw, "the manifest"))
     except KeyError as error:
         raise ManifestError(f"{source}: field {error.args[0]!r} is missing; export the model again") from None
     except (TypeError, ValueError, AttributeError) as error:
@@ -208,24 +224,25 @@ def _build(raw: dict[str, Any]) -> Manifest:
     if raw["format"] != FORMAT:
         raise ValueError(f"format {raw['format']!r} is not {FORMAT}, the one this version reads")
     fim, repository = raw.get("fim"), raw.get("repository")
-    files = _object(raw["files"], "files")
+    files = read_object(raw["files"], "files")
     manifest = Manifest(
         format=FORMAT,
-        name=_text(raw, "name"),
-        architecture=_text(raw, "architecture"),
-        precision=_choice(raw, "precision", get_args(Precision)),
-        context_length=_count(raw, "context_length"),
-        graph=_graph(_object(raw["graph"], "graph")),
-        key_value=_key_value(_object(raw["key_value"], "key_value")),
-        control=_control(_object(raw["control"], "control")),
-        vocabulary=_sizes(_object(raw["vocabulary"], "vocabulary")),
-        files={name: _text(files, name) for name in files},
-        fim=None if fim is None else _fim(_object(fim, "fim")),
-        repository=None if repository is None else _repository(_object(repository, "repository")),
-        model_file=_text(raw, "model_file"),
-        tokenizer_file=_text(raw, "tokenizer_file"),
-        licence=_text({"licence": "", **raw}, "licence"),
-        training_data=_text({"training_data": "", **raw}, "training_data"),
+        name=read_text(raw, "name"),
+        architecture=read_text(raw, "architecture"),
+        precision=read_choice(raw, "precision", get_args(Precision)),
+        context_length=read_count(raw, "context_length"),
+        graph=_graph(read_object(raw["graph"], "graph")),
+        key_value=_key_value(read_object(raw["key_value"], "key_value")),
+        control=_control(read_object(raw["control"], "control")),
+        vocabulary=_sizes(read_object(raw["vocabulary"], "vocabulary")),
+        files={name: read_text(files, name) for name in files},
+        fim=None if fim is None else _fim(read_object(fim, "fim")),
+        repository=None if repository is None else _repository(read_object(repository, "repository")),
+        copying=read_weights(raw, "copying", LONGEST_MATCH),
+        model_file=read_text(raw, "model_file"),
+        tokenizer_file=read_text(raw, "tokenizer_file"),
+        licence=read_text({"licence": "", **raw}, "licence"),
+        training_data=read_text({"training_data": "", **raw}, "training_data"),
     )
     for required in (manifest.model_file, manifest.tokenizer_file):
         if required not in manifest.files:
@@ -236,7 +253,7 @@ def _build(raw: dict[str, Any]) -> Manifest:
 def _graph(raw: dict[str, Any]) -> GraphNames:
     for name in raw:
         if not (raw[name] is None and name in ("position_ids", "logits_positions")):
-            _text(raw, name)
+            read_text(raw, name)
     names = GraphNames(**raw)
     for name in ("past_key", "past_value", "present_key", "present_value"):
         template = getattr(names, name)
@@ -249,10 +266,10 @@ def _key_value(raw: dict[str, Any]) -> KeyValueLayout:
     if not isinstance(raw["shared"], bool):
         raise TypeError("shared must be true or false")
     return KeyValueLayout(
-        layers=_count(raw, "layers"),
-        heads=_count(raw, "heads"),
-        head_size=_count(raw, "head_size"),
-        dtype=_choice(raw, "dtype", ("float32", "float16")),
+        layers=read_count(raw, "layers"),
+        heads=read_count(raw, "heads"),
+        head_size=read_count(raw, "head_size"),
+        dtype=read_choice(raw, "dtype", ("float32", "float16")),
         shared=raw["shared"],
     )
 
@@ -261,9 +278,9 @@ def _control(raw: dict[str, Any]) -> ControlIds:
     if not isinstance(raw["end"], list) or not raw["end"]:
         raise ValueError("control.end must be a list of ids, at least one, for a completion must be able to end")
     return ControlIds(
-        begin=_optional_id(raw, "begin"),
-        end=tuple(_id(value, "control.end") for value in raw["end"]),
-        pad=_optional_id(raw, "pad"),
+        begin=read_optional_id(raw, "begin"),
+        end=tuple(read_id(value, "control.end") for value in raw["end"]),
+        pad=read_optional_id(raw, "pad"),
     )
 
 
@@ -275,75 +292,33 @@ def _sizes(raw: dict[str, Any]) -> VocabularySizes:
     if not (tied is None or isinstance(tied, bool)) or not isinstance(untrained, list):
         raise TypeError("vocabulary.tied must be true, false or null and vocabulary.untrained a list of ids")
     return VocabularySizes(
-        tokenizer=_count(raw, "tokenizer"),
-        embedding=_count(raw, "embedding"),
-        head=_count(raw, "head"),
+        tokenizer=read_count(raw, "tokenizer"),
+        embedding=read_count(raw, "embedding"),
+        head=read_count(raw, "head"),
         tied=tied,
-        untrained=tuple(_id(value, "vocabulary.untrained") for value in untrained),
+        untrained=tuple(read_id(value, "vocabulary.untrained") for value in untrained),
     )
 
 
 def _repository(raw: dict[str, Any]) -> RepositoryTokens:
     return RepositoryTokens(
-        file=_id(raw["file"], "repository.file"),
-        repository=_optional_id(raw, "repository"),
-        after_repository=_text({"after_repository": "", **raw}, "after_repository"),
-        separates=_truth(raw, "separates"),
-        path_in_prefix=_truth(raw, "path_in_prefix"),
+        file=read_id(raw["file"], "repository.file"),
+        repository=read_optional_id(raw, "repository"),
+        after_repository=read_text({"after_repository": "", **raw}, "after_repository"),
+        separates=read_truth(raw, "separates"),
+        path_in_prefix=read_truth(raw, "path_in_prefix"),
     )
 
 
 def _fim(raw: dict[str, Any]) -> FimTemplates:
     templates: dict[FimOrder, tuple[TemplatePart, ...]] = {}
-    for name, parts in _object(raw["templates"], "fim.templates").items():
+    for name, parts in read_object(raw["templates"], "fim.templates").items():
         if name not in get_args(FimOrder):
             raise ValueError(f"fim order {name!r} is not one of {', '.join(get_args(FimOrder))}")
         order = cast("FimOrder", name)
         if not isinstance(parts, list) or sorted(p for p in parts if isinstance(p, str)) != ["prefix", "suffix"]:
             raise ValueError(f"fim template {order!r} must hold 'prefix' and 'suffix' once each")
-        templates[order] = tuple(cast("Slot", p) if isinstance(p, str) else _id(p, "fim") for p in parts)
+        templates[order] = tuple(cast("Slot", p) if isinstance(p, str) else read_id(p, "fim") for p in parts)
     if raw["default"] not in list(templates):
         raise ValueError(f"fim default {raw['default']!r} has no template")
     return FimTemplates(templates=templates, default=raw["default"])
-
-
-def _object(value: object, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise TypeError(f"{name} must be an object")
-    return value
-
-
-def _text(raw: dict[str, Any], name: str) -> str:
-    if not isinstance(raw[name], str):
-        raise TypeError(f"{name!r} must be text")
-    return str(raw[name])
-
-
-def _truth(raw: dict[str, Any], name: str) -> bool:
-    value = raw.get(name, False)
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be true or false")
-    return value
-
-
-def _choice(raw: dict[str, Any], name: str, choices: tuple[str, ...]) -> Any:
-    if raw[name] not in choices:
-        raise ValueError(f"{name} is {raw[name]!r}, not one of {', '.join(choices)}")
-    return raw[name]
-
-
-def _id(value: object, name: str) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{name} holds {value!r} where a whole number of at least 0 belongs")
-    return value
-
-
-def _optional_id(raw: dict[str, Any], name: str) -> int | None:
-    return None if raw.get(name) is None else _id(raw[name], name)
-
-
-def _count(raw: dict[str, Any], name: str) -> int:
-    value = _id(raw[name], name)
-    if value == 0:
-        raise ValueError(f"{name} is 0")
-    return value

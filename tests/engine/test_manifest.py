@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,9 @@ def assert_refused(folder: Path, *parts: str, kind: type[ModelFolderError] = Man
         make_manifest(8),
         make_manifest(8, fim=FIM, begin=5, end=(0, 3)),
         dataclasses.replace(make_manifest(9), control=ControlIds(None, (0,), pad=0), name="Ünïcode ▁", licence="MIT"),
+        dataclasses.replace(make_manifest(8), copying=(0.0, 0.25)),
     ],
-    ids=["plain", "fim", "unicode"],
+    ids=["plain", "fim", "unicode", "copying"],
 )
 def test_what_is_dumped_is_parsed_back_equal(manifest):
     assert parse_manifest(json.loads(dump_manifest(manifest))) == manifest
@@ -117,7 +119,7 @@ def test_a_file_that_is_no_manifest(folder, data):
 
 def required_fields(raw: dict[str, Any], path: tuple[str, ...] = ()):
     for name, value in raw.items():
-        if path == () and name in ("fim", "repository", "licence", "training_data"):
+        if path == () and name in ("fim", "repository", "copying", "licence", "training_data"):
             continue
         if path in (("graph",), ("files",)) or (*path, name) in {
             ("control", "begin"),
@@ -181,6 +183,12 @@ BROKEN = {
     "no template": (("fim",), {"templates": {}, "default": "psm"}, "psm"),
     "default without a template": (("fim", "default"), "mps", "default"),
     "default is a list": (("fim", "default"), [], "default"),
+    "copying is a number": (("copying",), 0.5, "copying must be a list of at most 8 numbers"),
+    "copying too much": (("copying",), [0.1] * 9, "copying must be a list of at most 8 numbers"),
+    "copying alone": (("copying",), [0.1, 1.0], "copying holds 1.0"),
+    "copying less than nothing": (("copying",), [-0.1], "copying holds -0.1"),
+    "copying text": (("copying",), ["0.1"], "copying holds '0.1'"),
+    "copying no number": (("copying",), [math.nan], "copying holds nan"),
     "licence is a list": (("licence",), ["MIT"], "licence"),
 }
 

@@ -1,0 +1,67 @@
+"""Fields of decoded JSON, each checked as it is read.
+
+All raise `KeyError` where the field is missing and `TypeError` or `ValueError`, saying what belongs there, where it is
+something else.
+"""
+
+from typing import Any
+
+
+def read_object(value: object, name: str) -> dict[str, Any]:
+    """``value``, which must be an object."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} must be an object")
+    return value
+
+
+def read_text(raw: dict[str, Any], name: str) -> str:
+    """A text."""
+    if not isinstance(raw[name], str):
+        raise TypeError(f"{name!r} must be text")
+    return str(raw[name])
+
+
+def read_truth(raw: dict[str, Any], name: str) -> bool:
+    """True or false; false where it is missing."""
+    value = raw.get(name, False)
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be true or false")
+    return value
+
+
+def read_choice(raw: dict[str, Any], name: str, choices: tuple[str, ...]) -> Any:
+    """One of ``choices``."""
+    if raw[name] not in choices:
+        raise ValueError(f"{name} is {raw[name]!r}, not one of {', '.join(choices)}")
+    return raw[name]
+
+
+def read_id(value: object, name: str) -> int:
+    """``value``, which must be a whole number of at least 0."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{name} holds {value!r} where a whole number of at least 0 belongs")
+    return value
+
+
+def read_optional_id(raw: dict[str, Any], name: str) -> int | None:
+    """A whole number of at least 0, or None where it is missing or null."""
+    return None if raw.get(name) is None else read_id(raw[name], name)
+
+
+def read_count(raw: dict[str, Any], name: str) -> int:
+    """A whole number of at least 1."""
+    value = read_id(raw[name], name)
+    if value == 0:
+        raise ValueError(f"{name} is 0")
+    return value
+
+
+def read_weights(raw: dict[str, Any], name: str, most: int) -> tuple[float, ...]:
+    """A list of up to ``most`` numbers in [0, 1); empty where it is missing."""
+    values = raw.get(name, [])
+    if not isinstance(values, list) or len(values) > most:
+        raise TypeError(f"{name} must be a list of at most {most} numbers")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+            raise ValueError(f"{name} holds {value!r} where a number of at least 0 and less than 1 belongs")
+    return tuple(map(float, values))

@@ -1,0 +1,145 @@
+"""What is copied, against the formula; healing and the cache with it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from engine.config import HealingParams
+from engine.copying import Copier, copier
+from engine.decode import Checkpoint
+from engine.fim import Prompt
+from engine.first_step import heal
+from engine.kv_cache import TokenCache
+from engine.trie import SortedIndex
+from engine.types import CancellationToken, FloatArray, IdArray, TokenIds
+from tests.fakes import FakeSession, hash_model, toy_tokenizer
+from tests.reference.copying import mixed_law
+from tests.reference.covers import conditional_law, total_variation
+
+SIZE, BREAK, CONTROL = 8, 1, 0
+WEIGHTS = (0.2, 0.5, 0.9)
+MODEL = hash_model(SIZE)
+
+
+def a_copier(weights: tuple[float, ...] = WEIGHTS) -> Copier:
+    numbers = np.arange(SIZE)
+    return Copier(weights, numbers == BREAK, numbers == CONTROL)
+
+
+def array(ids: list[int]) -> IdArray:
+    return np.array(ids, np.int32)
+
+
+def softmax(row: FloatArray) -> NDArray[np.float64]:
+    shifted = np.exp(row.astype(np.float64) - row.max())
+    law: NDArray[np.float64] = shifted / shifted.sum()
+    return law
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.sampled_from([WEIGHTS, (0.5,), (0.0, 0.7)]))
+def test_the_law_is_the_mixture(ids: list[int], weights: tuple[float, ...]):
+    row = MODEL(tuple(ids))
+    before = row.copy()
+    mixed = a_copier(weights).mixed(array(ids), row)
+    np.testing.assert_allclose(softmax(mixed), mixed_law(ids, softmax(row), weights, {BREAK}, {CONTROL}), atol=1e-6)
+    np.testing.assert_array_equal(row, before)
+
+
+@pytest.mark.parametrize(
+    ("ids", "length", "copied"),
+    [
+        ([5, 6, 7, BREAK, 5, 6], 2, {7: 1.0}),
+        ([BREAK, 6, 7, 3, BREAK, 6, 5, 2, BREAK, 6], 2, {5: 0.5, 7: 0.5}),
+        ([6, 7, BREAK, 5, 5, BREAK, 4, 6], 1, {7: 1.0}),
+        ([5, 6, 7, 5, 6], 0, {}),  # all of it is the line that is being written
+        ([5, BREAK, 5], 1, {BREAK: 1.0}),
+        ([5, CONTROL, BREAK, 5], 0, {}),
+        ([CONTROL, 5, BREAK, CONTROL], 0, {}),
+        ([3, 4, 5, 6, BREAK, 3, 4, 5], 3, {6: 1.0}),
+        ([], 0, {}),
+    ],
+)
+def test_what_is_copied(ids: list[int], length: int, copied: dict[int, float]):
+    found = a_copier().copied(array(ids))
+    if not length:
+        assert found is None
+        return
+    assert found is not None
+    assert found.length == length
+    assert dict(zip(found.tokens.tolist(), found.shares.tolist(), strict=True)) == copied
+
+
+def test_what_the_model_rules_out_can_be_copied():
+    row = np.zeros(SIZE, np.float32)
+    row[7] = -np.inf
+    assert softmax(a_copier().mixed(array([5, 6, 7, BREAK, 5, 6]), row))[7] == pytest.approx(0.5)
+
+
+def test_padding_of_the_head_does_not_count():
+    ids, row = array([5, 6, 7, BREAK, 5, 6]), MODEL((5,))
+    padded = np.concatenate([row, np.full(8, 50.0, np.float32)])
+    np.testing.assert_array_equal(a_copier().mixed(ids, padded)[:SIZE], a_copier().mixed(ids, row))
+
+
+@given(st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=12), min_size=1, max_size=8), st.integers(1, 5))
+def test_the_cache_gives_the_same_rows_whatever_was_asked_before(sequences: list[list[int]], chunk: int):
+    cache = TokenCache(FakeSession(MODEL), chunk=chunk, copier=a_copier())
+    together = cache.rows_after([array(ids) for ids in sequences], lambda: None)
+    for ids, row in zip(sequences, together, strict=True):
+        expected = a_copier().mixed(array(ids), MODEL(tuple(ids)))
+        np.testing.assert_allclose(row, expected, rtol=1e-6)
+        all_rows, _ = cache.prefill(array(ids), range(len(ids)), lambda: None)
+        np.testing.assert_allclose(all_rows[-1], expected, rtol=1e-6)
+        assert not row.flags.writeable
+
+
+@pytest.mark.parametrize("text", ["impo", "import nump", "return s", "num"])
+@pytest.mark.parametrize("seed", range(3))
+def test_healing_is_exact_for_the_mixed_law(text: str, seed: int):
+    tokenizer = toy_tokenizer("superword")
+    copies = copier((0.3, 0.6, 0.9), tokenizer.vocabulary)
+    assert copies is not None
+    model = hash_model(tokenizer.vocabulary.size, salt=seed)
+
+    def logits_of(history: TokenIds) -> FloatArray:
+        return copies.mixed(array(list(history)), model(history))
+
+    context, tail = tokenizer.encode("\nimport numpy as np\nreturn self\nnumber\n"), tokenizer.encode(text)
+    prompt = Prompt(array([*context, *tail]), tail, "plain")
+    result = heal(
+        prompt,
+        TokenCache(FakeSession(model), copier=copies),
+        tokenizer,
+        SortedIndex(tokenizer.vocabulary),
+        HealingParams(mode="exact"),
+        Checkpoint(CancellationToken()),
+        best_only=False,
+    )
+    covers = [result.first.cover(index) for index in range(len(result.first.ids))]
+    weights = {
+        (*tail[: cover.kept - len(context)], *cover.extra, cover.token): float(np.exp(cover.logprob))
+        for cover in covers
+        if result.is_valid(cover)
+    }
+    law = {sequence: weight / sum(weights.values()) for sequence, weight in weights.items()}
+    truth = conditional_law(text.encode(), context, logits_of, tokenizer)
+    assert total_variation(law, truth) <= 5e-6
+    assert total_variation(law, conditional_law(text.encode(), context, model, tokenizer)) > 1e-3
+
+
+def test_masks_are_the_vocabularys():
+    vocabulary = toy_tokenizer("superword").vocabulary
+    made = copier((0.1, 0.2), vocabulary)
+    assert made is not None
+    assert made.weights == (0.1, 0.2)
+    assert {i for i in range(vocabulary.size) if made.breaks[i]} == {
+        i for i, data in enumerate(vocabulary.token_bytes) if b"\n" in data
+    }
+    assert set(np.flatnonzero(made.control).tolist()) == set(vocabulary.control_ids)
+
+
+@pytest.mark.parametrize("weights", [(), (0.0, 0.0)])
+def test_a_model_without_weights_copies_nothing(weights: tuple[float, ...]):
+    assert copier(weights, toy_tokenizer("superword").vocabulary) is None
