@@ -12,7 +12,8 @@ from typing import Any, get_args
 
 from engine.control_ids import control_ids
 from engine.errors import ExportError, ModelFolderError
-from engine.manifest import ControlIds, FimOrder, VocabularySizes
+from engine.json_fields import read_weights
+from engine.manifest import LONGEST_MATCH, ControlIds, FimOrder, VocabularySizes
 from onnx_export.architectures import Family, family_of
 from onnx_export.weights import EMBEDDINGS, HEADS, find, read_rows, tensor_places, untrained_rows
 
@@ -25,7 +26,8 @@ COPIED_FILES = ("MODEL_CARD.md", "LICENSE")
 class Source:
     """What the files of a checkpoint cannot say; `midtoken-source.json` beside them, every field optional.
 
-    ``file_tokens`` is false where the model knows names of files too little to be given them.
+    ``file_tokens`` is false where the model knows names of files too little to be given them. ``copying`` are weights
+    of `engine.copying`.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Source:
     training_data: str = ""
     fim_orders: tuple[FimOrder, ...] | None = None
     file_tokens: bool = True
+    copying: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +166,17 @@ def _read_source(folder: Path) -> Source:
     orders = raw.get("fim_orders")
     if orders is not None and not (orders and set(orders) <= set(get_args(FimOrder))):
         raise ExportError(f"{path}: fim_orders is {orders!r}, not a list of {' and '.join(get_args(FimOrder))}")
+    try:
+        copying = read_weights(raw, "copying", LONGEST_MATCH)
+    except (TypeError, ValueError) as error:
+        raise ExportError(f"{path}: {error}") from None
     return Source(
         name=str(raw.get("name") or folder.resolve().name),
         licence=str(raw.get("licence", "")),
         training_data=str(raw.get("training_data", "")),
         fim_orders=None if orders is None else tuple(orders),
         file_tokens=bool(raw.get("file_tokens", True)),
+        copying=copying,
     )
 
 

@@ -151,6 +151,7 @@ def _describe(source: Checkpoint, chosen: Plan, folder: Path) -> Manifest:
         files={name: sha256_of(folder / name) for name in files},
         fim=fim,
         repository=repository_tokens(source.added) if source.source.file_tokens else None,
+        copying=source.source.copying,
         licence=source.source.licence,
         training_data=source.source.training_data,
     )

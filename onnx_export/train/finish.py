@@ -15,6 +15,7 @@ from engine.errors import TrainingError
 from onnx_export.checkpoint import SOURCE_NAME
 from onnx_export.train.card import model_card, source_notes
 from onnx_export.train.checkpoint import Progress, write_atomically
+from onnx_export.train.copy_weights import fit_copy_weights
 from onnx_export.train.corpus import Corpus, Document
 from onnx_export.train.held_out import bits_per_byte, token_bytes, torch_scorer
 from onnx_export.train.plot import plot_losses
@@ -62,13 +63,16 @@ def finish(
     if not sys.stderr.isatty():
         disable_progress_bar()
     figures = run_figures(model, tokenizer, corpus, progress) | {"settings": settings}
+    window = model.config.max_position_embeddings
+    copying = fit_copy_weights(torch_scorer(model), tokenizer, corpus.held_out, window)
+    notes = source_notes(settings["size"], corpus) | {"copying": copying}
     folder, temporary = out / MODEL_FOLDER, out / (MODEL_FOLDER + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
         model.to("cpu").save_pretrained(temporary, safe_serialization=True)
         _write_tokenizer(temporary / "tokenizer.json", tokenizer)
-        _write_text(temporary / SOURCE_NAME, json.dumps(source_notes(settings["size"], corpus), indent=2))
+        _write_text(temporary / SOURCE_NAME, json.dumps(notes, indent=2))
         _write_text(temporary / "MODEL_CARD.md", model_card(figures, settings["size"], corpus))
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)

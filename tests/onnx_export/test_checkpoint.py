@@ -42,6 +42,18 @@ def test_a_good_checkpoint(copy: Path):
     assert not checkpoint.source.file_tokens
 
 
+@pytest.mark.parametrize(
+    ("weights", "says"), [([0.5, 1.0], "copying holds 1.0"), ("much", "copying must be a list of at most 8 numbers")]
+)
+def test_weights_of_copying_are_weights(copy: Path, weights: object, says: str):
+    path = copy / "midtoken-source.json"
+    notes = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(notes | {"copying": [0.25, 0]}), encoding="utf-8")
+    assert read_checkpoint(copy).source.copying == (0.25, 0.0)
+    path.write_text(json.dumps(notes | {"copying": weights}), encoding="utf-8")
+    refused(copy, says)
+
+
 def test_a_checkpoint_without_notes_is_named_after_its_folder(copy: Path):
     (copy / "midtoken-source.json").unlink()
     assert read_checkpoint(copy).source.name == "copy"

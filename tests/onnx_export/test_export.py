@@ -298,11 +298,14 @@ def test_the_command_fails_in_one_line(tmp_path: Path, capsys):
     assert capsys.readouterr().err.startswith("error: no checkpoint folder at")
 
 
-def test_names_of_files_are_left_out_where_the_notes_say_so(tmp_path: Path, exported, checkpoint: Path):
+def test_the_notes_say_whether_names_of_files_are_given_and_what_is_copied(tmp_path: Path, exported, checkpoint: Path):
     assert load_manifest(exported("fp32")).repository is None
+    assert load_manifest(exported("fp32")).copying == ()
     copy = tmp_path / "checkpoint"
     shutil.copytree(checkpoint, copy)
     notes = json.loads((copy / "midtoken-source.json").read_text(encoding="utf-8"))
-    (copy / "midtoken-source.json").write_text(json.dumps(notes | {"file_tokens": True}), encoding="utf-8")
+    notes |= {"file_tokens": True, "copying": [0.25, 0.5]}
+    (copy / "midtoken-source.json").write_text(json.dumps(notes), encoding="utf-8")
     export_checkpoint(copy, tmp_path / "out", precision="fp32", check=False)
     assert load_manifest(tmp_path / "out").repository is not None
+    assert load_manifest(tmp_path / "out").copying == (0.25, 0.5)

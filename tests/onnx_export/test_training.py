@@ -269,6 +269,8 @@ def test_the_command_from_sources_to_a_model(tmp_path: Path, sources: Path, caps
     assert command.main([*arguments, "--vocabulary", "512"]) == 0
     assert (tmp_path / "model" / "model.safetensors").exists()
     assert "held_out_bits_per_byte" in capsys.readouterr().out
+    notes = json.loads((tmp_path / "model" / "midtoken-source.json").read_text(encoding="utf-8"))
+    assert max(notes["copying"]) > 0
 
     other = ["--out", str(tmp_path / "other"), "--start-from", str(tmp_path / "model"), "--vocabulary", "600"]
     settings = ["--corpus", str(sources), "--size", "tiny", "--steps", "2", "--schedule", "hold"]
@@ -292,3 +294,4 @@ def test_the_card_tells_the_sources_and_their_licences(tmp_path: Path, tokenizer
     notes = json.loads((tmp_path / "model" / "midtoken-source.json").read_text(encoding="utf-8"))
     assert notes["licence"] == "Apache-2.0 (weights); training text: BSD-3-Clause, MIT, PSF-2.0"
     assert notes["training_data"] == "python 3.11, some 1.2; 2 % of the files held out"
+    assert notes["copying"] == [], "nothing is held out to fit it on"
