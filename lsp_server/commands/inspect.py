@@ -92,6 +92,7 @@ def contract(completer: Completer) -> dict[str, Any]:
         "longest_token_bytes": vocabulary.longest,
         "prefix_index": info.prefix_index,
         "fill_in_the_middle": list(info.fim_orders),
+        "copying": list(manifest.copying),
         "licence": manifest.licence or None,
     }
 
@@ -105,7 +106,7 @@ def fertility(completer: Completer) -> dict[str, float]:
 
 def _value(value: object) -> str:
     if isinstance(value, list):
-        return ", ".join(value) or "none"
+        return ", ".join(map(str, value)) or "none"
     return "not stated" if value is None else str(value)
 
 
