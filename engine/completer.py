@@ -215,6 +215,7 @@ class Completer:
         deadline = math.inf if request.budget_ms is None else time.monotonic() + request.budget_ms / 1000
         checkpoint = Checkpoint(cancel, deadline)
         prompt = self._prompts.build(request)
+        self._cache.copy_from(prompt.outside)
         tokenized = time.perf_counter()
         params = request.sampling
         best_only = not params.draws and covers_wanted(params, request.max_completions) == 1
@@ -270,6 +271,7 @@ class Completer:
         if other.tail != prompt.tail or other.order != prompt.order:
             return None
         cache = self._cache_beside()
+        cache.copy_from(prompt.outside)
         second = heal(
             other,
             cache,

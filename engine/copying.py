@@ -24,6 +24,8 @@ from engine.sampling.rows import log_sum_exp
 from engine.types import FloatArray, IdArray
 from engine.vocabulary import Vocabulary
 
+NOTHING: IdArray = np.zeros(0, np.int32)
+
 
 @dataclass(frozen=True, slots=True)
 class Copied:
@@ -42,12 +44,17 @@ class Copier:
     breaks: NDArray[np.bool_]
     control: NDArray[np.bool_]
 
-    def copied(self, ids: IdArray) -> Copied | None:
-        """What followed the end of ``ids``, ``[S] int32``, in the lines before; None where it did not stand there."""
+    def copied(self, ids: IdArray, outside: IdArray = NOTHING) -> Copied | None:
+        """What followed the end of ``ids``, ``[S] int32``, in the lines before; None where it did not stand there.
+
+        ``outside``, ``[R] int32``, is more text to copy from.
+        """
         if not len(ids) or self.control[ids[-1]]:
             return None
         ends = np.flatnonzero(self.breaks[ids])
-        last = int(ends[-1]) if len(ends) else 0  # what follows a match stands here at the latest
+        # What follows a match stands here at the latest.
+        last = len(outside) + int(ends[-1]) if len(ends) else max(0, len(outside) - 1)
+        ids = np.concatenate([outside, ids]) if len(outside) else ids
         places = np.flatnonzero(ids[:last] == ids[-1])
         places = places[~self.control[ids[places + 1]]]
         if not len(places):
@@ -62,9 +69,9 @@ class Copier:
         tokens, counts = np.unique(ids[places + 1], return_counts=True)
         return Copied(length, tokens, counts / counts.sum())
 
-    def mixed(self, ids: IdArray, row: FloatArray) -> FloatArray:
+    def mixed(self, ids: IdArray, row: FloatArray, outside: IdArray = NOTHING) -> FloatArray:
         """Logits of the mixed law, from ``row``, ``[V] float32``: the model's after ``ids``, which is left as it is."""
-        found = self.copied(ids)
+        found = self.copied(ids, outside)
         if found is None or not (weight := self.weights[found.length - 1]):
             return row
         odds = log_sum_exp(row[: len(self.breaks)]) + math.log(weight / (1.0 - weight))

@@ -6,7 +6,7 @@ follows the middle sentinel, as the start of what the middle must be; in suffix-
 fill-in-the-middle, it simply ends the prefix.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -19,11 +19,15 @@ Order = Literal["plain", "psm", "spm"]
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """``ids`` is ``[S] int32``, S >= 1; its last ``len(tail)`` entries are ``tail``, which holds text only."""
+    """``ids`` is ``[S] int32``, S >= 1; its last ``len(tail)`` entries are ``tail``, which holds text only.
+
+    ``outside``, ``[R] int32``, is the rest of the document, from which a model that copies may copy as well.
+    """
 
     ids: IdArray
     tail: TokenIds
     order: Order
+    outside: IdArray = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.copying import Copier
+from engine.copying import NOTHING, Copier
 from engine.errors import DeviceError
 from engine.session import ModelSession, SharingSession
 from engine.types import FloatArray, IdArray
@@ -30,7 +30,8 @@ REMEMBERED_ROWS = 64
 class TokenCache:
     """Logits after sequences of tokens; not safe for use from two threads at once.
 
-    What it returns does not depend on what was asked before. Rows are read-only: they are those that are remembered.
+    What it returns depends on the sequence and on what it copies from, not on what was asked before. Rows are
+    read-only: they are those that are remembered.
     """
 
     def __init__(self, session: ModelSession, *, chunk: int = PREFILL_CHUNK, copier: Copier | None = None) -> None:
@@ -38,6 +39,7 @@ class TokenCache:
         self._session = session
         self._chunk = chunk
         self._copier = copier
+        self._outside = NOTHING
         # The tokens whose keys and values are in each slot: the first `_lengths` of each row.
         self._written: IdArray = np.zeros((session.slots, session.context_length), np.int32)
         self._lengths: NDArray[np.intp] = np.zeros(session.slots, np.intp)
@@ -58,6 +60,13 @@ class TokenCache:
         """An empty cache over the same weights. Raises `engine.errors.DeviceError` where its buffers do not fit."""
         assert isinstance(self._session, SharingSession), "this session serves one cache only"
         return TokenCache(self._session.sibling(), chunk=self._chunk, copier=self._copier)
+
+    def copy_from(self, outside: IdArray) -> None:
+        """From now on rows are of the law that copies from ``outside``, ``[R] int32``, as well."""
+        if self._copier is not None and not np.array_equal(outside, self._outside):
+            self._outside = outside
+            self._rows.clear()
+            self._totals.clear()
 
     def prefill(
         self, ids: IdArray, rows: Sequence[int], checkpoint: Callable[[], None], *, aside: bool = False
@@ -222,7 +231,9 @@ class TokenCache:
     def _law(self, sequences: Sequence[IdArray], logits: FloatArray) -> FloatArray:
         """The session's ``logits``, ``[K, V]``, after each of ``sequences``, mixed with what is copied; read-only."""
         if self._copier is not None and len(logits):
-            logits = _stacked([self._copier.mixed(ids, row) for ids, row in zip(sequences, logits, strict=True)])
+            logits = _stacked(
+                [self._copier.mixed(ids, row, self._outside) for ids, row in zip(sequences, logits, strict=True)]
+            )
         logits.flags.writeable = False
         return logits
 

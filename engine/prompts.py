@@ -1,6 +1,9 @@
 """From a request to the sequence that the model reads: windows, tokens, stable boundary, budget, template."""
 
 from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
 
 from engine.context import (
     IMPORTS_SHARE,
@@ -15,8 +18,9 @@ from engine.errors import RequestError
 from engine.files import FileNames, names_of, snippet_ids
 from engine.fim import Prompt, PromptParts, assemble, choose_order, overhead
 from engine.manifest import Manifest
+from engine.outside import Outside
 from engine.tokenizer import Tokenizer
-from engine.types import CompletionRequest, Snippet, TokenIds
+from engine.types import CompletionRequest, IdArray, Snippet, TokenIds
 
 MAX_TAIL_CHARACTERS = 512
 """A cursor's line longer than this is not healed from its start, but from the last certain place before the cursor."""
@@ -33,6 +37,7 @@ class PromptBuilder:
         self._tokenizer = tokenizer
         self._manifest = manifest
         self._capacity = capacity
+        self._outside = Outside(tokenizer) if any(manifest.copying) else None
 
     def build(self, request: CompletionRequest) -> Prompt:
         """Window, tokenise, split at the stable boundary, fit the budget, assemble. Raises `RequestError`."""
@@ -50,16 +55,31 @@ class PromptBuilder:
         # Code Llama, arXiv 2308.12950, section 2.3).
         if fim is not None and order != "plain" and not context and fim.templates[order][-1] != "prefix":
             tail = self._tokenizer.encode_inside(prefix)
-        suffix = () if order == "plain" else self._tokenizer.encode_inside(suffix_window(request.suffix, budget))
+        below = "" if order == "plain" else suffix_window(request.suffix, budget)
+        document = PromptParts(context, tail, self._tokenizer.encode_inside(below) if below else ())
         is_whole = len(prefix) == len(request.prefix)
-        parts = self._with_more(PromptParts(context, tail, suffix), request, budget, is_whole=is_whole)
-        return assemble(parts, fim, order, self._manifest.control)
+        fitted, parts = self._with_more(document, request, budget, is_whole=is_whole)
+        prompt = assemble(parts, fim, order, self._manifest.control)
+        if self._outside is None:
+            return prompt
+        before = self._outside.before(request.prefix[: len(request.prefix) - len(prefix)])
+        after = self._outside.after(request.suffix[len(below) :])
+        return replace(prompt, outside=self._left_out(before, document, fitted, after))
+
+    def _left_out(self, before: IdArray, document: PromptParts, fitted: PromptParts, after: IdArray) -> IdArray:
+        """What of the document the prompt lacks: ``before`` and ``after`` its windows, and what was cut off to fit."""
+        end = self._manifest.control.end[0]
+        above = (*document.context[: len(document.context) - len(fitted.context)], end)
+        below = document.suffix[len(fitted.suffix) :]
+        return np.concatenate(
+            [before, np.array(above, np.int32), np.array(below, np.int32), after, np.array([end], np.int32)]
+        )
 
     def _with_more(
         self, document: PromptParts, request: CompletionRequest, budget: int, *, is_whole: bool
-    ) -> PromptParts:
-        """The document within the budget, with what goes along: the names of its files, the snippets, and the imports
-        that it lost before it.
+    ) -> tuple[PromptParts, PromptParts]:
+        """The document within the budget; and that with what goes along: the names of its files, the snippets, and the
+        imports that it lost before it.
         """
         names = self._names(request, budget)
         budget -= 0 if names is None else names.length
@@ -71,9 +91,9 @@ class PromptBuilder:
             imports = self._tokenizer.encode(request.imports)[: int(budget * IMPORTS_SHARE)]
             fitted = fit(document, max(1, budget - len(snippets) - len(imports)))
         if names is None:
-            return PromptParts(snippets + imports + fitted.context, fitted.tail, fitted.suffix)
+            return fitted, PromptParts(snippets + imports + fitted.context, fitted.tail, fitted.suffix)
         before = names.repository + snippets + names.document
-        return PromptParts(names.inside + imports + fitted.context, fitted.tail, fitted.suffix, before)
+        return fitted, PromptParts(names.inside + imports + fitted.context, fitted.tail, fitted.suffix, before)
 
     def _names(self, request: CompletionRequest, budget: int) -> FileNames | None:
         """The names of repository and file, where the model has tokens for them and the request says them."""

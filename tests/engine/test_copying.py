@@ -47,6 +47,15 @@ def test_the_law_is_the_mixture(ids: list[int], weights: tuple[float, ...]):
     np.testing.assert_array_equal(row, before)
 
 
+@given(st.lists(st.integers(0, 4), max_size=20), st.lists(st.integers(0, 4), min_size=1, max_size=12))
+def test_other_text_is_copied_from_as_if_it_stood_above(outside: list[int], ids: list[int]):
+    outside = [*outside, BREAK, CONTROL]  # no text of another place goes on in the sequence
+    row = MODEL(tuple(ids))
+    mixed = a_copier().mixed(array(ids), row, array(outside))
+    law = mixed_law([*outside, *ids], softmax(row), WEIGHTS, {BREAK}, {CONTROL})
+    np.testing.assert_allclose(softmax(mixed), law, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("ids", "length", "copied"),
     [
@@ -93,6 +102,27 @@ def test_the_cache_gives_the_same_rows_whatever_was_asked_before(sequences: list
         all_rows, _ = cache.prefill(array(ids), range(len(ids)), lambda: None)
         np.testing.assert_allclose(all_rows[-1], expected, rtol=1e-6)
         assert not row.flags.writeable
+
+
+def test_the_cache_copies_from_what_it_is_told_and_remembers_rows_as_long_as_that_stays():
+    session = FakeSession(MODEL)
+    cache = TokenCache(session, copier=a_copier())
+    ids, outside = array([5, 6]), array([5, 6, 7, BREAK, CONTROL])
+    for text in (outside[:0], outside, outside.copy(), outside[:0]):
+        before = session.calls
+        cache.copy_from(text)
+        row = cache.row_after(ids, lambda: None)
+        np.testing.assert_allclose(row, a_copier().mixed(ids, MODEL((5, 6)), text), rtol=1e-6)
+        assert (session.calls == before) == (text is not outside and len(text) > 0)
+
+
+def test_without_weights_nothing_is_forgotten():
+    session = FakeSession(MODEL)
+    cache = TokenCache(session)
+    for text in ([], [5, 6], [5, 7]):
+        cache.copy_from(array(text))
+        np.testing.assert_array_equal(cache.row_after(array([5, 6]), lambda: None), MODEL((5, 6)))
+    assert session.calls == 1
 
 
 @pytest.mark.parametrize("text", ["impo", "import nump", "return s", "num"])

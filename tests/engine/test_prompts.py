@@ -24,9 +24,11 @@ def build(
     capacity: int = 300,
     fim: FimTemplates | None = None,
     tokens: RepositoryTokens | None = None,
+    copying: tuple[float, ...] = (),
 ) -> Prompt:
     size = TOKENIZER.vocabulary.size
     manifest = make_manifest(size, end=(END,), fim=fim, repository=tokens, context_length=capacity)
+    manifest = replace(manifest, copying=copying)
     return PromptBuilder(TOKENIZER, manifest, lambda: capacity).build(request)
 
 
@@ -37,6 +39,30 @@ def text_of(prompt: Prompt) -> str:
 def request(prefix: str, *pieces: str, imports: str = "", suffix: str = "") -> CompletionRequest:
     stop = StopParams(max_new_tokens=4)
     return CompletionRequest(prefix, suffix, extra_context=tuple(map(Snippet, pieces)), imports=imports, stop=stop)
+
+
+@pytest.mark.parametrize(("above", "below"), [(0, 0), (3, 2), (40, 2), (3, 100), (1000, 900)])
+@pytest.mark.parametrize("fim", [None, toy_fim(TOKENIZER, "spm")])
+def test_what_the_windows_lack_of_the_document_can_be_copied_from(above: int, below: int, fim: FimTemplates | None):
+    lines = [f"x{number} = {number}\n" for number in range(1900)]
+    prefix, suffix = "".join(lines[:above]) + "y = ", "".join(["\n", *lines[above : above + below]])
+    asked = request(prefix, suffix=suffix)
+    prompt = build(asked, fim=fim, copying=(0.5,))
+    before, after, _ = texts_between_control_ids(prompt.outside.tolist())
+    read = [text for text in texts_between_control_ids(prompt.ids.tolist()) if text]
+    window = next(text for text in read if text.endswith("y = "))
+    assert before + window == prefix
+    assert sum(map(len, read)) - len(window) + len(after) == len(suffix)
+    assert suffix.endswith(after)
+    assert not len(build(asked, fim=fim).outside)
+
+
+def texts_between_control_ids(ids: list[int]) -> list[str]:
+    texts, start = [], 0
+    for at in [at for at, token in enumerate(ids) if token in TOKENIZER.vocabulary.control_ids] + [len(ids)]:
+        texts.append(TOKENIZER.decode_bytes(ids[start:at]).decode())
+        start = at + 1
+    return texts
 
 
 def test_pieces_stand_before_the_document_in_their_order():
