@@ -75,7 +75,7 @@ class Completer:
         self._index = index
         self._manifest = manifest
         # Not by way of `self`: in a circle the weights would stay in memory until Python looks for circles.
-        self._prompts = PromptBuilder(tokenizer, manifest, lambda: cache.capacity)
+        self._prompts = PromptBuilder(tokenizer, manifest, lambda: cache.capacity, copies=copies is not None)
         self._info = info
         self._second_cache: TokenCache | None = None
         self._bat: BasisAware | None = None
@@ -215,7 +215,7 @@ class Completer:
         deadline = math.inf if request.budget_ms is None else time.monotonic() + request.budget_ms / 1000
         checkpoint = Checkpoint(cancel, deadline)
         prompt = self._prompts.build(request)
-        self._cache.copy_from(prompt.outside)
+        self._cache.copy_from(prompt.source)
         tokenized = time.perf_counter()
         params = request.sampling
         best_only = not params.draws and covers_wanted(params, request.max_completions) == 1
@@ -271,7 +271,7 @@ class Completer:
         if other.tail != prompt.tail or other.order != prompt.order:
             return None
         cache = self._cache_beside()
-        cache.copy_from(prompt.outside)
+        cache.copy_from(prompt.source)
         second = heal(
             other,
             cache,

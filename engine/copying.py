@@ -5,9 +5,9 @@ model with weights ``w_1 .. w_K`` is, after the tokens h,
 
     P(t | h) = (1 - w_k) model(t | h) + w_k copied(t | h)
 
-where ``copied`` are the tokens that followed the last k tokens of h wherever these stood in h before, in shares, and k
-is the largest up to K for which there is such a place; where there is none, the model's own law stands. Nothing is
-copied from the line that is being written, so a completion cannot feed on itself within a line; nor are control tokens.
+where ``copied`` are the tokens that follow the last k tokens of h wherever these stand in a source, in shares, and k
+is the largest up to K for which there is such a place; where there is none, the model's own law stands. The source is
+the document without the cursor's line, and not what a completion writes, so that none can feed on itself.
 
 After the cache models of Kuhn and De Mori (1990), of Tu, Su and Devanbu for code (2014), and of Grave, Joulin and
 Usunier for neural models (2017). It is a part of the model's law, before healing and sampling, which stay exact.
@@ -38,43 +38,38 @@ class Copied:
 
 @dataclass(frozen=True, slots=True)
 class Copier:
-    """``weights[k - 1]``, in [0, 1), is that of a match of k tokens; the masks are ``[V] bool``."""
+    """``weights[k - 1]``, in [0, 1), is that of a match of k tokens; ``control`` tells control tokens, ``[V] bool``."""
 
     weights: tuple[float, ...]
-    breaks: NDArray[np.bool_]
     control: NDArray[np.bool_]
 
-    def copied(self, ids: IdArray, outside: IdArray = NOTHING) -> Copied | None:
-        """What followed the end of ``ids``, ``[S] int32``, in the lines before; None where it did not stand there.
+    def copied(self, ids: IdArray, source: IdArray) -> Copied | None:
+        """What follows the end of ``ids``, ``[S] int32``, in ``source``, ``[R] int32``; None where it is not there.
 
-        ``outside``, ``[R] int32``, is more text to copy from.
+        Control tokens are neither copied nor matched as the last token.
         """
         if not len(ids) or self.control[ids[-1]]:
             return None
-        ends = np.flatnonzero(self.breaks[ids])
-        # What follows a match stands here at the latest.
-        last = len(outside) + int(ends[-1]) if len(ends) else max(0, len(outside) - 1)
-        ids = np.concatenate([outside, ids]) if len(outside) else ids
-        places = np.flatnonzero(ids[:last] == ids[-1])
-        places = places[~self.control[ids[places + 1]]]
+        places = np.flatnonzero(source[:-1] == ids[-1])
+        places = places[~self.control[source[places + 1]]]
         if not len(places):
             return None
         length = 1
-        while length < len(self.weights):
+        while length < min(len(self.weights), len(ids)):
             longer = places[places >= length]
-            longer = longer[ids[longer - length] == ids[-1 - length]]
+            longer = longer[source[longer - length] == ids[-1 - length]]
             if not len(longer):
                 break
             places, length = longer, length + 1
-        tokens, counts = np.unique(ids[places + 1], return_counts=True)
+        tokens, counts = np.unique(source[places + 1], return_counts=True)
         return Copied(length, tokens, counts / counts.sum())
 
-    def mixed(self, ids: IdArray, row: FloatArray, outside: IdArray = NOTHING) -> FloatArray:
+    def mixed(self, ids: IdArray, row: FloatArray, source: IdArray) -> FloatArray:
         """Logits of the mixed law, from ``row``, ``[V] float32``: the model's after ``ids``, which is left as it is."""
-        found = self.copied(ids, outside)
+        found = self.copied(ids, source)
         if found is None or not (weight := self.weights[found.length - 1]):
             return row
-        odds = log_sum_exp(row[: len(self.breaks)]) + math.log(weight / (1.0 - weight))
+        odds = log_sum_exp(row[: len(self.control)]) + math.log(weight / (1.0 - weight))
         result = row.copy()
         result[found.tokens] = np.logaddexp(row[found.tokens], odds + np.log(found.shares))
         return result
@@ -84,7 +79,6 @@ def copier(weights: Sequence[float], vocabulary: Vocabulary) -> Copier | None:
     """For a model's weights; None where it has none."""
     if not any(weights):
         return None
-    breaks = np.array([b"\n" in data for data in vocabulary.token_bytes])
     control = np.zeros(vocabulary.size, np.bool_)
     control[list(vocabulary.control_ids)] = True
-    return Copier(tuple(weights), breaks, control)
+    return Copier(tuple(weights), control)

@@ -21,13 +21,13 @@ Order = Literal["plain", "psm", "spm"]
 class Prompt:
     """``ids`` is ``[S] int32``, S >= 1; its last ``len(tail)`` entries are ``tail``, which holds text only.
 
-    ``outside``, ``[R] int32``, is the rest of the document, from which a model that copies may copy as well.
+    ``source``, ``[R] int32``, is what a model that copies may copy from; empty for others.
     """
 
     ids: IdArray
     tail: TokenIds
     order: Order
-    outside: IdArray = field(default_factory=lambda: np.zeros(0, np.int32))
+    source: IdArray = field(default_factory=lambda: np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class TokenCache:
         self._session = session
         self._chunk = chunk
         self._copier = copier
-        self._outside = NOTHING
+        self._source = NOTHING
         # The tokens whose keys and values are in each slot: the first `_lengths` of each row.
         self._written: IdArray = np.zeros((session.slots, session.context_length), np.int32)
         self._lengths: NDArray[np.intp] = np.zeros(session.slots, np.intp)
@@ -61,10 +61,10 @@ class TokenCache:
         assert isinstance(self._session, SharingSession), "this session serves one cache only"
         return TokenCache(self._session.sibling(), chunk=self._chunk, copier=self._copier)
 
-    def copy_from(self, outside: IdArray) -> None:
-        """From now on rows are of the law that copies from ``outside``, ``[R] int32``, as well."""
-        if self._copier is not None and not np.array_equal(outside, self._outside):
-            self._outside = outside
+    def copy_from(self, source: IdArray) -> None:
+        """From now on rows are of the law that copies from ``source``, ``[R] int32``; nothing before the first call."""
+        if self._copier is not None and not np.array_equal(source, self._source):
+            self._source = source
             self._rows.clear()
             self._totals.clear()
 
@@ -232,7 +232,7 @@ class TokenCache:
         """The session's ``logits``, ``[K, V]``, after each of ``sequences``, mixed with what is copied; read-only."""
         if self._copier is not None and len(logits):
             logits = _stacked(
-                [self._copier.mixed(ids, row, self._outside) for ids, row in zip(sequences, logits, strict=True)]
+                [self._copier.mixed(ids, row, self._source) for ids, row in zip(sequences, logits, strict=True)]
             )
         logits.flags.writeable = False
         return logits

@@ -33,11 +33,13 @@ class PromptBuilder:
     before, so that the key/value cache is of use.
     """
 
-    def __init__(self, tokenizer: Tokenizer, manifest: Manifest, capacity: Callable[[], int]) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, manifest: Manifest, capacity: Callable[[], int], *, copies: bool = False
+    ) -> None:
         self._tokenizer = tokenizer
         self._manifest = manifest
         self._capacity = capacity
-        self._outside = Outside(tokenizer) if any(manifest.copying) else None
+        self._outside = Outside(tokenizer) if copies else None
 
     def build(self, request: CompletionRequest) -> Prompt:
         """Window, tokenise, split at the stable boundary, fit the budget, assemble. Raises `RequestError`."""
@@ -64,16 +66,18 @@ class PromptBuilder:
             return prompt
         before = self._outside.before(request.prefix[: len(request.prefix) - len(prefix)])
         after = self._outside.after(request.suffix[len(below) :])
-        return replace(prompt, outside=self._left_out(before, document, fitted, after))
+        # Without the tail: what healing takes back is not to be copied.
+        read = prompt.ids[: len(prompt.ids) - len(prompt.tail)]
+        return replace(prompt, source=np.concatenate([*self._left_out(before, document, fitted, after), read]))
 
-    def _left_out(self, before: IdArray, document: PromptParts, fitted: PromptParts, after: IdArray) -> IdArray:
+    def _left_out(
+        self, before: IdArray, document: PromptParts, fitted: PromptParts, after: IdArray
+    ) -> tuple[IdArray, ...]:
         """What of the document the prompt lacks: ``before`` and ``after`` its windows, and what was cut off to fit."""
         end = self._manifest.control.end[0]
         above = (*document.context[: len(document.context) - len(fitted.context)], end)
         below = document.suffix[len(fitted.suffix) :]
-        return np.concatenate(
-            [before, np.array(above, np.int32), np.array(below, np.int32), after, np.array([end], np.int32)]
-        )
+        return before, np.array(above, np.int32), np.array(below, np.int32), after, np.array([end], np.int32)
 
     def _with_more(
         self, document: PromptParts, request: CompletionRequest, budget: int, *, is_whole: bool

@@ -36,13 +36,16 @@ def fit_copy_weights(
     copies = copier((0.5,) * LONGEST, vocabulary)
     assert copies is not None
     windows = held_out_windows(tokenizer, documents, window)
+    breaks = np.array([b"\n" in data for data in vocabulary.token_bytes])
     start = control_ids(tokenizer).end_of_text
     by_length: list[list[tuple[float, float]]] = [[] for _ in range(LONGEST)]
     for ids, _ in windows[:: max(1, len(windows) // WINDOWS)]:
         sequence = np.array([start, *ids], np.int32)
         logits = score(sequence[:-1].tolist())
+        line = 0  # where the line begins: as in a document, what is copied stands in the lines before
         for end in range(1, len(sequence)):
-            found = copies.copied(sequence[:end])
+            line = end if breaks[sequence[end - 1]] else line
+            found = copies.copied(sequence[:end], sequence[:line])
             if found is not None:
                 target = int(sequence[end])
                 model = float(np.exp(-nats_of(logits[end - 1 : end], [target])))

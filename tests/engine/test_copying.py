@@ -18,14 +18,13 @@ from tests.fakes import FakeSession, hash_model, toy_tokenizer
 from tests.reference.copying import mixed_law
 from tests.reference.covers import conditional_law, total_variation
 
-SIZE, BREAK, CONTROL = 8, 1, 0
+SIZE, CONTROL = 8, 0
 WEIGHTS = (0.2, 0.5, 0.9)
 MODEL = hash_model(SIZE)
 
 
 def a_copier(weights: tuple[float, ...] = WEIGHTS) -> Copier:
-    numbers = np.arange(SIZE)
-    return Copier(weights, numbers == BREAK, numbers == CONTROL)
+    return Copier(weights, np.arange(SIZE) == CONTROL)
 
 
 def array(ids: list[int]) -> IdArray:
@@ -38,66 +37,63 @@ def softmax(row: FloatArray) -> NDArray[np.float64]:
     return law
 
 
-@given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.sampled_from([WEIGHTS, (0.5,), (0.0, 0.7)]))
-def test_the_law_is_the_mixture(ids: list[int], weights: tuple[float, ...]):
+texts = st.lists(st.integers(0, 4), max_size=40)
+
+
+@given(texts, texts, st.sampled_from([WEIGHTS, (0.5,), (0.0, 0.7)]))
+def test_the_law_is_the_mixture(ids: list[int], source: list[int], weights: tuple[float, ...]):
     row = MODEL(tuple(ids))
     before = row.copy()
-    mixed = a_copier(weights).mixed(array(ids), row)
-    np.testing.assert_allclose(softmax(mixed), mixed_law(ids, softmax(row), weights, {BREAK}, {CONTROL}), atol=1e-6)
+    mixed = a_copier(weights).mixed(array(ids), row, array(source))
+    np.testing.assert_allclose(softmax(mixed), mixed_law(ids, softmax(row), weights, source, {CONTROL}), atol=1e-6)
     np.testing.assert_array_equal(row, before)
 
 
-@given(st.lists(st.integers(0, 4), max_size=20), st.lists(st.integers(0, 4), min_size=1, max_size=12))
-def test_other_text_is_copied_from_as_if_it_stood_above(outside: list[int], ids: list[int]):
-    outside = [*outside, BREAK, CONTROL]  # no text of another place goes on in the sequence
-    row = MODEL(tuple(ids))
-    mixed = a_copier().mixed(array(ids), row, array(outside))
-    law = mixed_law([*outside, *ids], softmax(row), WEIGHTS, {BREAK}, {CONTROL})
-    np.testing.assert_allclose(softmax(mixed), law, atol=1e-6)
-
-
 @pytest.mark.parametrize(
-    ("ids", "length", "copied"),
+    ("source", "ids", "length", "copied"),
     [
-        ([5, 6, 7, BREAK, 5, 6], 2, {7: 1.0}),
-        ([BREAK, 6, 7, 3, BREAK, 6, 5, 2, BREAK, 6], 2, {5: 0.5, 7: 0.5}),
-        ([6, 7, BREAK, 5, 5, BREAK, 4, 6], 1, {7: 1.0}),
-        ([5, 6, 7, 5, 6], 0, {}),  # all of it is the line that is being written
-        ([5, BREAK, 5], 1, {BREAK: 1.0}),
-        ([5, CONTROL, BREAK, 5], 0, {}),
-        ([CONTROL, 5, BREAK, CONTROL], 0, {}),
-        ([3, 4, 5, 6, BREAK, 3, 4, 5], 3, {6: 1.0}),
-        ([], 0, {}),
+        ([5, 6, 7], [5, 6], 2, {7: 1.0}),
+        ([5, 6, 7], [3, 6], 1, {7: 1.0}),
+        ([4, 6, 7, 3, 4, 6, 5], [2, 4, 6], 2, {5: 0.5, 7: 0.5}),
+        ([6, 7, 6, 7, 6, 5], [6], 1, {7: 2 / 3, 5: 1 / 3}),
+        ([5, 6], [5, 6], 0, {}),  # nothing follows there
+        ([5, CONTROL, 6], [5], 0, {}),
+        ([CONTROL, 5], [CONTROL], 0, {}),
+        ([CONTROL, 5, 6], [CONTROL, 5], 2, {6: 1.0}),
+        ([3, 4, 5, 6, 7], [2, 3, 4, 5, 6], 3, {7: 1.0}),  # no more than there are weights for
+        ([5, 6], [], 0, {}),
+        ([], [5], 0, {}),
     ],
 )
-def test_what_is_copied(ids: list[int], length: int, copied: dict[int, float]):
-    found = a_copier().copied(array(ids))
+def test_what_is_copied(source: list[int], ids: list[int], length: int, copied: dict[int, float]):
+    found = a_copier().copied(array(ids), array(source))
     if not length:
         assert found is None
         return
     assert found is not None
     assert found.length == length
-    assert dict(zip(found.tokens.tolist(), found.shares.tolist(), strict=True)) == copied
+    assert dict(zip(found.tokens.tolist(), found.shares.tolist(), strict=True)) == pytest.approx(copied)
 
 
 def test_what_the_model_rules_out_can_be_copied():
     row = np.zeros(SIZE, np.float32)
     row[7] = -np.inf
-    assert softmax(a_copier().mixed(array([5, 6, 7, BREAK, 5, 6]), row))[7] == pytest.approx(0.5)
+    assert softmax(a_copier().mixed(array([5, 6]), row, array([5, 6, 7])))[7] == pytest.approx(0.5)
 
 
 def test_padding_of_the_head_does_not_count():
-    ids, row = array([5, 6, 7, BREAK, 5, 6]), MODEL((5,))
+    ids, source, row = array([5, 6]), array([5, 6, 7]), MODEL((5,))
     padded = np.concatenate([row, np.full(8, 50.0, np.float32)])
-    np.testing.assert_array_equal(a_copier().mixed(ids, padded)[:SIZE], a_copier().mixed(ids, row))
+    np.testing.assert_array_equal(a_copier().mixed(ids, padded, source)[:SIZE], a_copier().mixed(ids, row, source))
 
 
 @given(st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=12), min_size=1, max_size=8), st.integers(1, 5))
 def test_the_cache_gives_the_same_rows_whatever_was_asked_before(sequences: list[list[int]], chunk: int):
-    cache = TokenCache(FakeSession(MODEL), chunk=chunk, copier=a_copier())
+    cache, source = TokenCache(FakeSession(MODEL), chunk=chunk, copier=a_copier()), array([2, 3, 1, 3, 4, 2, 3, 3])
+    cache.copy_from(source)
     together = cache.rows_after([array(ids) for ids in sequences], lambda: None)
     for ids, row in zip(sequences, together, strict=True):
-        expected = a_copier().mixed(array(ids), MODEL(tuple(ids)))
+        expected = a_copier().mixed(array(ids), MODEL(tuple(ids)), source)
         np.testing.assert_allclose(row, expected, rtol=1e-6)
         all_rows, _ = cache.prefill(array(ids), range(len(ids)), lambda: None)
         np.testing.assert_allclose(all_rows[-1], expected, rtol=1e-6)
@@ -107,13 +103,13 @@ def test_the_cache_gives_the_same_rows_whatever_was_asked_before(sequences: list
 def test_the_cache_copies_from_what_it_is_told_and_remembers_rows_as_long_as_that_stays():
     session = FakeSession(MODEL)
     cache = TokenCache(session, copier=a_copier())
-    ids, outside = array([5, 6]), array([5, 6, 7, BREAK, CONTROL])
-    for text in (outside[:0], outside, outside.copy(), outside[:0]):
+    ids, source = array([5, 6]), array([5, 6, 7])
+    for text in (source[:0], source, source.copy(), source[:0]):
         before = session.calls
         cache.copy_from(text)
         row = cache.row_after(ids, lambda: None)
         np.testing.assert_allclose(row, a_copier().mixed(ids, MODEL((5, 6)), text), rtol=1e-6)
-        assert (session.calls == before) == (text is not outside and len(text) > 0)
+        assert (session.calls == before) == (text is not source and len(text) > 0)
 
 
 def test_without_weights_nothing_is_forgotten():
@@ -134,13 +130,15 @@ def test_healing_is_exact_for_the_mixed_law(text: str, seed: int):
     model = hash_model(tokenizer.vocabulary.size, salt=seed)
 
     def logits_of(history: TokenIds) -> FloatArray:
-        return copies.mixed(array(list(history)), model(history))
+        return copies.mixed(array(list(history)), model(history), source)
 
     context, tail = tokenizer.encode("\nimport numpy as np\nreturn self\nnumber\n"), tokenizer.encode(text)
-    prompt = Prompt(array([*context, *tail]), tail, "plain")
+    prompt, source = Prompt(array([*context, *tail]), tail, "plain"), array(list(context))
+    cache = TokenCache(FakeSession(model), copier=copies)
+    cache.copy_from(source)
     result = heal(
         prompt,
-        TokenCache(FakeSession(model), copier=copies),
+        cache,
         tokenizer,
         SortedIndex(tokenizer.vocabulary),
         HealingParams(mode="exact"),
@@ -159,14 +157,11 @@ def test_healing_is_exact_for_the_mixed_law(text: str, seed: int):
     assert total_variation(law, conditional_law(text.encode(), context, model, tokenizer)) > 1e-3
 
 
-def test_masks_are_the_vocabularys():
+def test_control_tokens_are_the_vocabularys():
     vocabulary = toy_tokenizer("superword").vocabulary
     made = copier((0.1, 0.2), vocabulary)
     assert made is not None
     assert made.weights == (0.1, 0.2)
-    assert {i for i in range(vocabulary.size) if made.breaks[i]} == {
-        i for i, data in enumerate(vocabulary.token_bytes) if b"\n" in data
-    }
     assert set(np.flatnonzero(made.control).tolist()) == set(vocabulary.control_ids)
 
 

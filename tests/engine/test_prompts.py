@@ -24,12 +24,11 @@ def build(
     capacity: int = 300,
     fim: FimTemplates | None = None,
     tokens: RepositoryTokens | None = None,
-    copying: tuple[float, ...] = (),
+    copies: bool = False,
 ) -> Prompt:
     size = TOKENIZER.vocabulary.size
     manifest = make_manifest(size, end=(END,), fim=fim, repository=tokens, context_length=capacity)
-    manifest = replace(manifest, copying=copying)
-    return PromptBuilder(TOKENIZER, manifest, lambda: capacity).build(request)
+    return PromptBuilder(TOKENIZER, manifest, lambda: capacity, copies=copies).build(request)
 
 
 def text_of(prompt: Prompt) -> str:
@@ -47,14 +46,15 @@ def test_what_the_windows_lack_of_the_document_can_be_copied_from(above: int, be
     lines = [f"x{number} = {number}\n" for number in range(1900)]
     prefix, suffix = "".join(lines[:above]) + "y = ", "".join(["\n", *lines[above : above + below]])
     asked = request(prefix, suffix=suffix)
-    prompt = build(asked, fim=fim, copying=(0.5,))
-    before, after, _ = texts_between_control_ids(prompt.outside.tolist())
+    prompt = build(asked, fim=fim, copies=True)
+    before, after, *settled = texts_between_control_ids(prompt.source.tolist())
     read = [text for text in texts_between_control_ids(prompt.ids.tolist()) if text]
     window = next(text for text in read if text.endswith("y = "))
     assert before + window == prefix
     assert sum(map(len, read)) - len(window) + len(after) == len(suffix)
     assert suffix.endswith(after)
-    assert not len(build(asked, fim=fim).outside)
+    assert "".join(settled) + TOKENIZER.decode_bytes(prompt.tail).decode() == "".join(read)
+    assert not len(build(asked, fim=fim).source)
 
 
 def texts_between_control_ids(ids: list[int]) -> list[str]:
