@@ -227,6 +227,7 @@ def make_manifest(
     repository: RepositoryTokens | None = None,
     files: dict[str, str] | None = None,
     context_length: int = 256,
+    copying: tuple[float, ...] = (),
 ) -> Manifest:
     """A small manifest that fits a vocabulary of ``size`` entries and `ATTENTION_GRAPH`."""
     return Manifest(
@@ -241,6 +242,7 @@ def make_manifest(
         files=files or {"model.onnx": "0" * 64, "tokenizer.json": "0" * 64},
         fim=fim,
         repository=repository,
+        copying=copying,
     )
 
 
@@ -253,12 +255,15 @@ def fake_completer(
     context_length: int = 256,
     head: int | None = None,
     slots: int = 8,
+    copying: tuple[float, ...] = (),
 ) -> tuple[Completer, FakeSession]:
     """A completer of real parts around a `FakeSession` (default: a hash model), which is returned too."""
     size = tokenizer.vocabulary.size
     session = FakeSession(logits_of or hash_model(head or size), context_length=context_length, slots=slots)
     end, *_ = control_ids(tokenizer)
-    manifest = make_manifest(size, head=head, end=(end,), begin=begin, fim=fim, context_length=context_length)
+    manifest = make_manifest(
+        size, head=head, end=(end,), begin=begin, fim=fim, context_length=context_length, copying=copying
+    )
     info = ModelInfo(
         path="toy",
         name="toy",

@@ -6,15 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from engine.config import HealingParams
+from engine.config import HealingParams, StopParams
 from engine.copying import Copier, copier
 from engine.decode import Checkpoint
 from engine.fim import Prompt
 from engine.first_step import heal
 from engine.kv_cache import TokenCache
 from engine.trie import SortedIndex
-from engine.types import CancellationToken, FloatArray, IdArray, TokenIds
-from tests.fakes import FakeSession, hash_model, toy_tokenizer
+from engine.types import CancellationToken, CompletionRequest, FloatArray, IdArray, TokenIds
+from tests.fakes import FakeSession, fake_completer, hash_model, toy_fim, toy_tokenizer
 from tests.reference.copying import mixed_law
 from tests.reference.covers import conditional_law, total_variation
 
@@ -155,6 +155,22 @@ def test_healing_is_exact_for_the_mixed_law(text: str, seed: int):
     truth = conditional_law(text.encode(), context, logits_of, tokenizer)
     assert total_variation(law, truth) <= 5e-6
     assert total_variation(law, conditional_law(text.encode(), context, model, tokenizer)) > 1e-3
+
+
+@pytest.mark.parametrize("place", ["in the window", "far above", "far below"])
+@pytest.mark.parametrize("slots", [1, 8])
+def test_a_name_is_completed_from_anywhere_in_the_document(place: str, slots: int):
+    tokenizer = toy_tokenizer("byte-level")
+    completer, _ = fake_completer(tokenizer, copying=(0.3, 0.9, 0.99), fim=toy_fim(tokenizer, "spm"), slots=slots)
+    line, filler = "x = gizmo(total)\n", "".join(f"n{number} = {number}\n" for number in range(500))
+    prefix = {"in the window": line, "far above": line + filler, "far below": filler}[place] + "y = giz"
+    suffix = "\n" + filler + line if place == "far below" else ""
+    stop = StopParams(max_new_tokens=24)
+    (completion,) = completer.complete(CompletionRequest(prefix, suffix, stop=stop)).completions
+    assert completion.text.startswith("mo(total)")
+    plain, _ = fake_completer(tokenizer, fim=toy_fim(tokenizer, "spm"))
+    (without,) = plain.complete(CompletionRequest(prefix, suffix, stop=stop)).completions
+    assert not without.text.startswith("mo")
 
 
 def test_control_tokens_are_the_vocabularys():
