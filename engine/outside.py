@@ -14,7 +14,8 @@ from engine.types import IdArray
 
 MOST_CHARACTERS = 100_000
 """Of the text on either side, the nearest to the window."""
-KEPT_BLOCKS = 4_096
+KEPT_CHARACTERS = 1_000_000
+"""Of the blocks that were used last: some megabytes."""
 _BETWEEN_BLOCKS = re.compile(r"(?<=\n\n)(?=\S)")
 
 
@@ -24,6 +25,7 @@ class Outside:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._blocks: OrderedDict[str, IdArray] = OrderedDict()
+        self._characters = 0
 
     def before(self, text: str) -> IdArray:
         """Of the text that ends where a window begins, ``[R] int32``."""
@@ -40,8 +42,9 @@ class Outside:
         ids = self._blocks.get(text)
         if ids is None:
             ids = self._blocks[text] = np.array(self._tokenizer.encode_inside(text), np.int32)
-            if len(self._blocks) > KEPT_BLOCKS:
-                self._blocks.popitem(last=False)
+            self._characters += len(text)
+            while self._characters > KEPT_CHARACTERS:
+                self._characters -= len(self._blocks.popitem(last=False)[0])
         else:
             self._blocks.move_to_end(text)
         return ids

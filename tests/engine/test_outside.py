@@ -40,8 +40,10 @@ def test_the_nearest_text_counts():
 
 
 def test_few_blocks_are_kept():
-    with patch.object(outside, "KEPT_BLOCKS", 3):
+    with patch.object(outside, "KEPT_CHARACTERS", 10):
         made = Outside(toy_tokenizer("superword"))
         text = "\n\n".join("abcdef")
         assert made.before(text).tolist() == made.before(text).tolist()
-        assert len(made._blocks) == 3
+        assert list(made._blocks) == ["d\n\n", "e\n\n", "f"]
+        assert made.after("long " * 9).tolist() == made.before("long " * 9).tolist()
+        assert not made._blocks
