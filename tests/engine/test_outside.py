@@ -44,6 +44,6 @@ def test_few_blocks_are_kept():
         made = Outside(toy_tokenizer("superword"))
         text = "\n\n".join("abcdef")
         assert made.before(text).tolist() == made.before(text).tolist()
-        assert list(made._blocks) == ["d\n\n", "e\n\n", "f"]
+        assert list(made._blocks) == ["c\n\n", "d\n\n", "e\n\n", "f"]
         assert made.after("long " * 9).tolist() == made.before("long " * 9).tolist()
         assert not made._blocks
