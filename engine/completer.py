@@ -230,6 +230,7 @@ class Completer:
             stop=request.stop,
             line_prefix=_line_prefix(request.prefix),
             checkpoint=checkpoint,
+            first=healed.first,
         )
         strategy = make_strategy(
             scene,

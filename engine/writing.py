@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from engine.certainty import certain_beginning
 from engine.config import StopParams
 from engine.decode import BudgetExceeded, Checkpoint, Step, decode, tokens_before
-from engine.healing import Cover
+from engine.healing import Cover, FirstStep
 from engine.kv_cache import TokenCache
 from engine.sampling import TokenChooser
 from engine.stopping import StopTracker
@@ -32,7 +33,7 @@ class Scene:
 
     ``prompt`` is ``[S] int32``; ``ends`` are the ids that end a completion; ``line_prefix`` is the cursor's line before
     the cursor. ``companion`` gives, for a strategy that compares, the other sequence whose row it wants with that of
-    each sequence (None where there is none): the two are run as one batch.
+    each sequence (None where there is none): the two are run as one batch. ``first`` is what covers are chosen from.
     """
 
     cache: TokenCache
@@ -43,6 +44,7 @@ class Scene:
     line_prefix: str
     checkpoint: Checkpoint
     companion: Callable[[IdArray], IdArray | None] | None = None
+    first: FirstStep | None = None
 
     def start(self, cover: Cover) -> Candidate:
         """An empty candidate that will begin with ``cover``."""
@@ -90,7 +92,7 @@ class Scene:
                     return tracker.finish("end")
                 reason = tracker.push(token_bytes[step.token][step.typed :], step.logprob)
                 if reason == "doubt":  # before this token
-                    return None
+                    return None if candidate.tokens else self._keep_what_is_certain(candidate)
                 candidate.tokens.append(step.token)
                 candidate.logprob += step.logprob
                 if reason is not None:
@@ -103,6 +105,18 @@ class Scene:
             tracker.finish("context")
         except BudgetExceeded:
             tracker.finish("budget")
+
+    def _keep_what_is_certain(self, candidate: Candidate) -> None:
+        """Of a first token that was doubted."""
+        if self.first is None:
+            return
+        least = self.stop.min_confidence
+        text, logprob = certain_beginning(self.first, candidate.cover, self.vocabulary, least)
+        if text:
+            candidate.tracker = StopTracker(self.stop, self.line_prefix)
+            candidate.tracker.push(text)
+            candidate.tracker.finish("doubt")
+            candidate.logprob = logprob
 
     def write_together(self, candidates: Sequence[tuple[Candidate, TokenChooser]]) -> None:
         """Decode several candidates to their ends, token by token in turn: what each needs next is run as one batch.

@@ -1,0 +1,46 @@
+"""What is certain of a first token that is in doubt: superwords that differ in their second word share the first.
+
+After ``ret`` a vocabulary with superwords divides ``return`` among ``return self.``, ``return None`` and a hundred
+others. None of them is probable, their first word is.
+"""
+
+import math
+import re
+
+import numpy as np
+
+from engine.healing import Cover, FirstStep
+from engine.vocabulary import Vocabulary
+
+_PARTS = re.compile(rb"[\w\x80-\xff]+|\s+|[^\w\s\x80-\xff]+")
+_WORD = re.compile(rb"[\w\x80-\xff]\Z")
+_LEAST_SHARE = 1e-3
+
+
+def certain_beginning(first: FirstStep, cover: Cover, vocabulary: Vocabulary, least: float) -> tuple[bytes, float]:
+    """The longest beginning of what ``cover`` adds to the typed text that ends with a word and in which covers with a
+    probability of at least ``least`` agree; and the log of their probability, natural. Empty where there is none.
+
+    Covers that are not canonical count as well: few ask for so much, and next to no probability is on them.
+    """
+    added = vocabulary.token_bytes[cover.token][cover.typed :]
+    logprobs = first.logprobs
+    others = [
+        (float(np.exp(logprobs[index])), vocabulary.token_bytes[other.token][other.typed :])
+        for index in np.flatnonzero(logprobs > math.log(least * _LEAST_SHARE)).tolist()
+        if (other := first.cover(index))
+    ]
+    for end in reversed([part.end() for part in _PARTS.finditer(added)]):
+        if end == len(added) and _WORD.search(added):
+            continue  # the word may go on with the next token
+        mass = sum(probability for probability, other in others if _agree(other, added[:end]))
+        if mass >= least:
+            return added[:end], math.log(mass)
+    return b"", 0.0
+
+
+def _agree(text: bytes, beginning: bytes) -> bool:
+    """Whether ``text`` begins so, and does not go on with the word that the beginning ends with."""
+    if not text.startswith(beginning):
+        return False
+    return not (_WORD.search(beginning) and _WORD.search(text[: len(beginning) + 1]) and len(text) > len(beginning))
