@@ -86,7 +86,7 @@ async def serving(
         assert client._server is not None
         assert client._server.returncode == 0
     finally:
-        await client.stop()
+        await asyncio.wait_for(client.stop(), TIMEOUT_S)  # a test that failed has not told the server to leave
 
 
 class Buffer:
