@@ -21,14 +21,14 @@ def certain_beginning(first: FirstStep, cover: Cover, vocabulary: Vocabulary, le
     """The longest beginning of what ``cover`` adds to the typed text that ends with a word and in which covers with a
     probability of at least ``least`` agree; and the log of their probability, natural. Empty where there is none.
 
-    Covers that are not canonical count as well: few ask for so much, and next to no probability is on them.
+    Covers are not asked whether they are canonical: the model gives next to nothing to those that are not.
     """
     added = vocabulary.token_bytes[cover.token][cover.typed :]
-    logprobs = first.logprobs
+    negligible = math.log(least * _LEAST_SHARE)
     others = [
-        (float(np.exp(logprobs[index])), vocabulary.token_bytes[other.token][other.typed :])
-        for index in np.flatnonzero(logprobs > math.log(least * _LEAST_SHARE)).tolist()
-        if (other := first.cover(index))
+        (float(np.exp(group.logprobs[at])), vocabulary.token_bytes[group.ids[at]][group.typed :])
+        for group in first.groups
+        for at in np.flatnonzero(group.logprobs > negligible)
     ]
     for end in reversed([part.end() for part in _PARTS.finditer(added)]):
         if end == len(added) and _WORD.search(added):
@@ -41,6 +41,6 @@ def certain_beginning(first: FirstStep, cover: Cover, vocabulary: Vocabulary, le
 
 def _agree(text: bytes, beginning: bytes) -> bool:
     """Whether ``text`` begins so, and does not go on with the word that the beginning ends with."""
-    if not text.startswith(beginning):
-        return False
-    return not (_WORD.search(beginning) and _WORD.search(text[: len(beginning) + 1]) and len(text) > len(beginning))
+    if not text.startswith(beginning) or text == beginning:
+        return text == beginning
+    return not (_WORD.search(beginning) and _WORD.search(text[: len(beginning) + 1]))

@@ -1,4 +1,4 @@
-"""A cache beside the model: what followed the same tokens further up is likely to follow again.
+"""A cache beside the model: what follows the same tokens elsewhere in the document is likely to follow here.
 
 A model that has seen little text copies badly, though the names of a project can be had from nowhere else. The law of a
 model with weights ``w_1 .. w_K`` is, after the tokens h,
@@ -29,7 +29,7 @@ NOTHING: IdArray = np.zeros(0, np.int32)
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """``tokens``, ``[C] int32``, followed the last ``length`` tokens before, in ``shares``, ``[C] float64``, sum 1."""
+    """``tokens``, ``[C] int32``, follow the last ``length`` tokens there, in ``shares``, ``[C] float64``, sum 1."""
 
     length: int
     tokens: IdArray
@@ -76,7 +76,7 @@ class Copier:
 
 
 def copier(weights: Sequence[float], vocabulary: Vocabulary) -> Copier | None:
-    """For a model's weights; None where it has none."""
+    """The copier of a model with these weights, by the length of a match; None where nothing is to be copied."""
     if not any(weights):
         return None
     control = np.zeros(vocabulary.size, np.bool_)
