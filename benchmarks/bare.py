@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
+
+from engine.ort import ort
 
 _TYPES = {"float32": np.float32, "float16": np.float16}
 

@@ -97,6 +97,8 @@ def genai(folder: Path) -> Run:
     """onnxruntime-genai's generator on a folder of its own builder, greedy."""
     import onnxruntime_genai as library
 
+    import engine.ort  # noqa: F401 - switches telemetry off before the library is loaded
+
     model = library.Model(str(folder))
 
     def run(prompt: Sequence[int], decoded: int) -> tuple[float, float]:

@@ -99,8 +99,9 @@ def head_report(device: str, widths: tuple[int, ...], rounds: int) -> Report:
 
 def _head(table: np.ndarray, device: str, *, gathered: bool) -> Callable[[Mapping[str, np.ndarray]], None]:
     """A graph ``hidden [1, W], candidates [C] -> logits [1, C]`` over ``table [V, W]``."""
-    import onnxruntime as ort
     from onnx import helper, numpy_helper
+
+    from engine.ort import ort
 
     kind = helper.np_dtype_to_tensor_dtype(table.dtype)
     stored = table if gathered else np.ascontiguousarray(table.T)

@@ -36,9 +36,9 @@ def products(rows: int, inputs: int, outputs: int) -> dict[str, Run]:
 
 def _graph(values: np.ndarray, weights: np.ndarray, bits: int | None = None) -> Run:
     """A graph of one product; with ``bits`` quantised as an export for the CPU is."""
-    import onnxruntime as ort
     from onnx import TensorProto, helper, numpy_helper
 
+    from engine.ort import ort
     from onnx_export.quantize import plan, quantise_products
 
     def declared(name: str, width: int) -> Any:

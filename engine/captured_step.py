@@ -10,11 +10,11 @@ onnxruntime records a run by the number that its options give; see `ordinary_opt
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from engine.kv_buffers import SharedBuffers
 from engine.manifest import Manifest
+from engine.ort import ort
 from engine.types import FloatArray
 
 _NUMBER = "gpu_graph_id"

@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import onnxruntime as ort
-
 from engine.config import DeviceChoice
 from engine.errors import ContractError, ModelFolderError
 from engine.foreign import GraphSignature, TensorType
 from engine.kv_buffers import layer_names
 from engine.manifest import Manifest
+from engine.ort import ort
 
 NO_CUDA_LIBRARIES = (
     "an NVIDIA device is here but onnxruntime could not start CUDA on it (pip install 'midtoken[cuda]' brings its "

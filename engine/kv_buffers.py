@@ -8,11 +8,11 @@ import mmap
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
 from engine.errors import DeviceError
 from engine.manifest import GraphNames, KeyValueLayout
+from engine.ort import ort
 
 BATCH_SLOTS = 8
 """Sequences that are held at once, and the largest batch: with more, on a CPU, a pass gets no cheaper per sequence."""

@@ -7,11 +7,11 @@ is held, in the tensors of the last pass; going on from its end costs nothing, g
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 
 from engine.errors import DeviceError
 from engine.kv_buffers import TYPES, layer_names
 from engine.manifest import GraphNames, KeyValueLayout
+from engine.ort import ort
 
 
 class SeparateTensors:

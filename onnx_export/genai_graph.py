@@ -9,9 +9,16 @@ import tempfile
 from pathlib import Path
 
 from engine.errors import ExportError
+from engine.ort import TELEMETRY_OFF
 from onnx_export.quantize import BLOCK_SIZE, HEAD_BITS, Plan
 
-_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore"}
+_OFFLINE = {
+    TELEMETRY_OFF: "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "TQDM_DISABLE": "1",
+    "PYTHONWARNINGS": "ignore",
+}
 
 _NEEDED = ("config.json", "generation_config.json", "tokenizer.json", "*.safetensors", "*.safetensors.index.json")
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -142,6 +142,8 @@ def _quantiser() -> Any:
     handlers, level = list(root.handlers), root.level
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
+    import engine.ort  # noqa: F401 - switches telemetry off before the library is loaded
+
     root.handlers[:] = handlers
     root.setLevel(level)
     return MatMulNBitsQuantizer

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 import pytest
 
 from engine import Completer, CompletionRequest, StopParams
@@ -22,6 +21,7 @@ from engine.errors import DeviceError, ModelFolderError
 from engine.graph import Device, Graph, choose_device, cuda_device_count, open_graph
 from engine.kv_cache import TokenCache
 from engine.manifest import GraphNames, Manifest, load_manifest
+from engine.ort import ort
 from engine.session import OrtSession
 from engine.types import FloatArray, IdArray
 from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, make_manifest
