@@ -15,7 +15,7 @@ test: $(VENVS)/dev/ready
 
 # Ten thousand random edit sequences in place of a few hundred.
 test-thorough: $(VENVS)/dev/ready
-	$(VENVS)/dev/bin/python -m pytest --hypothesis-profile=thorough tests/lsp_server/test_edit_sequences.py
+	$(VENVS)/dev/bin/python -m pytest --hypothesis-profile=thorough tests/lsp_server/documents/test_edit_sequences.py
 
 check: $(VENVS)/dev/ready
 	$(VENVS)/dev/bin/ruff format --check .

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.ort import ort
+from engine.runtime.ort import ort
 
 _TYPES = {"float32": np.float32, "float16": np.float16}
 

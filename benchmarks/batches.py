@@ -14,9 +14,9 @@ from benchmarks.documents import Cut, cuts
 from benchmarks.sessions import Counting
 from benchmarks.tables import BenchOptions, Cell, Ratio, Report, Table, interleave, median, median_ratio
 from engine import BUNDLED_MODEL, Completer, CompletionRequest, SamplingParams, StopParams
-from engine.manifest import load_manifest
-from engine.session import OrtSession
-from engine.trie import PrefixIndex, load_or_build_index
+from engine.healing.prefix_index import PrefixIndex, load_or_build_index
+from engine.model_folder.manifest import load_manifest
+from engine.runtime.session import OrtSession
 
 POSITIONS = 40
 MAX_NEW_TOKENS = 24

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine import Completer
-from lsp_server.context import Extra
-from lsp_server.documents import Document
-from lsp_server.evaluation import matched_characters
-from lsp_server.prompt import Code, Place, build_request, code_at, fitted
+from lsp_server.commands.evaluation import matched_characters
+from lsp_server.completion.prompt import Code, Place, build_request, code_at, fitted
+from lsp_server.context.cross_file import Extra
+from lsp_server.documents.documents import Document
 from lsp_server.settings import Settings
 
 THRESHOLDS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7)

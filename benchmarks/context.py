@@ -16,9 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine import Completer
-from lsp_server.context import ContextFinder, Extra, imports_of
-from lsp_server.documents import Document
-from lsp_server.prompt import Place, build_request, code_at
+from lsp_server.completion.prompt import Place, build_request, code_at
+from lsp_server.context.cross_file import ContextFinder, Extra, imports_of
+from lsp_server.documents.documents import Document
 from lsp_server.settings import Settings
 
 

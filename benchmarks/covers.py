@@ -18,15 +18,15 @@ from benchmarks.documents import cuts
 from benchmarks.sessions import Counting
 from benchmarks.tables import BenchOptions, Cell, Ratio, Report, Table, median, percentile
 from engine import BUNDLED_MODEL, Completer, HealingParams, SamplingParams
-from engine.decode import Checkpoint
-from engine.fim import Prompt
-from engine.first_step import choose_covers, heal
-from engine.kv_cache import TokenCache
-from engine.manifest import load_manifest
+from engine.healing.first_step import choose_covers, heal
+from engine.healing.prefix_index import PrefixIndex, load_or_build_index
+from engine.model_folder.manifest import load_manifest
+from engine.prompt.fim import Prompt
+from engine.runtime.checkpoint import Checkpoint
+from engine.runtime.session import ModelSession, OrtSession
+from engine.runtime.token_cache import TokenCache
 from engine.sampling import build_chooser
-from engine.session import ModelSession, OrtSession
-from engine.tokenizer import Tokenizer
-from engine.trie import PrefixIndex, load_or_build_index
+from engine.text.tokenizer import Tokenizer
 from engine.types import CancellationToken, FloatArray, IdArray
 
 POSITIONS = 200

@@ -27,14 +27,15 @@ from benchmarks.tables import (
     percentile,
 )
 from engine import BUNDLED_MODEL, CancellationToken, SamplingParams
-from engine.decode import Checkpoint, decode
-from engine.graph import choose_device
-from engine.healing import Cover
-from engine.kv_cache import TokenCache
-from engine.manifest import load_manifest
+from engine.decoding.decode import decode
+from engine.healing.k_step import Cover
+from engine.model_folder.manifest import load_manifest
+from engine.runtime.checkpoint import Checkpoint
+from engine.runtime.graph import choose_device
+from engine.runtime.session import OrtSession
+from engine.runtime.token_cache import TokenCache
 from engine.sampling import build_chooser
-from engine.session import OrtSession
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from engine.types import IdArray
 
 STEPS = 16

@@ -18,12 +18,12 @@ from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as LibraryTokenizer
 
 from engine.config import HealingParams
-from engine.decode import Checkpoint
-from engine.fim import Prompt
-from engine.first_step import heal
-from engine.kv_cache import TokenCache
-from engine.tokenizer import Tokenizer
-from engine.trie import SortedIndex
+from engine.healing.first_step import heal
+from engine.healing.prefix_index import SortedIndex
+from engine.prompt.fim import Prompt
+from engine.runtime.checkpoint import Checkpoint
+from engine.runtime.token_cache import TokenCache
+from engine.text.tokenizer import Tokenizer
 from engine.types import CancellationToken, FloatArray, TokenIds
 from tests.fakes import FakeSession, LogitsOf
 from tests.reference.covers import conditional_law, total_variation

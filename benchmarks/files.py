@@ -20,9 +20,9 @@ from benchmarks.cases import CUTS, places
 from benchmarks.tables import Report, Table, as_text, machine
 from engine import Completer, CompletionRequest, StopParams
 from engine.loading import load_model
-from lsp_server.context import ContextFinder
-from lsp_server.documents import Document
-from lsp_server.evaluation import Case, Outcome, score
+from lsp_server.commands.evaluation import Case, Outcome, score
+from lsp_server.context.cross_file import ContextFinder
+from lsp_server.documents.documents import Document
 
 OTHERS = 30
 """Files that count as open beside the document: those next to it in the order of their paths."""
@@ -106,7 +106,7 @@ def ways_of(
 
 
 def report(outcomes: Mapping[str, list[Outcome]], bits: Mapping[str, list[float]]) -> Report:
-    """Means of `lsp_server.evaluation` over the cases of each way, and bits of a line; the first way is the peer."""
+    """Means over the cases of each way (`lsp_server.commands.evaluation`), and bits a line; the first is the peer."""
     rows = []
     alone = np.array(next(iter(bits.values())))
     for way, found in outcomes.items():

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from engine import Completer, CompletionRequest, HealingParams, StopParams
-from lsp_server.evaluation import Case, Outcome, first_line, identifier_matches, matched_characters
+from lsp_server.commands.evaluation import Case, Outcome, first_line, identifier_matches, matched_characters
 
 MODES = {
     "off": HealingParams(mode="off"),

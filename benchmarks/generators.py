@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.tables import Ratio, Report, Table, as_text, machine, median, median_ratio
 from engine import DeviceChoice
-from engine.manifest import Precision
+from engine.model_folder.manifest import Precision
 
 PROMPT_TOKENS = 512
 ROWS = 32_000
@@ -72,9 +72,9 @@ def report_of(title: str, rates: Mapping[str, Rates], ours: Mapping[str, str]) -
 
 def midtoken(folder: Path, device: DeviceChoice = "cpu") -> Run:
     """The engine's session, the prompt in chunks as in the completer."""
-    from engine.kv_cache import CUDA_PREFILL_CHUNK, PREFILL_CHUNK
-    from engine.manifest import load_manifest
-    from engine.session import OrtSession
+    from engine.model_folder.manifest import load_manifest
+    from engine.runtime.session import OrtSession
+    from engine.runtime.token_cache import CUDA_PREFILL_CHUNK, PREFILL_CHUNK
 
     session = OrtSession.load(folder, load_manifest(folder), device=device)
     chunk = CUDA_PREFILL_CHUNK if session.device.kind == "cuda" else PREFILL_CHUNK
@@ -97,7 +97,7 @@ def genai(folder: Path) -> Run:
     """onnxruntime-genai's generator on a folder of its own builder, greedy."""
     import onnxruntime_genai as library
 
-    import engine.ort  # noqa: F401 - switches telemetry off before the library is loaded
+    import engine.runtime.ort  # noqa: F401 - switches telemetry off before the library is loaded
 
     model = library.Model(str(folder))
 

@@ -23,8 +23,8 @@ import numpy as np
 from benchmarks.generators import Rates, Run, measure, midtoken, random_checkpoint, torch_eager
 from benchmarks.tables import Ratio, Report, Table, as_text, interleave, machine, median, median_ratio
 from engine import BUNDLED_MODEL, Completer, CompletionRequest, DeviceChoice, StopParams
-from engine.graph import choose_device, open_graph
-from engine.tokenizer import Tokenizer
+from engine.runtime.graph import choose_device, open_graph
+from engine.text.tokenizer import Tokenizer
 
 BANDWIDTH_BYTES = 4.3e12
 """Bytes a second that an H200 reads; --bandwidth states another card's."""
@@ -101,7 +101,7 @@ def _head(table: np.ndarray, device: str, *, gathered: bool) -> Callable[[Mappin
     """A graph ``hidden [1, W], candidates [C] -> logits [1, C]`` over ``table [V, W]``."""
     from onnx import helper, numpy_helper
 
-    from engine.ort import ort
+    from engine.runtime.ort import ort
 
     kind = helper.np_dtype_to_tensor_dtype(table.dtype)
     stored = table if gathered else np.ascontiguousarray(table.T)

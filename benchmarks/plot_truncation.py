@@ -12,12 +12,12 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from engine import BUNDLED_MODEL
-from engine.kv_cache import TokenCache
-from engine.manifest import load_manifest
+from engine.model_folder.manifest import load_manifest
+from engine.runtime.session import OrtSession
+from engine.runtime.token_cache import TokenCache
 from engine.sampling import log_softmax
 from engine.sampling.truncation import Truncation, epsilon, eta, min_p, top_k, top_n_sigma, top_p
-from engine.session import OrtSession
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from engine.types import FloatArray
 
 TEXT = "import os\n\n\ndef read_lines(path):\n    with open(path) as stream:\n        return"

@@ -38,7 +38,7 @@ def _graph(values: np.ndarray, weights: np.ndarray, bits: int | None = None) -> 
     """A graph of one product; with ``bits`` quantised as an export for the CPU is."""
     from onnx import TensorProto, helper, numpy_helper
 
-    from engine.ort import ort
+    from engine.runtime.ort import ort
     from onnx_export.quantize import plan, quantise_products
 
     def declared(name: str, width: int) -> Any:

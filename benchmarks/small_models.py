@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from benchmarks.cases import CUTS, places
 from engine import Completer, CompletionRequest, DocumentError, HealingParams, MidtokenError, StopParams
-from lsp_server.evaluation import Case, Outcome
+from lsp_server.commands.evaluation import Case, Outcome
 
 WINDOW = 512  # tokens: twice the steps of full windows
 EVERY_NTH_FILE = 6  # is text enough for small runs: an epoch is encoded at once

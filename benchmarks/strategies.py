@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import mean
 
 from engine import Completer, CompletionRequest, SamplingParams, StopParams
-from lsp_server.evaluation import Case, first_line, matched_characters, read_cases
+from lsp_server.commands.evaluation import Case, first_line, matched_characters, read_cases
 
 PROMPT_CHARACTERS = 1500
 CANDIDATES = 3

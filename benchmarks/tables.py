@@ -104,7 +104,7 @@ def median_ratio(ours: Sequence[float], peer: Sequence[float]) -> float:
 
 def machine() -> dict[str, Cell]:
     """What the figures were measured on; the load says whether it was doing something else as well."""
-    from engine.ort import ort
+    from engine.runtime.ort import ort
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 0
     load = f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"

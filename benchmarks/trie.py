@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tables import BenchOptions, Cell, Ratio, Report, Table, interleave, median, median_ratio
-from engine.trie import DatrieIndex, PrefixIndex, SortedIndex, escape
-from engine.vocabulary import Vocabulary, load_vocabulary
+from engine.healing.prefix_index import DatrieIndex, PrefixIndex, SortedIndex, escape
+from engine.text.vocabulary import Vocabulary, load_vocabulary
 
 SIZE = 200_000
 """Entries of the made-up vocabulary."""

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer
 
 from benchmarks.small_models import carry_out, command, complete, held_out_cases, table_head, train_small
 from engine import Completer, HealingParams
-from lsp_server.evaluation import score
+from lsp_server.commands.evaluation import score
 
 
 def main() -> int:

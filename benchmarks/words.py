@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine import MidtokenError
-from lsp_server.evaluation import Case, identifier_start, read_cases
+from lsp_server.commands.evaluation import Case, identifier_start, read_cases
 
 _WORD = re.compile(r"\w+")
 _PART = re.compile(r"\w*\Z")

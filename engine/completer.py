@@ -8,26 +8,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.config import DeviceChoice, SamplingParams
-from engine.contract import Clause, check_contract, clauses
-from engine.copying import copier
-from engine.decode import BudgetExceeded, Checkpoint
-from engine.fim import Prompt
-from engine.first_step import Healed, heal
-from engine.healing import Cover
-from engine.kv_cache import CUDA_PREFILL_CHUNK, PREFILL_CHUNK, TokenCache
+from engine.decoding.candidates import Candidate, Scene
+from engine.decoding.lookahead import SecondView, matching_row
+from engine.decoding.strategies import Strategy, covers_wanted, make_strategy
+from engine.decoding.suffix_overlap import common_end, trim_suffix_overlap
+from engine.healing.first_step import Healed, heal
+from engine.healing.k_step import Cover
+from engine.healing.prefix_index import PrefixIndex
+from engine.healing.trace import trace_healing
 from engine.loading import load_model
-from engine.lookahead import SecondView, matching_row
-from engine.manifest import Manifest
-from engine.output_basis import load_output_basis
-from engine.postprocess import common_end, trim_suffix_overlap
-from engine.prompts import MAX_TAIL_CHARACTERS, PromptBuilder
+from engine.model_folder.contract import Clause, check_contract, clauses
+from engine.model_folder.manifest import Manifest
+from engine.model_folder.output_basis import load_output_basis
+from engine.prompt.builder import MAX_TAIL_CHARACTERS, PromptBuilder
+from engine.prompt.fim import Prompt
+from engine.runtime.checkpoint import BudgetExceeded, Checkpoint
+from engine.runtime.copy_mixture import copier
+from engine.runtime.session import ModelSession
+from engine.runtime.token_cache import CUDA_PREFILL_CHUNK, PREFILL_CHUNK, TokenCache
 from engine.sampling import BasisAware
 from engine.sampling.bat import require_highs
-from engine.session import ModelSession
-from engine.strategies import Strategy, covers_wanted, make_strategy
-from engine.tokenizer import Tokenizer
-from engine.trace import trace_healing
-from engine.trie import PrefixIndex
+from engine.text.tokenizer import Tokenizer
 from engine.types import (
     CancellationToken,
     Completion,
@@ -38,7 +39,6 @@ from engine.types import (
     ModelInfo,
     Timing,
 )
-from engine.writing import Candidate, Scene
 
 BUNDLED_MODEL = Path(__file__).parent / "bundled"
 """The model folder that ships inside the package."""

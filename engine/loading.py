@@ -3,16 +3,16 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.captured_step import can_be_captured
 from engine.config import DeviceChoice
-from engine.contract import check_contract, check_round_trip
 from engine.errors import DeviceError, ModelFolderError
-from engine.foreign import ForeignFolder, derive_manifest, find_foreign
-from engine.graph import Graph, open_graph
-from engine.manifest import Manifest, load_manifest
-from engine.session import LEAST_CONTEXT, OrtSession
-from engine.tokenizer import Tokenizer
-from engine.trie import PrefixIndex, load_or_build_index
+from engine.healing.prefix_index import PrefixIndex, load_or_build_index
+from engine.model_folder.contract import check_contract, check_round_trip
+from engine.model_folder.foreign import ForeignFolder, derive_manifest, find_foreign
+from engine.model_folder.manifest import Manifest, load_manifest
+from engine.runtime.captured_step import can_be_captured
+from engine.runtime.graph import Graph, open_graph
+from engine.runtime.session import LEAST_CONTEXT, OrtSession
+from engine.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import uuid
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
-from lsp_server.documents import Document
+from lsp_server.documents.documents import Document
 
 ACCEPT = "midtoken.server.accept"
 """The command that an item carries."""

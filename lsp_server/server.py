@@ -9,7 +9,7 @@ from pathlib import Path
 from lsprotocol import types
 
 from engine import Completer, DeviceChoice
-from lsp_server.answer import note_error, note_result
+from lsp_server.completion.answer import note_error, note_result
 from lsp_server.dispatch import converse
 from lsp_server.features import notebook
 from lsp_server.features.commands import COMMANDS, DID_PARTIALLY_ACCEPT, DID_SHOW, did_partially_accept, did_show
@@ -21,12 +21,12 @@ from lsp_server.features.registration import TRIGGER_CHARACTERS
 from lsp_server.features.text_document import did_change, did_close, did_open
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import logging_to
-from lsp_server.model import Loader, ModelHost
-from lsp_server.scheduler import Observers, Scheduler
+from lsp_server.scheduling.model import Loader, ModelHost
+from lsp_server.scheduling.scheduler import Observers, Scheduler
+from lsp_server.scheduling.worker import ModelThread
 from lsp_server.session import Session
 from lsp_server.settings import read_environment, resolve
 from lsp_server.transport import Connection, accept_client, claim_standard_streams, loopback_family
-from lsp_server.worker import ModelThread
 
 log = logging.getLogger(__name__)
 

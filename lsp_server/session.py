@@ -9,20 +9,20 @@ from typing import Literal
 from lsprotocol import types
 
 from lsp_server.acceptance import Ledger
-from lsp_server.context import ContextFinder
-from lsp_server.documents import Document
-from lsp_server.git_ignore import GitIgnores
-from lsp_server.line_endings import BUFFERS_WITHOUT_CARRIAGE_RETURNS, without_carriage_returns
+from lsp_server.context.cross_file import ContextFinder
+from lsp_server.documents.documents import Document
+from lsp_server.documents.line_endings import BUFFERS_WITHOUT_CARRIAGE_RETURNS, without_carriage_returns
+from lsp_server.documents.notebooks import Neighbours, Notebooks
+from lsp_server.documents.positions import PositionEncoding, negotiated_encoding
+from lsp_server.files.excluded import is_selected
+from lsp_server.files.git_ignore import GitIgnores
 from lsp_server.logs import RecentLines
-from lsp_server.model import ModelHost
-from lsp_server.notebooks import Neighbours, Notebooks
-from lsp_server.pace import Pace
-from lsp_server.positions import PositionEncoding, negotiated_encoding
-from lsp_server.scheduler import Scheduler
-from lsp_server.selection import is_selected
+from lsp_server.scheduling.completion_cache import TypeThrough
+from lsp_server.scheduling.debounce import Pace
+from lsp_server.scheduling.model import ModelHost
+from lsp_server.scheduling.scheduler import Scheduler
 from lsp_server.settings import Settings, Values, read_client, resolve
 from lsp_server.statistics import Statistics
-from lsp_server.type_through import TypeThrough
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from engine import (
     StopParams,
     Strategy,
 )
-from lsp_server.confidence import DEFAULT_CONFIDENCE
+from lsp_server.code.confidence import DEFAULT_CONFIDENCE
 
 SECTION = "midtoken"
 ENVIRONMENT_PREFIX = "MIDTOKEN_"
@@ -56,8 +56,8 @@ class Settings:
 
     ``budget_ms`` counts from the arrival of a request. The default is a cap, not a target: an answer that takes longer
     is for text that was typed over long ago. ``debounce_ms`` is the longest that an automatic request waits (see
-    `lsp_server.pace`). Editors wait already, and a call that was begun in vain stops at its next step or is handed on,
-    so it only has to outlast the repeat of a held-down key (33 ms).
+    `lsp_server.scheduling.debounce`). Editors wait already, and a call that was begun in vain stops at its next step
+    or is handed on, so it only has to outlast the repeat of a held-down key (33 ms).
     """
 
     model: Path | None = None

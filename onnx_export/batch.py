@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.graph import open_graph
-from engine.manifest import Manifest
+from engine.model_folder.manifest import Manifest
+from engine.runtime.graph import open_graph
 
 
 def batched_logits(

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from engine.control_ids import control_ids
 from engine.errors import ExportError, ModelFolderError
-from engine.json_fields import read_weights
-from engine.manifest import LONGEST_MATCH, ControlIds, FimOrder, VocabularySizes
+from engine.model_folder.control_ids import control_ids
+from engine.model_folder.json_fields import read_weights
+from engine.model_folder.manifest import LONGEST_MATCH, ControlIds, FimOrder, VocabularySizes
 from onnx_export.architectures import Family, family_of
 from onnx_export.weights import EMBEDDINGS, HEADS, find, read_rows, tensor_places, untrained_rows
 
@@ -27,7 +27,7 @@ class Source:
     """What the files of a checkpoint cannot say; `midtoken-source.json` beside them, every field optional.
 
     ``file_tokens`` is false where the model knows names of files too little to be given them. ``copying`` are weights
-    of `engine.copying`.
+    of `engine.runtime.copy_mixture`.
     """
 
     name: str

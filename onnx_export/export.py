@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ExportError, ModelFolderError
-from engine.fim_spellings import fim_templates, repository_tokens
-from engine.graph import choose_device
-from engine.manifest import (
+from engine.model_folder.fim_spellings import fim_templates, repository_tokens
+from engine.model_folder.manifest import (
     MANIFEST_NAME,
     GraphNames,
     KeyValueLayout,
@@ -20,7 +19,8 @@ from engine.manifest import (
     dump_manifest,
     sha256_of,
 )
-from engine.output_basis import OUTPUT_BASIS_FILE
+from engine.model_folder.output_basis import OUTPUT_BASIS_FILE
+from engine.runtime.graph import choose_device
 from onnx_export.architectures import Builder, builder_of
 from onnx_export.checkpoint import COPIED_FILES, Checkpoint, read_checkpoint
 from onnx_export.output_basis import write_output_basis

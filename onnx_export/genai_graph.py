@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from engine.errors import ExportError
-from engine.ort import TELEMETRY_OFF
+from engine.runtime.ort import TELEMETRY_OFF
 from onnx_export.quantize import BLOCK_SIZE, HEAD_BITS, Plan
 
 _OFFLINE = {

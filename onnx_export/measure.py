@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from engine.errors import MidtokenError
-from engine.manifest import load_manifest
-from engine.session import OrtSession
+from engine.model_folder.manifest import load_manifest
+from engine.runtime.session import OrtSession
 from onnx_export.train.corpus import Document, read_corpus
 from onnx_export.train.held_out import bits_per_byte, nats_of, token_bytes
 from onnx_export.train.samples import Cut, cut_piece, pieces, psm_parts, spm_parts

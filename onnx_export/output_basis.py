@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ExportError
-from engine.output_basis import OUTPUT_BASIS_FILE
+from engine.model_folder.output_basis import OUTPUT_BASIS_FILE
 from onnx_export.weights import EMBEDDINGS, HEADS, find, read_rows, tensor_places
 
 MOST_COLUMNS = 256

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ExportError
-from engine.manifest import Precision
+from engine.model_folder.manifest import Precision
 
 Device = Literal["cpu", "cuda"]
 
@@ -142,7 +142,7 @@ def _quantiser() -> Any:
     handlers, level = list(root.handlers), root.level
     from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-    import engine.ort  # noqa: F401 - switches telemetry off before the library is loaded
+    import engine.runtime.ort  # noqa: F401 - switches telemetry off before the library is loaded
 
     root.handlers[:] = handlers
     root.setLevel(level)

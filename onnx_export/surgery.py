@@ -13,7 +13,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.errors import ExportError
-from engine.manifest import GraphNames
+from engine.model_folder.manifest import GraphNames
 
 POSITIONS = "logits_positions"
 _AFTER_HEAD = ("Add", "Cast", "Div", "Mul", "Reshape")

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engine.manifest import GraphNames
+from engine.model_folder.manifest import GraphNames
 from onnx_export.quantize import Plan
 from onnx_export.shapes import Shape, shape_of
 from onnx_export.torch_model import load_model

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from engine.errors import ExportError, MidtokenError
 from engine.loading import load_tokenizer
-from engine.manifest import Manifest, load_manifest
-from engine.session import OrtSession
+from engine.model_folder.manifest import Manifest, load_manifest
+from engine.runtime.session import OrtSession
 from onnx_export.batch import batched_logits
 from onnx_export.checkpoint import Checkpoint
 from onnx_export.quantize import Plan

@@ -10,7 +10,8 @@ import numpy as np
 
 from engine.completer import Completer
 from engine.errors import DeviceError
-from engine.manifest import (
+from engine.healing.prefix_index import SortedIndex
+from engine.model_folder.manifest import (
     ControlIds,
     FimOrder,
     FimTemplates,
@@ -21,8 +22,7 @@ from engine.manifest import (
     TemplatePart,
     VocabularySizes,
 )
-from engine.tokenizer import Tokenizer
-from engine.trie import SortedIndex
+from engine.text.tokenizer import Tokenizer
 from engine.types import CancellationToken, FloatArray, IdArray, ModelInfo, TokenIds
 from tests.toy import TOYS
 
@@ -134,7 +134,7 @@ def _common_end(left: Sequence[int], right: Sequence[int]) -> int:
 
 
 class FakeSession:
-    """An `engine.session.ModelSession` over a `LogitsOf`. Counts what it is asked for and checks how it is asked.
+    """An `engine.runtime.session.ModelSession` over a `LogitsOf`. Counts what it is asked for and checks how.
 
     ``calls`` are forward passes, ``tokens`` all tokens in them, ``copied`` positions copied from slot to slot.
     """

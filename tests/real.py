@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "tokenizers"
 NAMES = ("p50k_base", "cl100k_base", "o200k_base")

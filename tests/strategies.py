@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from engine.config import DRAWS, SamplingParams
-from engine.tokenizer import Tokenizer
-from engine.vocabulary import Vocabulary
+from engine.text.tokenizer import Tokenizer
+from engine.text.vocabulary import Vocabulary
 from tests.toy import CONTROL_TOKENS, TOYS, byte_level_json, every_byte
 
 _PIECES = (

@@ -28,8 +28,8 @@ from engine import (
     ModelInfo,
     Timing,
 )
-from lsp_server.calls import OnText
-from lsp_server.model import CompleterLike, Loader
+from lsp_server.scheduling.model import CompleterLike, Loader
+from lsp_server.scheduling.model_call import OnText
 from lsp_server.server import serve
 
 MARK = "# how many objects are there?"
@@ -52,7 +52,7 @@ class Parrot:
     def complete(
         self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None
     ) -> CompletionResult:
-        """See `lsp_server.model.CompleterLike`."""
+        """See `lsp_server.scheduling.model.CompleterLike`."""
         for _ in range(self.STEPS):
             if cancel is not None:
                 cancel.raise_if_cancelled()
@@ -77,7 +77,7 @@ class Counted(WrappedCompleter):
     def complete(
         self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None
     ) -> CompletionResult:
-        """See `lsp_server.model.CompleterLike`."""
+        """See `lsp_server.scheduling.model.CompleterLike`."""
         if not request.prefix.endswith(MARK):
             return self._completer.complete(request, cancel, on_text)
         gc.collect()

@@ -14,9 +14,9 @@ from typing import Any, TextIO
 
 from benchmarks.keystrokes.wrapping import WrappedCompleter
 from engine import CancellationToken, Cancelled, Completer, CompletionRequest, CompletionResult, DeviceChoice
-from engine.session import OrtSession
-from lsp_server.calls import OnText
-from lsp_server.model import CompleterLike, Loader
+from engine.runtime.session import OrtSession
+from lsp_server.scheduling.model import CompleterLike, Loader
+from lsp_server.scheduling.model_call import OnText
 from lsp_server.server import serve
 
 CONTEXT_CHARACTERS = 200
@@ -101,7 +101,7 @@ class ObservedCompleter(WrappedCompleter):
     def complete(
         self, request: CompletionRequest, cancel: CancellationToken | None = None, on_text: OnText | None = None
     ) -> CompletionResult:
-        """See `lsp_server.model.CompleterLike`."""
+        """See `lsp_server.scheduling.model.CompleterLike`."""
         return self._observer.call(lambda heard: self._completer.complete(request, cancel, heard), request, on_text)
 
 

@@ -1,21 +1,21 @@
 """A completer around another one, as the server sees it; what happens at a call is for those that derive from it."""
 
 from engine import ModelInfo
-from lsp_server.model import CompleterLike
+from lsp_server.scheduling.model import CompleterLike
 
 
 class WrappedCompleter:
-    """Tells of the completer inside it what `lsp_server.model.CompleterLike` asks for, but for the calls."""
+    """Tells of the completer inside it what `lsp_server.scheduling.model.CompleterLike` asks for, but for the calls."""
 
     def __init__(self, completer: CompleterLike) -> None:
         self._completer = completer
 
     @property
     def info(self) -> ModelInfo:
-        """See `lsp_server.model.CompleterLike`."""
+        """See `lsp_server.scheduling.model.CompleterLike`."""
         return self._completer.info
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """See `lsp_server.model.CompleterLike`."""
+        """See `lsp_server.scheduling.model.CompleterLike`."""
         return self._completer.notices

@@ -166,7 +166,7 @@ def build_chooser(
 ) -> Chooser:
     """The pipeline of a request. The same seed gives the same draws; no seed gives fresh ones.
 
-    Strategies that look ahead or search have the pipeline of their penalties alone; see `engine.search`.
+    Strategies that look ahead or search have the pipeline of their penalties alone; see `engine.decoding.beam_search`.
     """
     penalties = build_penalties(params)
     if not params.draws:
@@ -227,7 +227,7 @@ def _kl(params: SamplingParams, reference: Reference, logits: FloatArray, histor
 
 
 def _gated(params: SamplingParams, logits: FloatArray, history: History) -> FloatArray:
-    """The gate on a row alone: where it says to branch, the row is drawn from as it is (see `engine.lookahead`)."""
+    """The gate on a row alone: where it says to branch, the row is drawn from as it is (`decoding.lookahead`)."""
     verdict = gate(logits, params.gate_entropy_bits, params.gate_varentropy_bits)
     if verdict == "argmax":
         return dynamic(logits, 0.0)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from engine import Completer, CompletionRequest, CompletionResult, DocumentError, RequestError
+from lsp_server.code.scanner import scan
+from lsp_server.code.syntax import syntax_of
 from lsp_server.commands.options import (
     add_completion_options,
     add_healing_option,
@@ -23,12 +25,10 @@ from lsp_server.commands.options import (
     use_environment,
 )
 from lsp_server.commands.sampling_options import sampling_params
-from lsp_server.documents import Document
-from lsp_server.line_endings import to_document, to_engine
-from lsp_server.prompt import Code, fitted
-from lsp_server.repositories import NamedFile, named_file
-from lsp_server.scanner import scan
-from lsp_server.syntax import syntax_of
+from lsp_server.completion.prompt import Code, fitted
+from lsp_server.documents.documents import Document
+from lsp_server.documents.line_endings import to_document, to_engine
+from lsp_server.files.repositories import NamedFile, named_file
 
 _POSITION = re.compile(r"(.+):([0-9]{1,9}):([0-9]{1,9})", re.DOTALL)
 _STDIN = Path("-")

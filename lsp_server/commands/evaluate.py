@@ -8,6 +8,7 @@ from typing import Any
 
 from engine import HEALING_MODES, Completer, CompletionRequest, HealingParams
 from lsp_server.commands.complete import read_document
+from lsp_server.commands.evaluation import Case, Outcome, Scores, read_cases, score
 from lsp_server.commands.options import (
     add_completion_options,
     add_model_options,
@@ -18,7 +19,6 @@ from lsp_server.commands.options import (
 )
 from lsp_server.commands.progress import progress_bar
 from lsp_server.commands.sampling_options import sampling_params
-from lsp_server.evaluation import Case, Outcome, Scores, read_cases, score
 
 
 def register(parser: argparse.ArgumentParser) -> None:

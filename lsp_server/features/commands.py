@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from lsp_server.acceptance import ACCEPT
-from lsp_server.answer import speculate
+from lsp_server.completion.answer import speculate
+from lsp_server.documents.line_endings import length_in_document, to_engine
+from lsp_server.documents.positions import characters_of
 from lsp_server.language_server import MidtokenServer
-from lsp_server.line_endings import length_in_document, to_engine
 from lsp_server.memory import resident_bytes
-from lsp_server.positions import characters_of
 
 log = logging.getLogger(__name__)
 

@@ -2,10 +2,10 @@
 
 from lsprotocol import types
 
-from lsp_server.answer import Question, answer, document_of, noting
-from lsp_server.items import list_items, place_at, preview
+from lsp_server.completion.answer import Question, answer, document_of, noting
+from lsp_server.completion.items import list_items, place_at, preview
+from lsp_server.documents.positions import index_of
 from lsp_server.language_server import MidtokenServer
-from lsp_server.positions import index_of
 
 CANDIDATES = 3
 

@@ -12,7 +12,7 @@ from engine import MidtokenError
 from lsp_server.features.registration import register_completions
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
-from lsp_server.model import CompleterLike, ModelChoice
+from lsp_server.scheduling.model import CompleterLike, ModelChoice
 from lsp_server.settings import SECTION
 
 log = logging.getLogger(__name__)

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 from lsprotocol import types
 
-from lsp_server.answer import Question, answer, document_of, noting
-from lsp_server.items import inline_items, place_at, place_of_selected
+from lsp_server.completion.answer import Question, answer, document_of, noting
+from lsp_server.completion.items import inline_items, place_at, place_of_selected
+from lsp_server.completion.prompt import Place
+from lsp_server.documents.positions import index_of
 from lsp_server.language_server import MidtokenServer
-from lsp_server.positions import index_of
-from lsp_server.prompt import Place
 
 INVOKED_CANDIDATES = 3
 """Someone who asks by hand wants to choose; while typing only one is shown."""

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from lsprotocol import types
 
+from lsp_server.documents.notebooks import Cell, Notebook
 from lsp_server.features.text_document import open_document, take_changes
 from lsp_server.language_server import MidtokenServer
-from lsp_server.notebooks import Cell, Notebook
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from lsprotocol import types
 
-from lsp_server.changes import apply_changes
-from lsp_server.documents import Document
+from lsp_server.documents.changes import apply_changes
+from lsp_server.documents.documents import Document
 from lsp_server.language_server import MidtokenServer
 from lsp_server.session import Session
 

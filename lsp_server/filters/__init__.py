@@ -1,7 +1,7 @@
 """What is done to a completion before it is shown: one file for each filter, one loop over them.
 
 Each makes the text right for its place, and may leave nothing of it. How sure the model must be is no filter but an end
-of the completion (`lsp_server.confidence`), so that nothing is computed that is not shown.
+of the completion (`lsp_server.code.confidence`), so that nothing is computed that is not shown.
 """
 
 from dataclasses import replace

@@ -1,7 +1,7 @@
 """Brackets and quotes that the document closes already are not closed a second time."""
 
+from lsp_server.code.scanner import Scanner
 from lsp_server.filters.draft import Draft
-from lsp_server.scanner import Scanner
 
 LOOKED_AHEAD_CHARACTERS = 20_000
 

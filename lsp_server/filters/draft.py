@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lsp_server.scanner import State
-from lsp_server.syntax import Syntax
+from lsp_server.code.scanner import State
+from lsp_server.code.syntax import Syntax
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 from collections import Counter
 from itertools import pairwise
 
+from lsp_server.code.scanner import code_of
+from lsp_server.code.syntax import Syntax, indentation
 from lsp_server.filters.draft import Draft
-from lsp_server.scanner import code_of
-from lsp_server.syntax import Syntax, indentation
 
 SAMPLED_CHARACTERS = 20_000
 """Text on each side of the cursor that tells how a file indents."""

@@ -1,7 +1,7 @@
 """`python -m onnx_export.train.copy_weights MODEL --corpus CORPUS`: how far a finished model should copy.
 
-The weights of `engine.copying` at which held-out text is most probable, one for each length of a match. They are
-written to the model's notes, from where the exporter takes them; a training run does the same at its end.
+The weights of `engine.runtime.copy_mixture` at which held-out text is most probable, one for each length of a match.
+They are written to the model's notes, from where the exporter takes them; a training run does the same at its end.
 """
 
 import argparse
@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from engine.copying import copier
 from engine.errors import MidtokenError, TrainingError
-from engine.vocabulary import load_vocabulary
+from engine.runtime.copy_mixture import copier
+from engine.text.vocabulary import load_vocabulary
 from onnx_export.checkpoint import SOURCE_NAME
 from onnx_export.train.checkpoint import write_atomically
 from onnx_export.train.corpus import Document

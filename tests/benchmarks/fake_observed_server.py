@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.keystrokes.observed_server import Observer, Passes
 from engine import CancellationToken, CompletionRequest, CompletionResult
-from lsp_server.calls import OnText
+from lsp_server.scheduling.model_call import OnText
 from lsp_server.server import serve
 from tests.lsp_server.fakes import FakeCompleter, result_of
 

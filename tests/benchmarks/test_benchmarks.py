@@ -9,7 +9,7 @@ from benchmarks import batches, decode, healing, startup
 from benchmarks.documents import Cut, cuts, inside_tokens
 from benchmarks.tables import BenchOptions, Report
 from engine import Completer, CompletionRequest, StopParams
-from tests.lsp_server.command_line import make_model_folder, run
+from tests.lsp_server.commands.command_line import make_model_folder, run
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import files
-from tests.lsp_server.command_line import make_model_folder
+from tests.lsp_server.commands.command_line import make_model_folder
 
 HELPER = "def frobnicate(spam, eggs):\n    return spam + eggs\n\n\n" * 3
 USER = "from helper import frobnicate\n\n\n" + "".join(f"value{n} = frobnicate({n}, {n})\n" for n in range(20))

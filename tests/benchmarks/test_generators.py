@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import gpu
 from benchmarks.generators import SHAPES, Rates, measure, report_of
-from engine.graph import Device
+from engine.runtime.graph import Device
 
 
 def test_rounds_are_interleaved_and_the_first_does_not_count():
@@ -51,7 +51,7 @@ def test_shapes_and_limit_of_the_bandwidth():
 
 def test_without_a_gpu_one_line_says_so(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(
-        "engine.graph.choose_device",
+        "engine.runtime.graph.choose_device",
         lambda _: Device("cpu", "CUDA was asked for but no NVIDIA device is visible; running on the CPU"),
     )
     assert gpu.main([]) == 0

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from benchmarks import gpu
-from engine.graph import NO_CUDA_LIBRARIES, Device
+from engine.runtime.graph import NO_CUDA_LIBRARIES, Device
 
 
 def on_a_gpu(monkeypatch: pytest.MonkeyPatch, kind: str = "cuda", notice: str = "") -> None:

@@ -14,7 +14,7 @@ from benchmarks.replay import Clock, started, type_passage
 from benchmarks.tables import BenchOptions
 from tests.benchmarks.fake_observed_server import KNOWN
 from tests.e2e.clients import environment
-from tests.lsp_server.command_line import run
+from tests.lsp_server.commands.command_line import run
 
 FAKE = [sys.executable, "-m", "tests.benchmarks.fake_observed_server"]
 OPTIONS = BenchOptions(speed=5)

@@ -5,7 +5,7 @@ import pytest
 from benchmarks import sampling, strategies
 from benchmarks.tables import BenchOptions
 from engine import CompletionRequest, SamplingParams
-from lsp_server.evaluation import Case
+from lsp_server.commands.evaluation import Case
 from tests.engine.scenes import END
 from tests.fakes import fake_completer, scripted_model, toy_tokenizer
 

@@ -1,4 +1,4 @@
-"""Writes the graphs that ``tests/engine/test_session.py`` runs: ``python tests/data/make_graph.py``.
+"""Writes the graphs that ``tests/engine/runtime/test_session.py`` runs: ``python tests/data/make_graph.py``.
 
 ``attention.onnx`` is one decoder layer with rotary positions around com.microsoft GroupQueryAttention, as exported
 models have it, past and present in one buffer. ``separate.onnx`` is one as other exporters write them: attention in

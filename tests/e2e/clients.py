@@ -17,7 +17,7 @@ from typing import Any
 from lsprotocol import types
 from pytest_lsp import ClientServerConfig, LanguageClient
 
-from lsp_server.positions import PositionEncoding
+from lsp_server.documents.positions import PositionEncoding
 from tests.lsp_server.texts import slow_index, slow_position
 
 ROOT = Path(__file__).parents[2]

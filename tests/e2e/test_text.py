@@ -7,7 +7,7 @@ import pytest_asyncio
 from lsprotocol import types
 from pytest_lsp import LanguageClient
 
-from lsp_server.positions import ENCODINGS, PositionEncoding
+from lsp_server.documents.positions import ENCODINGS, PositionEncoding
 from tests.e2e.clients import FAKE_SERVER, Buffer, Model, serving
 from tests.lsp_server.texts import PIECES, slow_position
 

@@ -7,8 +7,8 @@ import pytest
 
 from engine.config import HEALING_MODES, HealingParams, SamplingParams, StopParams
 from engine.errors import RequestError
-from engine.manifest import FimOrder
-from engine.tokenizer import Tokenizer
+from engine.model_folder.manifest import FimOrder
+from engine.text.tokenizer import Tokenizer
 from engine.types import Completion, CompletionRequest, Snippet, StopReason
 from tests.fakes import (
     control_ids,

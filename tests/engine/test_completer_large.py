@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from engine.config import HEALING_MODES, HealingParams, SamplingParams, StopParams
-from engine.context import CHARACTERS_PER_TOKEN
 from engine.errors import RequestError
-from engine.kv_cache import PREFILL_CHUNK
-from engine.prompts import MAX_TAIL_CHARACTERS
-from engine.tokenizer import Tokenizer
+from engine.prompt.builder import MAX_TAIL_CHARACTERS
+from engine.prompt.windows import CHARACTERS_PER_TOKEN
+from engine.runtime.token_cache import PREFILL_CHUNK
+from engine.text.tokenizer import Tokenizer
 from engine.types import CompletionRequest, TokenIds
 from tests.fakes import endless_completer, fake_completer, readable_model, toy_fim, toy_tokenizer
 

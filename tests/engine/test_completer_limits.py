@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import pytest
 
 from engine import completer as completer_module
-from engine import decode as decode_module
-from engine import first_step as first_step_module
 from engine.completer import Completer
 from engine.config import HEALING_MODES, HealingParams, SamplingParams, StopParams
 from engine.errors import Cancelled, DeviceError
-from engine.kv_cache import PREFILL_CHUNK
+from engine.healing import first_step as first_step_module
+from engine.runtime import checkpoint as checkpoint_module
+from engine.runtime.token_cache import PREFILL_CHUNK
 from engine.types import CancellationToken, CompletionRequest, CompletionResult
 from tests.fakes import (
     FakeSession,
@@ -51,7 +51,7 @@ def clocked(monkeypatch: pytest.MonkeyPatch) -> tuple[Completer, FakeSession]:
         now[0] += seconds
 
     clock = SimpleNamespace(monotonic=lambda: now[0], perf_counter=lambda: now[0])
-    for module in (completer_module, decode_module, first_step_module):
+    for module in (completer_module, checkpoint_module, first_step_module):
         monkeypatch.setattr(module, "time", clock)
     session.seconds_per_call, session.sleep = 0.01, pass_time
     return completer, session

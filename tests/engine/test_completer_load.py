@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from engine import Completer, CompletionRequest, StopParams
-from engine import session as session_module
 from engine.errors import ContractError, DeviceError, ManifestError, ModelFolderError
-from engine.kv_buffers import SharedBuffers
-from engine.manifest import MANIFEST_NAME, dump_manifest, load_manifest, sha256_of
-from engine.session import OrtSession
+from engine.model_folder.manifest import MANIFEST_NAME, dump_manifest, load_manifest, sha256_of
+from engine.runtime import session as session_module
+from engine.runtime.kv_buffers import SharedBuffers
+from engine.runtime.session import OrtSession
 from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, control_ids, make_manifest, toy_fim, toy_tokenizer
 from tests.toy import byte_level, superword
 
@@ -87,7 +87,7 @@ def test_a_folder_that_cannot_be_written_loads_too(folder, monkeypatch):
     def refuse(*args: object, **kwargs: object) -> str:
         raise PermissionError("read-only")
 
-    monkeypatch.setattr("engine.trie.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("engine.healing.prefix_index.tempfile.mkdtemp", refuse)
     assert Completer.load(folder, device="cpu").complete(ASKED).completions
 
 
@@ -96,7 +96,7 @@ def test_the_context_is_bounded_by_what_was_asked_for(folder):
 
 
 def test_a_fall_back_to_the_cpu_is_noticed(folder, monkeypatch):
-    monkeypatch.setattr("engine.graph.cuda_device_count", lambda: 0)
+    monkeypatch.setattr("engine.runtime.graph.cuda_device_count", lambda: 0)
     completer = Completer.load(folder, device="cuda")
     assert completer.info.device == "cpu"
     (notice,) = completer.notices

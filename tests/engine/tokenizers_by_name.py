@@ -4,7 +4,7 @@ import json
 from functools import cache
 from typing import Any
 
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from tests.real import NAMES, real_tokenizer
 from tests.toy import TOYS, trained_toy
 

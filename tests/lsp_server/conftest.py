@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.lsp_server.command_line import StubCompleter, install
+from tests.lsp_server.commands.command_line import StubCompleter, install
 
 
 @pytest.fixture

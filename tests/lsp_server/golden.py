@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lsp_server.documents import Document
-from lsp_server.prompt import Code, Place, code_at
+from lsp_server.completion.prompt import Code, Place, code_at
+from lsp_server.documents.documents import Document
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lsp_server.acceptance import KEPT_OFFERS, KEPT_SPANS, Ledger, Offer, edit_between
-from lsp_server.documents import Document
+from lsp_server.documents.documents import Document
 
 URI = "file:///a.py"
 

@@ -10,7 +10,7 @@ import pytest
 
 from engine import MidtokenError, RequestError
 from lsp_server.cli import COMMANDS
-from tests.lsp_server.command_line import (
+from tests.lsp_server.commands.command_line import (
     ROOT,
     Outcome,
     StubCompleter,

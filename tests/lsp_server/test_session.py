@@ -1,11 +1,11 @@
 import pytest
 from lsprotocol import types
 
-from lsp_server.documents import Document
-from lsp_server.model import ModelHost
-from lsp_server.scheduler import Scheduler
+from lsp_server.documents.documents import Document
+from lsp_server.scheduling.model import ModelHost
+from lsp_server.scheduling.scheduler import Scheduler
+from lsp_server.scheduling.worker import ModelThread
 from lsp_server.session import Client, Session
-from lsp_server.worker import ModelThread
 from tests.lsp_server.fakes import FakeCompleter
 
 

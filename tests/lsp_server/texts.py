@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 from lsprotocol import types
 
-from lsp_server.positions import PositionEncoding
+from lsp_server.documents.positions import PositionEncoding
 
 PIECES = (
     "a", "xyz", "_", " ", "\t", "\n", "\r", "\r\n", "\f", "\v", "\x1c", "\x85", "\u2028", "\u2029",

@@ -10,7 +10,7 @@ from typing import Any
 from lsprotocol import types
 
 from lsp_server.dispatch import converse
-from lsp_server.model import Loader
+from lsp_server.scheduling.model import Loader
 from lsp_server.server import create_server
 from lsp_server.transport import Connection
 from tests.lsp_server.fakes import FakeCompleter

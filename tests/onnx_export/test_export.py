@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 
 from engine import Completer, CompletionRequest
 from engine.errors import ExportError, ManifestError
-from engine.graph import choose_device
-from engine.manifest import Precision, load_manifest
-from engine.session import OrtSession
+from engine.model_folder.manifest import Precision, load_manifest
+from engine.runtime.graph import choose_device
+from engine.runtime.session import OrtSession
 from onnx_export import validate as checks
 from onnx_export.__main__ import main
 from onnx_export.checkpoint import read_checkpoint
@@ -265,7 +265,7 @@ def test_a_tokenizer_that_loses_text_fails_the_first_check(
     tmp_path: Path, checkpoint: Path, exported, monkeypatch: pytest.MonkeyPatch
 ):
     folder = exported("fp32")
-    monkeypatch.setattr("engine.contract._comes_back", lambda text, tokenizer: False)
+    monkeypatch.setattr("engine.model_folder.contract._comes_back", lambda text, tokenizer: False)
     with pytest.raises(ExportError, match="check 'vocabulary and model' failed: the tokenizer does not give back tabs"):
         checks.validate(read_checkpoint(checkpoint), plan("fp32", "cpu"), load_manifest(folder), folder)
 

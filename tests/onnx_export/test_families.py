@@ -10,7 +10,7 @@ import pytest
 
 from engine import Completer, CompletionRequest
 from engine.errors import ExportError
-from engine.manifest import Manifest, Precision, load_manifest
+from engine.model_folder.manifest import Manifest, Precision, load_manifest
 from onnx_export.architectures import FAMILIES, builder_of
 from onnx_export.export import export_checkpoint
 from tests.onnx_export.conftest import make_source

@@ -3,9 +3,9 @@
 import pytest
 
 from engine.errors import ModelFolderError
-from engine.fim_spellings import end_ids, fim_templates, find_spelling, repository_tokens
-from engine.manifest import RepositoryTokens
-from engine.tokenizer import Tokenizer
+from engine.model_folder.fim_spellings import end_ids, fim_templates, find_spelling, repository_tokens
+from engine.model_folder.manifest import RepositoryTokens
+from engine.text.tokenizer import Tokenizer
 from tests.onnx_export.conftest import make_source
 from tests.onnx_export.families import TOKENIZERS
 

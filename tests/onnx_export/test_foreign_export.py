@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, DynamicCache
 
 from engine import Completer, CompletionRequest
-from engine.foreign import derive_manifest, find_foreign
-from engine.graph import open_graph
-from engine.manifest import Precision
-from engine.session import OrtSession
+from engine.model_folder.foreign import derive_manifest, find_foreign
+from engine.model_folder.manifest import Precision
+from engine.runtime.graph import open_graph
+from engine.runtime.session import OrtSession
 from onnx_export.export import export_checkpoint
 from onnx_export.genai_graph import build
 from onnx_export.quantize import plan

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from engine.errors import ExportError, ManifestError, RequestError
-from engine.manifest import VocabularySizes
-from engine.output_basis import OUTPUT_BASIS_FILE, load_output_basis
+from engine.model_folder.manifest import VocabularySizes
+from engine.model_folder.output_basis import OUTPUT_BASIS_FILE, load_output_basis
 from onnx_export.output_basis import reduce_embedding, write_output_basis
 from tests.fakes import make_manifest
 

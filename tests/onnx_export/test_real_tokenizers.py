@@ -13,7 +13,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from engine import BUNDLED_MODEL, Completer, CompletionRequest, StopParams
-from engine.manifest import load_manifest
+from engine.model_folder.manifest import load_manifest
 from onnx_export.architectures import FAMILIES
 from onnx_export.export import export_checkpoint
 from tests.onnx_export.conftest import make_source

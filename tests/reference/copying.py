@@ -1,4 +1,4 @@
-"""The mixed law of `engine.copying`, from its formula."""
+"""The mixed law of `engine.runtime.copy_mixture`, from its formula."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence

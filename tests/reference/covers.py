@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from engine.tokenizer import Tokenizer
+from engine.text.tokenizer import Tokenizer
 from tests.fakes import LogitsOf
 
 Sequence = tuple[int, ...]

@@ -1,6 +1,6 @@
 """The prefix query in its obvious form."""
 
-from engine.vocabulary import Vocabulary
+from engine.text.vocabulary import Vocabulary
 
 
 def ids_with_prefix(vocabulary: Vocabulary, prefix: bytes) -> list[int]:

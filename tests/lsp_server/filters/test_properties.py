@@ -4,10 +4,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lsp_server.code.scanner import scan
+from lsp_server.code.syntax import syntax_of
 from lsp_server.filters import FILTERS, Draft, shown
 from lsp_server.filters.indentation import in_own_style
-from lsp_server.scanner import scan
-from lsp_server.syntax import syntax_of
 
 code = st.lists(
     st.sampled_from(

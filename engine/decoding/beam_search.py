@@ -1,0 +1,193 @@
+"""Beam search and best-first beam search over completions, from the healed covers on.
+
+A hypothesis of level n is a cover followed by n - 1 tokens; its score is the sum of their log-probabilities, that of
+the cover being its share among all covers. The B best hypotheses of each level are kept. One that meets a stop
+condition is finished; the others are expanded. Finished ones are ranked by ``score / ((5 + n) / 6) ** alpha`` (Wu et
+al. 2016, arXiv 1609.08144), and the search ends as soon as nothing alive can reach the ranks that are asked for.
+"""
+
+import heapq
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from engine.decoding.candidates import Candidate, Scene
+from engine.decoding.decode import tokens_before
+from engine.healing.k_step import Cover
+from engine.runtime.checkpoint import BudgetExceeded
+from engine.sampling import Chooser, History, largest, log_probabilities
+from engine.types import FloatArray, IdArray, TokenIds
+
+
+@dataclass(frozen=True, slots=True)
+class BeamParams:
+    """``width`` is B, ``alpha`` the length normalisation, ``count`` the number of finished hypotheses wanted.
+
+    ``penalties`` shape each row before its log-probabilities are taken, so that every score only falls with length.
+    """
+
+    width: int
+    alpha: float
+    count: int
+    penalties: Chooser = field(default_factory=lambda: Chooser((), None))
+
+    def normalised(self, score: float, length: int) -> float:
+        """``score / ((5 + length) / 6) ** alpha``."""
+        return float(score / ((5 + length) / 6) ** self.alpha)
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """``tokens`` begin with the cover's. ``score`` is after penalties, ``logprob`` the model's own, no end token.
+
+    ``before`` is the model's own without the last token.
+    """
+
+    cover: Cover
+    tokens: TokenIds
+    score: float
+    logprob: float
+    before: float = 0.0
+
+    @property
+    def order(self) -> tuple[float, int, TokenIds, int]:
+        """Sorts the best first. Of equal scores the shorter, then the lower ids: the same in either search."""
+        return (-self.score, len(self.tokens), self.tokens, self.cover.kept)
+
+
+@dataclass(slots=True)
+class _Finished:
+    """The finished hypotheses, and whether those wanted are settled."""
+
+    params: BeamParams
+    longest: int
+    ranked: list[tuple[float, Hypothesis, Candidate]] = field(default_factory=list)
+
+    def add(self, hypothesis: Hypothesis, candidate: Candidate) -> None:
+        rank = self.params.normalised(hypothesis.score, len(hypothesis.tokens))
+        self.ranked.append((-rank, hypothesis, candidate))
+        self.ranked.sort(key=lambda entry: (entry[0], entry[1].order))
+
+    def settled_against(self, best_score: float) -> bool:
+        """Whether no continuation of a hypothesis of ``best_score`` can rank among the best ``count``.
+
+        Scores only fall and the divisor only grows, up to that of the longest completion allowed.
+        """
+        if len(self.ranked) < self.params.count:
+            return False
+        return self.params.normalised(best_score, self.longest) < -self.ranked[self.params.count - 1][0]
+
+    def best(self) -> list[Candidate]:
+        return [candidate for _, _, candidate in self.ranked[: self.params.count]]
+
+
+def beam_search(scene: Scene, covers: Sequence[Cover], params: BeamParams) -> list[Candidate]:
+    """The ``count`` best finished hypotheses, best first; where the budget runs out, those and the best unfinished.
+
+    ``covers`` are the B best covers, best first. Raises `engine.errors.Cancelled` or `engine.errors.DeviceError`.
+    """
+    finished = _Finished(params, scene.stop.max_new_tokens)
+    live = _sort_out(scene, [_rooted(scene, cover) for cover in covers], finished)
+    try:
+        while live and not finished.settled_against(live[0].score):
+            rows = scene.rows_after([_sequence(scene, hypothesis) for hypothesis in live])
+            live = _sort_out(scene, expand(scene, live, rows, params), finished)
+    except BudgetExceeded:
+        return _out_of_time(scene, live, finished)
+    return finished.best()
+
+
+def best_first_search(scene: Scene, covers: Sequence[Cover], params: BeamParams) -> list[Candidate]:
+    """What `beam_search` finds, expanding the most probable hypothesis first (Meister et al. 2020, arXiv 2007.03909).
+
+    Scores only fall, so hypotheses of one length leave the queue in the order of their scores: the first B of a length
+    are those that beam search keeps, and hypotheses that could never win are not expanded at all. Where we differ: the
+    paper bounds the length normalisation with the longest length in general; so do we, with the limit of the request.
+    """
+    finished = _Finished(params, scene.stop.max_new_tokens)
+    queue = [(hypothesis.order, hypothesis) for hypothesis in (_rooted(scene, cover) for cover in covers)]
+    heapq.heapify(queue)
+    taken: Counter[int] = Counter()
+    while queue and not finished.settled_against(queue[0][1].score):
+        _, hypothesis = heapq.heappop(queue)
+        if taken[len(hypothesis.tokens)] == params.width:
+            continue
+        taken[len(hypothesis.tokens)] += 1
+        if not _sort_out(scene, [hypothesis], finished):
+            continue
+        try:
+            rows = scene.rows_after([_sequence(scene, hypothesis)])
+        except BudgetExceeded:
+            return _out_of_time(scene, [hypothesis, *(entry[1] for entry in sorted(queue))], finished)
+        for longer in expand(scene, [hypothesis], rows, params):
+            heapq.heappush(queue, (longer.order, longer))
+    return finished.best()
+
+
+def expand(
+    scene: Scene, hypotheses: Sequence[Hypothesis], rows: Sequence[FloatArray], params: BeamParams
+) -> list[Hypothesis]:
+    """The ``width`` best continuations by one token of all hypotheses, best first: their candidates as one union.
+
+    ``rows`` are the logits after each, ``[V]``.
+    """
+    found = []
+    for hypothesis, row in zip(hypotheses, rows, strict=True):
+        shaped = row
+        if params.penalties.steps:
+            history = History(tokens_before(scene.prompt, hypothesis.cover), hypothesis.tokens)
+            shaped = params.penalties.shape(row, history)
+        # More than the width of one hypothesis never survive the union.
+        tokens = largest(shaped, params.width)
+        own = log_probabilities(row, tokens)
+        scores = own if shaped is row else log_probabilities(shaped, tokens)
+        for token, score, logprob in zip(tokens.tolist(), scores.tolist(), own.tolist(), strict=True):
+            found.append(
+                Hypothesis(
+                    hypothesis.cover,
+                    (*hypothesis.tokens, token),
+                    hypothesis.score + min(0.0, score),
+                    hypothesis.logprob + (0.0 if token in scene.ends else logprob),
+                    hypothesis.logprob,
+                )
+            )
+    return sorted(found, key=lambda hypothesis: hypothesis.order)[: params.width]
+
+
+def _rooted(scene: Scene, cover: Cover) -> Hypothesis:
+    logprob = 0.0 if cover.token in scene.ends else cover.logprob
+    return Hypothesis(cover, (cover.token,), cover.logprob, logprob)
+
+
+def _sequence(scene: Scene, hypothesis: Hypothesis) -> IdArray:
+    return scene.sequence(hypothesis.cover, hypothesis.tokens)
+
+
+def _sort_out(scene: Scene, hypotheses: Sequence[Hypothesis], finished: _Finished) -> list[Hypothesis]:
+    """Put aside what has ended; return what lives on."""
+    live = []
+    for hypothesis in hypotheses:
+        candidate = _candidate(scene, hypothesis)
+        if candidate.tracker.ended is None and len(_sequence(scene, hypothesis)) > scene.cache.capacity:
+            candidate.tracker.finish("context")
+        if candidate.tracker.ended is None:
+            live.append(hypothesis)
+        else:
+            finished.add(hypothesis, candidate)
+    return live
+
+
+def _candidate(scene: Scene, hypothesis: Hypothesis) -> Candidate:
+    tracker = scene.judge(hypothesis.tokens, hypothesis.cover.typed, hypothesis.logprob)
+    # As where one candidate is written: the token that ends it, or that it doubts, is not part of it.
+    if hypothesis.tokens[-1] in scene.ends or tracker.ended == "doubt":
+        return Candidate(hypothesis.cover, tracker, list(hypothesis.tokens[:-1]), hypothesis.before)
+    return Candidate(hypothesis.cover, tracker, list(hypothesis.tokens), hypothesis.logprob)
+
+
+def _out_of_time(scene: Scene, live: Sequence[Hypothesis], finished: _Finished) -> list[Candidate]:
+    for hypothesis in live[: finished.params.count - len(finished.ranked)]:
+        candidate = _candidate(scene, hypothesis)
+        candidate.tracker.finish("budget")
+        finished.add(hypothesis, candidate)
+    return finished.best()

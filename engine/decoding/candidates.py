@@ -1,0 +1,152 @@
+"""Writing one candidate: the decode loop, watched for the completion's end. Every strategy writes and judges by it."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engine.config import StopParams
+from engine.decoding.decode import Step, decode, tokens_before
+from engine.decoding.stopping import StopTracker
+from engine.healing.agreed_prefix import certain_beginning
+from engine.healing.k_step import Cover, FirstStep
+from engine.runtime.checkpoint import BudgetExceeded, Checkpoint
+from engine.runtime.token_cache import TokenCache
+from engine.sampling import TokenChooser
+from engine.text.vocabulary import Vocabulary
+from engine.types import FloatArray, IdArray
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A completion while it is written. ``logprob`` is natural, summed over ``tokens``; an end token is in neither."""
+
+    cover: Cover
+    tracker: StopTracker
+    tokens: list[int] = field(default_factory=list)
+    logprob: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One request after its prefill: everything that its candidates share.
+
+    ``prompt`` is ``[S] int32``; ``ends`` are the ids that end a completion; ``line_prefix`` is the cursor's line before
+    the cursor. ``companion`` gives, for a strategy that compares, the other sequence whose row it wants with that of
+    each sequence (None where there is none): the two are run as one batch. ``first`` is what covers are chosen from.
+    """
+
+    cache: TokenCache
+    prompt: IdArray
+    vocabulary: Vocabulary
+    ends: frozenset[int]
+    stop: StopParams
+    line_prefix: str
+    checkpoint: Checkpoint
+    companion: Callable[[IdArray], IdArray | None] | None = None
+    first: FirstStep | None = None
+
+    def start(self, cover: Cover) -> Candidate:
+        """An empty candidate that will begin with ``cover``."""
+        return Candidate(cover, StopTracker(self.stop, self.line_prefix))
+
+    def sequence(self, cover: Cover, tokens: Sequence[int]) -> IdArray:
+        """What stands before ``cover`` in the prompt, then ``tokens``, of which the first is its own; ``[S] int32``."""
+        return np.concatenate([tokens_before(self.prompt, cover), np.array(tokens, np.int32)])
+
+    def rows_after(self, sequences: Sequence[IdArray]) -> list[FloatArray]:
+        """The logits after each of ``sequences`` (``[S] int32``), ``[V]``, in as few passes as there can be.
+
+        Raises `engine.errors.Cancelled`, `engine.runtime.checkpoint.BudgetExceeded` or `engine.errors.DeviceError`.
+        """
+        return [row[: self.vocabulary.size] for row in self.cache.rows_after(sequences, self.checkpoint)]
+
+    def prefetch(self, sequences: Sequence[IdArray]) -> None:
+        """Run what several decode loops are about to ask for as one batch; they find it in the cache. See `rows_after`.
+
+        A sequence that is too long is left out: its loop ends.
+        """
+        fitting = [ids for ids in sequences if len(ids) <= self.cache.capacity]
+        if self.companion is None:
+            self.rows_after(fitting)
+            return
+        # In groups that leave each companion a slot: otherwise one would push the other's prompt out of the cache.
+        size = self.cache.slots // 2
+        for group in (fitting[start : start + size] for start in range(0, len(fitting), size)):
+            companions = map(self.companion, group)
+            self.rows_after([*group, *(ids for ids in companions if ids is not None)])
+
+    def decode(self, prompt: IdArray, cover: Cover, chooser: TokenChooser) -> Iterator[Step]:
+        """The decode loop on this request's cache."""
+        return decode(self.cache, prompt, cover, chooser, self.vocabulary.size, self.checkpoint)
+
+    def write(self, candidate: Candidate, chooser: TokenChooser) -> Iterator[None]:
+        """Decode ``candidate`` to its end; a pause after every token, where a caller may look at what is decided.
+
+        Raises `engine.errors.Cancelled` or `engine.errors.DeviceError`; a budget that runs out is an end.
+        """
+        tracker, token_bytes = candidate.tracker, self.vocabulary.token_bytes
+        try:
+            for step in self.decode(self.prompt, candidate.cover, chooser):
+                if step.token in self.ends:
+                    return tracker.finish("end")
+                reason = tracker.push(token_bytes[step.token][step.typed :], step.logprob)
+                if reason == "doubt":  # before this token
+                    return None if candidate.tokens else self._keep_what_is_certain(candidate)
+                candidate.tokens.append(step.token)
+                candidate.logprob += step.logprob
+                if reason is not None:
+                    return None
+                if len(candidate.tokens) >= self.stop.max_new_tokens:
+                    return tracker.finish("length")
+                yield
+                if self.companion is not None:
+                    self.prefetch([self.sequence(candidate.cover, candidate.tokens)])
+            tracker.finish("context")
+        except BudgetExceeded:
+            tracker.finish("budget")
+
+    def _keep_what_is_certain(self, candidate: Candidate) -> None:
+        """Of a first token that was doubted."""
+        if self.first is None:
+            return
+        least = self.stop.min_confidence
+        text, logprob = certain_beginning(self.first, candidate.cover, self.vocabulary, least)
+        if text:
+            candidate.tracker = StopTracker(self.stop, self.line_prefix)
+            candidate.tracker.push(text)
+            candidate.tracker.finish("doubt")
+            candidate.logprob = logprob
+
+    def write_together(self, candidates: Sequence[tuple[Candidate, TokenChooser]]) -> None:
+        """Decode several candidates to their ends, token by token in turn: what each needs next is run as one batch.
+
+        Raises as `write`.
+        """
+        writers = [(candidate, self.write(candidate, chooser)) for candidate, chooser in candidates]
+        while writers := [(candidate, writer) for candidate, writer in writers if _advance(writer)]:
+            with suppress(BudgetExceeded):  # each will notice by itself
+                self.prefetch([self.sequence(candidate.cover, candidate.tokens) for candidate, _ in writers])
+
+    def judge(self, tokens: Sequence[int], typed: int, logprob: float = 0.0) -> StopTracker:
+        """Where a completion of ``tokens`` stands, the first ``typed`` bytes of which were typed already.
+
+        What `write` would have decided token by token, for tokens that come from elsewhere: `StopTracker.ended` is None
+        while it may go on. No beginning of ``tokens`` may have ended. ``logprob`` is that of all of them, natural.
+        """
+        tracker = StopTracker(self.stop, self.line_prefix)
+        before, last = self.vocabulary.bytes_of(tokens[:-1]), tokens[-1]
+        tracker.push(before[typed:])
+        if tracker.ended is None and last in self.ends:
+            tracker.finish("end")
+        elif tracker.ended is None:
+            tracker.push(self.vocabulary.token_bytes[last][max(0, typed - len(before)) :], logprob)
+        if tracker.ended is None and len(tokens) >= self.stop.max_new_tokens:
+            tracker.finish("length")
+        return tracker
+
+
+def _advance(writer: Iterator[None]) -> bool:
+    """Write one more token; False at the end."""
+    return next(writer, writer) is None

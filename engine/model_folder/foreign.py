@@ -1,0 +1,255 @@
+"""Model folders that others have made: a manifest derived from what they hold. Nothing is written into them.
+
+Two kinds are known. Folders of the exporters around transformers (optimum, and what is published for the web) hold
+``config.json``, ``tokenizer.json`` and a graph with separate past and present, ``model.onnx`` or
+``onnx/model_q4.onnx``. Folders of onnxruntime-genai's builder hold ``genai_config.json``, which names the tensors and
+says whether past and present may be one buffer. A derived manifest is checked against the graph like any other.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from engine.errors import ContractError, ManifestError, ModelFolderError
+from engine.model_folder.control_ids import control_ids
+from engine.model_folder.fim_spellings import fim_templates, repository_tokens
+from engine.model_folder.manifest import (
+    MANIFEST_NAME,
+    GraphNames,
+    KeyValueLayout,
+    Manifest,
+    Precision,
+    VocabularySizes,
+    sha256_of,
+)
+
+TOKENIZER = "tokenizer.json"
+GENAI = "genai_config.json"
+# The first that is there: on a CPU the quantised ones are the fastest, float16 the slowest.
+GRAPHS: Sequence[tuple[str, Precision]] = (
+    ("model_q4", "int4"),
+    ("model_int8", "int8"),
+    ("model_quantized", "int8"),
+    ("model_uint8", "int8"),
+    ("model", "fp32"),
+    ("decoder_model_merged", "fp32"),
+    ("model_q4f16", "int4"),
+    ("model_fp16", "fp16"),
+)
+FOLDERS = ("", "onnx/")
+_DTYPES: Mapping[str, Literal["float32", "float16"]] = {"tensor(float)": "float32", "tensor(float16)": "float16"}
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """Type as onnxruntime spells it, and axes: numbers, or names and None where they vary."""
+
+    dtype: str
+    shape: tuple[int | str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSignature:
+    """Inputs and outputs of a graph by name."""
+
+    inputs: Mapping[str, TensorType]
+    outputs: Mapping[str, TensorType]
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignFolder:
+    """What was found: the graph's file and precision, and the decoded configurations, empty where there are none."""
+
+    folder: Path
+    model_file: str
+    precision: Precision
+    config: Mapping[str, Any]
+    genai: Mapping[str, Any]
+    generation: Mapping[str, Any]
+    tokenizer_config: Mapping[str, Any]
+    tokenizer: Mapping[str, Any]
+
+
+def find_foreign(path: Path) -> ForeignFolder | None:
+    """The model folder of others at ``path``, a folder or a graph in one; None where a `MANIFEST_NAME` or nothing is.
+
+    Raises `ModelFolderError` where something stands there that cannot be used: no tokenizer, no configuration, a file
+    that is no JSON, a wish for a library of custom operators.
+    """
+    folder, wanted = (path, None) if path.is_dir() else (path.parent, path.name)
+    if wanted is not None and folder.name == "onnx" and not (folder / TOKENIZER).exists():
+        folder, wanted = folder.parent, f"onnx/{wanted}"
+    if (folder / MANIFEST_NAME).exists() and wanted is None:
+        return None
+    genai = _read(folder / GENAI)
+    found = _find_graph(folder, genai, wanted)
+    if found is None:
+        return None
+    model_file, precision = found
+    if not (folder / TOKENIZER).exists():
+        raise ModelFolderError(f"{folder} holds {model_file} but no {TOKENIZER}; copy it from the model's checkpoint")
+    config = _read(folder / "config.json")
+    if not config and not genai:
+        raise ModelFolderError(f"{folder} holds {model_file} but no config.json; copy it from the model's checkpoint")
+    return ForeignFolder(
+        folder=folder,
+        model_file=model_file,
+        precision=precision,
+        config=config,
+        genai=_section(genai, "model"),
+        generation=_read(folder / "generation_config.json"),
+        tokenizer_config=_read(folder / "tokenizer_config.json"),
+        tokenizer=_read(folder / TOKENIZER),
+    )
+
+
+def derive_manifest(found: ForeignFolder, signature: GraphSignature) -> Manifest:
+    """The manifest that the folder's maker would have written. Raises `ContractError` where the graph is not a decoder
+    with a key/value cache as we know it, `ManifestError` where the configurations do not say enough.
+    """
+    try:
+        return _derive(found, signature)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        problem = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
+        raise ManifestError(f"{found.folder}: its configuration is not understood ({problem})") from None
+
+
+def _derive(found: ForeignFolder, signature: GraphSignature) -> Manifest:
+    names = _graph_names(found, signature)
+    config = {**found.config, **{k: v for k, v in found.genai.items() if k not in ("decoder", "type")}}
+    added = {str(t["content"]): int(t["id"]) for t in found.tokenizer.get("added_tokens") or ()}
+    entries = 1 + max([*dict(found.tokenizer["model"]["vocab"]).values(), *added.values()])
+    head = signature.outputs[names.logits].shape[-1]
+    rows = int(config.get("vocab_size") or (head if isinstance(head, int) else entries))
+    return Manifest(
+        name=found.folder.resolve().name,
+        architecture=str((found.config.get("architectures") or [found.genai.get("type", "unknown")])[0]),
+        precision=found.precision,
+        context_length=_dimension(config, "max_position_embeddings", "n_positions", "context_length"),
+        graph=names,
+        key_value=_layout(found, names, signature),
+        control=control_ids(config, found.generation, found.tokenizer_config, found.tokenizer, added),
+        vocabulary=VocabularySizes(tokenizer=entries, embedding=rows, head=_size(head, rows)),
+        files={TOKENIZER: sha256_of(found.folder / TOKENIZER)},
+        fim=fim_templates(added),
+        repository=repository_tokens(added),
+        model_file=found.model_file,
+    )
+
+
+def _graph_names(found: ForeignFolder, signature: GraphSignature) -> GraphNames:
+    decoder = _section(found.genai, "decoder")
+    inputs, outputs = _section(decoder, "inputs"), _section(decoder, "outputs")
+    plain = GraphNames()
+    names = GraphNames(
+        input_ids=inputs.get("input_ids", plain.input_ids),
+        attention_mask=inputs.get("attention_mask", plain.attention_mask),
+        position_ids=_present(signature, inputs.get("position_ids", "position_ids")),
+        logits_positions=_present(signature, str(plain.logits_positions)),
+        logits=outputs.get("logits", plain.logits),
+        past_key=_template(inputs.get("past_key_names", plain.past_key)),
+        past_value=_template(inputs.get("past_value_names", plain.past_value)),
+        present_key=_template(outputs.get("present_key_names", plain.present_key)),
+        present_value=_template(outputs.get("present_value_names", plain.present_value)),
+    )
+    if names.logits not in signature.outputs:
+        raise ContractError(f"{found.model_file} makes no {names.logits!r}; it is not a language model")
+    if "use_cache_branch" in signature.inputs:
+        raise ContractError(
+            f"{found.model_file} is two graphs in one ('use_cache_branch'), as optimum merged them until 1.13; "
+            "export the checkpoint with a newer one, or with 'midtoken export'"
+        )
+    if names.past_key.format(0) not in signature.inputs:
+        raise ContractError(
+            f"{found.model_file} has no input {names.past_key.format(0)!r}: it keeps no keys and values, or under "
+            "other names; export the model 'with past', or with 'midtoken export'"
+        )
+    return names
+
+
+def _layout(found: ForeignFolder, names: GraphNames, signature: GraphSignature) -> KeyValueLayout:
+    layers = 0
+    while names.past_key.format(layers) in signature.inputs:
+        layers += 1
+    key = signature.inputs[names.past_key.format(0)]
+    if len(key.shape) != 4 or key.dtype not in _DTYPES:
+        raise ContractError(
+            f"{found.model_file} has a cache of {len(key.shape)} axes and {key.dtype}; only four of floats are known"
+        )
+    config = {**found.config, **_section(found.genai, "decoder")}
+    heads = _dimension(config, "num_attention_heads", "n_head")
+    groups = 1 if config.get("multi_query") else int(config.get("num_key_value_heads") or heads)
+    stated = config.get("head_dim") or config.get("head_size")
+    size = int(stated or _dimension(config, "hidden_size", "n_embd") // heads)
+    # Only the genai builder says that one buffer may be both; separate tensors are right for every graph.
+    shared = _section(_read(found.folder / GENAI), "search").get("past_present_share_buffer") is True
+    return KeyValueLayout(
+        layers=layers,
+        heads=_size(key.shape[1], groups),
+        head_size=_size(key.shape[3], size),
+        dtype=_DTYPES[key.dtype],
+        shared=shared,
+    )
+
+
+def _find_graph(folder: Path, genai: Mapping[str, Any], wanted: str | None) -> tuple[str, Precision] | None:
+    if wanted is not None:
+        stem = Path(wanted).stem
+        return (
+            (wanted, dict(GRAPHS).get(stem, "unknown"))
+            if wanted.endswith(".onnx") and (folder / wanted).exists()
+            else None
+        )
+    if genai:
+        decoder = _section(_section(genai, "model"), "decoder")
+        if "custom_ops_library" in str(decoder.get("session_options")):
+            raise ModelFolderError(f"{folder / GENAI} wants a library of custom operators; Midtoken loads no code")
+        name = decoder.get("filename")
+        if not isinstance(name, str) or Path(name).name != name:
+            raise ManifestError(f"{folder / GENAI} names {name!r} as its graph; it must be a file of the folder")
+        return name, "unknown"
+    if (folder / "encoder_model.onnx").exists() or (folder / "onnx" / "encoder_model.onnx").exists():
+        raise ModelFolderError(f"{folder} holds an encoder and a decoder; only decoder-only models can complete code")
+    for place in FOLDERS:
+        for name, precision in GRAPHS:
+            if (folder / f"{place}{name}.onnx").exists():
+                return f"{place}{name}.onnx", precision
+    return None
+
+
+def _template(name: str) -> str:
+    return name.replace("%d", "{}")
+
+
+def _present(signature: GraphSignature, name: str) -> str | None:
+    return name if name in signature.inputs else None
+
+
+def _dimension(config: Mapping[str, Any], *names: str) -> int:
+    for name in names:
+        if isinstance(config.get(name), int):
+            return int(config[name])
+    raise KeyError(names[0])
+
+
+def _size(axis: int | str | None, stated: int) -> int:
+    return axis if isinstance(axis, int) else stated
+
+
+def _section(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = raw.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFolderError(f"{path} cannot be read as JSON ({error}); copy the model again") from None
+    if not isinstance(raw, dict):
+        raise ModelFolderError(f"{path} does not hold a JSON object; copy the model again")
+    return raw

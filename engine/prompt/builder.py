@@ -1,0 +1,121 @@
+"""From a request to the sequence that the model reads: windows, tokens, stable boundary, budget, template."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from engine.errors import RequestError
+from engine.model_folder.manifest import Manifest
+from engine.prompt.fim import Prompt, PromptParts, assemble, choose_order, overhead
+from engine.prompt.out_of_window import Outside
+from engine.prompt.repository_names import FileNames, names_of, snippet_ids
+from engine.prompt.windows import (
+    IMPORTS_SHARE,
+    NAMES_SHARE,
+    fit,
+    pieces_that_fit,
+    prefix_window,
+    room_for_extra,
+    suffix_window,
+)
+from engine.text.tokenizer import Tokenizer
+from engine.types import CompletionRequest, IdArray, Snippet, TokenIds
+
+MAX_TAIL_CHARACTERS = 512
+"""A cursor's line longer than this is not healed from its start, but from the last certain place before the cursor."""
+
+
+class PromptBuilder:
+    """Builds the prompts of one model whose context holds ``capacity()`` tokens, fewer once memory has run out.
+
+    The same request gives the same prompt. What changes least stands first, and windows start where they did one key
+    before, so that the key/value cache is of use.
+    """
+
+    def __init__(
+        self, tokenizer: Tokenizer, manifest: Manifest, capacity: Callable[[], int], *, copies: bool = False
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._manifest = manifest
+        self._capacity = capacity
+        self._outside = Outside(tokenizer) if copies else None
+
+    def build(self, request: CompletionRequest) -> Prompt:
+        """Window, tokenise, split at the stable boundary, fit the budget, assemble. Raises `RequestError`."""
+        fim = self._manifest.fim
+        order = choose_order(fim, request.suffix)
+        capacity = self._capacity()
+        budget = capacity - request.stop.max_new_tokens - overhead(fim, order)
+        if budget < 1:
+            raise RequestError(
+                f"max_new_tokens is {request.stop.max_new_tokens} but the context holds {capacity}; ask for fewer"
+            )
+        prefix = prefix_window(request.prefix, budget)
+        context, tail = self._tokenizer.encode_split(prefix, self._boundary(prefix))
+        # Suffix and middle do not begin a text: they go without the space that some tokenizers put there (the rule of
+        # Code Llama, arXiv 2308.12950, section 2.3).
+        if fim is not None and order != "plain" and not context and fim.templates[order][-1] != "prefix":
+            tail = self._tokenizer.encode_inside(prefix)
+        below = "" if order == "plain" else suffix_window(request.suffix, budget)
+        document = PromptParts(context, tail, self._tokenizer.encode_inside(below) if below else ())
+        is_whole = len(prefix) == len(request.prefix)
+        fitted, parts = self._with_more(document, request, budget, is_whole=is_whole)
+        prompt = assemble(parts, fim, order, self._manifest.control)
+        if self._outside is None:
+            return prompt
+        before = self._outside.before(request.prefix[: len(request.prefix) - len(prefix)])
+        after = self._outside.after(request.suffix[len(below) :])
+        # Without the tail: what healing takes back is not to be copied.
+        read = prompt.ids[: len(prompt.ids) - len(prompt.tail)]
+        return replace(prompt, source=np.concatenate([*self._left_out(before, document, fitted, after), read]))
+
+    def _left_out(
+        self, before: IdArray, document: PromptParts, fitted: PromptParts, after: IdArray
+    ) -> tuple[IdArray, ...]:
+        """What of the document the prompt lacks: ``before`` and ``after`` its windows, and what was cut off to fit."""
+        end = self._manifest.control.end[0]
+        above = (*document.context[: len(document.context) - len(fitted.context)], end)
+        below = document.suffix[len(fitted.suffix) :]
+        return before, np.array(above, np.int32), np.array(below, np.int32), after, np.array([end], np.int32)
+
+    def _with_more(
+        self, document: PromptParts, request: CompletionRequest, budget: int, *, is_whole: bool
+    ) -> tuple[PromptParts, PromptParts]:
+        """The document within the budget; and that with what goes along: the names of its files, the snippets, and the
+        imports that it lost before it.
+        """
+        names = self._names(request, budget)
+        budget -= 0 if names is None else names.length
+        room = room_for_extra(document, budget)
+        snippets = pieces_that_fit(map(self._snippet_ids(named=names is not None), request.extra_context), room)
+        fitted = fit(document, max(1, budget - len(snippets)))
+        imports: TokenIds = ()
+        if request.imports and not (is_whole and len(fitted.context) == len(document.context)):
+            imports = self._tokenizer.encode(request.imports)[: int(budget * IMPORTS_SHARE)]
+            fitted = fit(document, max(1, budget - len(snippets) - len(imports)))
+        if names is None:
+            return fitted, PromptParts(snippets + imports + fitted.context, fitted.tail, fitted.suffix)
+        before = names.repository + snippets + names.document
+        return fitted, PromptParts(names.inside + imports + fitted.context, fitted.tail, fitted.suffix, before)
+
+    def _names(self, request: CompletionRequest, budget: int) -> FileNames | None:
+        """The names of repository and file, where the model has tokens for them and the request says them."""
+        tokens = self._manifest.repository
+        if tokens is None or not request.path:
+            return None
+        names = names_of(request, tokens, self._tokenizer.encode_inside)
+        return names if names.length <= int(budget * NAMES_SHARE) else None
+
+    def _snippet_ids(self, *, named: bool) -> Callable[[Snippet], TokenIds]:
+        tokens = self._manifest.repository
+        if named and tokens is not None:
+            return lambda snippet: snippet_ids(snippet, tokens, self._tokenizer.encode_inside)
+        return lambda snippet: self._tokenizer.encode(snippet.heading + snippet.text)
+
+    def _boundary(self, prefix: str) -> int:
+        """Where the tail begins: before the cursor's line where that is near, for there it stays while one types."""
+        boundary = self._tokenizer.split_stable(prefix, prefix.rfind("\n") + 1)
+        if len(prefix) - boundary <= MAX_TAIL_CHARACTERS:
+            return boundary
+        return self._tokenizer.split_stable(prefix)

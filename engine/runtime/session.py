@@ -1,0 +1,241 @@
+"""The model as a function: new token ids in, rows of logits out.
+
+The key/value buffers (`engine.runtime.kv_buffers`) live on the device and are both past and present of every call
+(GroupQueryAttention writes the new positions into the buffer that it reads). How many of their positions count is said
+by the attention mask alone, so rewinding is passing a smaller ``start``: nothing is copied. A session holds several
+sequences, each in a *slot*, and adds a token to each of the first of them in one pass.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.config import DeviceChoice
+from engine.errors import DeviceError
+from engine.model_folder.manifest import Manifest
+from engine.runtime.captured_step import CapturedStep, can_be_captured, ordinary_options
+from engine.runtime.graph import Device, Graph, check_graph, first_line, open_graph
+from engine.runtime.kv_buffers import BATCH_SLOTS, SharedBuffers
+from engine.runtime.kv_tensors import SeparateTensors
+from engine.types import FloatArray, IdArray
+
+LEAST_CONTEXT = 256
+"""Tokens below which a cache is not made smaller to fit into memory."""
+# What onnxruntime and CUDA say where memory runs out.
+_OUT_OF_MEMORY = (
+    "Failed to allocate memory",
+    "out of memory",
+    "bad_alloc",
+    "bad allocation",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+)
+
+
+class ModelSession(Protocol):
+    """What the decode loop needs of a model; `OrtSession` runs a graph, the tests have a session of counts."""
+
+    @property
+    def context_length(self) -> int:
+        """Positions that each slot holds."""
+
+    @property
+    def slots(self) -> int:
+        """Sequences that are held at once; 1: no batches."""
+
+    def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
+        """Write ``ids`` at positions ``start``, ``start + 1``, ... of a slot and return some rows of logits.
+
+        ``ids`` is ``[S] int32``, S >= 1. Positions before ``start`` must have been written by earlier calls and stay
+        as they are; those after ``start + S`` are forgotten. ``rows`` are K indices into ``ids``, K may be 0. Returns
+        ``[K, V] float32``, V the rows of the head. Raises `DeviceError` where the device fails or runs out of memory.
+        """
+
+    def step(self, tokens: IdArray, starts: Sequence[int], first: int = 0) -> FloatArray:
+        """Write one token to each of B slots, ``first`` and those after it, in one pass; return the logits after each.
+
+        ``tokens`` is ``[B] int32``, 1 <= B <= `slots`; ``starts`` are their positions. Otherwise as `forward` with one
+        token; returns ``[B, V] float32``.
+        """
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        """Copy the positions ``start`` to ``end`` of slot ``source`` to slot ``target``; raises as `forward`."""
+
+
+@runtime_checkable
+class SharingSession(ModelSession, Protocol):
+    """A session whose weights can serve several sequences at once."""
+
+    def sibling(self) -> ModelSession:
+        """Another session over the same weights, with key/value buffers of its own.
+
+        Raises `DeviceError` where they do not fit.
+        """
+
+
+class OrtSession:
+    """A model folder's graph in onnxruntime, with its key/value buffers."""
+
+    def __init__(
+        self,
+        session: Any,
+        manifest: Manifest,
+        context_length: int,
+        device: Device,
+        recordings: Iterator[int] | None = None,
+    ) -> None:
+        """``recordings`` numbers the steps that are recorded in ``session``, by whomever."""
+        self._session = session
+        self._recordings = count(1) if recordings is None else recordings
+        self._captures = device.captures and can_be_captured(manifest)
+        self._captured: CapturedStep | None = None
+        self._options = ordinary_options() if device.captures else None
+        self._manifest = manifest
+        self._names = manifest.graph
+        self._context_length = context_length
+        self.device = device
+        self._slots = batch_slots(session, manifest, device)
+        self._positions: NDArray[np.int64] = np.arange(context_length, dtype=np.int64)
+        self._binding = session.io_binding()
+        # First, for outputs come back in the order in which they were bound; binding a name again keeps its place.
+        self._binding.bind_output(manifest.graph.logits, "cpu")
+        # Kept, because onnxruntime holds the bound memory by address only. None after a pass for which there was no
+        # memory: the next one makes them anew, for half as many tokens.
+        self._buffers: SharedBuffers | SeparateTensors | None = self._new_buffers()
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        manifest: Manifest,
+        *,
+        device: DeviceChoice = "auto",
+        threads: int | None = None,
+        context_length: int | None = None,
+    ) -> "OrtSession":
+        """Open ``folder``'s graph on ``device`` and reserve buffers for ``context_length`` positions.
+
+        Raises `ModelFolderError` where onnxruntime refuses the graph, `ContractError` where its inputs and outputs are
+        not those of the manifest, `DeviceError` where the buffers do not fit.
+        """
+        return cls.over(open_graph(folder / manifest.model_file, device, threads), manifest, context_length)
+
+    @classmethod
+    def over(cls, graph: "Graph", manifest: Manifest, context_length: int | None = None) -> "OrtSession":
+        """The session of a graph that is open already; the errors are those of `load`."""
+        check_graph(graph.session, manifest)
+        length = min(manifest.context_length, context_length or manifest.context_length)
+        return cls(graph.session, manifest, length, graph.device)
+
+    @property
+    def context_length(self) -> int:
+        return self._context_length
+
+    @property
+    def slots(self) -> int:
+        return self._slots
+
+    def sibling(self) -> "OrtSession":
+        """See `SharingSession.sibling`."""
+        return OrtSession(self._session, self._manifest, self._context_length, self.device, self._recordings)
+
+    @property
+    def provider(self) -> str:
+        """The execution provider in use, as onnxruntime names it."""
+        return str(self._session.get_providers()[0])
+
+    def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
+        """See `ModelSession.forward`."""
+        assert len(ids) > 0, "a forward pass needs at least one token"
+        if self._captures and len(ids) == 1 and slot == 0:
+            return self._replay(int(ids[0]), start)[: len(rows)]
+        # One row is asked for where none is wanted: empty tensors are a corner case of kernels.
+        logits = self._run(ids[None, :], np.array([start]), list(rows or (0,)), slot)
+        return logits[0, : len(rows)]
+
+    def step(self, tokens: IdArray, starts: Sequence[int], first: int = 0) -> FloatArray:
+        """See `ModelSession.step`."""
+        return self._run(tokens[:, None], np.asarray(starts), [0], first)[:, 0]
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        """See `ModelSession.copy`."""
+        self._bound_buffers().copy(source, target, start, end)
+
+    def _run(self, ids: IdArray, starts: NDArray[np.int64], rows: list[int], first: int) -> FloatArray:
+        """``ids`` ``[B, S]`` at positions ``starts`` ``[B]`` of the slots from ``first`` on; logits ``[B, K, V]``."""
+        ends = starts + ids.shape[1]
+        longest = int(ends.max())
+        assert longest <= self._context_length, "the key/value buffers are full"
+        binding, names = self._binding, self._names
+        buffers = self._bound_buffers()
+        buffers.bind(binding, first, len(ids), longest - ids.shape[1])
+        binding.bind_cpu_input(names.input_ids, ids.astype(np.int64))
+        # [B, longest]: the length of each sequence is the sum of its row, for the longer ones of a batch set the width.
+        binding.bind_cpu_input(names.attention_mask, (self._positions[:longest] < ends[:, None]).astype(np.int64))
+        if names.position_ids is not None:
+            binding.bind_cpu_input(names.position_ids, starts[:, None] + self._positions[: ids.shape[1]])
+        if names.logits_positions is not None:
+            binding.bind_cpu_input(names.logits_positions, np.asarray(rows, np.int64))
+        binding.bind_output(names.logits, "cpu")
+        try:
+            self._session.run_with_iobinding(binding, self._options)
+        except Exception as error:
+            raise self._failure(error) from None
+        outputs = binding.get_outputs()
+        buffers.keep(outputs[1:], longest)
+        logits: NDArray[Any] = outputs[0].numpy()
+        if names.logits_positions is None:
+            logits = logits[:, rows]
+        return logits.astype(np.float32, copy=False)
+
+    def _replay(self, token: int, start: int) -> FloatArray:
+        """The recorded step; it is recorded by its first runs."""
+        buffers = self._bound_buffers()
+        assert start < self._context_length, "the key/value buffers are full"
+        assert isinstance(buffers, SharedBuffers)
+        try:
+            if self._captured is None:
+                self._captured = CapturedStep(
+                    self._session,
+                    self._manifest,
+                    buffers,
+                    width=self._context_length,
+                    kind=self.device.kind,
+                    number=next(self._recordings),
+                )
+            return self._captured.run(token, start)
+        except Exception as error:
+            self._captures, self._captured = False, None
+            raise self._failure(error, "the step failed as a CUDA graph ({}); it runs without from now on") from None
+
+    def _bound_buffers(self) -> SharedBuffers | SeparateTensors:
+        if self._buffers is None:
+            self._buffers = self._new_buffers()
+        return self._buffers
+
+    def _new_buffers(self) -> SharedBuffers | SeparateTensors:
+        names, layout = self._names, self._manifest.key_value
+        if not layout.shared:
+            return SeparateTensors(names, layout, self.device.kind)
+        return SharedBuffers(names, layout, self._context_length, self.device.kind, self._slots)
+
+    def _failure(self, error: Exception, message: str = "the model failed while running ({})") -> DeviceError:
+        """The error of a pass. Where it ran out of memory, the buffers are given up for smaller ones."""
+        reason, smaller = first_line(error), self._context_length // 2
+        if not any(words in str(error) for words in _OUT_OF_MEMORY) or smaller < LEAST_CONTEXT:
+            return DeviceError(message.format(reason))
+        self._buffers, self._captured, self._context_length = None, None, smaller
+        return DeviceError(f"the device ran out of memory ({reason}); the context is {smaller} tokens from now on")
+
+
+def batch_slots(session: Any, manifest: Manifest, device: Device) -> int:
+    """Sequences that a session may hold at once: more than one where buffers are shared and the graph takes batches.
+
+    A copy from slot to slot is numpy's, which reaches the memory of the CPU only.
+    """
+    inputs = {value.name: value for value in session.get_inputs()}
+    takes_batches = not isinstance(inputs[manifest.graph.input_ids].shape[0], int)
+    return BATCH_SLOTS if device.kind == "cpu" and manifest.key_value.shared and takes_batches else 1

@@ -1,0 +1,264 @@
+"""The model as a function of a token sequence, with what was computed for earlier sequences kept.
+
+Between two keystrokes nearly the whole prompt stays the same. `TokenCache` knows which tokens each slot of the session
+holds, so a sequence costs a forward pass over what differs from the one before, and going back costs nothing. Several
+sequences that differ in their last tokens are held side by side and cost one pass together. It also remembers the last
+rows of logits by the sequence that they belong to: a keystroke into covers that are scored already, or back to what was
+typed before, asks for rows that are known, and costs no pass at all.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import DeviceError
+from engine.runtime.copy_mixture import NOTHING, Copier
+from engine.runtime.session import ModelSession, SharingSession
+from engine.types import FloatArray, IdArray
+
+PREFILL_CHUNK = 64
+"""Tokens of one forward pass. Cancellation is heeded between two passes: this many tokens bound how late."""
+CUDA_PREFILL_CHUNK = 512
+"""The same on a GPU, which is over with as many in some milliseconds, and is not filled by fewer."""
+REMEMBERED_ROWS = 64
+"""Rows of logits kept: 4 MB with 16k entries, 51 MB with 200k."""
+
+
+class TokenCache:
+    """Logits after sequences of tokens; not safe for use from two threads at once.
+
+    What it returns depends on the sequence and on what it copies from, not on what was asked before. Rows are
+    read-only: they are those that are remembered.
+    """
+
+    def __init__(self, session: ModelSession, *, chunk: int = PREFILL_CHUNK, copier: Copier | None = None) -> None:
+        assert chunk >= 1
+        self._session = session
+        self._chunk = chunk
+        self._copier = copier
+        self._source = NOTHING
+        # The tokens whose keys and values are in each slot: the first `_lengths` of each row.
+        self._written: IdArray = np.zeros((session.slots, session.context_length), np.int32)
+        self._lengths: NDArray[np.intp] = np.zeros(session.slots, np.intp)
+        self._rows: OrderedDict[bytes, FloatArray] = OrderedDict()
+        self._totals: OrderedDict[bytes, float] = OrderedDict()
+
+    @property
+    def capacity(self) -> int:
+        """Tokens that a sequence may have."""
+        return self._session.context_length
+
+    @property
+    def slots(self) -> int:
+        """Sequences that are held side by side."""
+        return self._session.slots
+
+    def sibling(self) -> "TokenCache":
+        """An empty cache over the same weights. Raises `engine.errors.DeviceError` where its buffers do not fit."""
+        assert isinstance(self._session, SharingSession), "this session serves one cache only"
+        return TokenCache(self._session.sibling(), chunk=self._chunk, copier=self._copier)
+
+    def copy_from(self, source: IdArray) -> None:
+        """From now on rows are of the law that copies from ``source``, ``[R] int32``; nothing before the first call."""
+        if self._copier is not None and not np.array_equal(source, self._source):
+            self._source = source
+            self._rows.clear()
+            self._totals.clear()
+
+    def prefill(
+        self, ids: IdArray, rows: Sequence[int], checkpoint: Callable[[], None], *, aside: bool = False
+    ) -> tuple[FloatArray, int]:
+        """The logits after the tokens of ``ids`` at ``rows``, and how many tokens were not run.
+
+        ``ids`` is ``[S] int32``, ``rows`` are K ascending indices into it, K >= 1; the logits are ``[K, V] float32``.
+        ``checkpoint`` is called before every forward pass and may raise to stop: what was run by then is kept.
+        ``aside`` is for a second prompt: it is run in the last slot, so that the first slot keeps the other one.
+        """
+        assert list(rows) == sorted(set(rows)), "rows must ascend"
+        assert len(ids) <= self.capacity, "the sequence is longer than the cache"
+        found = {row: logits for row in rows if (logits := self._remembered(ids[: row + 1].tobytes())) is not None}
+        missing = [row for row in rows if row not in found]
+        if not missing:
+            return _stacked([found[row] for row in rows]), len(ids)
+        # A row is computed by a pass over its token, so the first one missing is run again where it is written.
+        slot = self._session.slots - 1 if aside else 0
+        start = reused = min(self._continue_best(ids, missing[0], slot), missing[0])
+        while start <= missing[-1]:
+            checkpoint()
+            end = min(start + self._chunk, missing[-1] + 1)
+            wanted = [row for row in missing if start <= row < end]
+            logits = self._run(slot, ids, start, end, wanted)
+            if len(wanted) == len(rows):
+                return logits, reused
+            found.update(zip(wanted, logits, strict=True))
+            start = end
+        return _stacked([found[row] for row in rows]), reused
+
+    def row_after(self, ids: IdArray, checkpoint: Callable[[], None]) -> FloatArray:
+        """The logits after the last token of ``ids`` (``[S] int32``, S >= 1), ``[V] float32``; otherwise `prefill`."""
+        row: FloatArray = self.prefill(ids, (len(ids) - 1,), checkpoint)[0][0]
+        return row
+
+    def rows_after(
+        self, sequences: Sequence[IdArray], checkpoint: Callable[[], None], *, aside: bool = False
+    ) -> list[FloatArray]:
+        """What `row_after` returns for each of ``sequences``, in their order.
+
+        Those that are not remembered are run as one batch, as far as the session has slots for them: one pass, where
+        they differ from what was run before in their last token only. ``aside`` is that of `prefill`.
+        """
+        keys = [ids.tobytes() for ids in sequences]
+        rows = {key: row for key in keys if (row := self._remembered(key)) is not None}
+        # In this order those that begin alike are neighbours: they share a batch, or else what they begin with.
+        missing = sorted(set(keys) - rows.keys())
+        for start in range(0, len(missing), self._session.slots):
+            group = missing[start : start + self._session.slots]
+            first = self._session.slots - len(group) if aside else 0
+            rows.update(self._run_together([np.frombuffer(key, np.int32) for key in group], checkpoint, first))
+        return [rows[key] for key in keys]
+
+    def remember_total(self, ids: IdArray, compute: Callable[[], float]) -> float:
+        """What ``compute`` makes of the row after ``ids``, always the same of one row; remembered as rows are."""
+        key = ids.tobytes()
+        total = self._totals.get(key)
+        if total is None:
+            total = self._totals[key] = compute()
+            if len(self._totals) > REMEMBERED_ROWS:
+                self._totals.popitem(last=False)
+        return total
+
+    @contextmanager
+    def _as_large(self) -> Iterator[None]:
+        """A pass that found no memory may leave smaller buffers: then nothing is in them."""
+        capacity = self.capacity
+        try:
+            yield
+        except DeviceError:
+            if self.capacity < capacity:
+                self._lengths[:] = 0
+            raise
+
+    def _run_together(
+        self, sequences: Sequence[IdArray], checkpoint: Callable[[], None], first: int
+    ) -> dict[bytes, FloatArray]:
+        """The rows after the last tokens of different ``sequences``, run in the slots from ``first`` on."""
+        if len(sequences) == 1:
+            ids = sequences[0]
+            return {ids.tobytes(): self.prefill(ids, (len(ids) - 1,), checkpoint, aside=first > 0)[0][0]}
+        slots = range(first, first + len(sequences))
+        sequences = self._arrange(sequences, slots)
+        starts = [len(ids) - 1 for ids in sequences]
+        for slot, ids, last in zip(slots, sequences, starts, strict=True):
+            for start in range(self._lengths[slot], last, self._chunk):
+                checkpoint()
+                self._run(slot, ids, start, min(start + self._chunk, last), [])
+        checkpoint()
+        self._lengths[slots.start : slots.stop] = starts
+        with self._as_large():
+            logits = self._session.step(np.array([ids[-1] for ids in sequences], np.int32), starts, first)
+        for slot, ids, last in zip(slots, sequences, starts, strict=True):
+            self._written[slot, last] = ids[last]
+            self._lengths[slot] = last + 1
+        rows = self._law(sequences, logits)
+        return {(key := ids.tobytes()): self._remember(key, row) for ids, row in zip(sequences, rows, strict=True)}
+
+    def _arrange(self, sequences: Sequence[IdArray], slots: range) -> list[IdArray]:
+        """Bring what is written of each sequence to one of ``slots``; return them in the order of their slots.
+
+        A slot that holds the beginning of several keeps one of them; the others are copied from it, as far as they
+        differ from what their own slot holds, before anything is written over.
+        """
+        common = [np.minimum(self._common(ids), len(ids) - 1) for ids in sequences]  # each [slots]
+        sources = [int(np.argmax(lengths)) for lengths in common]
+        places: dict[int, int] = {}
+        for index, source in enumerate(sources):
+            if source in slots:
+                places.setdefault(source, index)
+        # The slots that are left are no sequence's source: nothing is lost by what is copied into them.
+        left = [index for index in range(len(sequences)) if places.get(sources[index]) != index]
+        places.update(zip((slot for slot in slots if slot not in places), left, strict=True))
+        for slot, index in places.items():
+            held, best = int(common[index][slot]), int(max(common[index]))
+            self._copy(sources[index], slot, sequences[index], held, best)
+            self._lengths[slot] = best  # what it holds beyond that is of another sequence
+        return [sequences[places[slot]] for slot in slots]
+
+    def _continue_best(self, ids: IdArray, wanted: int, slot: int) -> int:
+        """How many leading tokens of ``ids`` are in ``slot``; what another holds is copied where that is more.
+
+        More than ``wanted`` are not needed.
+        """
+        held = _common_prefix(self._written[slot, : self._lengths[slot]], ids)
+        if held >= wanted or np.count_nonzero(self._lengths) <= int(self._lengths[slot] > 0):
+            return held
+        common = np.minimum(self._common(ids), wanted)
+        best = int(max(common))
+        self._copy(int(np.argmax(common)), slot, ids, held, best)
+        return best
+
+    def _common(self, ids: IdArray) -> NDArray[np.intp]:
+        """How many leading tokens of ``ids`` are in each slot, ``[slots]``."""
+        different = self._written[:, : len(ids)] != ids
+        first = np.where(different.any(axis=1), different.argmax(axis=1), len(ids))
+        return np.minimum(first, self._lengths)
+
+    def _copy(self, source: int, target: int, ids: IdArray, start: int, end: int) -> None:
+        """Bring the tokens ``start`` to ``end`` of ``ids`` from slot to slot; those before are in both."""
+        if start == end:
+            return
+        self._lengths[target] = start
+        with self._as_large():
+            self._session.copy(source, target, start, end)
+        self._written[target, start:end] = ids[start:end]
+        self._lengths[target] = end
+
+    def _run(self, slot: int, ids: IdArray, start: int, end: int, rows: list[int]) -> FloatArray:
+        """A forward pass over the tokens ``start`` to ``end``; the logits after the tokens at ``rows``, ``[K, V]``."""
+        # Forgotten first: a pass that fails half-way has written over something.
+        self._lengths[slot] = start
+        with self._as_large():
+            logits = self._session.forward(ids[start:end], start, [row - start for row in rows], slot)
+        self._written[slot, start:end] = ids[start:end]
+        self._lengths[slot] = end
+        logits = self._law([ids[: row + 1] for row in rows], logits)
+        for row, values in zip(rows, logits, strict=True):
+            self._remember(ids[: row + 1].tobytes(), values)
+        return logits
+
+    def _law(self, sequences: Sequence[IdArray], logits: FloatArray) -> FloatArray:
+        """The session's ``logits``, ``[K, V]``, after each of ``sequences``, mixed with what is copied; read-only."""
+        if self._copier is not None and len(logits):
+            logits = _stacked(
+                [self._copier.mixed(ids, row, self._source) for ids, row in zip(sequences, logits, strict=True)]
+            )
+        logits.flags.writeable = False
+        return logits
+
+    def _remember(self, key: bytes, row: FloatArray) -> FloatArray:
+        self._rows[key] = row
+        if len(self._rows) > REMEMBERED_ROWS:
+            self._rows.popitem(last=False)
+        return row
+
+    def _remembered(self, key: bytes) -> FloatArray | None:
+        if key in self._rows:
+            self._rows.move_to_end(key)
+        return self._rows.get(key)
+
+
+def _common_prefix(written: IdArray, ids: IdArray) -> int:
+    limit = min(len(written), len(ids))
+    different = np.flatnonzero(written[:limit] != ids[:limit])
+    return int(different[0]) if len(different) else limit
+
+
+def _stacked(rows: Sequence[FloatArray]) -> FloatArray:
+    """``[K, V]``, read-only; a single row without a copy."""
+    if len(rows) == 1:
+        return rows[0][None]
+    stacked = np.stack(rows)
+    stacked.flags.writeable = False
+    return stacked

@@ -1,0 +1,324 @@
+"""Text to token ids and back, byte-exactly, and where the text before a cursor can be cut for good.
+
+The encoding is the tokenizer's own with everything taken away that changes or hides text: no begin and end tokens, no
+truncation, no Unicode normalisation (a completion must start with the bytes that are typed, so ``e`` + U+0301 stays
+two characters), no dropout, and no control tokens: their spelling in a document is ordinary text, because the library
+is never told of them. SentencePiece's leading space stays where the file asks for it: it belongs to the first token,
+``decode_bytes(encode(text))`` then begins with one space more than ``text``.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import models
+
+from engine.errors import RequestError
+from engine.text.partial_utf8 import PlaceheldText, hold_places, valid_pieces
+from engine.text.prefix_encodings import CONTINUATIONS, Continuations, CutPieces, Pieces, common_length
+from engine.text.tokenizer_library import leading_space, library_tokenizer, merging_model, pretokenization, renumbered
+from engine.text.vocabulary import SPACE_MARK, Vocabulary, build_vocabulary, byte_alphabet, parse_tokenizer
+from engine.types import TokenIds
+
+_BLOCK = 4096
+"""Bytes that are searched at once for a byte pair that no entry holds."""
+
+
+class Tokenizer:
+    """A tokenizer from the text of its ``tokenizer.json``; `load_vocabulary` tells the parameters and the errors.
+
+    Safe to use from several threads.
+    """
+
+    vocabulary: Vocabulary
+
+    def __init__(self, tokenizer_json: str, control: Collection[int] = ()) -> None:
+        file = parse_tokenizer(tokenizer_json, control)
+        self.vocabulary = build_vocabulary(file)
+        self._spaced = file.kind == "sentencepiece"
+        self._leading = leading_space(file)
+        self._library = library_tokenizer(file)
+        self._model = self._library.model
+        self._pretokenization = pretokenization(file)
+        self._ordinary = tuple(file.ordinary)
+        self._renumbered = renumbered(file, self._library)
+        self._alphabet = byte_alphabet()
+        self._single = _single_bytes(self.vocabulary)
+        self._inner = _inner_pairs(self.vocabulary)
+        self._continuations = Continuations(self._pretokenization.signature)
+        self._looks_up = file.ignore_merges
+        # Inside a pre-token the lookup of whole entries could tell a part from the rest of it.
+        self._settled = self._pretokenization.appends_only and not file.ignore_merges
+        both = (self._model, merging_model(file)) if file.ignore_merges else (self._model,)
+        self._writers = tuple(partial(_write_piece, model) for model in both)
+
+    def encode(self, text: str) -> TokenIds:
+        """The canonical ids of a text from its beginning. Raises `RequestError` where it holds a lone surrogate."""
+        return self._encode_text(self._lead(text) + text)
+
+    def encode_inside(self, text: str) -> TokenIds:
+        """The ids of a text that begins inside another one: without a leading space. Raises as `encode`."""
+        return self._encode_text(text)
+
+    def encode_bytes(self, data: bytes) -> TokenIds:
+        """The canonical ids of bytes as they stand: no leading space is added, and they need not be UTF-8.
+
+        A pre-token ends where it would if invalid bytes were characters: a character cut short at the end of ``data``
+        counts as the last one that begins with those bytes (so ``E4 B8`` is a letter, ``F0 9F`` a symbol), any other
+        invalid byte as a symbol. Limits: a character of which only one byte is known may turn out to be of another
+        class; added tokens are not looked for in invalid data. Raises `RequestError` for a byte without entry.
+        """
+        try:
+            return self._encode_text(data.decode())
+        except UnicodeDecodeError:
+            return self._encode_spaced_bytes(data) if self._spaced else self._encode_mapped_bytes(hold_places(data))
+
+    def beginnings(self, data: bytes) -> Callable[[int], tuple[TokenIds, ...]]:
+        """For ``data``, a function from a length, below its own, to what ``data[:length]`` may be encoded as.
+
+        One encoding, or more where it is not settled before all of the text is known (see
+        `engine.text.prefix_encodings`); the first is the one that it has in ``data``.
+        """
+        pieces = self._pieces(data)
+        if pieces is None:
+            return lambda length: (self.encode_bytes(data[:length]),)
+        cuts = [CutPieces.of(pieces, self._writers)]
+        cuts += [
+            CutPieces.of(self._pieces(data + more.encode()) or (), self._writers)
+            for more in self._moved_by(data, pieces)
+        ]
+        return lambda length: tuple(dict.fromkeys([ids for cut in cuts for ids in cut.encodings(length)]))
+
+    def begins_a_text(self, ids: TokenIds) -> bool:
+        """Whether ``ids``, text only, are the encoding of a text or its beginning: nothing else is *canonical*.
+
+        What the text goes on with is tried with `engine.text.prefix_encodings.CONTINUATIONS`, and only where it can
+        matter.
+        """
+        data = self.vocabulary.bytes_of(ids)
+        alone = self.encode_bytes(data)
+        if alone == ids:
+            return True
+        if self._settled or not (pieces := self._pieces(data)):
+            return False
+        kept = len(self.vocabulary.bytes_of(ids[: common_length(alone, ids)]))
+        following = self._moved_by(data, pieces) if kept >= pieces[-2:][0][1] else ()
+        if self._looks_up and _is_utf8(data) and self._is_merged(ids, pieces[-1], kept):
+            following = CONTINUATIONS
+        return any(self.encode_bytes(data + more.encode())[: len(ids)] == ids for more in following)
+
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        """The bytes that ids write; control tokens write nothing."""
+        return self.vocabulary.bytes_of(ids)
+
+    def split_stable(self, text: str, cursor: int | None = None) -> int:
+        """The greatest position up to ``cursor`` (default: the end) that is certain to stay a token boundary.
+
+        Whatever is typed at the cursor: the ids before the position never change, and the ids behind it are
+        ``encode_bytes`` of the bytes behind it. Three rules, proved in `engine.text.pretokenization` and here:
+
+        1. the two characters around the position separate pre-tokens in every text (`Pretokenization.separates`);
+        2. where a single step cuts the text and typing only ever extends its last pre-token, the beginning of that;
+        3. within such a pre-token, a position whose two bytes stand side by side in no entry: a merge across it would
+           make an entry that holds them. So the parts left and right of it never meet.
+
+        0 where nothing is certain. Looks only as far back as it must.
+        """
+        head = text[: len(text) if cursor is None else cursor]
+        position = self._last_separated(head)
+        if not self._pretokenization.appends_only or len(self._pretokenization.steps) > 1:
+            return position
+        start = position
+        if self._pretokenization.steps and not any(token in head[position:] for token in self._ordinary):
+            last = position + self._last_piece(head[position:])
+            start = last if self._splits_no_added_token(head, last) else position
+        return self._last_uncrossed(head, start) if self._settled else start
+
+    def encode_split(self, text: str, boundary: int) -> tuple[TokenIds, TokenIds]:
+        """The ids of ``text`` from its beginning, divided at the character position ``boundary``: context and tail.
+
+        Both come from one encoding of the whole. Where no token ends at the boundary (it was not a stable one), the
+        last token boundary before it that does not cut a character is taken instead: the tail then begins earlier, and
+        ``decode_bytes`` of it tells where. A leading space that the tokenizer adds goes with the first token.
+        """
+        ids = self.encode(text)
+        data = self.vocabulary.bytes_of(ids)
+        lead = len(self._lead(text))
+        assert len(data) == lead + len(text.encode()), "the encoding has the bytes of the text"
+        wanted = lead + len(text[:boundary].encode()) if boundary else 0
+        end = kept = 0
+        for number, token in enumerate(ids, 1):
+            end += len(self.vocabulary.token_bytes[token])
+            if end > wanted:
+                break
+            if end == len(data) or data[end] & 0xC0 != 0x80:
+                kept = number
+        return ids[:kept], ids[kept:]
+
+    def _pieces(self, data: bytes) -> Pieces | None:
+        """The pre-tokens of byte-level text; None where others decide too: spaces that are spelled, added tokens."""
+        splitter = self._library.pre_tokenizer
+        if self._spaced or splitter is None:
+            return None
+        try:
+            held, text = None, data.decode()
+        except UnicodeDecodeError:
+            held = hold_places(data)
+            text = held.text
+        if any(token in text for token in self._ordinary):
+            return None
+        found = [piece for piece, _ in splitter.pre_tokenize_str(text)]  # one character of a mapped piece is one byte
+        pieces = tuple(zip(found, accumulate(map(len, found), initial=0), strict=False))
+        if held is None:
+            return pieces
+        true = ((held.data(start, start + len(piece)), held.positions[start]) for piece, start in pieces)
+        return tuple((self._spell(part), start) for part, start in true)
+
+    def _spell(self, data: bytes) -> str:
+        return "".join([self._alphabet[byte] for byte in data])
+
+    def _is_merged(self, ids: TokenIds, last: tuple[str, int], kept: int) -> bool:
+        """Whether ``ids`` end as merges write the ``last`` pre-token, which is not looked up where it goes on."""
+        merged = self._writers[-1](last[0])
+        return kept >= last[1] and ids[-len(merged) :] == merged
+
+    def _moved_by(self, data: bytes, pieces: Pieces) -> tuple[str, ...]:
+        """What may follow ``data`` and then moves a boundary in it, that of the last pre-token or of that before it."""
+        if self._pretokenization.appends_only or not pieces:
+            return ()
+        last = data[pieces[max(0, len(pieces) - 2)][1] :]
+        # The rest of a character is all that can follow its beginning, and moves nothing.
+        return self._continuations.moving(last.decode(), self._offsets) if _is_utf8(last) else ()
+
+    def _offsets(self, data: bytes) -> list[int]:
+        return [start for _, start in self._pieces(data) or ()]
+
+    def _encode_text(self, text: str) -> TokenIds:
+        if not self._spaced:
+            return self._ids_of(text)
+        # A literal mark would read as a space; its bytes have entries of their own.
+        mark = tuple(self._single[byte] for byte in SPACE_MARK.encode())
+        first, *others = [self._ids_of(piece.replace(" ", SPACE_MARK)) for piece in text.split(SPACE_MARK)]
+        return first + tuple(token for ids in others for token in mark + ids)
+
+    def _ids_of(self, spelled: str) -> TokenIds:
+        try:
+            ids = self._library.encode(spelled, add_special_tokens=False).ids
+        except (UnicodeEncodeError, TypeError):
+            raise RequestError("the text holds half of a surrogate pair; it is not valid Unicode") from None
+        if self._renumbered:
+            return tuple([self._renumbered.get(token, token) for token in ids])
+        return tuple(ids)
+
+    def _encode_mapped_bytes(self, held: PlaceheldText) -> TokenIds:
+        """Byte-level: pre-tokens of a text with placeholders, their true bytes through the BPE model."""
+        ids: list[int] = []
+        end = 0
+        assert self._library.pre_tokenizer is not None, "byte-level vocabularies have a pre-tokenizer"
+        for piece, _ in self._library.pre_tokenizer.pre_tokenize_str(held.text):
+            start, end = end, end + len(piece)
+            data = held.data(start, end)
+            found = self._model.tokenize(self._spell(data))
+            if sum(len(self.vocabulary.token_bytes[token.id]) for token in found) < len(data):
+                raise RequestError(f"the vocabulary has no entry for one of the bytes {data.hex(' ')}")
+            ids += [token.id for token in found]
+        return tuple(ids)
+
+    def _encode_spaced_bytes(self, data: bytes) -> TokenIds:
+        """SentencePiece-style: each invalid byte is a fallback token, which takes part in no merge."""
+        ids: list[int] = []
+        for piece in valid_pieces(data):
+            if isinstance(piece, str):
+                ids += self._encode_text(piece)
+            elif piece in self._single:
+                ids.append(self._single[piece])
+            else:
+                raise RequestError(f"the vocabulary has no entry for byte 0x{piece:02X}")
+        return tuple(ids)
+
+    def _lead(self, text: str) -> str:
+        if not text or self._leading == "never" or (self._leading == "unless-space" and text[0] in (" ", SPACE_MARK)):
+            return ""
+        return " "
+
+    def _last_separated(self, head: str) -> int:
+        for position in self._pretokenization.separated(head):
+            if self._splits_no_added_token(head, position):
+                return position
+        return 0
+
+    def _splits_no_added_token(self, head: str, position: int) -> bool:
+        around = head[position - 1 : position + 1]
+        return not any(around in token for token in self._ordinary)
+
+    def _last_piece(self, text: str) -> int:
+        """Where the last pre-token of ``text`` begins, in characters."""
+        pre_tokenizer = self._library.pre_tokenizer
+        if pre_tokenizer is None or not text:
+            return 0
+        if self._spaced:
+            pieces = pre_tokenizer.pre_tokenize_str(text.replace(" ", SPACE_MARK))
+            return len(text) - len(pieces[-1][0])
+        # One character of a mapped piece is one byte.
+        pieces = pre_tokenizer.pre_tokenize_str(text)
+        return len(text) - len(text.encode()[-len(pieces[-1][0]) :].decode())
+
+    def _last_uncrossed(self, head: str, start: int) -> int:
+        """The greatest position after ``start``, where a pre-token begins, that no merge can cross; else ``start``."""
+        high = len(head)
+        while high > start + 1:
+            low = max(start, high - _BLOCK)
+            data = np.frombuffer(head[low:high].encode("utf-32-le", "surrogatepass"), np.uint32)
+            left, right = _last_bytes(data[:-1]), _first_bytes(data[1:])
+            for offset in np.flatnonzero(~self._inner[left, right])[::-1].tolist():
+                position = low + int(offset) + 1
+                if self._splits_no_added_token(head, position):
+                    piece = head[start : position + 1]
+                    return position if self._pretokenization.restarts(piece, position - start) else start
+            high = low + 1
+        return start
+
+
+def _write_piece(model: models.Model, piece: str) -> TokenIds:
+    return tuple([token.id for token in model.tokenize(piece)])
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _single_bytes(vocabulary: Vocabulary) -> dict[int, int]:
+    """The id of every byte that is an entry."""
+    found = ((vocabulary.token_bytes[token], token) for token in vocabulary.candidate_ids.tolist())
+    return {data[0]: token for data, token in found if len(data) == 1}
+
+
+def _inner_pairs(vocabulary: Vocabulary) -> NDArray[np.bool_]:
+    """``[256, 256] bool``: whether two bytes stand side by side in any entry."""
+    inner = np.zeros((256, 256), np.bool_)
+    data = np.frombuffer(b"".join(vocabulary.token_bytes), np.uint8)
+    if len(data) > 1:
+        ends = np.cumsum(np.fromiter(map(len, vocabulary.token_bytes), np.int64, vocabulary.size))
+        together = np.ones(len(data), np.bool_)
+        together[ends[(ends > 0) & (ends < len(data))] - 1] = False
+        inside = np.flatnonzero(together[:-1])
+        inner[data[inside], data[inside + 1]] = True
+    return inner
+
+
+def _first_bytes(code_points: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The first byte of the UTF-8 of each code point."""
+    limits = [code_points < 0x80, code_points < 0x800, code_points < 0x10000]
+    values = [code_points, 0xC0 | code_points >> 6, 0xE0 | code_points >> 12]
+    return np.select(limits, values, 0xF0 | code_points >> 18)
+
+
+def _last_bytes(code_points: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The last byte of the UTF-8 of each code point."""
+    return np.where(code_points < 0x80, code_points, 0x80 | code_points & 0x3F)

@@ -1,0 +1,102 @@
+"""Completions that were made, kept for the next keystrokes.
+
+Someone who types on along a completion must see the rest of it, not another one, and needs no model for that; who
+deletes a character again gets back what was there. Looked up before any waiting is done.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+
+from engine import Completion
+from lsp_server.scheduling.cursor_context import Surroundings, Typed, typed_since
+
+KEPT = 250
+MORE_FROM_CHARACTERS = 16
+"""Of a completion that length or time broke off, the rest is shown while it is at least this long: then it is time to
+ask for more."""
+_FINISHED = ("end", "stop-string", "line", "block", "doubt", "cut")
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    where: Surroundings
+    completions: tuple[Completion, ...]
+
+    @property
+    def characters(self) -> int:
+        texts = sum(len(completion.text) for completion in self.completions)
+        return len(self.where.prefix) + len(self.where.suffix) + texts
+
+
+class TypeThrough:
+    """The completions that were made or looked up last, at most `KEPT` of them."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[Surroundings, _Made] = OrderedDict()
+
+    def remember(self, where: Surroundings, completions: tuple[Completion, ...]) -> None:
+        """Keep an answer. That there is nothing to say at a place is an answer too."""
+        self._made[where] = _Made(where, completions)
+        self._made.move_to_end(where)
+        if len(self._made) > KEPT:
+            self._made.popitem(last=False)
+
+    def look_up(self, where: Surroundings) -> tuple[Completion, ...] | None:
+        """What is left of an earlier answer whose best completion was followed up to here; None if there is none.
+
+        Empty where it is known that there is nothing to say. Of several that were asked for by hand any may have been
+        followed: a part of it was accepted, for one.
+        """
+        for made in reversed(self._made.values()):
+            if not where.asker.is_served_by(made.where.asker) or made.where.uri != where.uri:
+                continue
+            typed = typed_since(made.where, where)
+            if typed is None:
+                continue
+            any_of = _rests if typed.text and not made.where.asker.automatic else rest_of
+            rest = any_of(made.completions, typed)
+            if rest or (not made.completions and typed == Typed("") and made.where.asker == where.asker):
+                self._made.move_to_end(made.where)
+                return rest[: where.asker.candidates]
+        return None
+
+    def prefer(self, uri: str, text: str) -> None:
+        """The user chose this completion: from now on it is the best of the latest answer in a document that has it."""
+        for where, made in reversed(self._made.items()):
+            chosen = [completion for completion in made.completions if completion.text == text]
+            if made.where.uri == uri and chosen:
+                others = tuple(completion for completion in made.completions if completion.text != text)
+                self._made[where] = replace(made, completions=(*chosen, *others))
+                return
+
+    def forget(self, uri: str) -> None:
+        """The document was closed."""
+        for where in [where for where in self._made if where.uri == uri]:
+            del self._made[where]
+
+    @property
+    def characters(self) -> int:
+        """What the entries hold of documents and completions."""
+        return sum(made.characters for made in self._made.values())
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
+def rest_of(completions: tuple[Completion, ...], typed: Typed) -> tuple[Completion, ...]:
+    """What is left of an answer after something was typed; empty unless the best of it was followed and goes on."""
+    return _rests(completions, typed) if completions and _rest(completions[0], typed) else ()
+
+
+def _rests(completions: tuple[Completion, ...], typed: Typed) -> tuple[Completion, ...]:
+    rests = (_rest(completion, typed) for completion in completions)
+    return tuple(rest for rest in rests if rest)
+
+
+def _rest(completion: Completion, typed: Typed) -> Completion | None:
+    text = typed.rest_of(completion.text)
+    if not text:
+        return None
+    if completion.stop not in _FINISHED and typed.text and len(text) < MORE_FROM_CHARACTERS:
+        return None
+    return replace(completion, text=text)

@@ -1,0 +1,121 @@
+"""A place in a document as far as it decides about a completion, and how one place follows from another by typing."""
+
+from dataclasses import dataclass
+
+from lsp_server.documents.line_endings import to_engine
+from lsp_server.settings import Settings
+
+LOOK_BACK_CHARACTERS = 128
+"""How far behind the cursor a completion may have been asked for."""
+PREFIX_CHARACTERS = 2000
+SUFFIX_CHARACTERS = 500
+"""Text around the cursor that must be the same. What lies further off may have changed: it would change a completion
+little, and a suggestion that stays is worth more; documents are not kept alive for it either."""
+CLOSERS = ")]}\"'`"
+"""What editors put behind the cursor by themselves when its partner is typed."""
+MOST_CLOSERS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who wants a completion, and how: with which model (a count of those loaded), how many candidates, unasked or not.
+
+    What withholds a completion does so for automatic requests only.
+    """
+
+    settings: Settings
+    model: int
+    candidates: int
+    automatic: bool
+
+    def is_served_by(self, other: "Asker") -> bool:
+        """Whether an answer to ``other`` has at least what this one wants."""
+        if self.settings != other.settings or self.model != other.model:
+            return False
+        return other.candidates >= self.candidates and (self.automatic or not other.automatic)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """Who asks, and the text around the cursor: ``prefix`` and ``suffix`` are the kept parts of all that is before and
+    after it, ``position`` and ``after`` the lengths of the whole, in characters.
+    """
+
+    uri: str
+    asker: Asker
+    position: int
+    after: int
+    prefix: str
+    suffix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What came between two places: ``text`` before the cursor, as the engine has it, ``closed`` put behind it by the
+    editor.
+    """
+
+    text: str
+    closed: str = ""
+
+    def rest_of(self, completion: str) -> str | None:
+        """What is left of a completion that was followed up to here; None if it was left, or cannot be told apart."""
+        if not completion.startswith(self.text):
+            return None
+        rest = completion[len(self.text) :]
+        if not self.closed:
+            return rest
+        return rest.removesuffix(self.closed) if rest.endswith(self.closed) else None
+
+
+def surroundings(uri: str, asker: Asker, prefix: str, suffix: str) -> Surroundings:
+    """Of a document's text before and after the cursor, what has to be kept."""
+    kept = prefix[-PREFIX_CHARACTERS - LOOK_BACK_CHARACTERS :]
+    return Surroundings(uri, asker, len(prefix), len(suffix), kept, suffix[:SUFFIX_CHARACTERS])
+
+
+def typed_since(then: Surroundings, now: Surroundings) -> Typed | None:
+    """What was typed between two places; None where the one does not follow from the other by typing."""
+    count = now.position - then.position
+    if then.uri != now.uri or not 0 <= count <= LOOK_BACK_CHARACTERS:
+        return None
+    before = now.prefix[: len(now.prefix) - count]
+    if before[-PREFIX_CHARACTERS:] != then.prefix[-PREFIX_CHARACTERS:]:
+        return None
+    closers = _closers_between(then.suffix, now.suffix)
+    return None if closers is None else Typed(to_engine(now.prefix[len(now.prefix) - count :]), now.suffix[:closers])
+
+
+def typed_into(then: Surroundings, text: str) -> str | None:
+    """What was put in at a place, as the engine has it, to make a whole document ``text`` of the one that it was in;
+    None if it is not so.
+    """
+    count = len(text) - then.position - then.after
+    if not 0 <= count <= LOOK_BACK_CHARACTERS:
+        return None
+    end = then.position + count
+    if not text.endswith(then.prefix, 0, then.position) or not text.startswith(then.suffix, end):
+        return None
+    return to_engine(text[then.position : end])
+
+
+def agree(written: str, typed: str) -> bool:
+    """Whether a completion that begins with ``written`` may be what is being typed.
+
+    Closers at the end of ``typed`` may be the editor's own, and stand behind the cursor then.
+    """
+    return _begin_alike(written, typed) or _begin_alike(written, typed.rstrip(CLOSERS))
+
+
+def _closers_between(then: str, now: str) -> int | None:
+    """How many closers ``now`` has in front of ``then``, both cut to `SUFFIX_CHARACTERS`; None if it differs."""
+    for count in range(MOST_CLOSERS + 1):
+        if now[count:SUFFIX_CHARACTERS] == then[: SUFFIX_CHARACTERS - count]:
+            return count
+        if now[count : count + 1] not in CLOSERS or len(now) <= count:
+            return None
+    return None
+
+
+def _begin_alike(one: str, other: str) -> bool:
+    return one.startswith(other) if len(one) > len(other) else other.startswith(one)

@@ -1,0 +1,98 @@
+"""A model call on its way: what it was asked, what it has written, and whether anybody can still use it.
+
+A call outlives the request that it was made for as long as what it writes is what is being typed: then the next request
+takes it over, or finds its answer in the cache. Otherwise it stops at its next step. So does one that has written
+nothing when something is typed: a new call finds what it has read of the prompt in the model's cache, and knows more.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from engine import CancellationToken, CompletionResult
+from lsp_server.scheduling.cursor_context import Surroundings, agree, typed_into
+
+OnText: TypeAlias = Callable[[str], None]
+Job: TypeAlias = Callable[[CancellationToken, OnText], CompletionResult | None]
+"""Runs the model, on its thread: is told when to stop, and tells what it has written of the best completion so far."""
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """One model call. Its fields change on the event loop's thread, but for ``written``, which the model's thread sets.
+
+    ``typed`` is what was typed since by whoever the call is for: nothing for the request that it was made for. What is
+    written must agree with it. ``in_document`` is what the document has in its place now, None if that is another text.
+    """
+
+    where: Surroundings
+    shared: bool
+    """Whether a later request may take it over: it tells what it writes."""
+    token: CancellationToken = field(default_factory=CancellationToken)
+    written: str = ""
+    typed: str = ""
+    in_document: str | None = ""
+    waiter: object | None = None
+    """The request that waits for it; None if nobody does."""
+    started: float = 0.0
+    """When the model began, in seconds of `time.monotonic`; 0 before."""
+    future: "Future[CompletionResult | None] | None" = None
+    task: "asyncio.Task[CompletionResult | None] | None" = None
+
+    def heard(self, written: str) -> None:
+        """On the model's thread: that much is written. Stops the call if it is not what is being typed."""
+        self.written = written
+        # `release` too sets its field before it looks at the other, so that one of the two sees a disagreement; a
+        # request that takes the call over looks at the result besides.
+        if not agree(written, self.typed):
+            self.token.cancel()
+
+    def run(self, job: Job) -> CompletionResult | None:
+        """On the model's thread: do the job."""
+        self.started = time.monotonic()
+        return job(self.token, self.heard)
+
+    def serve(self, waiter: object, typed: str) -> None:
+        """A request waits for it at a place where ``typed`` was typed since."""
+        self.waiter, self.typed = waiter, typed
+
+    def release(self) -> None:
+        """Nobody waits for it any more. It goes on while the document follows it."""
+        self.waiter = None
+        # Before it is looked at what is written: see `heard`.
+        self.typed = self.in_document or ""
+        if self.in_document is None or not self.shared or not self.may_serve(self.in_document):
+            self.stop()
+
+    def document_changed(self, text: str) -> None:
+        """Its document has a new text, which is that of a keystroke or of anything else."""
+        self.in_document = typed_into(self.where, text)
+        if self.waiter is None:
+            self.release()
+
+    def may_serve(self, typed: str) -> bool:
+        """Whether somebody who typed so much since is better off with this call than with a new one."""
+        return not typed or (bool(self.written) and agree(self.written, typed))
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether something was typed since that is, as far as it is known, what the call writes."""
+        return bool(self.in_document)
+
+    @property
+    def is_given_up_while_reading(self) -> bool:
+        """Whether it began, and is about to stop before it wrote anything."""
+        return self.stopped and bool(self.started) and not self.written
+
+    @property
+    def stopped(self) -> bool:
+        return self.token.cancelled
+
+    def stop(self) -> None:
+        """Let the model stop at its next step; in the queue, it does not begin."""
+        self.token.cancel()
+        if self.future is not None:
+            self.future.cancel()

@@ -1,0 +1,287 @@
+"""Latest request wins, cancellation, calls that are handed on: what stands between a request and the model's thread."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from engine import Cancelled, Completion, CompletionResult
+from lsp_server.scheduling.completion_cache import rest_of
+from lsp_server.scheduling.cursor_context import Surroundings, Typed, typed_since
+from lsp_server.scheduling.model_call import Call, Job
+from lsp_server.scheduling.worker import ModelThread
+
+RequestKind = Literal["inline", "list"]
+GRACE_S = 0.01
+"""Editors tell a keystroke and cancel the request before it in either order, within moments: a cancelled call that has
+written something goes on this long to see whether the keystroke was one that it has foretold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """Who asks: the document, the version of it, and the kind of completion."""
+
+    uri: str
+    version: int
+    kind: RequestKind
+
+    def supersedes(self, older: "Ticket") -> bool:
+        """Whether nobody needs the older answer any more.
+
+        An editor may ask for ghost text and for a list at the same place, and wants both.
+        """
+        return self.uri == older.uri and (self.kind == older.kind or self.version > older.version)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What has to be done for a request: the model's job at a place, after a delay, once ``ready`` says that it can.
+
+    A false result of ``ready`` ends the request. A ``shared`` job tells what it writes.
+    """
+
+    where: Surroundings
+    job: Job
+    ready: Callable[[], Awaitable[bool]]
+    delay_s: float = 0.0
+    shared: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The completions of a request, and the result of the call that they come from; ``handed_on`` if that was made for
+    an earlier request.
+    """
+
+    completions: tuple[Completion, ...]
+    result: CompletionResult
+    handed_on: bool = False
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """A request between its arrival and its answer."""
+
+    ticket: Ticket
+    call: Call | None = None
+    task: "asyncio.Future[Outcome | None] | None" = None
+    superseded: bool = False
+
+    def drop(self) -> None:
+        """Answer empty now."""
+        self.superseded = True
+        if self.task is not None:
+            self.task.cancel()
+
+
+@dataclass(slots=True)
+class Observers:
+    """Who is told what happens; called on the event loop's thread."""
+
+    on_change: Callable[[], None] = lambda: None
+    """The model has something to do now, or there is nothing to do any more."""
+    on_result: Callable[[Surroundings, CompletionResult, float], None] = lambda where, result, took_ms: None
+    """A call came to its end, whoever waits for it."""
+    on_error: Callable[[Exception], None] = lambda error: None
+    """A call failed for which nobody waits."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """Model calls: begun, stopped before their end, begun for what may be asked next."""
+
+    calls: int = 0
+    stopped: int = 0
+    speculative: int = 0
+
+
+class Scheduler:
+    """Runs each request on the model's thread unless a newer one, a cancellation or a closed document is faster."""
+
+    def __init__(self, thread: ModelThread) -> None:
+        self._thread = thread
+        self._requests: set[Request] = set()
+        self._calls: set[Call] = set()
+        self.observers = Observers()
+        self.counts = Counts()
+
+    async def run(self, ticket: Ticket, work: Work) -> Outcome | None:
+        """What the model says; None if the request was superseded or `drop_document` dropped it.
+
+        `asyncio.CancelledError` from outside passes through. What the job raises does too.
+        """
+        self.supersede(ticket)
+        request = Request(ticket)
+        typed = self._take_over(request, work.where)
+        self._stop(call for call in self._calls if call.waiter is None)  # whoever waits comes before whoever may
+        if self._is_read_on(work.where.uri):
+            work = replace(work, delay_s=0.0)
+        request.task = asyncio.ensure_future(self._work(request, work, typed))
+        self._requests.add(request)
+        try:
+            return await request.task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if request.superseded and not (current and current.cancelling()):
+                return None
+            raise
+        finally:
+            self._requests.discard(request)
+            if request.call is not None:
+                self._leave(request, request.call)
+            self._became_idle()
+
+    def answered(self, ticket: Ticket) -> None:
+        """A request was answered without the model: whatever is under way for its document has no use any more."""
+        self.supersede(ticket)
+        self._stop(call for call in self._calls if call.waiter is None and call.where.uri == ticket.uri)
+
+    def speculate(self, where: Surroundings, job: Job) -> None:
+        """Begin a call for what will likely be asked next, unless the model has something to do.
+
+        It is abandoned at the first change of its document that it does not foretell, and for any other request.
+        """
+        if self.idle:
+            self.counts.speculative += 1
+            self._begin(where, job, shared=True)
+
+    def document_changed(self, uri: str, text: str) -> None:
+        """A document has a new text: calls for which nobody waits stop unless it is what they write."""
+        for call in tuple(self._calls):
+            if call.where.uri == uri:
+                call.document_changed(text)
+
+    def supersede(self, ticket: Ticket) -> None:
+        """Requests that nobody needs now that ``ticket`` came answer empty."""
+        self._drop(request for request in self._requests if ticket.supersedes(request.ticket))
+
+    def drop_document(self, uri: str) -> None:
+        """The document was closed: its requests answer empty."""
+        self._drop(request for request in self._requests if request.ticket.uri == uri)
+        self._stop(call for call in self._calls if call.where.uri == uri)
+
+    def drop_all(self) -> None:
+        """The server is leaving, or switched off."""
+        self._drop(self._requests)
+        self._stop(self._calls)
+
+    async def finish(self, timeout_s: float) -> None:
+        """Drop everything, and wait until all have been told, but no longer than that."""
+        self.drop_all()
+        end = time.monotonic() + timeout_s
+        while self._requests and time.monotonic() < end:
+            await asyncio.sleep(0.001)
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request waits and the model does nothing."""
+        return not self._requests and not self._calls
+
+    async def _work(self, request: Request, work: Work, typed: Typed | None) -> Outcome | None:
+        if request.call is not None and typed is not None:
+            outcome = await _rest_of(request.call, typed)
+            if outcome is not None:
+                return outcome
+            request.call = None  # it was left, or has nothing more to say here
+        elif work.delay_s > 0:
+            await asyncio.sleep(work.delay_s)
+        if not await work.ready():
+            return None
+        request.call = self._begin(work.where, work.job, shared=work.shared)
+        request.call.serve(request, "")
+        result = await _result_of(request.call)
+        return None if result is None else Outcome(result.completions, result)
+
+    def _take_over(self, request: Request, where: Surroundings) -> Typed | None:
+        """Let a call for which nobody waits serve the request, if it writes what has been typed since."""
+        for call in self._calls:
+            if call.waiter or call.stopped or not call.shared or not where.asker.is_served_by(call.where.asker):
+                continue
+            typed = typed_since(call.where, where)
+            if typed is not None and call.may_serve(typed.text):
+                request.call = call
+                call.serve(request, typed.text)
+                return typed
+        return None
+
+    def _begin(self, where: Surroundings, job: Job, *, shared: bool) -> Call:
+        call = Call(where, shared)
+        call.future = self._thread.submit(lambda: call.run(job))
+        call.task = asyncio.ensure_future(self._carry_out(call, call.future))
+        call.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # somebody may have heard it
+        self.counts.calls += 1
+        self._calls.add(call)
+        if len(self._calls) == 1:
+            self.observers.on_change()
+        return call
+
+    async def _carry_out(self, call: Call, future: "Future[CompletionResult | None]") -> CompletionResult | None:
+        try:
+            result = await asyncio.wrap_future(future)
+        except (Cancelled, asyncio.CancelledError):
+            self.counts.stopped += 1
+            return None
+        except Exception as error:
+            if call.waiter:
+                raise
+            self.observers.on_error(error)
+            return None
+        finally:
+            self._calls.discard(call)
+            self._became_idle()
+        if result is not None:
+            self.observers.on_result(call.where, result, (time.monotonic() - call.started) * 1000)
+        return result
+
+    def _became_idle(self) -> None:
+        if self.idle:
+            # A little later: the answer is in the figures by then, or the next request is here.
+            asyncio.get_running_loop().call_soon(self.observers.on_change)
+
+    def _leave(self, request: Request, call: Call) -> None:
+        """A request was answered or cancelled; its call may serve another one by now."""
+        if call.waiter is not request or call.task is None or call.task.done():
+            return
+        if call.is_followed:
+            call.release()
+        elif call.in_document is None or not call.shared or not call.written:
+            call.stop()
+        else:
+            call.waiter = None
+            asyncio.get_running_loop().call_later(GRACE_S, _stop_unless_wanted, call)
+
+    def _is_read_on(self, uri: str) -> bool:
+        """Whether a call for a document is just being given up while it reads: then there is nothing to wait for, for
+        the next one goes on where that ends.
+        """
+        return any(call.is_given_up_while_reading and call.where.uri == uri for call in self._calls)
+
+    def _drop(self, requests: Iterable[Request]) -> None:
+        for request in tuple(requests):
+            if request.call is not None:
+                request.call.waiter = None  # here and now, so that the next request can take it over
+            request.drop()
+
+    def _stop(self, calls: Iterable[Call]) -> None:
+        for call in tuple(calls):
+            call.stop()
+
+
+def _stop_unless_wanted(call: Call) -> None:
+    if call.waiter is None and not call.is_followed:
+        call.stop()
+
+
+async def _result_of(call: Call) -> CompletionResult | None:
+    """What a call says; it goes on if the one who waits here is cancelled."""
+    assert call.task is not None
+    return await asyncio.shield(call.task)
+
+
+async def _rest_of(call: Call, typed: Typed) -> Outcome | None:
+    """What an earlier call says to someone who has typed on; None if it was left or ends here."""
+    result = await _result_of(call)
+    rest = () if result is None else rest_of(result.completions, typed)
+    return Outcome(rest, result, handed_on=True) if result is not None and rest else None

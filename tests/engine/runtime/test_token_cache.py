@@ -1,0 +1,294 @@
+"""The token cache against a reference that keeps nothing and computes everything from scratch."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from engine.errors import Cancelled, DeviceError
+from engine.runtime.token_cache import PREFILL_CHUNK, REMEMBERED_ROWS, TokenCache
+from engine.types import CancellationToken, FloatArray, IdArray
+from tests.fakes import FakeSession, hash_model
+
+SIZE = 7
+# Logits that depend on the whole history: a single wrong token anywhere shows.
+MODEL = hash_model(SIZE, order=1000)
+tokens = st.integers(0, SIZE - 1)
+
+
+def ids_of(*values: int) -> IdArray:
+    return np.array(values, np.int32)
+
+
+def from_scratch(ids: Sequence[int], rows: Sequence[int]) -> list[FloatArray]:
+    return [MODEL(tuple(ids[: row + 1])) for row in rows]
+
+
+def nothing() -> None:
+    pass
+
+
+def make(*, chunk: int = 3, context_length: int = 64, slots: int = 4) -> tuple[TokenCache, FakeSession]:
+    session = FakeSession(MODEL, context_length=context_length, slots=slots)
+    return TokenCache(session, chunk=chunk), session
+
+
+class CacheMachine(RuleBasedStateMachine):
+    """Random prefills, steps of one and of many sequences, cancellations and device errors, over one slot or several.
+
+    Whatever happened before, logits equal those computed from scratch, and a pass runs no more than it says.
+    """
+
+    CAPACITY = 12
+
+    @initialize(chunk=st.integers(1, 5), slots=st.integers(1, 4))
+    def start(self, chunk: int, slots: int):
+        self.cache, self.session = make(chunk=chunk, context_length=self.CAPACITY, slots=slots)
+        self.held: list[int] = []
+
+    def changed(self, kept: int, added: list[int]) -> list[int]:
+        return (self.held[:kept] + added)[: self.CAPACITY] or [0]
+
+    @rule(data=st.data(), kept=st.integers(0, CAPACITY), added=st.lists(tokens, max_size=CAPACITY), aside=st.booleans())
+    def prefill(self, data: st.DataObject, kept: int, added: list[int], aside: bool):
+        self.held = self.changed(kept, added)
+        rows = sorted(data.draw(st.sets(st.integers(0, len(self.held) - 1), min_size=1, max_size=4)))
+        before = self.session.tokens
+        logits, reused = self.cache.prefill(ids_of(*self.held), rows, nothing, aside=aside)
+        assert 0 <= reused <= len(self.held)
+        assert self.session.tokens - before <= len(self.held) - reused
+        np.testing.assert_array_equal(logits, np.stack(from_scratch(self.held, rows)))
+
+    @precondition(lambda self: len(self.held) < self.CAPACITY)
+    @rule(token=tokens)
+    def row_after_one_more(self, token: int):
+        self.held = [*self.held, token]
+        np.testing.assert_array_equal(self.cache.row_after(ids_of(*self.held), nothing), MODEL(tuple(self.held)))
+
+    @rule(
+        branches=st.lists(st.tuples(st.integers(0, CAPACITY), st.lists(tokens, max_size=4)), min_size=1, max_size=6),
+        next_one=st.integers(0, 5),
+        aside=st.booleans(),
+    )
+    def rows_after_branches(self, branches: list[tuple[int, list[int]]], next_one: int, aside: bool):
+        sequences = [self.changed(kept, added) for kept, added in branches]
+        rows = self.cache.rows_after([ids_of(*ids) for ids in sequences], nothing, aside=aside)
+        for row, ids in zip(rows, sequences, strict=True):
+            np.testing.assert_array_equal(row, MODEL(tuple(ids)))
+        self.held = sequences[next_one % len(sequences)]
+
+    @rule(kept=st.integers(0, CAPACITY), added=st.lists(tokens, max_size=CAPACITY), allowed=st.integers(0, 3))
+    def cancelled_prefill(self, kept: int, added: list[int], allowed: int):
+        self.held = self.changed(kept, added)
+        with contextlib.suppress(Cancelled):
+            self.cache.prefill(ids_of(*self.held), [len(self.held) - 1], self.allowing(allowed))
+
+    @rule(added=st.lists(st.lists(tokens, min_size=1, max_size=3), min_size=1, max_size=5), allowed=st.integers(0, 3))
+    def cancelled_branches(self, added: list[list[int]], allowed: int):
+        sequences = [ids_of(*self.changed(self.CAPACITY - 3, more)) for more in added]
+        with contextlib.suppress(Cancelled):
+            self.cache.rows_after(sequences, self.allowing(allowed))
+
+    def allowing(self, passes: int) -> Callable[[], None]:
+        calls = self.session.calls
+
+        def checkpoint():
+            assert self.session.calls <= calls + passes
+            if self.session.calls == calls + passes:
+                raise Cancelled
+
+        return checkpoint
+
+    @rule(added=st.lists(st.lists(tokens, min_size=1, max_size=3), min_size=1, max_size=5), call=st.integers(1, 3))
+    def failing_branches(self, added: list[list[int]], call: int):
+        sequences = [ids_of(*self.changed(self.CAPACITY - 3, more)) for more in added]
+        self.session.fail_at = self.session.calls + call
+        with contextlib.suppress(DeviceError):
+            self.cache.rows_after(sequences, nothing)
+        self.session.fail_at = None
+
+    @rule(kept=st.integers(0, CAPACITY), added=st.lists(tokens, min_size=1, max_size=3), call=st.integers(1, 3))
+    def failing_prefill(self, kept: int, added: list[int], call: int):
+        self.held = self.changed(kept, added)
+        self.session.fail_at = self.session.calls + call
+        with contextlib.suppress(DeviceError):
+            self.cache.prefill(ids_of(*self.held), [len(self.held) - 1], nothing)
+        self.session.fail_at = None
+
+
+def test_any_sequence_of_operations_equals_computing_from_scratch():
+    run_state_machine_as_test(CacheMachine)
+
+
+@given(st.lists(tokens, min_size=1, max_size=40), st.integers(1, 50))
+def test_the_chunk_size_changes_nothing_but_the_number_of_calls(ids, chunk):
+    cache, session = make(chunk=chunk)
+    logits, reused = cache.prefill(ids_of(*ids), range(len(ids)), nothing)
+    np.testing.assert_array_equal(logits, np.stack(from_scratch(ids, range(len(ids)))))
+    assert reused == 0
+    assert session.calls == -(-len(ids) // chunk)
+    assert session.largest_call <= chunk
+
+
+def test_a_longer_prompt_costs_its_new_tokens_only():
+    cache, session = make()
+    cache.prefill(ids_of(1, 2, 3, 4), (3,), nothing)
+    session.reset_counts()
+    _, reused = cache.prefill(ids_of(1, 2, 3, 4, 5), (4,), nothing)
+    assert (reused, session.tokens) == (4, 1)
+
+
+def test_the_same_prompt_again_costs_nothing():
+    cache, session = make()
+    first, _ = cache.prefill(ids_of(1, 2, 3, 4), (1, 3), nothing)
+    session.reset_counts()
+    again, reused = cache.prefill(ids_of(1, 2, 3, 4), (1, 3), nothing)
+    assert (reused, session.calls) == (4, 0)
+    np.testing.assert_array_equal(first, again)
+
+
+def test_a_row_that_is_not_remembered_is_run_again():
+    cache, session = make()
+    cache.prefill(ids_of(1, 2, 3, 4), (3,), nothing)
+    session.reset_counts()
+    logits, reused = cache.prefill(ids_of(1, 2, 3, 4), (2,), nothing)
+    assert (reused, session.tokens) == (2, 1)
+    np.testing.assert_array_equal(logits[0], MODEL((1, 2, 3)))
+
+
+def test_nothing_behind_the_last_row_wanted_is_run():
+    cache, session = make(chunk=8)
+    cache.prefill(ids_of(1, 2, 3, 4, 5, 6), (1, 2), nothing)
+    assert (session.calls, session.tokens) == (1, 3)
+
+
+def test_going_back_to_an_earlier_sequence_costs_nothing():
+    cache, session = make()
+    first, _ = cache.prefill(ids_of(1, 2, 3), (2,), nothing)
+    cache.prefill(ids_of(1, 5, 6), (2,), nothing)
+    session.reset_counts()
+    again, _ = cache.prefill(ids_of(1, 2, 3), (2,), nothing)
+    assert session.calls == 0
+    np.testing.assert_array_equal(first, again)
+    # What the slot holds is another matter: going on from there runs the tokens again.
+    np.testing.assert_array_equal(cache.row_after(ids_of(1, 2, 3, 4), nothing), MODEL((1, 2, 3, 4)))
+    assert session.tokens == 3
+
+
+def test_typing_what_was_decoded_costs_nothing():
+    cache, session = make()
+    cache.prefill(ids_of(1, 2), (1,), nothing)
+    for ids in ((1, 2, 3), (1, 2, 3, 4), (1, 2, 3, 4, 5)):
+        cache.row_after(ids_of(*ids), nothing)
+    session.reset_counts()
+    logits, _ = cache.prefill(ids_of(1, 2, 3, 4), (2, 3), nothing)
+    assert session.calls == 0
+    np.testing.assert_array_equal(logits, np.stack(from_scratch([1, 2, 3, 4], (2, 3))))
+
+
+def test_a_row_belongs_to_its_whole_history():
+    cache, _ = make()
+    cache.prefill(ids_of(1, 2, 3), (2,), nothing)
+    logits, _ = cache.prefill(ids_of(4, 2, 3), (2,), nothing)
+    np.testing.assert_array_equal(logits[0], MODEL((4, 2, 3)))
+
+
+def test_the_rows_remembered_are_bounded():
+    cache, session = make(context_length=REMEMBERED_ROWS + 20, chunk=1000)
+    ids = [n % SIZE for n in range(REMEMBERED_ROWS + 10)]
+    rows = range(len(ids))
+    # More rows at once than are remembered come out right too.
+    logits, _ = cache.prefill(ids_of(*ids), rows, nothing)
+    np.testing.assert_array_equal(logits, np.stack(from_scratch(ids, rows)))
+    session.reset_counts()
+    cache.prefill(ids_of(*ids), rows[-REMEMBERED_ROWS:], nothing)
+    assert session.calls == 0
+    cache.prefill(ids_of(*ids), rows[:10], nothing)
+    assert session.calls == 1
+
+
+def test_a_sequence_longer_than_the_cache_is_refused():
+    cache, _ = make(context_length=2)
+    cache.row_after(ids_of(1, 2), nothing)
+    with pytest.raises(AssertionError, match="longer"):
+        cache.row_after(ids_of(1, 2, 3), nothing)
+
+
+def test_rows_are_read_only_for_they_are_the_remembered_ones():
+    cache, _ = make(chunk=2)
+    several, _ = cache.prefill(ids_of(1, 2, 3), (0, 1, 2), nothing)
+    at_once, _ = cache.prefill(ids_of(4, 5), (0, 1), nothing)
+    batch = cache.rows_after([ids_of(1, 2, 4), ids_of(1, 2, 5)], nothing)
+    for row in (*several, *at_once, *batch, cache.row_after(ids_of(1, 2, 3, 4), nothing)):
+        with pytest.raises(ValueError, match="read-only"):
+            row[0] = 0.0
+
+
+# --- cancellation and errors -----------------------------------------------------------------------------------------
+
+
+def test_the_checkpoint_is_asked_before_every_pass_and_only_then():
+    cache, session = make(chunk=2)
+    seen: list[int] = []
+    for _ in range(2):
+        cache.prefill(ids_of(1, 2, 3, 4, 5), (4,), lambda: seen.append(session.calls))
+    cache.row_after(ids_of(1, 2, 3, 4, 5, 6), lambda: seen.append(session.calls))
+    cache.rows_after([ids_of(1, 2, 3, 4, 5, 0), ids_of(1, 2, 3, 4, 5, 1)], lambda: seen.append(session.calls))
+    assert seen == [0, 1, 2, 3, 4]
+
+
+def test_cancelling_takes_effect_before_the_next_chunk_and_what_was_run_is_kept():
+    cache, session = make(chunk=2)
+    token = CancellationToken()
+    session.cancel_at = (2, token)
+    ids = ids_of(1, 2, 3, 4, 5, 6)
+    with pytest.raises(Cancelled):
+        cache.prefill(ids, (5,), token.raise_if_cancelled)
+    assert (session.calls, session.tokens) == (2, 4)
+    _, reused = cache.prefill(ids, (5,), nothing)
+    assert (reused, session.tokens) == (4, 6)
+
+
+def test_what_a_failed_pass_wrote_over_is_not_trusted():
+    cache, session = make(chunk=8)
+    cache.prefill(ids_of(1, 2, 3, 4), (3,), nothing)
+    session.fail_at = 2
+    with pytest.raises(DeviceError):
+        cache.prefill(ids_of(1, 2, 5, 6), (3,), nothing)
+    session.fail_at = None
+    # Positions 2 and 3 are worthless now, though the tokens of the first prefill once stood there.
+    _, reused = cache.prefill(ids_of(1, 2, 3, 4, 0), (4,), nothing)
+    assert reused == 2
+
+
+def test_a_chunk_is_small_enough_to_cancel_soon():
+    assert TokenCache(FakeSession(MODEL)).capacity == 256
+    assert 1 <= PREFILL_CHUNK <= 512
+
+
+def test_what_is_made_of_a_row_is_made_once():
+    cache = TokenCache(FakeSession(hash_model(8)))
+    made: list[str] = []
+
+    def compute(name: str) -> float:
+        made.append(name)
+        return float(len(made))
+
+    ids = np.arange(4, dtype=np.int32)
+    assert cache.remember_total(ids, lambda: compute("a")) == 1.0
+    assert cache.remember_total(ids, lambda: compute("a")) == 1.0
+    assert cache.remember_total(ids[:3], lambda: compute("b")) == 2.0
+    for number in range(REMEMBERED_ROWS):
+        cache.remember_total(np.array([9, number], np.int32), lambda: 0.0)
+    assert cache.remember_total(ids, lambda: compute("a again")) == 3.0
+    assert made == ["a", "b", "a again"]

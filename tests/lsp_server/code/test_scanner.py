@@ -1,0 +1,156 @@
+"""What is open at a place; against a reader that goes one character after the other."""
+
+import tokenize
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from lsp_server.code.scanner import SCANNED_CHARACTERS, Scanner, State, code_of, scan
+from lsp_server.code.syntax import BRACKETS, Syntax, syntax_of
+
+PYTHON = syntax_of("python")
+
+
+def open_at(text: str, language: str = "python") -> tuple[str, str]:
+    """The brackets that are open, and the opener of the comment or string."""
+    state = scan(text, syntax_of(language))
+    return "".join(state.brackets), state.inside.opener if state.inside else ""
+
+
+@pytest.mark.parametrize(
+    ("text", "brackets", "inside"),
+    [
+        ("", "", ""),
+        ("f(a, [1, {", "([{", ""),
+        ("f(a)[1]", "", ""),
+        ("f(]", "(", ""),
+        ("f([)", "", ""),
+        ("x = '", "", "'"),
+        ("x = 'it\\'s", "", "'"),
+        ("x = 'a'", "", ""),
+        ("x = 'a\n", "", ""),
+        ("x = 'a\\\n", "", "'"),
+        ('"""a"b', "", '"""'),
+        ('"""a\\"""', "", '"""'),
+        ('"""a""" + (', "(", ""),
+        ('""', "", ""),
+        ("# it's", "", "#"),
+        ("# it's\n(", "(", ""),
+        ("'#' + (", "(", ""),
+        ("f('(", "(", "'"),
+    ],
+)
+def test_python(text, brackets, inside):
+    assert open_at(text) == (brackets, inside)
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "brackets", "inside"),
+    [
+        ("c", "/* ' \n", "", "/*"),
+        ("c", "/* ' */ (", "(", ""),
+        ("c", "'{' + f(", "(", ""),
+        ("javascript", "`a\nb", "", "`"),
+        ("rust", "fn f<'a>(", "(", ""),
+        ("rust", "// it's", "", "//"),
+        ("html", "<!-- it's (\n", "", "<!--"),
+        ("html", "it's (", "(", ""),
+        ("lua", "--[[ a\n", "", "--[["),
+        ("lua", "-- a", "", "--"),
+        ("lua", "x = '--' .. f(", "(", ""),
+        ("kotlin", '"""a\n"', "", '"""'),
+        ("plaintext", "it's # so (", "(", ""),
+    ],
+)
+def test_other_languages(language, text, brackets, inside):
+    assert open_at(text, language) == (brackets, inside)
+
+
+def test_a_long_text_is_read_from_a_line_near_its_end():
+    line = "x = f(1)  # it's\n"
+    text = "'''" + line * (SCANNED_CHARACTERS // len(line) + 10)
+    assert open_at(text) == ("", "")
+    assert open_at(text[-SCANNED_CHARACTERS // 2 :] + "(") == ("(", "")
+
+
+def test_closings_are_those_of_what_was_open_before():
+    scanner = Scanner(PYTHON, scan("f(g('", PYTHON))
+    text = "a') + (b) + ']'), 'c"
+    assert [text[c.start : c.end] for c in scanner.closings(text)] == ["'", ")", ")"]
+    assert scanner.state == State((), scan("'", PYTHON).inside)
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("  if x:  # why", "if x:"),
+        ("# why", ""),
+        ("x = '#'  # why", "x = '#'"),
+        ("x = 'open # ", "x = 'open #"),
+        ("", ""),
+    ],
+)
+def test_the_code_of_a_line(line, code):
+    assert code_of(line, PYTHON) == code
+
+
+def slow_state(text: str, syntax: Syntax) -> State:
+    """One character after the other, by the letter of the rules."""
+    brackets: list[str] = []
+    inside, index = None, 0
+    while index < len(text):
+        here = text[index]
+        if inside is None:
+            found = next((d for d in syntax.delimited if text.startswith(d.opener, index)), None)
+            if found is not None:
+                inside, index = found, index + len(found.opener)
+                continue
+            if here in BRACKETS:
+                brackets.append(here)
+            for opener, closer in BRACKETS.items():
+                if here == closer and opener in brackets:
+                    del brackets[len(brackets) - 1 - brackets[::-1].index(opener) :]
+        elif inside.closer and text.startswith(inside.closer, index):
+            index, inside = index + len(inside.closer), None
+            continue
+        elif here == "\n" and not inside.multiline:
+            inside = None
+        elif here == "\\" and inside.kind == "string":
+            index += 1
+        index += 1
+    return State(tuple(brackets), inside)
+
+
+@given(
+    st.text(alphabet="ab()[]{}\"'#\\\n/*`", max_size=40), st.sampled_from(["python", "c", "javascript", "rust", "sql"])
+)
+@example("'\\", "python")
+@example('"""\\""""', "python")
+def test_scanning_is_reading_one_character_after_the_other(text, language):
+    assert scan(text, syntax_of(language)) == slow_state(text, syntax_of(language))
+
+
+@given(st.text(alphabet="ab()[]\"'#\n", max_size=30), st.text(alphabet="ab()[]\"'#\n", max_size=30))
+def test_a_text_may_be_read_in_two_parts(before, after):
+    # Only where the cut is not inside an opener of several characters.
+    whole = before + "x" + after
+    scanner = Scanner(PYTHON, scan(before + "x", PYTHON))
+    for _ in scanner.closings(after):
+        pass
+    assert scanner.state == scan(whole, PYTHON)
+
+
+def test_pythons_own_tokenizer_agrees_about_a_file_of_ours():
+    text = Path(__file__).read_text(encoding="utf-8")
+    starts = [0]
+    for line in text.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    for token in tokenize.generate_tokens(StringIO(text).readline):
+        if token.type in (tokenize.STRING, tokenize.COMMENT) and len(token.string) > 8:
+            start = starts[token.start[0] - 1] + token.start[1]
+            assert scan(text[: start + 5], PYTHON).inside is not None, token
+            if token.type == tokenize.STRING:
+                assert scan(text[: start + len(token.string)], PYTHON).inside is None, token

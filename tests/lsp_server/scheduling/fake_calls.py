@@ -1,0 +1,135 @@
+"""A scheduler with a model that does what the test tells it."""
+
+import asyncio
+import queue
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+
+from engine import CancellationToken, CompletionResult
+from lsp_server.scheduling.cursor_context import Asker, Surroundings, surroundings
+from lsp_server.scheduling.model_call import OnText
+from lsp_server.scheduling.scheduler import Observers, Outcome, RequestKind, Scheduler, Ticket, Work
+from lsp_server.scheduling.worker import ModelThread
+from lsp_server.settings import Settings
+from tests.lsp_server.fakes import result_of
+
+URI = "file:///a.py"
+OTHER = "file:///b.py"
+TIMEOUT_S = 5.0
+ASKER = Asker(Settings(), 1, 1, automatic=True)
+
+
+class Model:
+    """One job of the model: it writes and ends when it is told to, and stops when it is cancelled."""
+
+    def __init__(self) -> None:
+        self.state = "asked"
+        self._orders: queue.SimpleQueue[str | Exception | None] = queue.SimpleQueue()
+        self._texts: tuple[str, ...] = ()
+
+    def write(self, text: str) -> None:
+        """Decide ``text`` so far."""
+        self._orders.put(text)
+
+    def end(self, *texts: str) -> None:
+        self._texts = texts
+        self._orders.put(None)
+
+    def fail(self, error: Exception) -> None:
+        self._orders.put(error)
+
+    def job(self, token: CancellationToken, on_text: OnText) -> CompletionResult:
+        self.state = "runs"
+        for _ in range(int(TIMEOUT_S / 0.002)):
+            if token.cancelled:
+                self.state = "stopped"
+                token.raise_if_cancelled()
+            try:
+                order = self._orders.get(timeout=0.002)
+            except queue.Empty:
+                continue
+            if order is None:
+                self.state = "ended"
+                return result_of(*self._texts)
+            if isinstance(order, Exception):
+                raise order
+            on_text(order)
+        raise AssertionError("the test forgot its model")
+
+
+async def until(what: Callable[[], object]) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
+        while not what():
+            await asyncio.sleep(0.001)
+
+
+class Harness:
+    def __init__(self) -> None:
+        self.thread = ModelThread()
+        self.scheduler = Scheduler(self.thread)
+        self.told: list[str] = []
+        self.scheduler.observers = Observers(
+            on_change=lambda: self.told.append("idle" if self.scheduler.idle else "busy"),
+            on_result=lambda where, result, took_ms: self.told.append(f"result at {where.position}"),
+            on_error=lambda error: self.told.append(repr(error)),
+        )
+
+    def ask(
+        self,
+        before: str,
+        after: str = "",
+        *,
+        model: Model | None = None,
+        kind: RequestKind = "inline",
+        version: int = 1,
+        uri: str = URI,
+        **more: object,
+    ) -> tuple[Model, "asyncio.Task[Outcome | None]"]:
+        """Ask for a completion between two texts."""
+        chosen = model or Model()
+        has_model = more.pop("ready", True)
+
+        async def ready() -> bool:
+            return bool(has_model)
+
+        work = replace(Work(place(before, after, uri), chosen.job, ready), **more)  # type: ignore[arg-type]
+        return chosen, asyncio.ensure_future(self.scheduler.run(Ticket(uri, version, kind), work))
+
+    async def running(
+        self, before: str, after: str = "", *, written: str = "", **more: object
+    ) -> tuple[Model, "asyncio.Task[Outcome | None]"]:
+        """A request that the model works on, and has written so much for."""
+        model, task = self.ask(before, after, **more)  # type: ignore[arg-type]
+        await until(lambda: model.state == "runs")
+        if written:
+            model.write(written)
+            await until(lambda: any(call.written == written for call in self.scheduler._calls))
+        return model, task
+
+    def change(self, text: str, uri: str = URI) -> None:
+        self.scheduler.document_changed(uri, text)
+
+
+def place(before: str, after: str = "", uri: str = URI) -> Surroundings:
+    return surroundings(uri, ASKER, before, after)
+
+
+def texts(outcome: Outcome | None) -> list[str] | None:
+    return None if outcome is None else [completion.text for completion in outcome.completions]
+
+
+async def cancel(task: "asyncio.Task[Outcome | None]") -> None:
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest_asyncio.fixture
+async def harness():
+    made = Harness()
+    yield made
+    await until(lambda: made.scheduler.idle)
+    assert await asyncio.to_thread(made.thread.stop, TIMEOUT_S)

@@ -1,0 +1,150 @@
+import asyncio
+import gc
+import threading
+import weakref
+from pathlib import Path
+
+import pytest
+
+from engine import CancellationToken, CompletionRequest, ModelFolderError
+from lsp_server.scheduling.model import ModelChoice, ModelHost
+from lsp_server.scheduling.worker import ModelThread
+from tests.lsp_server.fakes import FakeCompleter
+
+pytestmark = pytest.mark.asyncio
+
+
+def text_of(host: ModelHost) -> str:
+    result = host.complete(CompletionRequest("x"), CancellationToken())
+    assert result is not None
+    return result.completions[0].text
+
+
+class SlowLoader:
+    """Loads when it is told to."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.loaded: list[object] = []
+
+    def __call__(self, model_dir=None, *, device="auto", threads=None):
+        assert self.gate.wait(5)
+        self.loaded.append(model_dir)
+        if str(model_dir) == "bad":
+            raise ModelFolderError("no model folder at bad")
+        return FakeCompleter((str(model_dir),))
+
+
+async def test_requests_wait_for_the_model_no_longer_than_they_may():
+    load = SlowLoader()
+    host = ModelHost(ModelThread(), load)
+    assert not await host.wait(0.0)
+    loading = asyncio.ensure_future(host.load(ModelChoice()))
+    assert not await host.wait(0.01)
+    waiting = asyncio.ensure_future(host.wait(5))
+    await asyncio.sleep(0)
+    load.gate.set()
+    assert await waiting
+    assert await loading is not None
+    assert host.state == "ready"
+    assert await host.wait(0.0)
+    assert await asyncio.to_thread(host.close, 5)
+    assert host.complete(CompletionRequest("x"), CancellationToken()) is None
+
+
+async def test_the_same_model_is_loaded_once_and_another_replaces_it():
+    load = SlowLoader()
+    load.gate.set()
+    host = ModelHost(ModelThread(), load)
+    assert await host.load(ModelChoice()) is not None
+    assert await host.load(ModelChoice()) is None
+    assert await host.load(ModelChoice(Path("other"))) is not None
+    assert load.loaded == [None, Path("other")]
+    assert text_of(host) == "other"
+    assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_a_model_that_was_replaced_is_gone_and_its_memory_given_back(monkeypatch):
+    given_back: list[object] = []
+    load = SlowLoader()
+    load.gate.set()
+    host = ModelHost(ModelThread(), load)
+    await host.load(ModelChoice())
+    assert host.completer is not None
+    before = weakref.ref(host.completer)
+    monkeypatch.setattr("lsp_server.scheduling.model.give_back_free_memory", lambda: given_back.append(before()))
+    gc.disable()  # nobody can wait for it: two models are in memory now
+    try:
+        await host.load(ModelChoice(Path("other")))
+    finally:
+        gc.enable()
+    assert given_back == [None]
+    assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_only_the_model_that_was_wanted_last_counts():
+    load = SlowLoader()
+    host = ModelHost(ModelThread(), load)
+    loads = [asyncio.ensure_future(host.load(ModelChoice(Path(name)))) for name in ("bad", "overtaken", "good")]
+    await asyncio.sleep(0)
+    load.gate.set()
+    assert [await loading and loading.result() for loading in loads[:2]] == [None, None]
+    assert isinstance(await loads[2], FakeCompleter)
+    assert host.state == "ready"
+    assert Path("overtaken") not in load.loaded
+    assert host.serial == 0
+    assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_the_model_before_serves_while_another_is_loaded_beside_it():
+    load = SlowLoader()
+    load.gate.set()
+    host = ModelHost(ModelThread(), load)
+    await host.load(ModelChoice(Path("old")))
+    load.gate.clear()
+    loading = asyncio.ensure_future(host.load(ModelChoice(Path("new"))))
+    await asyncio.sleep(0)
+    assert host.state == "loading"
+    assert await host.wait(0.0)
+    assert text_of(host) == "old"
+    load.gate.set()
+    await loading
+    assert (host.state, host.serial, text_of(host)) == ("ready", 1, "new")
+    assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_a_model_that_fails_leaves_the_one_before_and_is_tried_again():
+    load = SlowLoader()
+    load.gate.set()
+    host = ModelHost(ModelThread(), load)
+    await host.load(ModelChoice(Path("good")))
+    for _ in range(2):
+        with pytest.raises(ModelFolderError):
+            await host.load(ModelChoice(Path("bad")))
+    assert (host.state, host.problem, text_of(host)) == ("ready", "no model folder at bad", "good")
+    assert await host.wait(0.0)
+    await host.load(ModelChoice(Path("good")))
+    assert host.problem is None
+    assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_without_any_model_it_has_failed():
+    load = SlowLoader()
+    load.gate.set()
+    host = ModelHost(ModelThread(), load)
+    with pytest.raises(ModelFolderError):
+        await host.load(ModelChoice(Path("bad")))
+    assert (host.state, host.info) == ("failed", None)
+    assert not await host.wait(5)
+    assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_a_load_that_hangs_is_not_waited_for_and_told():
+    load = SlowLoader()
+    host = ModelHost(ModelThread(), load)
+    loading = asyncio.ensure_future(host.load(ModelChoice()))
+    await asyncio.sleep(0)
+    assert await asyncio.to_thread(host.close, 5)
+    assert host.is_loading
+    load.gate.set()
+    loading.cancel()
