@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.config import DeviceChoice, SamplingParams
-from engine.decoding.candidates import Candidate, Scene
+from engine.decoding.candidates import Candidate, Decoder
 from engine.decoding.lookahead import SecondView, matching_row
 from engine.decoding.strategies import Strategy, covers_wanted, make_strategy
 from engine.decoding.suffix_overlap import common_end, trim_suffix_overlap
@@ -187,8 +187,8 @@ class Completer:
                 texts = [_finished(c, prepared, request).text for c in strategy.write_all(prepared.covers, 1)]
                 yield from filter(None, texts)
                 return
-            candidate = strategy.scene.start(prepared.covers[0])
-            for _ in strategy.scene.write(candidate, strategy.token_chooser(candidate.cover)):
+            candidate = strategy.decoder.start(prepared.covers[0])
+            for _ in strategy.decoder.write(candidate, strategy.token_chooser(candidate.cover)):
                 decided = candidate.tracker.decided
                 end = len(decided) - common_end(decided, request.suffix)
                 if end > sent:
@@ -222,7 +222,7 @@ class Completer:
         healed = heal(
             prompt, self._cache, self._tokenizer, self._index, request.healing, checkpoint, best_only=best_only
         )
-        scene = Scene(
+        decoder = Decoder(
             cache=self._cache,
             prompt=prompt.ids,
             vocabulary=self._tokenizer.vocabulary,
@@ -233,12 +233,12 @@ class Completer:
             first=healed.first,
         )
         strategy = make_strategy(
-            scene,
+            decoder,
             params,
             prompt.tail,
             healed,
             basis_aware=self._basis_aware(params),
-            second=self._second_view(request, prompt, healed, scene),
+            second=self._second_view(request, prompt, healed, decoder),
         )
         covers = strategy.covers(request.max_completions)
         if healed.first.surprise_bits > request.healing.max_surprise_bits:
@@ -261,7 +261,7 @@ class Completer:
         return self._bat
 
     def _second_view(
-        self, request: CompletionRequest, prompt: Prompt, healed: Healed, scene: Scene
+        self, request: CompletionRequest, prompt: Prompt, healed: Healed, decoder: Decoder
     ) -> SecondView | None:
         """The same request with less context, for KL-guided temperature; None where it comes out differently."""
         if request.sampling.strategy != "kl" or not request.sampling.draws:
@@ -279,13 +279,13 @@ class Completer:
             self._tokenizer,
             self._index,
             request.healing,
-            scene.checkpoint,
+            decoder.checkpoint,
             best_only=False,
             aside=cache is self._cache,
         )
         length = len(prompt.tail)
         row = matching_row(healed.first, len(prompt.ids) - length, second.first, len(other.ids) - length)
-        return SecondView(cache, other.ids, scene, length, row)
+        return SecondView(cache, other.ids, decoder, length, row)
 
     def _cache_beside(self) -> TokenCache:
         """The cache for a second prompt: another only where the session holds one sequence."""
@@ -300,8 +300,8 @@ def _written(prepared: _Prepared, request: CompletionRequest, on_text: Callable[
     strategy, covers = prepared.strategy, prepared.covers
     if on_text is None or strategy.is_whole or request.max_completions > 1 or not covers:
         return strategy.write_all(covers, request.max_completions)
-    candidate = strategy.scene.start(covers[0])
-    for _ in strategy.scene.write(candidate, strategy.token_chooser(candidate.cover)):
+    candidate = strategy.decoder.start(covers[0])
+    for _ in strategy.decoder.write(candidate, strategy.token_chooser(candidate.cover)):
         on_text(candidate.tracker.text)
     return [candidate]
 

@@ -17,8 +17,8 @@ from lsp_server.documents.positions import PositionEncoding, negotiated_encoding
 from lsp_server.files.excluded import is_selected
 from lsp_server.files.git_ignore import GitIgnores
 from lsp_server.logs import RecentLines
-from lsp_server.scheduling.completion_cache import TypeThrough
-from lsp_server.scheduling.debounce import Pace
+from lsp_server.scheduling.completion_cache import CompletionCache
+from lsp_server.scheduling.debounce import Debounce
 from lsp_server.scheduling.model import ModelHost
 from lsp_server.scheduling.scheduler import Scheduler
 from lsp_server.settings import Settings, Values, read_client, resolve
@@ -105,8 +105,8 @@ class Session:
     """By URI, least recently changed first."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Languages of open documents that are too long to be kept, by URI."""
-    shown: TypeThrough = field(default_factory=TypeThrough)
-    pace: Pace = field(default_factory=Pace)
+    completion_cache: CompletionCache = field(default_factory=CompletionCache)
+    debounce: Debounce = field(default_factory=Debounce)
     context: ContextFinder = field(default_factory=ContextFinder)
     """Used on the model's thread only, but for its figures."""
     notebooks: Notebooks = field(default_factory=Notebooks)
@@ -205,7 +205,7 @@ class Session:
         self.documents.pop(uri, None)
         self.left_out.pop(uri, None)
         self.scheduler.drop_document(uri)
-        self.shown.forget(uri)
+        self.completion_cache.forget(uri)
         self.ledger.closed(uri)
 
     def neighbours(self, document: Document) -> Neighbours:

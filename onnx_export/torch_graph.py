@@ -93,7 +93,7 @@ class TiedHead(nn.Module):
         return flat.reshape(batch, count, table.shape[0])
 
 
-class Step(nn.Module):
+class ModelStep(nn.Module):
     """One forward pass as the engine makes it: see the table of tensors in ``docs/models.md``."""
 
     def __init__(self, model: Any, layers: int) -> None:
@@ -128,7 +128,7 @@ def build(checkpoint: Path, chosen: Plan, built: Path, *, tied: bool) -> None:
     _use_products(model, share=share)
     shape = shape_of(model.config)
     layers = shape.layers
-    step = Step(model, layers).eval()
+    step = ModelStep(model, layers).eval()
     with _attention(step), _quiet(), torch.inference_mode():
         arguments, dynamic = _example(shape, getattr(torch, chosen.key_value_dtype))
         names = GraphNames()
@@ -175,7 +175,7 @@ def _use_products(model: Any, *, share: bool) -> None:
 
 
 @contextmanager
-def _attention(step: Step) -> Iterator[None]:
+def _attention(step: ModelStep) -> Iterator[None]:
     """Make the model's attention `KeyValueBuffers.attend`, by the interface of transformers or, before it, `_attn`."""
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from engine.decoding.candidates import Candidate, Scene
+from engine.decoding.candidates import Candidate, Decoder
 from engine.decoding.decode import tokens_before
 from engine.healing.k_step import Cover
 from engine.runtime.checkpoint import BudgetExceeded
@@ -81,31 +81,31 @@ class _Finished:
         return [candidate for _, _, candidate in self.ranked[: self.params.count]]
 
 
-def beam_search(scene: Scene, covers: Sequence[Cover], params: BeamParams) -> list[Candidate]:
+def beam_search(decoder: Decoder, covers: Sequence[Cover], params: BeamParams) -> list[Candidate]:
     """The ``count`` best finished hypotheses, best first; where the budget runs out, those and the best unfinished.
 
     ``covers`` are the B best covers, best first. Raises `engine.errors.Cancelled` or `engine.errors.DeviceError`.
     """
-    finished = _Finished(params, scene.stop.max_new_tokens)
-    live = _sort_out(scene, [_rooted(scene, cover) for cover in covers], finished)
+    finished = _Finished(params, decoder.stop.max_new_tokens)
+    live = _sort_out(decoder, [_rooted(decoder, cover) for cover in covers], finished)
     try:
         while live and not finished.settled_against(live[0].score):
-            rows = scene.rows_after([_sequence(scene, hypothesis) for hypothesis in live])
-            live = _sort_out(scene, expand(scene, live, rows, params), finished)
+            rows = decoder.rows_after([_sequence(decoder, hypothesis) for hypothesis in live])
+            live = _sort_out(decoder, expand(decoder, live, rows, params), finished)
     except BudgetExceeded:
-        return _out_of_time(scene, live, finished)
+        return _out_of_time(decoder, live, finished)
     return finished.best()
 
 
-def best_first_search(scene: Scene, covers: Sequence[Cover], params: BeamParams) -> list[Candidate]:
+def best_first_search(decoder: Decoder, covers: Sequence[Cover], params: BeamParams) -> list[Candidate]:
     """What `beam_search` finds, expanding the most probable hypothesis first (Meister et al. 2020, arXiv 2007.03909).
 
     Scores only fall, so hypotheses of one length leave the queue in the order of their scores: the first B of a length
     are those that beam search keeps, and hypotheses that could never win are not expanded at all. Where we differ: the
     paper bounds the length normalisation with the longest length in general; so do we, with the limit of the request.
     """
-    finished = _Finished(params, scene.stop.max_new_tokens)
-    queue = [(hypothesis.order, hypothesis) for hypothesis in (_rooted(scene, cover) for cover in covers)]
+    finished = _Finished(params, decoder.stop.max_new_tokens)
+    queue = [(hypothesis.order, hypothesis) for hypothesis in (_rooted(decoder, cover) for cover in covers)]
     heapq.heapify(queue)
     taken: Counter[int] = Counter()
     while queue and not finished.settled_against(queue[0][1].score):
@@ -113,19 +113,19 @@ def best_first_search(scene: Scene, covers: Sequence[Cover], params: BeamParams)
         if taken[len(hypothesis.tokens)] == params.width:
             continue
         taken[len(hypothesis.tokens)] += 1
-        if not _sort_out(scene, [hypothesis], finished):
+        if not _sort_out(decoder, [hypothesis], finished):
             continue
         try:
-            rows = scene.rows_after([_sequence(scene, hypothesis)])
+            rows = decoder.rows_after([_sequence(decoder, hypothesis)])
         except BudgetExceeded:
-            return _out_of_time(scene, [hypothesis, *(entry[1] for entry in sorted(queue))], finished)
-        for longer in expand(scene, [hypothesis], rows, params):
+            return _out_of_time(decoder, [hypothesis, *(entry[1] for entry in sorted(queue))], finished)
+        for longer in expand(decoder, [hypothesis], rows, params):
             heapq.heappush(queue, (longer.order, longer))
     return finished.best()
 
 
 def expand(
-    scene: Scene, hypotheses: Sequence[Hypothesis], rows: Sequence[FloatArray], params: BeamParams
+    decoder: Decoder, hypotheses: Sequence[Hypothesis], rows: Sequence[FloatArray], params: BeamParams
 ) -> list[Hypothesis]:
     """The ``width`` best continuations by one token of all hypotheses, best first: their candidates as one union.
 
@@ -135,7 +135,7 @@ def expand(
     for hypothesis, row in zip(hypotheses, rows, strict=True):
         shaped = row
         if params.penalties.steps:
-            history = History(tokens_before(scene.prompt, hypothesis.cover), hypothesis.tokens)
+            history = History(tokens_before(decoder.prompt, hypothesis.cover), hypothesis.tokens)
             shaped = params.penalties.shape(row, history)
         # More than the width of one hypothesis never survive the union.
         tokens = largest(shaped, params.width)
@@ -147,28 +147,28 @@ def expand(
                     hypothesis.cover,
                     (*hypothesis.tokens, token),
                     hypothesis.score + min(0.0, score),
-                    hypothesis.logprob + (0.0 if token in scene.ends else logprob),
+                    hypothesis.logprob + (0.0 if token in decoder.ends else logprob),
                     hypothesis.logprob,
                 )
             )
     return sorted(found, key=lambda hypothesis: hypothesis.order)[: params.width]
 
 
-def _rooted(scene: Scene, cover: Cover) -> Hypothesis:
-    logprob = 0.0 if cover.token in scene.ends else cover.logprob
+def _rooted(decoder: Decoder, cover: Cover) -> Hypothesis:
+    logprob = 0.0 if cover.token in decoder.ends else cover.logprob
     return Hypothesis(cover, (cover.token,), cover.logprob, logprob)
 
 
-def _sequence(scene: Scene, hypothesis: Hypothesis) -> IdArray:
-    return scene.sequence(hypothesis.cover, hypothesis.tokens)
+def _sequence(decoder: Decoder, hypothesis: Hypothesis) -> IdArray:
+    return decoder.sequence(hypothesis.cover, hypothesis.tokens)
 
 
-def _sort_out(scene: Scene, hypotheses: Sequence[Hypothesis], finished: _Finished) -> list[Hypothesis]:
+def _sort_out(decoder: Decoder, hypotheses: Sequence[Hypothesis], finished: _Finished) -> list[Hypothesis]:
     """Put aside what has ended; return what lives on."""
     live = []
     for hypothesis in hypotheses:
-        candidate = _candidate(scene, hypothesis)
-        if candidate.tracker.ended is None and len(_sequence(scene, hypothesis)) > scene.cache.capacity:
+        candidate = _candidate(decoder, hypothesis)
+        if candidate.tracker.ended is None and len(_sequence(decoder, hypothesis)) > decoder.cache.capacity:
             candidate.tracker.finish("context")
         if candidate.tracker.ended is None:
             live.append(hypothesis)
@@ -177,17 +177,17 @@ def _sort_out(scene: Scene, hypotheses: Sequence[Hypothesis], finished: _Finishe
     return live
 
 
-def _candidate(scene: Scene, hypothesis: Hypothesis) -> Candidate:
-    tracker = scene.judge(hypothesis.tokens, hypothesis.cover.typed, hypothesis.logprob)
+def _candidate(decoder: Decoder, hypothesis: Hypothesis) -> Candidate:
+    tracker = decoder.judge(hypothesis.tokens, hypothesis.cover.typed, hypothesis.logprob)
     # As where one candidate is written: the token that ends it, or that it doubts, is not part of it.
-    if hypothesis.tokens[-1] in scene.ends or tracker.ended == "doubt":
+    if hypothesis.tokens[-1] in decoder.ends or tracker.ended == "doubt":
         return Candidate(hypothesis.cover, tracker, list(hypothesis.tokens[:-1]), hypothesis.before)
     return Candidate(hypothesis.cover, tracker, list(hypothesis.tokens), hypothesis.logprob)
 
 
-def _out_of_time(scene: Scene, live: Sequence[Hypothesis], finished: _Finished) -> list[Candidate]:
+def _out_of_time(decoder: Decoder, live: Sequence[Hypothesis], finished: _Finished) -> list[Candidate]:
     for hypothesis in live[: finished.params.count - len(finished.ranked)]:
-        candidate = _candidate(scene, hypothesis)
+        candidate = _candidate(decoder, hypothesis)
         candidate.tracker.finish("budget")
         finished.add(hypothesis, candidate)
     return finished.best()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engine.config import StopParams
-from engine.decoding.decode import Step, decode, tokens_before
+from engine.decoding.decode import DecodeStep, decode, tokens_before
 from engine.decoding.stopping import StopTracker
 from engine.healing.agreed_prefix import certain_beginning
 from engine.healing.k_step import Cover, FirstStep
@@ -29,7 +29,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class Decoder:
     """One request after its prefill: everything that its candidates share.
 
     ``prompt`` is ``[S] int32``; ``ends`` are the ids that end a completion; ``line_prefix`` is the cursor's line before
@@ -77,7 +77,7 @@ class Scene:
             companions = map(self.companion, group)
             self.rows_after([*group, *(ids for ids in companions if ids is not None)])
 
-    def decode(self, prompt: IdArray, cover: Cover, chooser: TokenChooser) -> Iterator[Step]:
+    def decode(self, prompt: IdArray, cover: Cover, chooser: TokenChooser) -> Iterator[DecodeStep]:
         """The decode loop on this request's cache."""
         return decode(self.cache, prompt, cover, chooser, self.vocabulary.size, self.checkpoint)
 

@@ -17,7 +17,7 @@ from engine.types import IdArray
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DecodeStep:
     """One token written: its id, how many of its leading bytes were typed already, its natural log-probability."""
 
     token: int
@@ -32,14 +32,14 @@ def decode(
     chooser: TokenChooser,
     vocabulary_size: int,
     checkpoint: Checkpoint,
-) -> Iterator[Step]:
+) -> Iterator[DecodeStep]:
     """Yield the steps of one completion of ``prompt`` (``[S] int32``) that begins with ``cover``, without an end.
 
     Several iterators may take turns on one cache. One ends by itself only when the cache is full. Raises
     `engine.errors.Cancelled`, `engine.runtime.checkpoint.BudgetExceeded` or `engine.errors.DeviceError`.
     """
     # 1. The first token is already chosen: it needs no forward pass to be shown.
-    yield Step(cover.token, cover.typed, cover.logprob)
+    yield DecodeStep(cover.token, cover.typed, cover.logprob)
     written = [cover.token]
     # 2. What stands before the cover's token; a further candidate finds most of it in the cache.
     before = tokens_before(prompt, cover)
@@ -51,7 +51,7 @@ def decode(
         ids[length] = written[-1]
         logits = cache.row_after(ids[: length + 1], checkpoint)[:vocabulary_size]
         written.append(chooser.next_token(logits, history))
-        yield Step(written[-1], 0, log_probability(logits, written[-1]))
+        yield DecodeStep(written[-1], 0, log_probability(logits, written[-1]))
 
 
 def tokens_before(prompt: IdArray, cover: Cover) -> IdArray:

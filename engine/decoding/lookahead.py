@@ -8,8 +8,8 @@ from typing import TypeAlias
 import numpy as np
 
 from engine.config import SamplingParams
-from engine.decoding.candidates import Candidate, Scene
-from engine.decoding.decode import Step, tokens_before
+from engine.decoding.candidates import Candidate, Decoder
+from engine.decoding.decode import DecodeStep, tokens_before
 from engine.healing.first_step import Healed
 from engine.healing.k_step import Cover, CoverGroup, FirstStep
 from engine.runtime.checkpoint import BudgetExceeded
@@ -42,7 +42,7 @@ class LookAhead:
     log-probability, its own included. Where we differ: the paper's self-evaluation asks the model again in words.
     """
 
-    scene: Scene
+    decoder: Decoder
     params: SamplingParams
     is_fork: BranchTest
     base: Chooser
@@ -71,7 +71,7 @@ class LookAhead:
         """``rivals`` (best first) with the one in front that a look ahead prefers; as they are if time runs out."""
         promising = rivals[: self.params.sed_branches]
         try:
-            best = self._most_promising(self.scene.prompt, promising, (), None)
+            best = self._most_promising(self.decoder.prompt, promising, (), None)
         except BudgetExceeded:
             return rivals
         return [best, *(cover for cover in rivals if cover != best)]
@@ -82,16 +82,16 @@ class LookAhead:
         All branches grow by a token in turn, from one batch. ``written`` stands in ``prompt`` already; of it and what
         follows, the first ``typed`` bytes were typed (None: as the cover says).
         """
-        branches = [_Branch(cover, self.scene.decode(prompt, cover, _MODEL_ALONE)) for cover in covers]
+        branches = [_Branch(cover, self.decoder.decode(prompt, cover, _MODEL_ALONE)) for cover in covers]
         growing = branches
         for _ in range(self.params.sed_tokens):
-            self.scene.prefetch([branch.sequence(prompt) for branch in growing if branch.tokens])
+            self.decoder.prefetch([branch.sequence(prompt) for branch in growing if branch.tokens])
             growing = [branch for branch in growing if branch.grow() and not self._has_ended(branch, written, typed)]
         return max(branches, key=lambda branch: branch.mean).cover
 
     def _has_ended(self, branch: "_Branch", written: TokenIds, typed: int | None) -> bool:
         own = branch.cover.typed if typed is None else typed
-        return self.scene.judge((*written, *branch.tokens), own).ended is not None
+        return self.decoder.judge((*written, *branch.tokens), own).ended is not None
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class _Branch:
     """One way on, while it is looked at."""
 
     cover: Cover
-    steps: Iterator[Step]
+    steps: Iterator[DecodeStep]
     tokens: list[int] = field(default_factory=list)
     total: float = 0.0
 
@@ -135,7 +135,7 @@ class ConfidenceMeter:
 
 
 def write_ranked(
-    scene: Scene, healed: Healed, covers: Sequence[Cover], choosers: Sequence[TokenChooser]
+    decoder: Decoder, healed: Healed, covers: Sequence[Cover], choosers: Sequence[TokenChooser]
 ) -> list[Candidate]:
     """Write a candidate from each of ``covers``, all in step; most confident first. One alone is not measured.
 
@@ -145,8 +145,8 @@ def write_ranked(
     what follows from it.
     """
     meters = [ConfidenceMeter(base, [_lead(healed.first, cover)]) for cover, base in zip(covers, choosers, strict=True)]
-    candidates = [scene.start(cover) for cover in covers]
-    scene.write_together(list(zip(candidates, meters, strict=True)))
+    candidates = [decoder.start(cover) for cover in covers]
+    decoder.write_together(list(zip(candidates, meters, strict=True)))
     ranked = zip(candidates, meters, strict=True)
     return [candidate for candidate, _ in sorted(ranked, key=lambda entry: -float(np.mean(entry[1].gaps)))]
 
@@ -160,23 +160,23 @@ def _lead(first: FirstStep, cover: Cover) -> float:
 
 @dataclass(frozen=True, slots=True)
 class SecondView:
-    """The model without the retrieved context: a second prompt, which follows that of ``scene``.
+    """The model without the retrieved context: a second prompt, which follows that of ``decoder``.
 
     Both prompts end in the same ``tail_length`` tokens. ``first_row`` is the healed first step without the context,
-    over the same covers; None where the two do not match. ``cache`` is that of ``scene``, which then runs both prompts
-    as one batch (`Scene.companion`), or another where a session holds one sequence.
+    over the same covers; None where the two do not match. ``cache`` is that of ``decoder``, which then runs both
+    prompts as one batch (`Decoder.companion`), or another where a session holds one sequence.
     """
 
     cache: TokenCache
     prompt: IdArray
-    scene: Scene
+    decoder: Decoder
     tail_length: int
     first_row: FloatArray | None
 
     def beside(self, ids: IdArray) -> IdArray | None:
         """The sequence that ends as ``ids`` do after the second prompt; None where it is too long for the cache."""
         start = self.prompt[: len(self.prompt) - self.tail_length]
-        other = np.concatenate([start, ids[len(self.scene.prompt) - self.tail_length :]])
+        other = np.concatenate([start, ids[len(self.decoder.prompt) - self.tail_length :]])
         return other if len(other) <= self.cache.capacity else None
 
     def __call__(self, history: History) -> FloatArray | None:
@@ -186,7 +186,7 @@ class SecondView:
         ids = self.beside(np.concatenate([history.before, np.array(history.written, np.int32)]))
         if ids is None:
             return None
-        return self.cache.row_after(ids, self.scene.checkpoint)[: self.scene.vocabulary.size]
+        return self.cache.row_after(ids, self.decoder.checkpoint)[: self.decoder.vocabulary.size]
 
 
 def matching_row(first: FirstStep, base: int, other: FirstStep, other_base: int) -> FloatArray | None:
@@ -205,13 +205,13 @@ def matching_row(first: FirstStep, base: int, other: FirstStep, other_base: int)
         return None
 
 
-def meets_line_start(scene: Scene) -> Callable[[Sequence[int]], bool]:
+def meets_line_start(decoder: Decoder) -> Callable[[Sequence[int]], bool]:
     """Whether a line has just begun: nothing but white space since the last line break (AdapT)."""
-    blank = not scene.line_prefix.strip()
+    blank = not decoder.line_prefix.strip()
 
     def began(written: Sequence[int]) -> bool:
         for token in reversed(written):
-            data = scene.vocabulary.token_bytes[token]
+            data = decoder.vocabulary.token_bytes[token]
             if rest := data.rstrip(b" \t"):
                 return rest.endswith((b"\n", b"\r"))
         return blank

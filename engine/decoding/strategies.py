@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from engine.config import SamplingParams
 from engine.decoding.beam_search import BeamParams, beam_search, best_first_search
-from engine.decoding.candidates import Candidate, Scene
+from engine.decoding.candidates import Candidate, Decoder
 from engine.decoding.lookahead import LookAhead, SecondView, branch_test, meets_line_start, write_ranked
 from engine.healing.first_step import Healed, choose_covers
 from engine.healing.k_step import Cover, FirstStep
@@ -41,7 +41,7 @@ def covers_wanted(params: SamplingParams, count: int) -> int:
 class Strategy:
     """A request's strategy, ready to run. ``tail`` is what the prompt may take back."""
 
-    scene: Scene
+    decoder: Decoder
     params: SamplingParams
     tail: TokenIds
     healed: Healed
@@ -54,10 +54,10 @@ class Strategy:
 
     def covers(self, count: int) -> list[Cover]:
         """What the candidates begin with, the first choice in front."""
-        penalty = cover_penalty(self.params, self.healed.first, self.scene.prompt, len(self.tail))
+        penalty = cover_penalty(self.params, self.healed.first, self.decoder.prompt, len(self.tail))
         test = branch_test(self.params)
         if test is not None:
-            look_ahead = LookAhead(self.scene, self.params, test, self.chooser)
+            look_ahead = LookAhead(self.decoder, self.params, test, self.chooser)
             best = Chooser((), None).for_covers(penalty)
             rivals = choose_covers(self.healed, best, covers_wanted(self.params, count))
             if look_ahead.is_fork_of(self.healed, rivals):
@@ -71,7 +71,7 @@ class Strategy:
         """
         chooser = self.chooser.for_candidate(number)
         test = branch_test(self.params)
-        return chooser if test is None else LookAhead(self.scene, self.params, test, chooser, cover.typed)
+        return chooser if test is None else LookAhead(self.decoder, self.params, test, chooser, cover.typed)
 
     def write_all(self, covers: Sequence[Cover], count: int) -> list[Candidate]:
         """Up to ``count`` candidates, written to their ends: those of a search in its order, else the first choice in
@@ -82,18 +82,18 @@ class Strategy:
         if self.params.strategy in ("beam", "best-first"):
             search = beam_search if self.params.strategy == "beam" else best_first_search
             beam = BeamParams(self.params.beam_width, self.params.length_alpha, count, self.chooser)
-            return search(self.scene, covers, beam) if covers else []
+            return search(self.decoder, covers, beam) if covers else []
         if self.params.strategy != "branch":
             covers = covers[:count]
         choosers = [self.token_chooser(cover, number) for number, cover in enumerate(covers)]
-        ranked = write_ranked(self.scene, self.healed, covers, choosers)
+        ranked = write_ranked(self.decoder, self.healed, covers, choosers)
         if self.params.strategy != "branch":
             ranked.sort(key=lambda candidate: candidate.cover != covers[0])
         return ranked[:count]
 
 
 def make_strategy(
-    scene: Scene,
+    decoder: Decoder,
     params: SamplingParams,
     tail: TokenIds,
     healed: Healed,
@@ -102,15 +102,15 @@ def make_strategy(
     second: SecondView | None = None,
 ) -> Strategy:
     """Wire a strategy. ``basis_aware`` and ``second`` belong to the parameters that ask for them."""
-    if second is not None and second.cache is scene.cache:
-        scene = replace(scene, companion=second.beside)
+    if second is not None and second.cache is decoder.cache:
+        decoder = replace(decoder, companion=second.beside)
     chooser = build_chooser(
         params,
-        line_began=meets_line_start(scene),
+        line_began=meets_line_start(decoder),
         reference=second or (lambda history: None),
         basis_aware=basis_aware,
     )
-    return Strategy(scene, params, tail, healed, chooser)
+    return Strategy(decoder, params, tail, healed, chooser)
 
 
 def cover_penalty(params: SamplingParams, first: FirstStep, prompt: NDArray[np.int32], tail: int) -> Transform | None:

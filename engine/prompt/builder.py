@@ -8,7 +8,7 @@ import numpy as np
 from engine.errors import RequestError
 from engine.model_folder.manifest import Manifest
 from engine.prompt.fim import Prompt, PromptParts, assemble, choose_order, overhead
-from engine.prompt.out_of_window import Outside
+from engine.prompt.out_of_window import OutOfWindow
 from engine.prompt.repository_names import FileNames, names_of, snippet_ids
 from engine.prompt.windows import (
     IMPORTS_SHARE,
@@ -39,7 +39,7 @@ class PromptBuilder:
         self._tokenizer = tokenizer
         self._manifest = manifest
         self._capacity = capacity
-        self._outside = Outside(tokenizer) if copies else None
+        self._outside = OutOfWindow(tokenizer) if copies else None
 
     def build(self, request: CompletionRequest) -> Prompt:
         """Window, tokenise, split at the stable boundary, fit the budget, assemble. Raises `RequestError`."""

@@ -19,7 +19,7 @@ KEPT_CHARACTERS = 1_000_000
 _BETWEEN_BLOCKS = re.compile(r"(?<=\n\n)(?=\S)")
 
 
-class Outside:
+class OutOfWindow:
     """Tokenises and remembers blocks; one for each tokenizer, not safe for use from two threads at once."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:

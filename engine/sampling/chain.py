@@ -43,7 +43,7 @@ class History:
     written: Sequence[int] = ()
 
 
-Step: TypeAlias = Callable[[FloatArray, History], FloatArray]
+ChainStep: TypeAlias = Callable[[FloatArray, History], FloatArray]
 LineTest: TypeAlias = Callable[[Sequence[int]], bool]
 """Whether a line has just begun after the tokens written."""
 Reference: TypeAlias = Callable[[History], FloatArray | None]
@@ -61,7 +61,7 @@ class TokenChooser(Protocol):
 class Chooser:
     """Chooses an index of a row of logits; ``generator`` None means greedy."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[ChainStep, ...]
     generator: np.random.Generator | None
     truncations: tuple[Truncation, ...] = ()
     basis_aware: BasisAware | None = None
@@ -171,7 +171,7 @@ def build_chooser(
     penalties = build_penalties(params)
     if not params.draws:
         return Chooser(penalties, None)
-    warming: Step = {
+    warming: ChainStep = {
         "edt": partial(_edt, params),
         "adapt": partial(_adapt, params, line_began),
         "kl": partial(_kl, params, reference),
@@ -207,7 +207,7 @@ def _truncations(params: SamplingParams) -> tuple[Truncation, ...]:
     return tuple(make() for is_wanted, make in wanted if is_wanted)
 
 
-def _ignoring_history(transform: Transform) -> Step:
+def _ignoring_history(transform: Transform) -> ChainStep:
     return lambda logits, history: transform(logits)
 
 

@@ -35,7 +35,7 @@ GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s
 _LOSSY = frozenset({"Whitespace", "WhitespaceSplit", "BertPreTokenizer", "CharDelimiterSplit"})
 
 
-class Step(Protocol):
+class SplitRule(Protocol):
     """One pre-tokenizer of a sequence; it cuts the pieces that the steps before it leave."""
 
     @property
@@ -152,7 +152,7 @@ class OpaqueStep:
 class Pretokenization:
     """The steps of a tokenizer in order. ``spell`` maps characters of the text to those that the steps see."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[SplitRule, ...]
     spell: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -200,7 +200,7 @@ def parse_pretokenization(config: Any, spell: Mapping[str, str] | None = None) -
     return Pretokenization(tuple(_steps(config)), dict(spell or {}))
 
 
-def _steps(config: Any) -> Sequence[Step]:
+def _steps(config: Any) -> Sequence[SplitRule]:
     if config is None:
         return ()
     name = config["type"]
@@ -220,7 +220,7 @@ def _steps(config: Any) -> Sequence[Step]:
     return (OpaqueStep(),)
 
 
-def _split(config: Any) -> Sequence[Step]:
+def _split(config: Any) -> Sequence[SplitRule]:
     pattern, behavior, invert = config["pattern"], config["behavior"], bool(config.get("invert"))
     if behavior == "Removed" and not invert:
         raise ContractError("the Split pre-tokenizer removes what it matches; completions need every byte")

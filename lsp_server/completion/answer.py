@@ -1,4 +1,4 @@
-"""One completion from a question to the engine's candidates: the part that both kinds of completion share."""
+"""One completion from a request to the engine's candidates: the part that both kinds of completion share."""
 
 import asyncio
 import logging
@@ -14,9 +14,9 @@ from lsp_server.documents.documents import Document
 from lsp_server.documents.notebooks import Neighbours
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
-from lsp_server.scheduling.cursor_context import Asker, Surroundings, surroundings
-from lsp_server.scheduling.model_call import Job, OnText
-from lsp_server.scheduling.scheduler import Outcome, RequestKind, Ticket, Work
+from lsp_server.scheduling.cursor_context import Asker, CursorContext, cursor_context
+from lsp_server.scheduling.model_call import ModelJob, OnText
+from lsp_server.scheduling.scheduler import Answer, PendingRequest, RequestKey, RequestKind
 from lsp_server.session import Session
 from lsp_server.settings import Settings, tells_what_it_writes
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class EditorRequest:
     """What a client wants completed: a place in one version of a document, and how many candidates at most."""
 
     kind: RequestKind
@@ -36,7 +36,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When an answer has to be there. It counts from the arrival of the question."""
+    """When an answer has to be there. It counts from the arrival of the request."""
 
     arrived: float
     budget_ms: float
@@ -50,14 +50,14 @@ class Deadline:
         return self.budget_ms - self.took_ms
 
 
-def noting(server: MidtokenServer, question: Question) -> Note:
-    """For the items of the answer to a question: notes each as an offer."""
+def noting(server: MidtokenServer, request: EditorRequest) -> Note:
+    """For the items of the answer to a request: notes each as an offer."""
 
     def note(text: str) -> str:
-        place = question.place
-        is_ghost_text = question.kind == "inline"
+        place = request.place
+        is_ghost_text = request.kind == "inline"
         return server.session.ledger.offer(
-            Offer(question.document.uri, place.start, len(place.typed), text, is_ghost_text)
+            Offer(request.document.uri, place.start, len(place.typed), text, is_ghost_text)
         )
 
     return note
@@ -71,75 +71,76 @@ def document_of(server: MidtokenServer, uri: str) -> Document | None:
     return document
 
 
-async def answer(server: MidtokenServer, question: Question) -> tuple[Completion, ...]:
+async def answer(server: MidtokenServer, request: EditorRequest) -> tuple[Completion, ...]:
     """The candidates, best first; none where anything stands against it. Raises only `asyncio.CancelledError`."""
     statistics = server.session.statistics
     statistics.requests += 1
     try:
-        return await _answer(server, question)
+        return await _answer(server, request)
     except asyncio.CancelledError:
         statistics.cancelled += 1
         raise
 
 
-async def _answer(server: MidtokenServer, question: Question) -> tuple[Completion, ...]:
-    session, document, arrived = server.session, question.document, time.monotonic()
+async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Completion, ...]:
+    session, document, arrived = server.session, request.document, time.monotonic()
     around = session.neighbours(document)
     if not session.is_on(document) or not await session.configured_within(session.settings.budget_ms / 1000):
         return ()
     settings = session.settings
     if not session.may_read(document):
-        server.trace(f"{question.kind}: the document is excluded, ignored by git, or of a language that is left out")
+        server.trace(f"{request.kind}: the document is excluded, ignored by git, or of a language that is left out")
         return ()
     deadline = Deadline(arrived, settings.budget_ms)
-    where = _where(server, question)
-    ticket = Ticket(document.uri, document.version, question.kind)
-    delay_ms = session.pace.delay_ms(arrived, settings.debounce_ms)
-    known = session.shown.look_up(where)
+    cursor = _cursor(server, request)
+    key = RequestKey(document.uri, document.version, request.kind)
+    delay_ms = session.debounce.delay_ms(arrived, settings.debounce_ms)
+    known = session.completion_cache.look_up(cursor)
     if known is not None:
-        session.scheduler.answered(ticket)
+        session.scheduler.answered(key)
         session.statistics.answered(deadline.took_ms, "memory")
-        server.trace(f"{question.kind}: {len(known)} candidates, known before")
+        server.trace(f"{request.kind}: {len(known)} candidates, known before")
         return known
-    work = Work(
-        where,
-        _job(server, question, _readable(session, around), deadline),
+    pending = PendingRequest(
+        key,
+        cursor,
+        _job(server, request, _readable(session, around), deadline),
         ready=lambda: session.model.wait(deadline.left_ms / 1000),
-        delay_s=delay_ms / 1000 if question.automatic else 0.0,
-        shared=_is_shared(question, settings),
+        delay_s=delay_ms / 1000 if request.automatic else 0.0,
+        shared=_is_shared(request, settings),
     )
     try:
-        outcome = await session.scheduler.run(ticket, work)
+        found = await session.scheduler.run(pending)
     except Exception as error:  # whatever broke, the editor gets an empty list and the server lives
         session.statistics.failed += 1
         note_error(server, error)
         return ()
-    _count(server, outcome, deadline)
-    server.trace(_line(question, outcome, deadline.took_ms, settings.trace == "verbose"))
-    return () if outcome is None else outcome.completions
+    _count(server, found, deadline)
+    server.trace(_line(request, found, deadline.took_ms, settings.trace == "verbose"))
+    return () if found is None else found.completions
 
 
-def speculate(server: MidtokenServer, document: Document, cursor: int) -> None:
-    """Begin what will be asked next: ghost text at ``cursor``, where an accepted item ends."""
+def speculate(server: MidtokenServer, document: Document, offset: int) -> None:
+    """Begin what will be asked next: ghost text at ``offset``, where an accepted item ends."""
     session, settings = server.session, server.session.settings
-    question = Question("inline", document, place_at(document, cursor), 1, automatic=True)
+    request = EditorRequest("inline", document, place_at(document, offset), 1, automatic=True)
     if not session.is_on(document) or session.model.info is None or not session.may_read(document):
         return
-    where = _where(server, question)
-    if not _is_shared(question, settings) or session.shown.look_up(where) is not None:
+    cursor = _cursor(server, request)
+    if not _is_shared(request, settings) or session.completion_cache.look_up(cursor) is not None:
         return
     deadline = Deadline(time.monotonic(), settings.budget_ms)
     session.scheduler.speculate(
-        where, _job(server, question, _readable(session, session.neighbours(document)), deadline)
+        cursor, _job(server, request, _readable(session, session.neighbours(document)), deadline)
     )
 
 
-def note_result(server: MidtokenServer, where: Surroundings, result: CompletionResult, took_ms: float) -> None:
+def note_result(server: MidtokenServer, cursor: CursorContext, result: CompletionResult, took_ms: float) -> None:
     """A model call came to its end: what it says is kept, whoever still wants it."""
     session = server.session
-    session.pace.answered(took_ms)
-    if where.uri in session.documents:
-        session.shown.remember(where, result.completions)
+    session.debounce.answered(took_ms)
+    if cursor.uri in session.documents:
+        session.completion_cache.remember(cursor, result.completions)
     server.note_failure(None)
 
 
@@ -151,15 +152,15 @@ def note_error(server: MidtokenServer, error: Exception) -> None:
     server.note_failure(describe(error))
 
 
-def _where(server: MidtokenServer, question: Question) -> Surroundings:
-    asker = Asker(server.session.settings, server.session.model.serial, question.candidates, question.automatic)
-    document, place = question.document, question.place
+def _cursor(server: MidtokenServer, request: EditorRequest) -> CursorContext:
+    asker = Asker(server.session.settings, server.session.model.serial, request.candidates, request.automatic)
+    document, place = request.document, request.place
     before, after = document.text[: place.start] + place.typed, document.text[place.end :]
-    return surroundings(document.uri, asker, before, after)
+    return cursor_context(document.uri, asker, before, after)
 
 
-def _is_shared(question: Question, settings: Settings) -> bool:
-    return question.candidates == 1 and tells_what_it_writes(settings)
+def _is_shared(request: EditorRequest, settings: Settings) -> bool:
+    return request.candidates == 1 and tells_what_it_writes(settings)
 
 
 def _readable(session: Session, around: Neighbours) -> Neighbours:
@@ -169,38 +170,38 @@ def _readable(session: Session, around: Neighbours) -> Neighbours:
     return replace(around, others=tuple(other for other in around.others if session.may_read(other)))
 
 
-def _job(server: MidtokenServer, question: Question, around: Neighbours, deadline: Deadline) -> Job:
-    """What the model's thread does for a question; None if the time is over before anything is said."""
+def _job(server: MidtokenServer, request: EditorRequest, around: Neighbours, deadline: Deadline) -> ModelJob:
+    """What the model's thread does for a request; None if the time is over before anything is said."""
     session, settings = server.session, server.session.settings
 
     def job(token: CancellationToken, on_text: OnText) -> CompletionResult | None:
         budget_ms = deadline.left_ms
         if budget_ms <= 0:
             return None
-        code = code_at(question.document, question.place, around)
-        extra = Extra(imports=imports_of(question.document, question.place.end))
+        code = code_at(request.document, request.place, around)
+        extra = Extra(imports=imports_of(request.document, request.place.end))
         if settings.cross_file_context:
-            extra = session.context.find(question.document, question.place.end, around.others)
-        request = build_request(
-            question.document,
+            extra = session.context.find(request.document, request.place.end, around.others)
+        engine_request = build_request(
+            request.document,
             code,
             settings,
             extra,
-            candidates=question.candidates,
-            automatic=question.automatic,
+            candidates=request.candidates,
+            automatic=request.automatic,
             budget_ms=budget_ms,
         )
         token.raise_if_cancelled()
-        result = session.model.complete(request, token, on_text)
+        result = session.model.complete(engine_request, token, on_text)
         return fitted(result, code) if result and (result.completions or deadline.left_ms > 0) else None
 
     return job
 
 
-def _count(server: MidtokenServer, outcome: Outcome | None, deadline: Deadline) -> None:
+def _count(server: MidtokenServer, found: Answer | None, deadline: Deadline) -> None:
     statistics = server.session.statistics
-    if outcome is not None:
-        statistics.answered(deadline.took_ms, "running" if outcome.handed_on else "model")
+    if found is not None:
+        statistics.answered(deadline.took_ms, "running" if found.handed_on else "model")
     elif deadline.left_ms <= 0:
         statistics.out_of_time += 1
     elif server.session.model.state == "failed":
@@ -209,15 +210,15 @@ def _count(server: MidtokenServer, outcome: Outcome | None, deadline: Deadline) 
         statistics.superseded += 1
 
 
-def _line(question: Question, outcome: Outcome | None, took_ms: float, verbose: bool) -> str:
+def _line(request: EditorRequest, found: Answer | None, took_ms: float, verbose: bool) -> str:
     """A line for the trace: figures only, never what is in the document."""
-    if outcome is None:
-        return f"{question.kind}: superseded, out of time or without a model after {took_ms:.0f} ms"
-    how = ", by a call that was under way" if outcome.handed_on else ""
-    line = f"{question.kind}: {len(outcome.completions)} candidates in {took_ms:.0f} ms{how}"
+    if found is None:
+        return f"{request.kind}: superseded, out of time or without a model after {took_ms:.0f} ms"
+    how = ", by a call that was under way" if found.handed_on else ""
+    line = f"{request.kind}: {len(found.completions)} candidates in {took_ms:.0f} ms{how}"
     if not verbose:
         return line
-    result, timing = outcome.result, outcome.result.timing
+    result, timing = found.result, found.result.timing
     return (
         f"{line} (tokenize {timing.tokenize_ms:.1f}, heal {timing.heal_ms:.1f}, prefill {timing.prefill_ms:.1f},"
         f" decode {timing.decode_ms:.1f} ms; {result.reused_tokens} of {result.prompt_tokens} prompt tokens reused)"

@@ -111,8 +111,8 @@ def statistics(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
             "documents": len(session.documents),
             "documentCharacters": session.document_characters,
             "documentsLeftOut": len(session.left_out),
-            "cachedCompletions": len(session.shown),
-            "cachedCharacters": session.shown.characters,
+            "cachedCompletions": len(session.completion_cache),
+            "cachedCharacters": session.completion_cache.characters,
             "contextPieces": session.context.index.pieces,
             "contextCharacters": session.context.index.characters,
         },
@@ -148,7 +148,7 @@ def _note(ls: MidtokenServer, number: object, units: int | None) -> None:
     accepted = session.ledger.accept(number, session.documents.get(offer.uri), length)
     assert accepted is not None, "the offer was found"
     if length is not None:
-        session.shown.prefer(offer.uri, to_engine(offer.insert_text[offer.typed :]))
+        session.completion_cache.prefer(offer.uri, to_engine(offer.insert_text[offer.typed :]))
     session.statistics.accepted += accepted.is_first
     session.statistics.accepted_characters += accepted.characters
     document = session.documents.get(offer.uri)

@@ -2,7 +2,7 @@
 
 from lsprotocol import types
 
-from lsp_server.completion.answer import Question, answer, document_of, noting
+from lsp_server.completion.answer import EditorRequest, answer, document_of, noting
 from lsp_server.completion.items import list_items, place_at, preview
 from lsp_server.documents.positions import index_of
 from lsp_server.language_server import MidtokenServer
@@ -21,9 +21,9 @@ async def completion(ls: MidtokenServer, params: types.CompletionParams) -> type
     if document is None:
         return types.CompletionList(is_incomplete=True, items=[])
     place = place_at(document, index_of(document, params.position, client.encoding))
-    question = Question("list", document, place, CANDIDATES, automatic=True)
-    completions = await answer(ls, question)
-    items = list_items(document, place, completions, client, noting(ls, question))
+    request = EditorRequest("list", document, place, CANDIDATES, automatic=True)
+    completions = await answer(ls, request)
+    items = list_items(document, place, completions, client, noting(ls, request))
     return types.CompletionList(is_incomplete=True, items=items)
 
 

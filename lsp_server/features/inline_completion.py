@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from lsprotocol import types
 
-from lsp_server.completion.answer import Question, answer, document_of, noting
+from lsp_server.completion.answer import EditorRequest, answer, document_of, noting
 from lsp_server.completion.items import inline_items, place_at, place_of_selected
 from lsp_server.completion.prompt import Place
 from lsp_server.documents.positions import index_of
@@ -27,16 +27,16 @@ async def inline_completion(ls: MidtokenServer, params: types.InlineCompletionPa
         return types.InlineCompletionList([])
     automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
     candidates = 1 if automatic else INVOKED_CANDIDATES
-    question = Question("inline", document, place, candidates, automatic)
-    completions = await answer(ls, question)
+    request = EditorRequest("inline", document, place, candidates, automatic)
+    completions = await answer(ls, request)
     if selected and not completions and place.end == cursor:
         # Nothing goes on from the selected item. Where the item is what would be suggested without the list, it is
         # offered itself: what is shown would vanish when the list opens.
         place = Place(place.start, cursor, document.text[place.start : cursor])
-        question = replace(question, place=place)
+        request = replace(request, place=place)
         completions = tuple(
-            completion for completion in await answer(ls, question) if place.typed + completion.text == selected.text
+            completion for completion in await answer(ls, request) if place.typed + completion.text == selected.text
         )
-    items = inline_items(document, place, completions, client, noting(ls, question))
+    items = inline_items(document, place, completions, client, noting(ls, request))
     ls.session.statistics.shown += bool(items) and not ls.session.reports_shown
     return types.InlineCompletionList(items)

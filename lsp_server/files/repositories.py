@@ -25,7 +25,7 @@ class NamedFile:
 
 
 def named_file(uri: str) -> NamedFile:
-    """Where the document of a URI lies. Outside repositories its path is its name and that of its folder."""
+    """Where the document of a URI lies. OutOfWindow repositories its path is its name and that of its folder."""
     path = local_path(uri)
     root = None if path is None else repository_of(path)
     return NamedFile(name_in(root, uri), "" if root is None else root.name, root)

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from engine import Completion
-from lsp_server.scheduling.cursor_context import Surroundings, Typed, typed_since
+from lsp_server.scheduling.cursor_context import CursorContext, Typed, typed_since
 
 KEPT = 250
 MORE_FROM_CHARACTERS = 16
@@ -19,60 +19,60 @@ _FINISHED = ("end", "stop-string", "line", "block", "doubt", "cut")
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    where: Surroundings
+    cursor: CursorContext
     completions: tuple[Completion, ...]
 
     @property
     def characters(self) -> int:
         texts = sum(len(completion.text) for completion in self.completions)
-        return len(self.where.prefix) + len(self.where.suffix) + texts
+        return len(self.cursor.prefix) + len(self.cursor.suffix) + texts
 
 
-class TypeThrough:
+class CompletionCache:
     """The completions that were made or looked up last, at most `KEPT` of them."""
 
     def __init__(self) -> None:
-        self._made: OrderedDict[Surroundings, _Made] = OrderedDict()
+        self._made: OrderedDict[CursorContext, _Made] = OrderedDict()
 
-    def remember(self, where: Surroundings, completions: tuple[Completion, ...]) -> None:
+    def remember(self, cursor: CursorContext, completions: tuple[Completion, ...]) -> None:
         """Keep an answer. That there is nothing to say at a place is an answer too."""
-        self._made[where] = _Made(where, completions)
-        self._made.move_to_end(where)
+        self._made[cursor] = _Made(cursor, completions)
+        self._made.move_to_end(cursor)
         if len(self._made) > KEPT:
             self._made.popitem(last=False)
 
-    def look_up(self, where: Surroundings) -> tuple[Completion, ...] | None:
+    def look_up(self, cursor: CursorContext) -> tuple[Completion, ...] | None:
         """What is left of an earlier answer whose best completion was followed up to here; None if there is none.
 
         Empty where it is known that there is nothing to say. Of several that were asked for by hand any may have been
         followed: a part of it was accepted, for one.
         """
         for made in reversed(self._made.values()):
-            if not where.asker.is_served_by(made.where.asker) or made.where.uri != where.uri:
+            if not cursor.asker.is_served_by(made.cursor.asker) or made.cursor.uri != cursor.uri:
                 continue
-            typed = typed_since(made.where, where)
+            typed = typed_since(made.cursor, cursor)
             if typed is None:
                 continue
-            any_of = _rests if typed.text and not made.where.asker.automatic else rest_of
+            any_of = _rests if typed.text and not made.cursor.asker.automatic else rest_of
             rest = any_of(made.completions, typed)
-            if rest or (not made.completions and typed == Typed("") and made.where.asker == where.asker):
-                self._made.move_to_end(made.where)
-                return rest[: where.asker.candidates]
+            if rest or (not made.completions and typed == Typed("") and made.cursor.asker == cursor.asker):
+                self._made.move_to_end(made.cursor)
+                return rest[: cursor.asker.candidates]
         return None
 
     def prefer(self, uri: str, text: str) -> None:
         """The user chose this completion: from now on it is the best of the latest answer in a document that has it."""
-        for where, made in reversed(self._made.items()):
+        for cursor, made in reversed(self._made.items()):
             chosen = [completion for completion in made.completions if completion.text == text]
-            if made.where.uri == uri and chosen:
+            if made.cursor.uri == uri and chosen:
                 others = tuple(completion for completion in made.completions if completion.text != text)
-                self._made[where] = replace(made, completions=(*chosen, *others))
+                self._made[cursor] = replace(made, completions=(*chosen, *others))
                 return
 
     def forget(self, uri: str) -> None:
         """The document was closed."""
-        for where in [where for where in self._made if where.uri == uri]:
-            del self._made[where]
+        for cursor in [cursor for cursor in self._made if cursor.uri == uri]:
+            del self._made[cursor]
 
     @property
     def characters(self) -> int:

@@ -36,7 +36,7 @@ class Asker:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class CursorContext:
     """Who asks, and the text around the cursor: ``prefix`` and ``suffix`` are the kept parts of all that is before and
     after it, ``position`` and ``after`` the lengths of the whole, in characters.
     """
@@ -68,13 +68,13 @@ class Typed:
         return rest.removesuffix(self.closed) if rest.endswith(self.closed) else None
 
 
-def surroundings(uri: str, asker: Asker, prefix: str, suffix: str) -> Surroundings:
+def cursor_context(uri: str, asker: Asker, prefix: str, suffix: str) -> CursorContext:
     """Of a document's text before and after the cursor, what has to be kept."""
     kept = prefix[-PREFIX_CHARACTERS - LOOK_BACK_CHARACTERS :]
-    return Surroundings(uri, asker, len(prefix), len(suffix), kept, suffix[:SUFFIX_CHARACTERS])
+    return CursorContext(uri, asker, len(prefix), len(suffix), kept, suffix[:SUFFIX_CHARACTERS])
 
 
-def typed_since(then: Surroundings, now: Surroundings) -> Typed | None:
+def typed_since(then: CursorContext, now: CursorContext) -> Typed | None:
     """What was typed between two places; None where the one does not follow from the other by typing."""
     count = now.position - then.position
     if then.uri != now.uri or not 0 <= count <= LOOK_BACK_CHARACTERS:
@@ -86,7 +86,7 @@ def typed_since(then: Surroundings, now: Surroundings) -> Typed | None:
     return None if closers is None else Typed(to_engine(now.prefix[len(now.prefix) - count :]), now.suffix[:closers])
 
 
-def typed_into(then: Surroundings, text: str) -> str | None:
+def typed_into(then: CursorContext, text: str) -> str | None:
     """What was put in at a place, as the engine has it, to make a whole document ``text`` of the one that it was in;
     None if it is not so.
     """

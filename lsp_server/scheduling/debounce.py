@@ -9,7 +9,7 @@ KEY_REPEAT_MS = 40.0
 MEDIAN_OF = 15
 
 
-class Pace:
+class Debounce:
     """The time between requests, and the time that the model takes.
 
     A request waits only if it comes on the heels of another one: sooner than the model answers, so that one of the two

@@ -13,22 +13,22 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from engine import CancellationToken, CompletionResult
-from lsp_server.scheduling.cursor_context import Surroundings, agree, typed_into
+from lsp_server.scheduling.cursor_context import CursorContext, agree, typed_into
 
 OnText: TypeAlias = Callable[[str], None]
-Job: TypeAlias = Callable[[CancellationToken, OnText], CompletionResult | None]
+ModelJob: TypeAlias = Callable[[CancellationToken, OnText], CompletionResult | None]
 """Runs the model, on its thread: is told when to stop, and tells what it has written of the best completion so far."""
 
 
 @dataclass(eq=False, slots=True)
-class Call:
+class ModelCall:
     """One model call. Its fields change on the event loop's thread, but for ``written``, which the model's thread sets.
 
     ``typed`` is what was typed since by whoever the call is for: nothing for the request that it was made for. What is
     written must agree with it. ``in_document`` is what the document has in its place now, None if that is another text.
     """
 
-    where: Surroundings
+    cursor: CursorContext
     shared: bool
     """Whether a later request may take it over: it tells what it writes."""
     token: CancellationToken = field(default_factory=CancellationToken)
@@ -50,7 +50,7 @@ class Call:
         if not agree(written, self.typed):
             self.token.cancel()
 
-    def run(self, job: Job) -> CompletionResult | None:
+    def run(self, job: ModelJob) -> CompletionResult | None:
         """On the model's thread: do the job."""
         self.started = time.monotonic()
         return job(self.token, self.heard)
@@ -69,7 +69,7 @@ class Call:
 
     def document_changed(self, text: str) -> None:
         """Its document has a new text, which is that of a keystroke or of anything else."""
-        self.in_document = typed_into(self.where, text)
+        self.in_document = typed_into(self.cursor, text)
         if self.waiter is None:
             self.release()
 

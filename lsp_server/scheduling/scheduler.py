@@ -4,13 +4,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from engine import Cancelled, Completion, CompletionResult
 from lsp_server.scheduling.completion_cache import rest_of
-from lsp_server.scheduling.cursor_context import Surroundings, Typed, typed_since
-from lsp_server.scheduling.model_call import Call, Job
+from lsp_server.scheduling.cursor_context import CursorContext, Typed, typed_since
+from lsp_server.scheduling.model_call import ModelCall, ModelJob
 from lsp_server.scheduling.worker import ModelThread
 
 RequestKind = Literal["inline", "list"]
@@ -20,14 +20,14 @@ written something goes on this long to see whether the keystroke was one that it
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
-    """Who asks: the document, the version of it, and the kind of completion."""
+class RequestKey:
+    """What tells one request from another: the document, the version of it, and the kind of completion."""
 
     uri: str
     version: int
     kind: RequestKind
 
-    def supersedes(self, older: "Ticket") -> bool:
+    def supersedes(self, older: "RequestKey") -> bool:
         """Whether nobody needs the older answer any more.
 
         An editor may ask for ghost text and for a list at the same place, and wants both.
@@ -36,21 +36,7 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What has to be done for a request: the model's job at a place, after a delay, once ``ready`` says that it can.
-
-    A false result of ``ready`` ends the request. A ``shared`` job tells what it writes.
-    """
-
-    where: Surroundings
-    job: Job
-    ready: Callable[[], Awaitable[bool]]
-    delay_s: float = 0.0
-    shared: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Answer:
     """The completions of a request, and the result of the call that they come from; ``handed_on`` if that was made for
     an earlier request.
     """
@@ -61,12 +47,21 @@ class Outcome:
 
 
 @dataclass(eq=False, slots=True)
-class Request:
-    """A request between its arrival and its answer."""
+class PendingRequest:
+    """A request between its arrival and its answer, and what has to be done for it.
 
-    ticket: Ticket
-    call: Call | None = None
-    task: "asyncio.Future[Outcome | None] | None" = None
+    The model runs ``job`` at ``cursor``, after ``delay_s``, once ``ready`` says that it can; a false result of
+    ``ready`` ends the request. A ``shared`` job tells what it writes. The other fields belong to the scheduler.
+    """
+
+    key: RequestKey
+    cursor: CursorContext
+    job: ModelJob
+    ready: Callable[[], Awaitable[bool]]
+    delay_s: float = 0.0
+    shared: bool = True
+    call: ModelCall | None = None
+    task: "asyncio.Future[Answer | None] | None" = None
     superseded: bool = False
 
     def drop(self) -> None:
@@ -82,7 +77,7 @@ class Observers:
 
     on_change: Callable[[], None] = lambda: None
     """The model has something to do now, or there is nothing to do any more."""
-    on_result: Callable[[Surroundings, CompletionResult, float], None] = lambda where, result, took_ms: None
+    on_result: Callable[[CursorContext, CompletionResult, float], None] = lambda cursor, result, took_ms: None
     """A call came to its end, whoever waits for it."""
     on_error: Callable[[Exception], None] = lambda error: None
     """A call failed for which nobody waits."""
@@ -102,23 +97,22 @@ class Scheduler:
 
     def __init__(self, thread: ModelThread) -> None:
         self._thread = thread
-        self._requests: set[Request] = set()
-        self._calls: set[Call] = set()
+        self._requests: set[PendingRequest] = set()
+        self._calls: set[ModelCall] = set()
         self.observers = Observers()
         self.counts = Counts()
 
-    async def run(self, ticket: Ticket, work: Work) -> Outcome | None:
+    async def run(self, request: PendingRequest) -> Answer | None:
         """What the model says; None if the request was superseded or `drop_document` dropped it.
 
         `asyncio.CancelledError` from outside passes through. What the job raises does too.
         """
-        self.supersede(ticket)
-        request = Request(ticket)
-        typed = self._take_over(request, work.where)
+        self.supersede(request.key)
+        typed = self._take_over(request)
         self._stop(call for call in self._calls if call.waiter is None)  # whoever waits comes before whoever may
-        if self._is_read_on(work.where.uri):
-            work = replace(work, delay_s=0.0)
-        request.task = asyncio.ensure_future(self._work(request, work, typed))
+        if self._is_read_on(request.cursor.uri):
+            request.delay_s = 0.0
+        request.task = asyncio.ensure_future(self._answer(request, typed))
         self._requests.add(request)
         try:
             return await request.task
@@ -133,34 +127,34 @@ class Scheduler:
                 self._leave(request, request.call)
             self._became_idle()
 
-    def answered(self, ticket: Ticket) -> None:
+    def answered(self, key: RequestKey) -> None:
         """A request was answered without the model: whatever is under way for its document has no use any more."""
-        self.supersede(ticket)
-        self._stop(call for call in self._calls if call.waiter is None and call.where.uri == ticket.uri)
+        self.supersede(key)
+        self._stop(call for call in self._calls if call.waiter is None and call.cursor.uri == key.uri)
 
-    def speculate(self, where: Surroundings, job: Job) -> None:
+    def speculate(self, cursor: CursorContext, job: ModelJob) -> None:
         """Begin a call for what will likely be asked next, unless the model has something to do.
 
         It is abandoned at the first change of its document that it does not foretell, and for any other request.
         """
         if self.idle:
             self.counts.speculative += 1
-            self._begin(where, job, shared=True)
+            self._begin(cursor, job, shared=True)
 
     def document_changed(self, uri: str, text: str) -> None:
         """A document has a new text: calls for which nobody waits stop unless it is what they write."""
         for call in tuple(self._calls):
-            if call.where.uri == uri:
+            if call.cursor.uri == uri:
                 call.document_changed(text)
 
-    def supersede(self, ticket: Ticket) -> None:
-        """Requests that nobody needs now that ``ticket`` came answer empty."""
-        self._drop(request for request in self._requests if ticket.supersedes(request.ticket))
+    def supersede(self, key: RequestKey) -> None:
+        """Requests that nobody needs now that the one of ``key`` came answer empty."""
+        self._drop(request for request in self._requests if key.supersedes(request.key))
 
     def drop_document(self, uri: str) -> None:
         """The document was closed: its requests answer empty."""
-        self._drop(request for request in self._requests if request.ticket.uri == uri)
-        self._stop(call for call in self._calls if call.where.uri == uri)
+        self._drop(request for request in self._requests if request.key.uri == uri)
+        self._stop(call for call in self._calls if call.cursor.uri == uri)
 
     def drop_all(self) -> None:
         """The server is leaving, or switched off."""
@@ -179,35 +173,37 @@ class Scheduler:
         """Whether no request waits and the model does nothing."""
         return not self._requests and not self._calls
 
-    async def _work(self, request: Request, work: Work, typed: Typed | None) -> Outcome | None:
+    async def _answer(self, request: PendingRequest, typed: Typed | None) -> Answer | None:
         if request.call is not None and typed is not None:
-            outcome = await _rest_of(request.call, typed)
-            if outcome is not None:
-                return outcome
+            answer = await _rest_of(request.call, typed)
+            if answer is not None:
+                return answer
             request.call = None  # it was left, or has nothing more to say here
-        elif work.delay_s > 0:
-            await asyncio.sleep(work.delay_s)
-        if not await work.ready():
+        elif request.delay_s > 0:
+            await asyncio.sleep(request.delay_s)
+        if not await request.ready():
             return None
-        request.call = self._begin(work.where, work.job, shared=work.shared)
+        request.call = self._begin(request.cursor, request.job, shared=request.shared)
         request.call.serve(request, "")
         result = await _result_of(request.call)
-        return None if result is None else Outcome(result.completions, result)
+        return None if result is None else Answer(result.completions, result)
 
-    def _take_over(self, request: Request, where: Surroundings) -> Typed | None:
+    def _take_over(self, request: PendingRequest) -> Typed | None:
         """Let a call for which nobody waits serve the request, if it writes what has been typed since."""
         for call in self._calls:
-            if call.waiter or call.stopped or not call.shared or not where.asker.is_served_by(call.where.asker):
+            if call.waiter or call.stopped or not call.shared:
                 continue
-            typed = typed_since(call.where, where)
+            if not request.cursor.asker.is_served_by(call.cursor.asker):
+                continue
+            typed = typed_since(call.cursor, request.cursor)
             if typed is not None and call.may_serve(typed.text):
                 request.call = call
                 call.serve(request, typed.text)
                 return typed
         return None
 
-    def _begin(self, where: Surroundings, job: Job, *, shared: bool) -> Call:
-        call = Call(where, shared)
+    def _begin(self, cursor: CursorContext, job: ModelJob, *, shared: bool) -> ModelCall:
+        call = ModelCall(cursor, shared)
         call.future = self._thread.submit(lambda: call.run(job))
         call.task = asyncio.ensure_future(self._carry_out(call, call.future))
         call.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # somebody may have heard it
@@ -217,7 +213,7 @@ class Scheduler:
             self.observers.on_change()
         return call
 
-    async def _carry_out(self, call: Call, future: "Future[CompletionResult | None]") -> CompletionResult | None:
+    async def _carry_out(self, call: ModelCall, future: "Future[CompletionResult | None]") -> CompletionResult | None:
         try:
             result = await asyncio.wrap_future(future)
         except (Cancelled, asyncio.CancelledError):
@@ -232,7 +228,7 @@ class Scheduler:
             self._calls.discard(call)
             self._became_idle()
         if result is not None:
-            self.observers.on_result(call.where, result, (time.monotonic() - call.started) * 1000)
+            self.observers.on_result(call.cursor, result, (time.monotonic() - call.started) * 1000)
         return result
 
     def _became_idle(self) -> None:
@@ -240,7 +236,7 @@ class Scheduler:
             # A little later: the answer is in the figures by then, or the next request is here.
             asyncio.get_running_loop().call_soon(self.observers.on_change)
 
-    def _leave(self, request: Request, call: Call) -> None:
+    def _leave(self, request: PendingRequest, call: ModelCall) -> None:
         """A request was answered or cancelled; its call may serve another one by now."""
         if call.waiter is not request or call.task is None or call.task.done():
             return
@@ -256,32 +252,32 @@ class Scheduler:
         """Whether a call for a document is just being given up while it reads: then there is nothing to wait for, for
         the next one goes on where that ends.
         """
-        return any(call.is_given_up_while_reading and call.where.uri == uri for call in self._calls)
+        return any(call.is_given_up_while_reading and call.cursor.uri == uri for call in self._calls)
 
-    def _drop(self, requests: Iterable[Request]) -> None:
+    def _drop(self, requests: Iterable[PendingRequest]) -> None:
         for request in tuple(requests):
             if request.call is not None:
                 request.call.waiter = None  # here and now, so that the next request can take it over
             request.drop()
 
-    def _stop(self, calls: Iterable[Call]) -> None:
+    def _stop(self, calls: Iterable[ModelCall]) -> None:
         for call in tuple(calls):
             call.stop()
 
 
-def _stop_unless_wanted(call: Call) -> None:
+def _stop_unless_wanted(call: ModelCall) -> None:
     if call.waiter is None and not call.is_followed:
         call.stop()
 
 
-async def _result_of(call: Call) -> CompletionResult | None:
+async def _result_of(call: ModelCall) -> CompletionResult | None:
     """What a call says; it goes on if the one who waits here is cancelled."""
     assert call.task is not None
     return await asyncio.shield(call.task)
 
 
-async def _rest_of(call: Call, typed: Typed) -> Outcome | None:
+async def _rest_of(call: ModelCall, typed: Typed) -> Answer | None:
     """What an earlier call says to someone who has typed on; None if it was left or ends here."""
     result = await _result_of(call)
     rest = () if result is None else rest_of(result.completions, typed)
-    return Outcome(rest, result, handed_on=True) if result is not None and rest else None
+    return Answer(rest, result, handed_on=True) if result is not None and rest else None

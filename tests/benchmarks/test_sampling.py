@@ -6,7 +6,7 @@ from benchmarks import sampling, strategies
 from benchmarks.tables import BenchOptions
 from engine import CompletionRequest, SamplingParams
 from lsp_server.commands.evaluation import Case
-from tests.engine.scenes import END
+from tests.engine.decoders import END
 from tests.fakes import fake_completer, scripted_model, toy_tokenizer
 
 

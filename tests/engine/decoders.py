@@ -1,11 +1,11 @@
-"""Small scenes for search and look-ahead: a vocabulary of single letters, an end, a fake session."""
+"""Small decoders for search and look-ahead: a vocabulary of single letters, an end, a fake session."""
 
 import math
 
 import numpy as np
 
 from engine.config import StopParams
-from engine.decoding.candidates import Scene
+from engine.decoding.candidates import Decoder
 from engine.healing.k_step import Cover
 from engine.runtime.checkpoint import Checkpoint
 from engine.runtime.token_cache import TokenCache
@@ -37,9 +37,9 @@ def scene_of(
     cancel: CancellationToken | None = None,
     deadline: float = math.inf,
     slots: int = 8,
-) -> tuple[Scene, FakeSession]:
+) -> tuple[Decoder, FakeSession]:
     session = FakeSession(model, context_length=64, slots=slots)
-    scene = Scene(
+    decoder = Decoder(
         cache=TokenCache(session),
         prompt=np.array(PROMPT, np.int32),
         vocabulary=letters(size),
@@ -48,7 +48,7 @@ def scene_of(
         line_prefix="",
         checkpoint=Checkpoint(cancel or CancellationToken(), deadline),
     )
-    return scene, session
+    return decoder, session
 
 
 def plain_covers(model: LogitsOf, *, kept: int = len(PROMPT)) -> list[Cover]:

@@ -47,7 +47,7 @@ class Wire:
         self.errors: list[dict[str, Any]] = []
         self.answers_progress = True
         self._waiting: dict[Any, asyncio.Future[Any]] = {}
-        self._number = 0
+        self._number = 1_000_000_000  # no message that a test makes up has such an id
 
     async def __aenter__(self) -> "Wire":
         ours, theirs = socket.socketpair()

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from engine.config import HealingParams, SamplingParams, StopParams
 from engine.decoding.beam_search import BeamParams, Hypothesis, beam_search, best_first_search, expand
-from engine.decoding.candidates import Candidate, Scene
+from engine.decoding.candidates import Candidate, Decoder
 from engine.decoding.decode import tokens_before
 from engine.errors import Cancelled
 from engine.healing.k_step import Cover
 from engine.sampling import Chooser, History, build_chooser, log_softmax
 from engine.types import CancellationToken, CompletionRequest, FloatArray, TokenIds
-from tests.engine.scenes import END, PROMPT, logs, plain_covers, scene_of
+from tests.engine.decoders import END, PROMPT, logs, plain_covers, scene_of
 from tests.fakes import fake_completer, hash_model, readable_model, toy_tokenizer
 
 SEARCHES = [beam_search, best_first_search]
@@ -26,15 +26,15 @@ def outcome(candidates: list[Candidate]) -> list[tuple[str, str | None, int, flo
     return [(c.tracker.text, c.tracker.ended, len(c.tokens), round(c.logprob, 4)) for c in candidates]
 
 
-def every_completion(scene: Scene, covers: list[Cover], model) -> list[tuple[float, TokenIds]]:
+def every_completion(decoder: Decoder, covers: list[Cover], model) -> list[tuple[float, TokenIds]]:
     """Score and tokens of all completions there are."""
     found: list[tuple[float, TokenIds]] = []
     open_ones: list[tuple[float, list[int], TokenIds]] = [
-        (cover.logprob, tokens_before(scene.prompt, cover).tolist(), (cover.token,)) for cover in covers
+        (cover.logprob, tokens_before(decoder.prompt, cover).tolist(), (cover.token,)) for cover in covers
     ]
     while open_ones:
         score, before, tokens = open_ones.pop()
-        if tokens[-1] == END or len(tokens) == scene.stop.max_new_tokens:
+        if tokens[-1] == END or len(tokens) == decoder.stop.max_new_tokens:
             found.append((score, tokens))
             continue
         logprobs = log_softmax(model((*before, *tokens)))
@@ -48,25 +48,25 @@ def every_completion(scene: Scene, covers: list[Cover], model) -> list[tuple[flo
 def test_with_a_beam_as_wide_as_the_tree_it_is_exhaustive_search(search, alpha, salt):
     size, length, count = 4, 4, 5
     model = hash_model(size, salt=salt, scale=1.0)
-    scene, _ = scene_of(model, size, length)
+    decoder, _ = scene_of(model, size, length)
     covers = plain_covers(model)
     params = BeamParams(size**length, alpha, count)
-    found = search(scene, covers, params)
+    found = search(decoder, covers, params)
     ranked = sorted(
-        every_completion(scene, covers, model), key=lambda entry: -params.normalised(entry[0], len(entry[1]))
+        every_completion(decoder, covers, model), key=lambda entry: -params.normalised(entry[0], len(entry[1]))
     )
-    expected = [scene.vocabulary.bytes_of(tokens).decode() for _, tokens in ranked[:count]]
+    expected = [decoder.vocabulary.bytes_of(tokens).decode() for _, tokens in ranked[:count]]
     assert [candidate.tracker.text for candidate in found] == expected
 
 
-def beam_by_hand(scene: Scene, covers: list[Cover], params: BeamParams, model) -> list[str]:
+def beam_by_hand(decoder: Decoder, covers: list[Cover], params: BeamParams, model) -> list[str]:
     """Level by level, without a cache, without stopping early."""
     live: list[tuple[float, TokenIds, list[int]]] = [
-        (cover.logprob, (cover.token,), tokens_before(scene.prompt, cover).tolist()) for cover in covers
+        (cover.logprob, (cover.token,), tokens_before(decoder.prompt, cover).tolist()) for cover in covers
     ]
     finished: list[tuple[float, TokenIds]] = []
     while live:
-        ended = [h for h in live if h[1][-1] == END or len(h[1]) == scene.stop.max_new_tokens]
+        ended = [h for h in live if h[1][-1] == END or len(h[1]) == decoder.stop.max_new_tokens]
         finished += [(params.normalised(score, len(tokens)), tokens) for score, tokens, _ in ended]
         pool: list[tuple[float, TokenIds, list[int]]] = []
         for score, tokens, before in (h for h in live if h not in ended):
@@ -74,7 +74,7 @@ def beam_by_hand(scene: Scene, covers: list[Cover], params: BeamParams, model) -
                 pool.append((score + logprob, (*tokens, token), before))
         live = sorted(pool, key=lambda h: (-h[0], h[1]))[: params.width]
     best = sorted(finished, key=lambda f: -f[0])[: params.count]
-    return [scene.vocabulary.bytes_of(tokens).decode() for _, tokens in best]
+    return [decoder.vocabulary.bytes_of(tokens).decode() for _, tokens in best]
 
 
 @given(
@@ -86,11 +86,11 @@ def test_beam_and_best_first_find_what_a_plain_beam_does(size, length, width, co
     params = BeamParams(width, alpha, min(count, width))
     results = []
     for search in SEARCHES:
-        scene, _ = scene_of(model, size, length)
+        decoder, _ = scene_of(model, size, length)
         covers = plain_covers(model)[:width]
-        results.append(outcome(search(scene, covers, params)))
+        results.append(outcome(search(decoder, covers, params)))
     assert results[0] == results[1]
-    assert [text for text, *_ in results[0]] == beam_by_hand(scene, covers, params, model)
+    assert [text for text, *_ in results[0]] == beam_by_hand(decoder, covers, params, model)
 
 
 def test_best_first_needs_no_more_forward_passes_than_beam():
@@ -99,8 +99,8 @@ def test_best_first_needs_no_more_forward_passes_than_beam():
         total = 0
         for salt in range(20):
             model = hash_model(6, salt=salt, scale=4.0)
-            scene, session = scene_of(model, 6, 8)
-            search(scene, plain_covers(model)[:4], BeamParams(4, 0.0, 1))
+            decoder, session = scene_of(model, 6, 8)
+            search(decoder, plain_covers(model)[:4], BeamParams(4, 0.0, 1))
             total += session.calls
         passes.append(total)
     assert passes[1] <= passes[0]
@@ -111,8 +111,8 @@ def test_the_search_ends_when_nothing_alive_can_win():
     def model(history: TokenIds) -> FloatArray:
         return np.array([9, 0, 0, 0], np.float32)
 
-    scene, session = scene_of(model, 4, 8)
-    beam_search(scene, plain_covers(model), BeamParams(3, 0.0, 1))
+    decoder, session = scene_of(model, 4, 8)
+    beam_search(decoder, plain_covers(model), BeamParams(3, 0.0, 1))
     assert session.calls == 0  # the cover alone is the winner
 
 
@@ -125,8 +125,8 @@ def test_a_longer_completion_wins_with_length_normalisation():
 
     texts = []
     for alpha in (0.0, 5.0):
-        scene, _ = scene_of(model, 3, 4)
-        found = beam_search(scene, plain_covers(model), BeamParams(2, alpha, 1))
+        decoder, _ = scene_of(model, 3, 4)
+        found = beam_search(decoder, plain_covers(model), BeamParams(2, alpha, 1))
         texts.append(found[0].tracker.text)
     assert texts == ["", "abbb"]
 
@@ -134,15 +134,15 @@ def test_a_longer_completion_wins_with_length_normalisation():
 @given(st.integers(2, 9), st.integers(1, 6), st.integers(0, 1000))
 def test_the_union_of_all_candidates_is_what_one_by_one_gives(size, width, salt):
     model = hash_model(size, salt=salt)
-    scene, _ = scene_of(model, size, 8)
+    decoder, _ = scene_of(model, size, 8)
     params = BeamParams(width, 0.0, 1)
     generator = np.random.default_rng(salt)
     cover = plain_covers(model)[0]
     beams = [Hypothesis(cover, (1, token), -float(generator.random()), 0.0) for token in range(1, size)]
-    rows = scene.rows_after([np.array([*PROMPT, *beam.tokens], np.int32) for beam in beams])
-    singles = [expand(scene, [beam], [row], params) for beam, row in zip(beams, rows, strict=True)]
+    rows = decoder.rows_after([np.array([*PROMPT, *beam.tokens], np.int32) for beam in beams])
+    singles = [expand(decoder, [beam], [row], params) for beam, row in zip(beams, rows, strict=True)]
     merged = sorted(itertools.chain(*singles), key=lambda hypothesis: hypothesis.order)[:width]
-    assert expand(scene, beams, rows, params) == merged
+    assert expand(decoder, beams, rows, params) == merged
 
 
 def test_the_beams_of_a_level_are_one_batch_and_with_one_slot_they_come_to_the_same():
@@ -151,14 +151,14 @@ def test_the_beams_of_a_level_are_one_batch_and_with_one_slot_they_come_to_the_s
         outcomes, calls = [], 0
         for salt in range(10):
             model = hash_model(6, salt=salt)
-            scene, session = scene_of(model, 6, 8, slots=slots)
+            decoder, session = scene_of(model, 6, 8, slots=slots)
             params = BeamParams(4, 0.6, 3)
-            scene.cache.row_after(scene.prompt, lambda: None)
-            outcomes.append(outcome(beam_search(scene, plain_covers(model)[:4], params)))
+            decoder.cache.row_after(decoder.prompt, lambda: None)
+            outcomes.append(outcome(beam_search(decoder, plain_covers(model)[:4], params)))
             calls += session.calls
             if slots > 1:
                 # One for the prompt, one for each level.
-                assert session.calls <= 1 + scene.stop.max_new_tokens
+                assert session.calls <= 1 + decoder.stop.max_new_tokens
         results.append(outcomes)
         passes.append(calls)
     assert results[0] == results[1]
@@ -168,8 +168,8 @@ def test_the_beams_of_a_level_are_one_batch_and_with_one_slot_they_come_to_the_s
 def test_n_gram_blocking_holds_in_every_beam():
     model = hash_model(4, order=1, scale=3.0)
     params = BeamParams(4, 0.6, 4, build_chooser(SamplingParams("beam", no_repeat_ngram=2)))
-    scene, _ = scene_of(model, 4, 8)
-    for candidate in beam_search(scene, plain_covers(model), params):
+    decoder, _ = scene_of(model, 4, 8)
+    for candidate in beam_search(decoder, plain_covers(model), params):
         text = "aba" + candidate.tracker.text  # the prompt, the cover's token, and what the search wrote
         pairs = list(itertools.pairwise(text))
         assert all(pair not in pairs[: 3 + number] for number, pair in enumerate(pairs[3:]))
@@ -180,11 +180,11 @@ def test_a_budget_that_runs_out_leaves_the_best_so_far(search, monkeypatch):
     def model(history: TokenIds) -> FloatArray:
         return np.array([-50, *hash_model(5, salt=3)(history)], np.float32)  # it never ends by itself
 
-    scene, session = scene_of(model, 6, 8, deadline=2.0)
+    decoder, session = scene_of(model, 6, 8, deadline=2.0)
     # A forward pass takes a second by this clock.
     monkeypatch.setattr("engine.runtime.checkpoint.time", SimpleNamespace(monotonic=lambda: float(session.calls)))
     covers = [cover for cover in plain_covers(model) if cover.token != END]
-    (candidate,) = search(scene, covers[:3], BeamParams(3, 0.6, 1))
+    (candidate,) = search(decoder, covers[:3], BeamParams(3, 0.6, 1))
     assert session.calls == 2
     assert candidate.tracker.ended == "budget"
     assert candidate.tracker.text
@@ -193,10 +193,10 @@ def test_a_budget_that_runs_out_leaves_the_best_so_far(search, monkeypatch):
 @pytest.mark.parametrize("search", SEARCHES)
 def test_cancellation_is_heeded_before_the_next_forward_pass(search):
     model, cancel = hash_model(6, salt=3), CancellationToken()
-    scene, session = scene_of(model, 6, 8, cancel=cancel)
+    decoder, session = scene_of(model, 6, 8, cancel=cancel)
     session.cancel_at = (2, cancel)
     with pytest.raises(Cancelled):
-        search(scene, plain_covers(model)[1:4], BeamParams(3, 0.6, 1))
+        search(decoder, plain_covers(model)[1:4], BeamParams(3, 0.6, 1))
     assert session.calls == 2
 
 
@@ -245,7 +245,7 @@ def test_history_of_a_hypothesis_is_what_it_wrote():
         return row
 
     model = hash_model(4)
-    scene, _ = scene_of(model, 4, 3)
+    decoder, _ = scene_of(model, 4, 3)
     params = BeamParams(2, 0.0, 1, Chooser((watch,), None))
-    beam_search(scene, plain_covers(model)[1:3], params)
+    beam_search(decoder, plain_covers(model)[1:3], params)
     assert all(history[: len(PROMPT)] == PROMPT and len(history) > len(PROMPT) for history in seen)

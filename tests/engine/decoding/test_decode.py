@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import SamplingParams
-from engine.decoding.decode import Step, decode
+from engine.decoding.decode import DecodeStep, decode
 from engine.errors import Cancelled, DeviceError
 from engine.healing.k_step import Cover
 from engine.runtime.checkpoint import BudgetExceeded, Checkpoint
@@ -32,7 +32,7 @@ def cover(kept: int, token: int = 5, extra: TokenIds = ()) -> Cover:
 def start(
     prompt: list[int], first: Cover, *, session: FakeSession | None = None, cancel: CancellationToken | None = None,
     deadline: float = math.inf,
-) -> tuple[Iterator[Step], FakeSession]:  # fmt: skip
+) -> tuple[Iterator[DecodeStep], FakeSession]:  # fmt: skip
     session = session or FakeSession(MODEL, context_length=32)
     cache = TokenCache(session)
     checkpoint = Checkpoint(cancel or CancellationToken(), deadline)
@@ -63,7 +63,7 @@ def test_the_loop_writes_what_computing_from_scratch_would(prompt, data):
 
 def test_the_first_token_costs_no_forward_pass():
     steps, session = start([1, 2, 3], cover(3))
-    assert next(steps) == Step(5, 2, -0.5)
+    assert next(steps) == DecodeStep(5, 2, -0.5)
     assert session.calls == 0
 
 

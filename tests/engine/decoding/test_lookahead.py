@@ -13,7 +13,7 @@ from engine.healing.k_step import Cover, CoverGroup, FirstStep
 from engine.runtime.checkpoint import BudgetExceeded
 from engine.sampling import Chooser, History, build_chooser
 from engine.types import CancellationToken, CompletionRequest, FloatArray, Snippet, TokenIds
-from tests.engine.scenes import END, PROMPT, logs, plain_covers, scene_of
+from tests.engine.decoders import END, PROMPT, logs, plain_covers, scene_of
 from tests.fakes import fake_completer, hash_model, scripted_model, table_model, toy_tokenizer
 
 GREEDY = Chooser((), None)
@@ -29,17 +29,17 @@ def forked(history: TokenIds) -> FloatArray:
     return logs(0.22, 0.28, 0.25, 0.25) if written[0] == A else logs(0.01, 0.01, 0.01, 0.97)
 
 
-def look_ahead(params: SamplingParams, scene) -> LookAhead:
+def look_ahead(params: SamplingParams, decoder) -> LookAhead:
     test = branch_test(params)
     assert test is not None
-    return LookAhead(scene, params, test, build_chooser(params))
+    return LookAhead(decoder, params, test, build_chooser(params))
 
 
 def next_of(params: SamplingParams, model=forked, *, length: int = 8) -> tuple[int, int]:
-    scene, session = scene_of(model, 4, length)
-    scene.cache.prefill(scene.prompt, (len(PROMPT) - 1,), lambda: None)
+    decoder, session = scene_of(model, 4, length)
+    decoder.cache.prefill(decoder.prompt, (len(PROMPT) - 1,), lambda: None)
     session.reset_counts()
-    token = look_ahead(params, scene).next_token(model(PROMPT), History(scene.prompt, []))
+    token = look_ahead(params, decoder).next_token(model(PROMPT), History(decoder.prompt, []))
     return token, session.calls
 
 
@@ -76,9 +76,9 @@ def test_the_gate_looks_ahead_in_its_branch_quadrant_only():
 
 
 def test_the_healed_first_step_is_looked_at_too():
-    scene, _ = scene_of(forked, 4, 8)
+    decoder, _ = scene_of(forked, 4, 8)
     covers = plain_covers(forked)
-    ahead = look_ahead(SED, scene)
+    ahead = look_ahead(SED, decoder)
     healed = Healed(FirstStep((group_of(forked),), 0.0), 0, 0.0, lambda cover: True)
     assert ahead.is_fork_of(healed, covers)
     assert [cover.token for cover in ahead.first(covers)] == [B, A, *(c.token for c in covers[2:])]
@@ -92,19 +92,19 @@ def group_of(model) -> CoverGroup:
 
 
 def test_without_time_for_a_look_the_first_choice_stays():
-    scene, _ = scene_of(forked, 4, 8, deadline=0.0)
+    decoder, _ = scene_of(forked, 4, 8, deadline=0.0)
     covers = plain_covers(forked)
-    assert look_ahead(SED, scene).first(covers) == covers
+    assert look_ahead(SED, decoder).first(covers) == covers
     with pytest.raises(BudgetExceeded):
-        look_ahead(SED, scene).next_token(forked(PROMPT), History(scene.prompt, []))
+        look_ahead(SED, decoder).next_token(forked(PROMPT), History(decoder.prompt, []))
 
 
 def test_a_look_can_be_cancelled():
     cancel = CancellationToken()
-    scene, session = scene_of(forked, 4, 8, cancel=cancel)
+    decoder, session = scene_of(forked, 4, 8, cancel=cancel)
     session.cancel_at = (2, cancel)
     with pytest.raises(Cancelled):
-        look_ahead(SED, scene).next_token(forked(PROMPT), History(scene.prompt, []))
+        look_ahead(SED, decoder).next_token(forked(PROMPT), History(decoder.prompt, []))
     assert session.calls == 2
 
 
@@ -117,10 +117,10 @@ def test_branches_are_ranked_by_the_mean_gap():
             return logs(0.97, 0.01, 0.01, 0.01)
         return logs(0.05, 0.05, 0.1, 0.8) if written[0] == B else logs(0.05, 0.05, 0.4, 0.5)
 
-    scene, _ = scene_of(model, 4, 8)
+    decoder, _ = scene_of(model, 4, 8)
     covers = [cover for cover in plain_covers(model) if cover.token != END]
     healed = Healed(FirstStep((group_of(model),), 0.0), 0, 0.0, lambda cover: True)
-    ranked = write_ranked(scene, healed, covers, [GREEDY] * len(covers))
+    ranked = write_ranked(decoder, healed, covers, [GREEDY] * len(covers))
     # Gaps: a 0.05 then 0.1, 0.1, 0.96; b -0.05 then 0.7, 0.7, 0.96; c -0.35 then 0.1, 0.1, 0.96.
     assert [candidate.tracker.text for candidate in ranked] == ["bcc", "acc", "ccc"]
     assert all(candidate.tracker.ended == "end" for candidate in ranked)
@@ -135,11 +135,11 @@ def test_the_first_choice_stays_in_front_and_the_others_are_ranked_by_confidence
             return logs(0.97, 0.01, 0.01, 0.01)
         return logs(0.05, 0.05, 0.1, 0.8) if written[0] == B else logs(0.05, 0.05, 0.4, 0.5)
 
-    scene, _ = scene_of(model, 4, 8)
+    decoder, _ = scene_of(model, 4, 8)
     healed = Healed(FirstStep((group_of(model),), 0.0), 0, 0.0, lambda cover: True)
     covers = [cover for cover in plain_covers(model) if cover.token != END]
     assert [cover.token for cover in covers] == [A, C, B]
-    strategy = make_strategy(scene, SamplingParams(), (), healed)
+    strategy = make_strategy(decoder, SamplingParams(), (), healed)
     # The sum of log-probabilities would put the branch of "c" before that of "b".
     assert [c.tracker.text for c in strategy.write_all(covers, 3)] == ["acc", "bcc", "ccc"]
     assert [c.tracker.text for c in strategy.write_all(covers, 2)] == ["acc", "ccc"]
@@ -147,11 +147,11 @@ def test_the_first_choice_stays_in_front_and_the_others_are_ranked_by_confidence
 
 def test_a_line_has_just_begun_after_a_break_and_white_space():
     tokenizer = toy_tokenizer("byte-level")
-    scene, _ = scene_of(hash_model(4), 4, 8)
-    scene = type(scene)(**{
-        name: getattr(scene, name) for name in ("cache", "prompt", "ends", "stop", "checkpoint")
+    decoder, _ = scene_of(hash_model(4), 4, 8)
+    decoder = type(decoder)(**{
+        name: getattr(decoder, name) for name in ("cache", "prompt", "ends", "stop", "checkpoint")
     }, vocabulary=tokenizer.vocabulary, line_prefix="    ")  # fmt: skip
-    began = meets_line_start(scene)
+    began = meets_line_start(decoder)
     cases = {
         "": True,
         "  ": True,
@@ -168,11 +168,11 @@ def test_a_line_has_just_begun_after_a_break_and_white_space():
 
 def test_the_second_view_follows_with_the_same_tokens_after_its_own_prompt():
     model = hash_model(5)
-    scene, _ = scene_of(model, 5, 8)
+    decoder, _ = scene_of(model, 5, 8)
     second = np.array([4, 1], np.int32)  # another beginning, the same last token
-    view = SecondView(scene.cache.sibling(), second, scene, 1, None)
-    assert view(History(scene.prompt, [])) is None
-    row = view(History(scene.prompt, [2, 3]))
+    view = SecondView(decoder.cache.sibling(), second, decoder, 1, None)
+    assert view(History(decoder.prompt, [])) is None
+    row = view(History(decoder.prompt, [2, 3]))
     assert row is not None
     np.testing.assert_array_equal(row, model((4, 1, 2, 3)))
     off_the_tail = view(History(np.array([1, 2, 3, 3], np.int32), [2]))
@@ -296,8 +296,8 @@ def test_an_n_gram_of_the_prompt_is_not_begun_by_a_cover():
 
 
 def test_a_branch_that_ends_with_its_cover_has_nothing_else_to_be_ranked_by():
-    scene, _ = scene_of(forked, 4, 1)
+    decoder, _ = scene_of(forked, 4, 1)
     cover = Cover(len(PROMPT), (), END, 0, -1.0)
     healed = Healed(FirstStep((group_of(forked),), 0.0), 0, 0.0, lambda cover: True)
-    (candidate,) = write_ranked(scene, healed, [cover], [GREEDY])
+    (candidate,) = write_ranked(decoder, healed, [cover], [GREEDY])
     assert (candidate.tokens, candidate.logprob, candidate.tracker.text) == ([], 0.0, "")

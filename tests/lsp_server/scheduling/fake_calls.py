@@ -3,15 +3,14 @@
 import asyncio
 import queue
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import pytest_asyncio
 
 from engine import CancellationToken, CompletionResult
-from lsp_server.scheduling.cursor_context import Asker, Surroundings, surroundings
+from lsp_server.scheduling.cursor_context import Asker, CursorContext, cursor_context
 from lsp_server.scheduling.model_call import OnText
-from lsp_server.scheduling.scheduler import Observers, Outcome, RequestKind, Scheduler, Ticket, Work
+from lsp_server.scheduling.scheduler import Answer, Observers, PendingRequest, RequestKey, RequestKind, Scheduler
 from lsp_server.scheduling.worker import ModelThread
 from lsp_server.settings import Settings
 from tests.lsp_server.fakes import result_of
@@ -87,7 +86,7 @@ class Harness:
         version: int = 1,
         uri: str = URI,
         **more: object,
-    ) -> tuple[Model, "asyncio.Task[Outcome | None]"]:
+    ) -> tuple[Model, "asyncio.Task[Answer | None]"]:
         """Ask for a completion between two texts."""
         chosen = model or Model()
         has_model = more.pop("ready", True)
@@ -95,12 +94,13 @@ class Harness:
         async def ready() -> bool:
             return bool(has_model)
 
-        work = replace(Work(place(before, after, uri), chosen.job, ready), **more)  # type: ignore[arg-type]
-        return chosen, asyncio.ensure_future(self.scheduler.run(Ticket(uri, version, kind), work))
+        key = RequestKey(uri, version, kind)
+        request = PendingRequest(key, place(before, after, uri), chosen.job, ready, **more)  # type: ignore[arg-type]
+        return chosen, asyncio.ensure_future(self.scheduler.run(request))
 
     async def running(
         self, before: str, after: str = "", *, written: str = "", **more: object
-    ) -> tuple[Model, "asyncio.Task[Outcome | None]"]:
+    ) -> tuple[Model, "asyncio.Task[Answer | None]"]:
         """A request that the model works on, and has written so much for."""
         model, task = self.ask(before, after, **more)  # type: ignore[arg-type]
         await until(lambda: model.state == "runs")
@@ -113,15 +113,15 @@ class Harness:
         self.scheduler.document_changed(uri, text)
 
 
-def place(before: str, after: str = "", uri: str = URI) -> Surroundings:
-    return surroundings(uri, ASKER, before, after)
+def place(before: str, after: str = "", uri: str = URI) -> CursorContext:
+    return cursor_context(uri, ASKER, before, after)
 
 
-def texts(outcome: Outcome | None) -> list[str] | None:
-    return None if outcome is None else [completion.text for completion in outcome.completions]
+def texts(answer: Answer | None) -> list[str] | None:
+    return None if answer is None else [completion.text for completion in answer.completions]
 
 
-async def cancel(task: "asyncio.Task[Outcome | None]") -> None:
+async def cancel(task: "asyncio.Task[Answer | None]") -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from engine import Completion, HealingReport
-from lsp_server.scheduling.completion_cache import KEPT, MORE_FROM_CHARACTERS, TypeThrough
-from lsp_server.scheduling.cursor_context import LOOK_BACK_CHARACTERS, Asker, Surroundings, surroundings
+from lsp_server.scheduling.completion_cache import KEPT, MORE_FROM_CHARACTERS, CompletionCache
+from lsp_server.scheduling.cursor_context import LOOK_BACK_CHARACTERS, Asker, CursorContext, cursor_context
 from lsp_server.settings import Settings
 
 REPORT = HealingReport("exact", "", 0, 1, 0.0)
@@ -12,16 +12,16 @@ BEFORE = "x = 1\n" * 600
 ASKER = Asker(Settings(), 1, 3, automatic=True)
 
 
-def at(typed: str, suffix: str = "\n", uri: str = "file:///a.py", asker: Asker = ASKER) -> Surroundings:
-    return surroundings(uri, asker, BEFORE + typed, suffix)
+def at(typed: str, suffix: str = "\n", uri: str = "file:///a.py", asker: Asker = ASKER) -> CursorContext:
+    return cursor_context(uri, asker, BEFORE + typed, suffix)
 
 
 def completion(text: str, stop: str = "line") -> Completion:
     return Completion(text, -1.0, 3, stop, REPORT)  # type: ignore[arg-type]
 
 
-def shown(*texts: str, stop: str = "line") -> TypeThrough:
-    memory = TypeThrough()
+def shown(*texts: str, stop: str = "line") -> CompletionCache:
+    memory = CompletionCache()
     memory.remember(at("import n"), tuple(completion(text, stop) for text in texts))
     return memory
 
@@ -71,12 +71,12 @@ def test_another_place_document_setting_model_or_suffix_is_another_question():
     assert memory.look_up(at("import nu", uri="file:///b.py")) is None
     assert memory.look_up(at("import nu", asker=replace(ASKER, model=2))) is None
     assert memory.look_up(at("import nu", asker=replace(ASKER, settings=Settings(multi_line=True)))) is None
-    assert memory.look_up(surroundings("file:///a.py", ASKER, "y" + BEFORE[1:] + "import nu", "\n")) is not None
-    assert memory.look_up(surroundings("file:///a.py", ASKER, BEFORE + "\nimport nu", "\n")) is None
+    assert memory.look_up(cursor_context("file:///a.py", ASKER, "y" + BEFORE[1:] + "import nu", "\n")) is not None
+    assert memory.look_up(cursor_context("file:///a.py", ASKER, BEFORE + "\nimport nu", "\n")) is None
 
 
 def test_a_closer_that_the_editor_put_in_is_left_out():
-    memory = TypeThrough()
+    memory = CompletionCache()
     memory.remember(at("f"), (completion("(x, y)"),))
     assert texts(memory.look_up(at("f(", suffix=")\n"))) == ["x, y"]
     assert texts(memory.look_up(at("f(x", suffix=")\n"))) == [", y"]
@@ -102,7 +102,7 @@ def test_that_there_is_nothing_to_say_is_known_for_the_same_question_only():
 
 
 def test_it_looks_back_a_bounded_way():
-    memory = TypeThrough()
+    memory = CompletionCache()
     long = "a" * (LOOK_BACK_CHARACTERS + 2)
     memory.remember(at(""), (completion(long),))
     assert memory.look_up(at(long[:LOOK_BACK_CHARACTERS])) is not None
@@ -110,7 +110,7 @@ def test_it_looks_back_a_bounded_way():
 
 
 def test_what_was_not_used_for_longest_goes_first():
-    memory = TypeThrough()
+    memory = CompletionCache()
     for number in range(KEPT):
         memory.remember(at(f"{number} "), (completion("b"),))
     assert memory.look_up(at("0 ")) is not None

@@ -11,10 +11,10 @@ from lsp_server.scheduling.cursor_context import (
     PREFIX_CHARACTERS,
     SUFFIX_CHARACTERS,
     Asker,
-    Surroundings,
+    CursorContext,
     Typed,
     agree,
-    surroundings,
+    cursor_context,
     typed_into,
     typed_since,
 )
@@ -25,8 +25,8 @@ BEFORE = "x = 1\n" * 600
 AFTER = "\ny = 2" * 300
 
 
-def at(prefix: str, suffix: str = "\n", uri: str = "file:///a.py") -> Surroundings:
-    return surroundings(uri, ASKER, BEFORE + prefix, suffix + AFTER)
+def at(prefix: str, suffix: str = "\n", uri: str = "file:///a.py") -> CursorContext:
+    return cursor_context(uri, ASKER, BEFORE + prefix, suffix + AFTER)
 
 
 def test_what_was_typed_between_two_places():
@@ -42,24 +42,24 @@ def test_what_was_typed_between_two_places():
 
 
 def test_text_far_away_may_change():
-    there = surroundings("file:///a.py", ASKER, "y" + BEFORE[1:] + "ab", "\n" + AFTER[:-1] + "z, and more")
+    there = cursor_context("file:///a.py", ASKER, "y" + BEFORE[1:] + "ab", "\n" + AFTER[:-1] + "z, and more")
     assert typed_since(at("a"), there) == Typed("b")
-    near = surroundings("file:///a.py", ASKER, BEFORE + "ab", "\nz" + AFTER[1:])
+    near = cursor_context("file:///a.py", ASKER, BEFORE + "ab", "\nz" + AFTER[1:])
     assert typed_since(at("a"), near) is None
 
 
 @pytest.mark.parametrize("after", ["", "\n", "\n" + "z" * SUFFIX_CHARACTERS])
 @pytest.mark.parametrize("closed", [")", '"', "]}", "))))"])
 def test_closers_that_the_editor_puts_in_are_known(after, closed):
-    then = surroundings("file:///a.py", ASKER, "f", after)
-    now = surroundings("file:///a.py", ASKER, "f(", closed + after)
+    then = cursor_context("file:///a.py", ASKER, "f", after)
+    now = cursor_context("file:///a.py", ASKER, "f(", closed + after)
     assert typed_since(then, now) == Typed("(", closed)
-    assert typed_since(then, surroundings("file:///a.py", ASKER, "f(", ")))))" + after)) is None
+    assert typed_since(then, cursor_context("file:///a.py", ASKER, "f(", ")))))" + after)) is None
     assert typed_since(now, then) is None
 
 
 def test_line_breaks_are_those_of_the_completion():
-    then, now = (surroundings("file:///a.py", ASKER, before, "\r\n") for before in ("if x:", "if x:\r\n    y"))
+    then, now = (cursor_context("file:///a.py", ASKER, before, "\r\n") for before in ("if x:", "if x:\r\n    y"))
     assert typed_since(then, now) == Typed("\n    y")
     assert typed_into(then, "if x:\r\n    y\r\n") == "\n    y"
 
@@ -88,7 +88,7 @@ short = st.text("ab(", max_size=4)
 
 @given(short, short, short, short)
 def test_typing_is_found_in_the_whole_document(before, typed, after, other):
-    place = surroundings("file:///a.py", ASKER, before, after)
+    place = cursor_context("file:///a.py", ASKER, before, after)
     found = typed_into(place, before + typed + after)
     assert found is not None
     assert before + found + after == before + typed + after

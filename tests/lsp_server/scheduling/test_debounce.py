@@ -2,17 +2,17 @@
 
 import pytest
 
-from lsp_server.scheduling.debounce import KEY_REPEAT_MS, MEDIAN_OF, Pace
+from lsp_server.scheduling.debounce import KEY_REPEAT_MS, MEDIAN_OF, Debounce
 
 
-def paced(*took_ms: float) -> Pace:
-    pace = Pace()
+def paced(*took_ms: float) -> Debounce:
+    pace = Debounce()
     for took in took_ms:
         pace.answered(took)
     return pace
 
 
-def delays(pace: Pace, *at_ms: float, longest_ms: float = 1000.0) -> list[object]:
+def delays(pace: Debounce, *at_ms: float, longest_ms: float = 1000.0) -> list[object]:
     return [pytest.approx(pace.delay_ms(at / 1000, longest_ms)) for at in at_ms]
 
 

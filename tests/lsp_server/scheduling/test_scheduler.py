@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from lsp_server.scheduling.scheduler import Ticket
+from lsp_server.scheduling.scheduler import RequestKey
 from tests.lsp_server.scheduling.fake_calls import OTHER, TIMEOUT_S, URI, cancel, harness, texts, until
 
 pytestmark = pytest.mark.asyncio
@@ -196,13 +196,13 @@ async def test_who_waits_comes_before_whoever_may(harness):
 
 async def test_an_answer_from_elsewhere_leaves_no_call_running_for_nobody(harness):
     model, older = await harness.running("im", "\n")
-    harness.scheduler.answered(Ticket(URI, 2, "inline"))
+    harness.scheduler.answered(RequestKey(URI, 2, "inline"))
     assert await older is None
     await until(lambda: model.state == "stopped")
     model, task = await harness.running("im", "\n", written="p")
     harness.change("imp\n")
     await cancel(task)
-    harness.scheduler.answered(Ticket(OTHER, 2, "inline"))
+    harness.scheduler.answered(RequestKey(OTHER, 2, "inline"))
     assert not next(iter(harness.scheduler._calls)).stopped
-    harness.scheduler.answered(Ticket(URI, 2, "inline"))
+    harness.scheduler.answered(RequestKey(URI, 2, "inline"))
     await until(lambda: model.state == "stopped")
