@@ -1,7 +1,8 @@
 """Reads code from one place to another: comments, strings, and which brackets are open."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,6 +10,8 @@ from lsp_server.code.syntax import BRACKETS, Delimiter, Syntax
 
 SCANNED_CHARACTERS = 100_000
 """How far back a scan begins, at a line. A string over several lines that begins before is not seen as one."""
+CHECKED_EVERY = 1024
+"""Brackets, strings and comments between two looks at whether anybody still wants the answer."""
 _OPENERS = {closer: opener for opener, closer in BRACKETS.items()}
 
 
@@ -28,12 +31,22 @@ class Closing:
     end: int
 
 
-class Scanner:
-    """Reads one text; `state` is that of its end once it is exhausted."""
+def _go_on() -> None:
+    """The checkpoint of a scan that nobody calls off."""
 
-    def __init__(self, syntax: Syntax, state: State) -> None:
+
+class Scanner:
+    """Reads one text; `state` is that of its end once it is exhausted.
+
+    ``checkpoint`` is called now and then, and raises to call the scan off. The time is linear in the text, whatever is
+    opened and never closed, or closed and never opened.
+    """
+
+    def __init__(self, syntax: Syntax, state: State, checkpoint: Callable[[], None] = _go_on) -> None:
         self._syntax = syntax
+        self._checkpoint = checkpoint
         self._brackets = list(state.brackets)
+        self._open = Counter(state.brackets)
         self._inside = state.inside
         self._ours = len(state.brackets)  # brackets that were open before and still are
         self._string_is_ours = state.inside is not None and state.inside.kind == "string"
@@ -44,8 +57,11 @@ class Scanner:
 
     def closings(self, text: str) -> Iterator[Closing]:
         """Read ``text``; yield what it closes of that which was open before. Closers that fit nothing do not count."""
-        position, openers = 0, _openers(self._syntax)
+        position, openers, read = 0, _openers(self._syntax), 0
         while position < len(text):
+            read += 1
+            if read % CHECKED_EVERY == 0:
+                self._checkpoint()
             if self._inside is not None:
                 end = _end(self._inside, text, position)
                 if end is None:
@@ -64,23 +80,26 @@ class Scanner:
     def _take(self, token: str) -> bool:
         if token in BRACKETS:
             self._brackets.append(token)
+            self._open[token] += 1
         elif token not in _OPENERS:
             self._inside = next(delimiter for delimiter in self._syntax.delimited if delimiter.opener == token)
-        elif _OPENERS[token] in self._brackets:
+        elif self._open[_OPENERS[token]]:
             # Brackets inside it that were never closed do not count any more.
-            while self._brackets.pop() != _OPENERS[token]:
-                pass
+            last = ""
+            while last != _OPENERS[token]:
+                last = self._brackets.pop()
+                self._open[last] -= 1
             if len(self._brackets) < self._ours:
                 self._ours = len(self._brackets)
                 return True
         return False
 
 
-def scan(text: str, syntax: Syntax) -> State:
-    """The state after ``text``. Only the last `SCANNED_CHARACTERS` of it are read."""
+def scan(text: str, syntax: Syntax, checkpoint: Callable[[], None] = _go_on) -> State:
+    """The state after ``text``. Only the last `SCANNED_CHARACTERS` of it are read; ``checkpoint`` raises to stop."""
     if len(text) > SCANNED_CHARACTERS:
         text = text[text.find("\n", len(text) - SCANNED_CHARACTERS) + 1 :]
-    scanner = Scanner(syntax, State())
+    scanner = Scanner(syntax, State(), checkpoint)
     for _ in scanner.closings(text):
         pass
     return scanner.state

@@ -178,7 +178,7 @@ def _job(server: MidtokenServer, request: EditorRequest, around: Neighbours, dea
         budget_ms = deadline.left_ms
         if budget_ms <= 0:
             return None
-        code = code_at(request.document, request.place, around)
+        code = code_at(request.document, request.place, around, token.raise_if_cancelled)
         extra = Extra(imports=imports_of(request.document, request.place.end))
         if settings.cross_file_context:
             extra = session.context.find(request.document, request.place.end, around.others)

@@ -1,5 +1,6 @@
 """From a place in a document to the engine's request, and from its result to what is shown."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from engine import (
@@ -50,10 +51,12 @@ class Code:
     state: State
 
 
-def code_at(document: Document, place: Place, around: Neighbours | None = None) -> Code:
+def code_at(
+    document: Document, place: Place, around: Neighbours | None = None, checkpoint: Callable[[], None] = lambda: None
+) -> Code:
     """The code at a place; around it that of other cells, if the document is a cell of a notebook.
 
-    Copies the text and reads it, so it runs on the model's thread.
+    Copies the text and reads it, so it runs on the model's thread; ``checkpoint`` raises to call that off.
     """
     around = around or Neighbours()
     own, rest = to_engine(document.text[: place.start] + place.typed), to_engine(document.text[place.end :])
@@ -64,7 +67,7 @@ def code_at(document: Document, place: Place, around: Neighbours | None = None) 
         [CELL_BREAK + to_engine(cell.text).strip("\n") for cell in around.after if cell.text.strip()]
     )
     syntax = syntax_of(document.language)
-    return Code(prefix, suffix, syntax, scan(prefix, syntax))
+    return Code(prefix, suffix, syntax, scan(prefix, syntax, checkpoint))
 
 
 def build_request(

@@ -1,5 +1,6 @@
 """What is open at a place; against a reader that goes one character after the other."""
 
+import time
 import tokenize
 from io import StringIO
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from engine import Cancelled
 from lsp_server.code.scanner import SCANNED_CHARACTERS, Scanner, State, code_of, scan
 from lsp_server.code.syntax import BRACKETS, Syntax, syntax_of
 
@@ -131,6 +133,44 @@ def slow_state(text: str, syntax: Syntax) -> State:
 @example('"""\\""""', "python")
 def test_scanning_is_reading_one_character_after_the_other(text, language):
     assert scan(text, syntax_of(language)) == slow_state(text, syntax_of(language))
+
+
+def seconds(text: str) -> float:
+    """Of the quickest of some scans."""
+    taken = []
+    for _ in range(3):
+        began = time.perf_counter()
+        scan(text, PYTHON)
+        taken.append(time.perf_counter() - began)
+    return min(taken)
+
+
+PATHS = {
+    "closers that fit nothing": lambda n: "(" * n + "]" * n,
+    "closers far from their openers": lambda n: "(" + "[" * n + ")" + "]" * n,
+    "openers of all kinds": lambda n: "([{" * n + ")" * n,
+    "strings that stay open": lambda n: "'\n" * n,
+    "escapes": lambda n: "'" + "\\" * n,
+    "quotes": lambda n: "'\"" * n,
+}
+
+
+@pytest.mark.parametrize("text_of", PATHS.values(), ids=PATHS.keys())
+def test_the_time_is_linear_in_the_text(text_of):
+    assert seconds(text_of(20_000)) < 8 * 3 * max(seconds(text_of(2_500)), 1e-4)
+
+
+def test_a_scan_is_called_off():
+    looks = []
+
+    def checkpoint() -> None:
+        looks.append(None)
+        if len(looks) == 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        scan("([{" * 5000, PYTHON, checkpoint)
+    assert len(looks) == 3
 
 
 @given(st.text(alphabet="ab()[]\"'#\n", max_size=30), st.text(alphabet="ab()[]\"'#\n", max_size=30))
