@@ -161,7 +161,7 @@ def test_the_time_is_linear_in_the_text(text_of):
 
 
 def test_a_scan_is_called_off():
-    looks = []
+    looks: list[None] = []
 
     def checkpoint() -> None:
         looks.append(None)
