@@ -7,6 +7,7 @@
 
 from engine.completer import BUNDLED_MODEL, DEFAULT_CONTEXT_TOKENS, Completer
 from engine.config import (
+    BASELINE_MODES,
     DEVICES,
     HEALING_MODES,
     STRATEGIES,
@@ -45,6 +46,7 @@ from engine.types import (
 )
 
 __all__ = [
+    "BASELINE_MODES",
     "BUNDLED_MODEL",
     "DEFAULT_CONTEXT_TOKENS",
     "DEVICES",

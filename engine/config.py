@@ -12,11 +12,14 @@ from typing import Literal, get_args
 from engine.errors import RequestError
 
 HealingMode = Literal["off", "k-step", "exact"]
+BaselineMode = Literal["native", "constrained"]
 Strategy = Literal["greedy", "sample", "edt", "adapt", "kl", "entropy-gate", "sed", "beam", "best-first", "branch"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "cuda-graph"]
 LineMode = Literal["single", "multi"]
 
 HEALING_MODES: tuple[HealingMode, ...] = get_args(HealingMode)
+BASELINE_MODES: tuple[BaselineMode, ...] = get_args(BaselineMode)
+"""What other tools do, to compare with: `engine.healing.constrained`, and the prompt cut at the cursor."""
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 DEVICES: tuple[DeviceChoice, ...] = get_args(DeviceChoice)
 
@@ -51,19 +54,20 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 class HealingParams:
     """How the partial token at the cursor is healed; see ``docs/healing.md``.
 
+    ``native`` and ``constrained`` are what other tools do, for comparisons.
     For ``k-step``, ``k_max`` bounds the tokens dropped, ``tau`` is the least number of candidates at which it stops
     going back, ``mixture`` the weight of the healed distribution beside the un-healed one (1 is pure healing).
     Where the typed text surprises the model by more than ``max_surprise_bits``, nothing is completed.
     """
 
-    mode: HealingMode = "exact"
+    mode: HealingMode | BaselineMode = "exact"
     k_max: int = 3
     tau: int = 2
     mixture: float = 1.0
     max_surprise_bits: float = math.inf
 
     def __post_init__(self) -> None:
-        require_choice("healing", self.mode, HEALING_MODES)
+        require_choice("healing", self.mode, (*HEALING_MODES, *BASELINE_MODES))
         require_count("k_max", self.k_max, 1, 64)
         require_count("tau", self.tau, 1, 1_000_000)
         require_range("mixture", self.mixture, 0.0, 1.0)

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from engine import (
     DEVICES,
+    HEALING_MODES,
     DeviceChoice,
     HealingMode,
     HealingParams,
@@ -63,7 +64,7 @@ class Settings:
     model: Path | None = None
     device: DeviceChoice = "auto"
     threads: int | None = None
-    healing: HealingMode = HealingParams().mode
+    healing: HealingMode = "exact"
     max_surprise_bits: float = HealingParams().max_surprise_bits
     max_new_tokens: int = 64
     budget_ms: int = 1500
@@ -269,7 +270,7 @@ _SETTINGS = (
     _Setting("model", "model", _folder),
     _Setting("device", "device", _choice(DEVICES)),
     _Setting("threads", "threads", _threads),
-    _Setting("healing", "healing", lambda value: HealingParams(mode=_text(value)).mode),  # type: ignore[arg-type]
+    _Setting("healing", "healing", _choice(HEALING_MODES)),
     _Setting(
         "maxSurpriseBits",
         "max_surprise_bits",

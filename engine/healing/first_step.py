@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from engine.config import HealingParams
+from engine.healing.constrained import constrained_first_step, tokens_to_drop
 from engine.healing.exact import (
     NEGLIGIBLE,
     ExactPlan,
@@ -140,6 +141,10 @@ def heal(
     Raises `engine.errors.Cancelled`, `engine.errors.DeviceError` or `engine.runtime.checkpoint.BudgetExceeded`.
     """
     model = _Model(cache, tokenizer.vocabulary.size, checkpoint, aside)
+    if params.mode == "constrained":
+        first = _constrained(prompt, model, tokenizer, index)
+        if first is not None:
+            return Healed(first, model.reused[0], model.seconds, _always)
     plan = plan_exact(prompt.tail, len(prompt.ids), tokenizer, index) if params.mode == "exact" else None
     if plan is not None:
         first, is_valid = _exact(prompt, plan, model, tokenizer, best_only=best_only)
@@ -182,6 +187,15 @@ def choose_covers(healed: Healed, chooser: Chooser, count: int) -> list[Cover]:
         if not draws or not chosen:
             break
     return [first.cover(index) for index in taken]
+
+
+def _constrained(prompt: Prompt, model: _Model, tokenizer: Tokenizer, index: PrefixIndex) -> FirstStep | None:
+    dropped = min(tokens_to_drop(prompt.tail, tokenizer.vocabulary, index), len(prompt.ids) - 1)
+    if not dropped:
+        return None
+    return constrained_first_step(
+        prompt.ids, dropped, tokenizer.vocabulary, index, lambda ids: model.rows(ids, (len(ids) - 1,))[0]
+    )
 
 
 def _exact(

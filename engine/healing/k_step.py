@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.config import HealingMode, HealingParams
+from engine.config import BaselineMode, HealingMode, HealingParams
 from engine.healing.prefix_index import PrefixIndex
 from engine.sampling import log_softmax, log_sum_exp
 from engine.text.vocabulary import Vocabulary
@@ -28,7 +28,7 @@ class HealingPlan:
     ``dropped`` 0 (and no candidates) means that nothing is healed: mode ``off``, or nothing extends the tail.
     """
 
-    mode: HealingMode
+    mode: HealingMode | BaselineMode
     dropped: int
     typed: bytes
     candidates: IdArray
@@ -106,7 +106,7 @@ def plan_healing(
     last k tokens. A model needs something to stand on: at least one token of the prompt always stays.
     """
     nothing = HealingPlan(params.mode, 0, b"", np.zeros(0, np.int32), 1.0)
-    if params.mode == "off":
+    if params.mode not in ("k-step", "exact"):
         return nothing
     for dropped in range(1, min(params.k_max, len(tail), prompt_length - 1) + 1):
         typed = vocabulary.bytes_of(tail[-dropped:])

@@ -52,7 +52,10 @@ class PromptBuilder:
                 f"max_new_tokens is {request.stop.max_new_tokens} but the context holds {capacity}; ask for fewer"
             )
         prefix = prefix_window(request.prefix, budget)
-        context, tail = self._tokenizer.encode_split(prefix, self._boundary(prefix))
+        if request.healing.mode == "native":  # as other tools have it: nothing is taken back, all of it is prefix
+            context, tail = self._tokenizer.encode_split(prefix, len(prefix))
+        else:
+            context, tail = self._tokenizer.encode_split(prefix, self._boundary(prefix))
         # Suffix and middle do not begin a text: they go without the space that some tokenizers put there (the rule of
         # Code Llama, arXiv 2308.12950, section 2.3).
         if fim is not None and order != "plain" and not context and fim.templates[order][-1] != "prefix":

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from engine import HEALING_MODES, Completer, CompletionRequest, HealingParams
+from engine import BASELINE_MODES, HEALING_MODES, Completer, CompletionRequest, HealingParams
 from lsp_server.commands.complete import read_document
 from lsp_server.commands.evaluation import Case, Outcome, Scores, read_cases, score
 from lsp_server.commands.options import (
@@ -32,7 +32,11 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     modes = ",".join(HEALING_MODES)
-    parser.add_argument("--healing", metavar="MODES", help=f"modes to compare, with commas (default: {modes})")
+    parser.add_argument(
+        "--healing",
+        metavar="MODES",
+        help=f"modes to compare, with commas (default: {modes}); of other tools: {', '.join(BASELINE_MODES)}",
+    )
     add_completion_options(parser)
     add_model_options(parser)
     use_environment(parser)

@@ -99,6 +99,7 @@ def test_nothing_and_null_and_empty_mean_the_default():
         ("device", "tpu"),
         ("device", 1),
         ("healing", "maybe"),
+        ("healing", "native"),
         ("healing", True),
         ("maxNewTokens", 0),
         ("maxNewTokens", 1.5),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import StopParams
+from engine.config import HealingParams, StopParams
 from engine.model_folder.manifest import FimTemplates, RepositoryTokens
 from engine.prompt.builder import PromptBuilder
 from engine.prompt.fim import Prompt
@@ -83,6 +83,18 @@ def test_imports_come_back_only_where_the_window_does_not_reach_them():
     cut = text_of(build(request(imports + LINE * 100 + "x = se", "# a\n", imports=imports)))
     assert cut.startswith("# a\nimport os\n")
     assert (LINE * 100 + "x = se").endswith(cut.removeprefix("# a\nimport os\n"))
+
+
+@pytest.mark.parametrize("order", ["psm", "spm"])
+def test_native_prompts_have_all_of_the_prefix_in_its_place_and_nothing_to_take_back(order):
+    fim = toy_fim(TOKENIZER, order)
+    asked = replace(request("x = 1\nprin", suffix="\ny"), healing=HealingParams(mode="native"))
+    prompt = build(asked, fim=fim)
+    assert prompt.tail == ()
+    prefix, suffix = TOKENIZER.encode("x = 1\nprin"), TOKENIZER.encode("\ny")
+    slots = {"prefix": prefix, "suffix": suffix}
+    template = fim.templates[order]
+    assert prompt.ids.tolist() == [t for part in template for t in ((part,) if isinstance(part, int) else slots[part])]
 
 
 @pytest.mark.parametrize("order", ["psm", "spm"])

@@ -49,6 +49,12 @@ def test_the_table_has_a_row_a_mode(capsys, stub, cases):
     assert [line.split()[0] for line in lines[1:]] == ["exact", "off"]
 
 
+def test_baselines_are_there_for_those_who_ask(capsys, stub, cases):
+    printed = json.loads(run(capsys, "evaluate", cases, "--healing", "native,constrained", "--json").out)
+    assert list(printed) == ["native", "constrained"]
+    assert {request.healing.mode for request in stub.requests} == {"native", "constrained"}
+
+
 def test_options_reach_the_requests(capsys, stub, cases):
     run(capsys, "evaluate", cases, "--healing", "off", "--max-new-tokens", "5", "--multi-line", "--temperature", "0.2")
     request = stub.requests[0]
