@@ -7,6 +7,7 @@ from engine.config import DeviceChoice
 from engine.errors import DeviceError, ModelFolderError
 from engine.healing.prefix_index import PrefixIndex, load_or_build_index
 from engine.model_folder.contract import check_contract, check_round_trip
+from engine.model_folder.files import MOST_TOKENIZER_BYTES, read_text_file
 from engine.model_folder.foreign import ForeignFolder, derive_manifest, find_foreign
 from engine.model_folder.manifest import Manifest, load_manifest
 from engine.runtime.captured_step import can_be_captured
@@ -51,8 +52,8 @@ def load_model(folder: Path, device: DeviceChoice, threads: int | None, context_
 def load_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
     """The tokenizer of a folder, checked against its manifest. Raises `ModelFolderError`, `ContractError`."""
     try:
-        text = (folder / manifest.tokenizer_file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text_file(folder, manifest.tokenizer_file, MOST_TOKENIZER_BYTES)
+    except OSError as error:
         raise ModelFolderError(f"{folder / manifest.tokenizer_file} cannot be read ({error})") from None
     tokenizer = Tokenizer(text, manifest.control_ids)
     check_contract(manifest, tokenizer.vocabulary)

@@ -6,7 +6,6 @@ Two kinds are known. Folders of the exporters around transformers (optimum, and 
 says whether past and present may be one buffer. A derived manifest is checked against the graph like any other.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +13,16 @@ from typing import Any, Literal
 
 from engine.errors import ContractError, ManifestError, ModelFolderError
 from engine.model_folder.control_ids import control_ids
+from engine.model_folder.files import MOST_JSON_BYTES, MOST_TOKENIZER_BYTES, file_exists, read_json
 from engine.model_folder.fim_spellings import fim_templates, repository_tokens
+from engine.model_folder.json_fields import LONGEST_NAME, shown
 from engine.model_folder.manifest import (
     MANIFEST_NAME,
+    MOST_CONTEXT,
+    MOST_HEAD_SIZE,
+    MOST_HEADS,
+    MOST_LAYERS,
+    MOST_ROWS,
     GraphNames,
     KeyValueLayout,
     Manifest,
@@ -79,18 +85,18 @@ def find_foreign(path: Path) -> ForeignFolder | None:
     that is no JSON, a wish for a library of custom operators.
     """
     folder, wanted = (path, None) if path.is_dir() else (path.parent, path.name)
-    if wanted is not None and folder.name == "onnx" and not (folder / TOKENIZER).exists():
+    if wanted is not None and folder.name == "onnx" and not file_exists(folder, TOKENIZER):
         folder, wanted = folder.parent, f"onnx/{wanted}"
-    if (folder / MANIFEST_NAME).exists() and wanted is None:
+    if file_exists(folder, MANIFEST_NAME) and wanted is None:
         return None
-    genai = _read(folder / GENAI)
+    genai = _read(folder, GENAI)
     found = _find_graph(folder, genai, wanted)
     if found is None:
         return None
     model_file, precision = found
-    if not (folder / TOKENIZER).exists():
+    if not file_exists(folder, TOKENIZER):
         raise ModelFolderError(f"{folder} holds {model_file} but no {TOKENIZER}; copy it from the model's checkpoint")
-    config = _read(folder / "config.json")
+    config = _read(folder, "config.json")
     if not config and not genai:
         raise ModelFolderError(f"{folder} holds {model_file} but no config.json; copy it from the model's checkpoint")
     return ForeignFolder(
@@ -99,9 +105,9 @@ def find_foreign(path: Path) -> ForeignFolder | None:
         precision=precision,
         config=config,
         genai=_section(genai, "model"),
-        generation=_read(folder / "generation_config.json"),
-        tokenizer_config=_read(folder / "tokenizer_config.json"),
-        tokenizer=_read(folder / TOKENIZER),
+        generation=_read(folder, "generation_config.json"),
+        tokenizer_config=_read(folder, "tokenizer_config.json"),
+        tokenizer=_read(folder, TOKENIZER, MOST_TOKENIZER_BYTES),
     )
 
 
@@ -124,14 +130,18 @@ def _derive(found: ForeignFolder, signature: GraphSignature) -> Manifest:
     head = signature.outputs[names.logits].shape[-1]
     rows = int(config.get("vocab_size") or (head if isinstance(head, int) else entries))
     return Manifest(
-        name=found.folder.resolve().name,
-        architecture=str((found.config.get("architectures") or [found.genai.get("type", "unknown")])[0]),
+        name=_line(found.folder.resolve().name),
+        architecture=_line(str((found.config.get("architectures") or [found.genai.get("type", "unknown")])[0])),
         precision=found.precision,
-        context_length=_dimension(config, "max_position_embeddings", "n_positions", "context_length"),
+        context_length=_within(
+            MOST_CONTEXT, _dimension(config, "max_position_embeddings", "n_positions", "context_length")
+        ),
         graph=names,
         key_value=_layout(found, names, signature),
         control=control_ids(config, found.generation, found.tokenizer_config, found.tokenizer, added),
-        vocabulary=VocabularySizes(tokenizer=entries, embedding=rows, head=_size(head, rows)),
+        vocabulary=VocabularySizes(
+            tokenizer=entries, embedding=_within(MOST_ROWS, rows), head=_within(MOST_ROWS, _size(head, rows))
+        ),
         files={TOKENIZER: sha256_of(found.folder / TOKENIZER)},
         fim=fim_templates(added),
         repository=repository_tokens(added),
@@ -171,7 +181,7 @@ def _graph_names(found: ForeignFolder, signature: GraphSignature) -> GraphNames:
 
 def _layout(found: ForeignFolder, names: GraphNames, signature: GraphSignature) -> KeyValueLayout:
     layers = 0
-    while names.past_key.format(layers) in signature.inputs:
+    while layers <= MOST_LAYERS and names.past_key.format(layers) in signature.inputs:
         layers += 1
     key = signature.inputs[names.past_key.format(0)]
     if len(key.shape) != 4 or key.dtype not in _DTYPES:
@@ -184,11 +194,11 @@ def _layout(found: ForeignFolder, names: GraphNames, signature: GraphSignature) 
     stated = config.get("head_dim") or config.get("head_size")
     size = int(stated or _dimension(config, "hidden_size", "n_embd") // heads)
     # Only the genai builder says that one buffer may be both; separate tensors are right for every graph.
-    shared = _section(_read(found.folder / GENAI), "search").get("past_present_share_buffer") is True
+    shared = _section(_read(found.folder, GENAI), "search").get("past_present_share_buffer") is True
     return KeyValueLayout(
-        layers=layers,
-        heads=_size(key.shape[1], groups),
-        head_size=_size(key.shape[3], size),
+        layers=_within(MOST_LAYERS, layers),
+        heads=_within(MOST_HEADS, _size(key.shape[1], groups)),
+        head_size=_within(MOST_HEAD_SIZE, _size(key.shape[3], size)),
         dtype=_DTYPES[key.dtype],
         shared=shared,
     )
@@ -199,7 +209,7 @@ def _find_graph(folder: Path, genai: Mapping[str, Any], wanted: str | None) -> t
         stem = Path(wanted).stem
         return (
             (wanted, dict(GRAPHS).get(stem, "unknown"))
-            if wanted.endswith(".onnx") and (folder / wanted).exists()
+            if wanted.endswith(".onnx") and file_exists(folder, wanted)
             else None
         )
     if genai:
@@ -207,14 +217,16 @@ def _find_graph(folder: Path, genai: Mapping[str, Any], wanted: str | None) -> t
         if "custom_ops_library" in str(decoder.get("session_options")):
             raise ModelFolderError(f"{folder / GENAI} wants a library of custom operators; Midtoken loads no code")
         name = decoder.get("filename")
-        if not isinstance(name, str) or Path(name).name != name:
-            raise ManifestError(f"{folder / GENAI} names {name!r} as its graph; it must be a file of the folder")
+        if not isinstance(name, str) or Path(name).name != name or not name.endswith(".onnx"):
+            raise ManifestError(
+                f"{folder / GENAI} names {shown(name)} as its graph; it must be a file of the folder, a .onnx"
+            )
         return name, "unknown"
-    if (folder / "encoder_model.onnx").exists() or (folder / "onnx" / "encoder_model.onnx").exists():
+    if file_exists(folder, "encoder_model.onnx") or file_exists(folder, "onnx/encoder_model.onnx"):
         raise ModelFolderError(f"{folder} holds an encoder and a decoder; only decoder-only models can complete code")
     for place in FOLDERS:
         for name, precision in GRAPHS:
-            if (folder / f"{place}{name}.onnx").exists():
+            if file_exists(folder, f"{place}{name}.onnx"):
                 return f"{place}{name}.onnx", precision
     return None
 
@@ -238,18 +250,21 @@ def _size(axis: int | str | None, stated: int) -> int:
     return axis if isinstance(axis, int) else stated
 
 
+def _within(most: int, size: int) -> int:
+    if not 1 <= size <= most:
+        raise ValueError(f"a size is {shown(size)}; it must be 1 to {most}")
+    return size
+
+
+def _line(text: str) -> str:
+    """For people: one line, of bounded length, that can do nothing to a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text[:LONGEST_NAME])
+
+
 def _section(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = raw.get(name)
     return value if isinstance(value, dict) else {}
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelFolderError(f"{path} cannot be read as JSON ({error}); copy the model again") from None
-    if not isinstance(raw, dict):
-        raise ModelFolderError(f"{path} does not hold a JSON object; copy the model again")
-    return raw
+def _read(folder: Path, name: str, most_bytes: int = MOST_JSON_BYTES) -> Mapping[str, Any]:
+    return read_json(folder, name, most_bytes) if file_exists(folder, name) else {}

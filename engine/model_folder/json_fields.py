@@ -4,7 +4,16 @@ All raise `KeyError` where the field is missing and `TypeError` or `ValueError`,
 something else.
 """
 
+import reprlib
 from typing import Any
+
+LONGEST_NAME = 200
+"""Characters of what is shown to people in one line."""
+
+
+def shown(value: object) -> str:
+    """A value for an error message: as Python writes it, cut where it is long."""
+    return reprlib.repr(value)
 
 
 def read_object(value: object, name: str) -> dict[str, Any]:
@@ -21,6 +30,14 @@ def read_text(raw: dict[str, Any], name: str) -> str:
     return str(raw[name])
 
 
+def read_name(raw: dict[str, Any], name: str) -> str:
+    """A text for people: one line, of printable characters, so that it can do nothing to a terminal."""
+    text = read_text(raw, name)
+    if len(text) > LONGEST_NAME or not text.isprintable():
+        raise ValueError(f"{name!r} must be at most {LONGEST_NAME} printable characters")
+    return text
+
+
 def read_truth(raw: dict[str, Any], name: str) -> bool:
     """True or false; false where it is missing."""
     value = raw.get(name, False)
@@ -32,14 +49,14 @@ def read_truth(raw: dict[str, Any], name: str) -> bool:
 def read_choice(raw: dict[str, Any], name: str, choices: tuple[str, ...]) -> Any:
     """One of ``choices``."""
     if raw[name] not in choices:
-        raise ValueError(f"{name} is {raw[name]!r}, not one of {', '.join(choices)}")
+        raise ValueError(f"{name} is {shown(raw[name])}, not one of {', '.join(choices)}")
     return raw[name]
 
 
 def read_id(value: object, name: str) -> int:
     """``value``, which must be a whole number of at least 0."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{name} holds {value!r} where a whole number of at least 0 belongs")
+        raise ValueError(f"{name} holds {shown(value)} where a whole number of at least 0 belongs")
     return value
 
 
@@ -48,11 +65,11 @@ def read_optional_id(raw: dict[str, Any], name: str) -> int | None:
     return None if raw.get(name) is None else read_id(raw[name], name)
 
 
-def read_count(raw: dict[str, Any], name: str) -> int:
-    """A whole number of at least 1."""
+def read_count(raw: dict[str, Any], name: str, most: int) -> int:
+    """A whole number from 1 to ``most``."""
     value = read_id(raw[name], name)
-    if value == 0:
-        raise ValueError(f"{name} is 0")
+    if not 1 <= value <= most:
+        raise ValueError(f"{name} is {shown(value)}; it must be 1 to {most}")
     return value
 
 
@@ -63,5 +80,5 @@ def read_weights(raw: dict[str, Any], name: str, most: int) -> tuple[float, ...]
         raise TypeError(f"{name} must be a list of at most {most} numbers")
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            raise ValueError(f"{name} holds {value!r} where a number of at least 0 and less than 1 belongs")
+            raise ValueError(f"{name} holds {shown(value)} where a number of at least 0 and less than 1 belongs")
     return tuple(map(float, values))

@@ -12,21 +12,30 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from engine.errors import ManifestError, ModelFolderError
+from engine.model_folder.files import MOST_JSON_BYTES, file_size, read_text_file
 from engine.model_folder.json_fields import (
     read_choice,
     read_count,
     read_id,
+    read_name,
     read_object,
     read_optional_id,
     read_text,
     read_truth,
     read_weights,
+    shown,
 )
 
 MANIFEST_NAME = "midtoken.json"
 FORMAT = 1
 LONGEST_MATCH = 8
 """Tokens: weights of `Manifest.copying`."""
+MOST_FILES = 64
+MOST_LAYERS, MOST_HEADS, MOST_HEAD_SIZE = 1024, 4096, 4096
+MOST_CONTEXT = 1 << 24
+MOST_ROWS = 1 << 24
+MOST_PARTS = 64
+"""Of a fill-in-the-middle template. These bound the work that a manifest can ask for; real models stay far below."""
 
 Slot = Literal["prefix", "suffix"]
 FimOrder = Literal["psm", "spm"]
@@ -168,12 +177,14 @@ def load_manifest(folder: Path) -> Manifest:
         raise ModelFolderError(f"no model folder at {folder}; give a folder that holds {MANIFEST_NAME}")
     path = folder / MANIFEST_NAME
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(read_text_file(folder, MANIFEST_NAME, MOST_JSON_BYTES))
     except FileNotFoundError:
         raise ModelFolderError(
             f"{folder} holds no {MANIFEST_NAME}; turn a checkpoint into a model folder with 'midtoken export'"
         ) from None
-    except (OSError, ValueError, RecursionError) as error:
+    except ModelFolderError as error:
+        raise ManifestError(str(error)) from None
+    except (ValueError, RecursionError) as error:
         raise ManifestError(f"{path} cannot be read as JSON ({error}); export the model again") from None
     manifest = parse_manifest(raw, path)
     for name, digest in manifest.files.items():
@@ -209,28 +220,28 @@ def sha256_of(path: Path) -> str:
 def _check_file(folder: Path, name: str, digest: str) -> None:
     path = folder / name
     try:
-        inside = not Path(name).is_absolute() and path.resolve().is_relative_to(folder.resolve())
-        actual = sha256_of(path) if inside else ""
-    except (OSError, ValueError, RuntimeError) as error:  # not there; a name no file can have; a link to itself
-        reason = getattr(error, "strerror", None) or str(error)
+        file_size(folder, name)
+        actual = sha256_of(path)
+    except ModelFolderError as error:
+        raise ManifestError(f"{MANIFEST_NAME} names {shown(name)}: {error}") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
         raise ManifestError(f"{str(path)!r} cannot be read ({reason}); copy or export the model again") from None
-    if not inside:
-        raise ManifestError(f"{MANIFEST_NAME} names {name!r}, which lies outside {folder}; do not use this folder")
     if actual != digest:
         raise ManifestError(f"{path} is damaged or altered (its SHA-256 differs); copy or export the model again")
 
 
 def _build(raw: dict[str, Any]) -> Manifest:
     if raw["format"] != FORMAT:
-        raise ValueError(f"format {raw['format']!r} is not {FORMAT}, the one this version reads")
+        raise ValueError(f"format {shown(raw['format'])} is not {FORMAT}, the one this version reads")
     fim, repository = raw.get("fim"), raw.get("repository")
     files = read_object(raw["files"], "files")
     manifest = Manifest(
         format=FORMAT,
-        name=read_text(raw, "name"),
-        architecture=read_text(raw, "architecture"),
+        name=read_name(raw, "name"),
+        architecture=read_name(raw, "architecture"),
         precision=read_choice(raw, "precision", get_args(Precision)),
-        context_length=read_count(raw, "context_length"),
+        context_length=read_count(raw, "context_length", MOST_CONTEXT),
         graph=_graph(read_object(raw["graph"], "graph")),
         key_value=_key_value(read_object(raw["key_value"], "key_value")),
         control=_control(read_object(raw["control"], "control")),
@@ -239,11 +250,15 @@ def _build(raw: dict[str, Any]) -> Manifest:
         fim=None if fim is None else _fim(read_object(fim, "fim")),
         repository=None if repository is None else _repository(read_object(repository, "repository")),
         copying=read_weights(raw, "copying", LONGEST_MATCH),
-        model_file=read_text(raw, "model_file"),
-        tokenizer_file=read_text(raw, "tokenizer_file"),
+        model_file=read_name(raw, "model_file"),
+        tokenizer_file=read_name(raw, "tokenizer_file"),
         licence=read_text({"licence": "", **raw}, "licence"),
         training_data=read_text({"training_data": "", **raw}, "training_data"),
     )
+    if len(files) > MOST_FILES:
+        raise ValueError(f"files has {len(files)} entries; at most {MOST_FILES} are read")
+    if not manifest.model_file.endswith(".onnx"):  # onnxruntime chooses among formats by the name
+        raise ValueError(f"model_file is {manifest.model_file!r}; it must end with .onnx")
     for required in (manifest.model_file, manifest.tokenizer_file):
         if required not in manifest.files:
             raise ValueError(f"files has no SHA-256 of {required!r}")
@@ -258,7 +273,7 @@ def _graph(raw: dict[str, Any]) -> GraphNames:
     for name in ("past_key", "past_value", "present_key", "present_value"):
         template = getattr(names, name)
         if template.count("{}") != 1 or set("{}") & set(template.replace("{}", "")):
-            raise ValueError(f"{name} is {template!r}; it must hold {{}} once, for the layer number")
+            raise ValueError(f"{name} is {shown(template)}; it must hold {{}} once, for the layer number")
     return names
 
 
@@ -266,9 +281,9 @@ def _key_value(raw: dict[str, Any]) -> KeyValueLayout:
     if not isinstance(raw["shared"], bool):
         raise TypeError("shared must be true or false")
     return KeyValueLayout(
-        layers=read_count(raw, "layers"),
-        heads=read_count(raw, "heads"),
-        head_size=read_count(raw, "head_size"),
+        layers=read_count(raw, "layers", MOST_LAYERS),
+        heads=read_count(raw, "heads", MOST_HEADS),
+        head_size=read_count(raw, "head_size", MOST_HEAD_SIZE),
         dtype=read_choice(raw, "dtype", ("float32", "float16")),
         shared=raw["shared"],
     )
@@ -287,14 +302,14 @@ def _control(raw: dict[str, Any]) -> ControlIds:
 def _sizes(raw: dict[str, Any]) -> VocabularySizes:
     known = [size.name for size in fields(VocabularySizes)]
     if unknown := sorted(raw.keys() - set(known)):
-        raise ValueError(f"vocabulary has an unknown field {unknown[0]!r}")
+        raise ValueError(f"vocabulary has an unknown field {shown(unknown[0])}")
     tied, untrained = raw.get("tied"), raw.get("untrained", [])
     if not (tied is None or isinstance(tied, bool)) or not isinstance(untrained, list):
         raise TypeError("vocabulary.tied must be true, false or null and vocabulary.untrained a list of ids")
     return VocabularySizes(
-        tokenizer=read_count(raw, "tokenizer"),
-        embedding=read_count(raw, "embedding"),
-        head=read_count(raw, "head"),
+        tokenizer=read_count(raw, "tokenizer", MOST_ROWS),
+        embedding=read_count(raw, "embedding", MOST_ROWS),
+        head=read_count(raw, "head", MOST_ROWS),
         tied=tied,
         untrained=tuple(read_id(value, "vocabulary.untrained") for value in untrained),
     )
@@ -314,11 +329,15 @@ def _fim(raw: dict[str, Any]) -> FimTemplates:
     templates: dict[FimOrder, tuple[TemplatePart, ...]] = {}
     for name, parts in read_object(raw["templates"], "fim.templates").items():
         if name not in get_args(FimOrder):
-            raise ValueError(f"fim order {name!r} is not one of {', '.join(get_args(FimOrder))}")
+            raise ValueError(f"fim order {shown(name)} is not one of {', '.join(get_args(FimOrder))}")
         order = cast("FimOrder", name)
-        if not isinstance(parts, list) or sorted(p for p in parts if isinstance(p, str)) != ["prefix", "suffix"]:
+        if (
+            not isinstance(parts, list)
+            or len(parts) > MOST_PARTS
+            or sorted(p for p in parts if isinstance(p, str)) != ["prefix", "suffix"]
+        ):
             raise ValueError(f"fim template {order!r} must hold 'prefix' and 'suffix' once each")
         templates[order] = tuple(cast("Slot", p) if isinstance(p, str) else read_id(p, "fim") for p in parts)
     if raw["default"] not in list(templates):
-        raise ValueError(f"fim default {raw['default']!r} has no template")
+        raise ValueError(f"fim default {shown(raw['default'])} has no template")
     return FimTemplates(templates=templates, default=raw["default"])

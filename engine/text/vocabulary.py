@@ -37,8 +37,12 @@ from engine.types import IdArray
 Kind = Literal["byte-level", "sentencepiece"]
 
 SPACE_MARK = "▁"
-MAX_SIZE = 1 << 24
+MAX_SIZE = 1 << 20
 """More ids than any vocabulary has; a stray huge id must not become a huge tuple."""
+LONGEST_ENTRY = 4096
+"""Characters of an entry; real ones have up to about a thousand."""
+MOST_ADDED = 1 << 14
+"""Added tokens; real files have up to seven thousand."""
 _FALLBACK = re.compile(r"<0x([0-9A-F]{2})>\Z")
 # Bytes that occur in UTF-8 text. A tokenizer that cannot write one of them would lose text silently.
 _UTF8_BYTES = frozenset(range(256)) - {0xC0, 0xC1, *range(0xF5, 0x100)}
@@ -105,6 +109,8 @@ def parse_tokenizer(tokenizer_json: str, control: Collection[int] = ()) -> Token
         raise ModelFolderError(f"tokenizer.json is not JSON ({error}); copy or export the model again") from None
     try:
         return _parse(raw, control)
+    except RecursionError:
+        raise ModelFolderError("tokenizer.json is nested too deeply; copy or export the model again") from None
     except (KeyError, TypeError, AttributeError) as error:
         problem = f"field {error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise ModelFolderError(f"tokenizer.json is malformed ({problem}); copy or export the model again") from None
@@ -143,6 +149,7 @@ def _parse(raw: Any, wanted: Collection[int]) -> TokenizerFile:
         raise TypeError(f"an object is expected, not {type(raw).__name__}")
     model = raw["model"]
     kind = _kind(raw, model)
+    _check_lengths(model["vocab"], raw.get("added_tokens") or [])
     control, ordinary = _added_tokens(raw.get("added_tokens") or [], model, wanted)
     reserved = set(control.values())
     taken = control.keys() | ordinary.keys()
@@ -197,6 +204,14 @@ def _added_tokens(
     return control, ordinary
 
 
+def _check_lengths(entries: Mapping[str, Any], added: Sequence[Mapping[str, Any]]) -> None:
+    longest = max(map(len, chain(entries, (token["content"] for token in added))), default=0)
+    if longest > LONGEST_ENTRY:
+        raise ContractError(f"tokenizer.json has an entry of {longest} characters; at most {LONGEST_ENTRY} are read")
+    if len(added) > MOST_ADDED:
+        raise ContractError(f"tokenizer.json has {len(added)} added tokens; at most {MOST_ADDED} are read")
+
+
 def _check_ids(ids: Collection[Any]) -> None:
     if not set(map(type, ids)) <= {int}:
         raise TypeError("an id is not a whole number")
@@ -248,19 +263,19 @@ def _reachable(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> l
         )
         return sorted(file.entries[text] for text in known)
     reached = {text for text in file.entries if is_base(text)}
-    pending = merge_pairs(file)
-    while True:
-        # Merges are ranked, so one pass finds nearly all; the rest need parts that a later merge makes.
-        waiting = []
-        for left, right in pending:
-            if left in reached and right in reached:
-                if left + right in file.entries:
-                    reached.add(left + right)
-            else:
-                waiting.append((left, right))
-        if len(waiting) == len(pending):
-            return sorted(file.entries[text] for text in reached)
-        pending = waiting
+    # Merges are ranked, so nearly every one finds its parts reached; the others wait for the part that is missing.
+    waiting: dict[str, list[tuple[str, str]]] = {}
+    for merge in merge_pairs(file):
+        pending = [merge]
+        while pending:
+            left, right = pending.pop()
+            missing = left if left not in reached else right
+            if missing not in reached:
+                waiting.setdefault(missing, []).append((left, right))
+            elif (whole := left + right) in file.entries and whole not in reached:
+                reached.add(whole)
+                pending += waiting.pop(whole, ())
+    return sorted(file.entries[text] for text in reached)
 
 
 def _within_alphabet(spellings: Collection[str]) -> Collection[str]:

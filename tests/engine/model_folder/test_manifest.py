@@ -4,6 +4,8 @@ import copy
 import dataclasses
 import json
 import math
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +235,54 @@ def test_an_absent_file(folder):
 @pytest.mark.parametrize("name", ["", ".", "sub"])
 def test_a_folder_in_place_of_a_file(folder, name):
     with_file(folder, name)
-    assert_refused(folder, "cannot be read")
+    assert_refused(folder, "is not a regular file")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+@pytest.mark.parametrize("name", [MANIFEST_NAME, "model.onnx"])
+def test_a_pipe_in_place_of_a_file_is_not_opened(folder, name):
+    (folder / name).unlink()
+    os.mkfifo(folder / name)
+    assert_refused(folder, "is not a regular file")
+
+
+def changed(*path: str, to: object) -> dict[str, Any]:
+    raw = raw_manifest()
+    place = raw
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = to
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        (("key_value", "layers"), 10**9, "1 to 1024"),
+        (("key_value", "heads"), 10**9, "1 to 4096"),
+        (("key_value", "head_size"), 10**4000, "1 to 4096"),
+        (("context_length",), 1 << 40, "context_length is"),
+        (("vocabulary", "head"), 1 << 40, "head is"),
+        (("files",), {f"{number}.bin": "" for number in range(65)}, "at most 64"),
+        (("fim", "templates", "psm"), ["prefix", "suffix", *range(63)], "fim template"),
+        (("name",), "x" * 201, "200 printable"),
+        (("name",), "a\x1b[2Jb", "200 printable"),
+        (("architecture",), "two\nlines", "200 printable"),
+        (("model_file",), "model.ort", ".onnx"),
+        (("precision",), "x" * 10**6, "precision is"),
+    ],
+    ids=str,
+)
+def test_bounds_that_are_checked_before_anything_is_made(path, value, says):
+    with pytest.raises(ManifestError, match=says) as caught:
+        parse_manifest(changed(*path, to=value))
+    assert len(str(caught.value)) < 300
+
+
+def test_a_manifest_of_megabytes_is_not_read(folder):
+    with (folder / MANIFEST_NAME).open("ab") as stream:
+        stream.truncate(1 << 40)  # a sparse file: it takes no room
+    assert_refused(folder, "at most 4194304 are read")
 
 
 @pytest.mark.parametrize("name", ["../outside.bin", "sub/../../outside.bin", "{absolute}", "../model-2/outside.bin"])

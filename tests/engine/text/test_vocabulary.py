@@ -1,6 +1,7 @@
 """What each id writes and which ids may be candidates: one test per decision."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ContractError, ModelFolderError
-from engine.text.vocabulary import Vocabulary, byte_alphabet, load_vocabulary
+from engine.text.vocabulary import LONGEST_ENTRY, MAX_SIZE, MOST_ADDED, Vocabulary, byte_alphabet, load_vocabulary
 from tests.real import real_json, real_tokenizer
 from tests.strategies import random_vocabularies
 from tests.toy import (
@@ -136,6 +137,32 @@ def test_a_merge_may_need_parts_that_a_later_one_makes():
     assert {256, 257} <= set(vocabulary.candidate_ids.tolist())
 
 
+WORDS = st.text("abc", min_size=1, max_size=4)
+
+
+@given(st.lists(st.tuples(WORDS, WORDS), max_size=20), st.sets(WORDS))
+def test_merges_in_any_order_reach_the_same(merges, more):
+    entries = dict.fromkeys([*every_byte(), *(word.encode() for pair in merges for word in ("".join(pair), *pair))])
+    entries |= dict.fromkeys(word.encode() for word in more)
+    pairs = [(left.encode(), right.encode()) for left, right in merges]
+    reached, before = set(every_byte()), 0
+    while len(reached) > before:  # again and again, until nothing is new
+        before = len(reached)
+        reached |= {left + right for left, right in pairs if left in reached and right in reached}
+    vocabulary = load_vocabulary(byte_level_json(list(entries), pairs))
+    assert {vocabulary.token_bytes[token] for token in vocabulary.candidate_ids.tolist()} == reached
+
+
+def test_merges_in_the_worst_order_take_no_longer():
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [(first + letters * 70)[:length].encode() for first in letters for length in range(2, 1000)]
+    pairs = [(word[:-1], word[-1:]) for word in reversed(words)]
+    text = byte_level_json([*every_byte(), *words], pairs)
+    started = time.thread_time()
+    assert load_vocabulary(text).size > len(pairs)
+    assert time.thread_time() - started < 3  # a pass over all merges for each length: half a minute
+
+
 @pytest.mark.parametrize("ignore_merges", [False, True])
 def test_characters_outside_the_alphabet_are_no_candidates(ignore_merges):
     raw = json.loads(byte_level_json(every_byte(), []))
@@ -235,8 +262,13 @@ BYTES = byte_level_json(every_byte(), [])
         (with_model(BYTES, vocab={"a": 1, "b": 1}), "id 1 to two"),
         (with_model(BYTES, vocab={"a": -1}), "-1"),
         (with_model(BYTES, vocab={"a": 1 << 40}), str(1 << 40)),
+        (with_model(BYTES, vocab={"a": MAX_SIZE}), str(MAX_SIZE)),
+        (with_model(BYTES, vocab={"a" * (LONGEST_ENTRY + 1): 0}), "4097 characters"),
+        (changed(BYTES, added_tokens=[{"id": 256, "content": "a" * 50_000_000}]), "50000000 characters"),
+        (changed(BYTES, added_tokens=[{"id": 256, "content": "a"}] * (MOST_ADDED + 1)), "16385 added tokens"),
         (with_model(sentencepiece(), byte_fallback=False), "byte fallback"),
     ],
+    ids=lambda value: value[:20],
 )
 def test_what_cannot_be_healed_exactly_is_refused_in_one_line(text, says):
     with pytest.raises(ContractError) as caught:

@@ -1,0 +1,79 @@
+"""The files of a model folder: regular ones inside it, of bounded size. Whatever else stands there is never opened.
+
+A folder may come from anybody. A pipe in it would block whoever opens it, a link would read a file of the user's, and a
+configuration of gigabytes would fill the memory; so all that is looked at first.
+"""
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engine.errors import ModelFolderError
+
+MOST_JSON_BYTES = 4 << 20
+"""Of a manifest or a configuration; real ones have some kilobytes."""
+MOST_TOKENIZER_BYTES = 64 << 20
+"""Of a ``tokenizer.json``; the largest that are published have 35 MB."""
+
+
+def file_size(folder: Path, name: str, most_bytes: int | None = None) -> int:
+    """The bytes of the regular file ``name`` of ``folder``; a link counts as what it leads to.
+
+    Raises `FileNotFoundError` where there is none, `ModelFolderError` where something else has the name, a link leads
+    out of the folder, or there are more than ``most_bytes``.
+    """
+    path = folder / name
+    try:
+        inside = not Path(name).is_absolute() and path.resolve().is_relative_to(folder.resolve())
+        found = path.stat() if inside else None
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise ModelFolderError(f"{path} is a link that leads nowhere; copy the model again") from None
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # a name no file can have; a link to itself
+        raise ModelFolderError(f"{str(path)!r} cannot be read ({_reason(error)}); copy the model again") from None
+    if found is None:
+        raise ModelFolderError(
+            f"{path} lies outside {folder}; do not use this folder"
+            " (or copy it with real files, if it is a download cache's that consists of links)"
+        )
+    if not stat.S_ISREG(found.st_mode):
+        raise ModelFolderError(f"{path} is not a regular file; do not use this folder")
+    if most_bytes is not None and found.st_size > most_bytes:
+        raise ModelFolderError(
+            f"{path} has {found.st_size} bytes, and at most {most_bytes} are read; do not use this folder"
+        )
+    return found.st_size
+
+
+def file_exists(folder: Path, name: str) -> bool:
+    """Whether something has that name, a link that leads nowhere included: whoever reads it says what is wrong."""
+    return os.path.lexists(folder / name)
+
+
+def read_text_file(folder: Path, name: str, most_bytes: int) -> str:
+    """A text file of the folder. Raises as `file_size`, and `ModelFolderError` where it is not UTF-8."""
+    most = file_size(folder, name, most_bytes)
+    try:
+        with (folder / name).open("rb") as stream:
+            return stream.read(most).decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelFolderError(f"{folder / name} cannot be read ({error}); copy the model again") from None
+
+
+def read_json(folder: Path, name: str, most_bytes: int = MOST_JSON_BYTES) -> Mapping[str, Any]:
+    """A JSON object of the folder. Raises as `file_size`, and `ModelFolderError` where it is none."""
+    try:
+        raw = json.loads(read_text_file(folder, name, most_bytes))
+    except (ValueError, RecursionError) as error:
+        raise ModelFolderError(f"{folder / name} cannot be read as JSON ({error}); copy the model again") from None
+    if not isinstance(raw, dict):
+        raise ModelFolderError(f"{folder / name} does not hold a JSON object; copy the model again")
+    return raw
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
