@@ -20,7 +20,7 @@ NO_CUDA_LIBRARIES = (
     "libraries; the driver must know CUDA 13); running on the CPU"
 )
 SPIN_US = 20
-"""Microseconds for which a thread of the model waits awake; docs/measurements.md has what else was tried."""
+"""Microseconds for which a thread of the model waits awake; docs/measurements/speed.md has what else was tried."""
 _ONNX_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)"}
 
 

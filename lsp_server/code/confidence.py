@@ -1,7 +1,7 @@
 """How sure the model must be of what is shown. The engine ends a completion before the word that it doubts.
 
 Cutting is worth more than withholding: the beginning of a guess is often certain where the rest of it is not, and what
-is left may be nothing. The figures behind the two thresholds are in docs/measurements.md.
+is left may be nothing. The figures behind the two thresholds are in docs/measurements/quality.md.
 """
 
 from lsp_server.code.scanner import State

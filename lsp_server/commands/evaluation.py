@@ -43,7 +43,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Means over all outcomes of a mode; see ``docs/measurements.md`` for what each is good for.
+    """Means over all outcomes of a mode; see ``docs/measurements/README.md`` for what each is good for.
 
     ``identifier_exact`` is over the cases cut inside an identifier, None where there are none. Times in milliseconds.
     """
