@@ -37,7 +37,8 @@ def load_model(folder: Path, device: DeviceChoice, threads: int | None, context_
     if foreign is None:
         manifest = load_manifest(folder)
         tokenizer = load_tokenizer(folder, manifest)
-        graph = open_graph(folder / manifest.model_file, device, threads)
+        hashed = [folder / name for name in manifest.files]
+        graph = open_graph(folder / manifest.model_file, device, threads, hashed=hashed)
     else:
         graph = open_graph(foreign.folder / foreign.model_file, device, threads)
         manifest = derive_manifest(foreign, graph.signature)

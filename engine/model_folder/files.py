@@ -27,8 +27,7 @@ def file_size(folder: Path, name: str, most_bytes: int | None = None) -> int:
     """
     path = folder / name
     try:
-        inside = not Path(name).is_absolute() and path.resolve().is_relative_to(folder.resolve())
-        found = path.stat() if inside else None
+        found = path.stat() if is_inside(folder, name) else None
     except FileNotFoundError:
         if path.is_symlink():
             raise ModelFolderError(f"{path} is a link that leads nowhere; copy the model again") from None
@@ -47,6 +46,14 @@ def file_size(folder: Path, name: str, most_bytes: int | None = None) -> int:
             f"{path} has {found.st_size} bytes, and at most {most_bytes} are read; do not use this folder"
         )
     return found.st_size
+
+
+def is_inside(folder: Path, name: str) -> bool:
+    """Whether a relative name means something in the folder, links followed; true where nothing can have the name."""
+    try:
+        return not Path(name).is_absolute() and (folder / name).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):
+        return True
 
 
 def file_exists(folder: Path, name: str) -> bool:

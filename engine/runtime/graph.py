@@ -3,6 +3,7 @@
 import ctypes
 import io
 import sys
+from collections.abc import Collection
 from contextlib import redirect_stdout, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from engine.config import DeviceChoice
 from engine.errors import ContractError, ModelFolderError
 from engine.model_folder.foreign import GraphSignature, TensorType
+from engine.model_folder.graph_file import check_graph_file
 from engine.model_folder.manifest import Manifest
 from engine.runtime.kv_buffers import layer_names
 from engine.runtime.ort import ort
@@ -78,12 +80,15 @@ class Graph:
         return GraphSignature(inputs, outputs)
 
 
-def open_graph(path: Path, device: DeviceChoice = "auto", threads: int | None = None) -> Graph:
-    """Load a graph on a device. Libraries of custom operators are never loaded, and onnxruntime reads weights from the
-    folder of the graph only.
+def open_graph(
+    path: Path, device: DeviceChoice = "auto", threads: int | None = None, *, hashed: Collection[Path] = ()
+) -> Graph:
+    """Load a graph on a device. Libraries of custom operators are never loaded, and weights are read from the folder of
+    the graph only. Of the ``hashed`` files the hashes were compared.
 
-    Raises `ModelFolderError` where onnxruntime refuses the graph.
+    Raises `ModelFolderError` where `check_graph_file` or onnxruntime refuses the graph.
     """
+    check_graph_file(path, hashed)
     chosen = choose_device(device)
     if chosen.kind == "cuda":
         _load_cuda_libraries()
@@ -92,7 +97,7 @@ def open_graph(path: Path, device: DeviceChoice = "auto", threads: int | None = 
     except Exception as error:  # onnxruntime raises plain RuntimeErrors and types of its own
         if not chosen.captures:
             raise ModelFolderError(_refusal(path, error)) from None
-        plain = open_graph(path, "cuda", threads)
+        plain = open_graph(path, "cuda", threads, hashed=hashed)
         notice = f"the decode step of {path} cannot be a CUDA graph ({first_line(error)}); running without"
         return replace(plain, device=replace(plain.device, notice=plain.device.notice or notice))
     if chosen.kind == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
@@ -109,13 +114,6 @@ def _load_cuda_libraries() -> None:
 
 def _refusal(path: Path, error: Exception) -> str:
     reason = str(error)
-    if "External data path" in reason and ("escapes" in reason or "Absolute path" in reason):
-        return (
-            f"{path} names weights outside its folder; do not use this folder"
-            " (or copy it with real files, if it is a download cache's that consists of links)"
-        )
-    if "External data path does not exist" in reason:
-        return f"{path} has its weights in a file that is not there; copy the whole folder"
     if "External initializer" in reason and "out of bounds" in reason:
         return f"{path} has only a part of its weights beside it; copy the whole folder"
     if "is not a registered function/op" in reason:

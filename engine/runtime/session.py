@@ -121,7 +121,9 @@ class OrtSession:
         Raises `ModelFolderError` where onnxruntime refuses the graph, `ContractError` where its inputs and outputs are
         not those of the manifest, `DeviceError` where the buffers do not fit.
         """
-        return cls.over(open_graph(folder / manifest.model_file, device, threads), manifest, context_length)
+        hashed = [folder / name for name in manifest.files]
+        graph = open_graph(folder / manifest.model_file, device, threads, hashed=hashed)
+        return cls.over(graph, manifest, context_length)
 
     @classmethod
     def over(cls, graph: "Graph", manifest: Manifest, context_length: int | None = None) -> "OrtSession":

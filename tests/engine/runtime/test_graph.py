@@ -14,6 +14,7 @@ from engine.runtime import graph as graph_module
 from engine.runtime.graph import NO_CUDA_LIBRARIES, choose_device
 from engine.runtime.session import OrtSession
 from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, make_manifest
+from tests.onnx_wire import graph, model, node, tensor, value
 
 
 @pytest.fixture
@@ -115,22 +116,9 @@ def test_a_missing_graph_is_refused(tmp_path: Path, manifest: Manifest):
 
 
 def external_graph(folder: Path, location: str) -> None:
-    """A graph of one addition whose weights are said to be in another file, written byte by byte: onnx is not here."""
-    entry = b"".join(field(13, field(1, key) + field(2, value)) for key, value in ((b"location", location.encode()),))
-    weights = b"\x08\x04" + b"\x10\x01" + field(8, b"w") + entry + b"\x70\x01"  # dims 4, float, name, external
-
-    def value(name: bytes) -> bytes:
-        return field(1, name) + field(2, field(1, b"\x08\x01" + field(2, field(1, b"\x08\x04"))))
-
-    node = field(1, b"x") + field(1, b"w") + field(2, b"y") + field(4, b"Add")
-    graph = field(1, node) + field(2, b"g") + field(5, weights) + field(11, value(b"x")) + field(12, value(b"y"))
-    (folder / "model.onnx").write_bytes(b"\x08\x0a" + field(7, graph) + field(8, b"\x10\x12"))
-
-
-def field(number: int, data: bytes) -> bytes:
-    """A field of bytes in the wire format of protocol buffers."""
-    length = bytes([len(data)]) if len(data) < 128 else bytes([len(data) & 0x7F | 0x80, len(data) >> 7])
-    return bytes([number << 3 | 2]) + length + data
+    """A graph of one addition whose weights are said to be in another file."""
+    addition = graph([node("Add", ["x", "w"], ["y"])], [tensor("w", location)], [value("x")], [value("y")])
+    (folder / "model.onnx").write_bytes(model(addition))
 
 
 @pytest.mark.parametrize("place", ["../outside.data", "{absolute}"])

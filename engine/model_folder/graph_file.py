@@ -1,0 +1,231 @@
+"""A graph as it lies in its file, looked at before onnxruntime opens it: what it would do, and what it would read.
+
+onnxruntime trusts the file. It inlines functions, so that a few kilobytes of nested ones become a billion nodes; it
+runs loops for as many rounds as the graph says; it follows hard links to whatever lies behind them, and how it looks at
+the places of external data depends on its version and on whether they stand in the main graph or in a branch. So the
+messages of the file (protocol buffers, ``onnx.proto`` of the ONNX project) are walked here as they are, without making
+anything of them.
+"""
+
+import mmap
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from engine.errors import ModelFolderError
+from engine.model_folder.files import file_size, is_inside
+from engine.model_folder.json_fields import shown
+
+MOST_BYTES = 2 << 30
+"""Of a graph's own file: no message of protocol buffers is longer. Larger weights are external data."""
+MOST_NODES = 100_000
+"""With the functions inlined and all branches; exported models have hundreds to some ten thousand."""
+MOST_FUNCTIONS = 256
+MOST_NESTED = 16
+"""Graphs in each other."""
+MOST_FIELDS = 2_000_000
+"""Of all messages that are walked."""
+LONGEST_NAME = 1024
+"""Bytes of an operator's name or a file's; the rest would make it another one, and that is not there."""
+
+Kind: TypeAlias = Literal["model", "training", "function", "graph", "node", "attribute", "sparse", "tensor", "entry"]
+Data: TypeAlias = bytes | mmap.mmap
+
+# Which fields of a message are messages that matter here.
+_INNER: Mapping[Kind, Mapping[int, Kind]] = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "entry"},
+    "entry": {},
+}
+# Fields with the name and the domain of what a node calls and a function is; an entry has a key and a value.
+_NAMED: Mapping[Kind, tuple[int, ...]] = {"node": (4, 7), "function": (1, 10), "entry": (1, 2)}
+# Operators that run a graph of theirs again and again. A decoder makes one step a pass and needs none.
+_REPEATING = frozenset(
+    {b"Loop", b"Scan", b"SequenceMap", b"BeamSearch", b"GreedySearch", b"Sampling", b"WhisperBeamSearch"}
+)
+_LONGEST_VARINT = 10
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+Operator: TypeAlias = tuple[bytes, bytes]
+"""Domain and name."""
+
+
+class _Malformed(Exception):
+    """The bytes are no message."""
+
+
+class _TooMuch(Exception):
+    """A bound was passed; the message says which."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a walk collects: the nodes of the main graph and of each function by operator, places of external data."""
+
+    nodes: Counter[Operator] = field(default_factory=Counter)
+    functions: dict[Operator, Counter[Operator]] = field(default_factory=dict)
+    places: set[bytes] = field(default_factory=set)
+    fields: int = 0
+
+
+def check_graph_file(path: Path, hashed: Collection[Path] = ()) -> None:
+    """Raise `ModelFolderError` unless the graph may be opened.
+
+    Its size is bounded (`MOST_NODES` and the others), nothing in it runs repeatedly, and all weights that lie in other
+    files lie in regular files of its folder, which have no second name elsewhere unless they are ``hashed``: who knows
+    the hash of a file knows what is in it.
+    """
+    try:
+        file_size(path.parent, path.name, MOST_BYTES)
+        found = _Found()
+        with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            _walk(data, found)
+        _check_size(found)
+    except _Malformed:
+        raise ModelFolderError(f"{path} is no graph, or a part of one; export the model again") from None
+    except _TooMuch as error:
+        raise ModelFolderError(f"{path} {error}; do not use this folder") from None
+    except FileNotFoundError:
+        raise ModelFolderError(f"{path} is not there; copy or export the model again") from None
+    except (OSError, ValueError) as error:  # mmap refuses an empty file with a ValueError
+        raise ModelFolderError(f"{path} cannot be read ({error}); export the model again") from None
+    for place in sorted(found.places):
+        _check_place(path, place, hashed)
+
+
+def _walk(data: Data, found: _Found) -> None:
+    """All messages that matter, each with the nodes that its own are counted among."""
+    waiting: list[tuple[Kind, int, int, int, Counter[Operator]]] = [("model", 0, len(data), 0, found.nodes)]
+    while waiting:
+        kind, start, end, depth, counts = waiting.pop()
+        messages, names = _parts(data, kind, start, end, found)
+        if kind == "entry" and names[0] == b"location":
+            found.places.add(names[1])
+        elif kind == "function":
+            counts = found.functions.setdefault(_operator(names), Counter())
+        elif kind == "node":
+            _count(_operator(names), counts)
+        depth += kind == "graph"
+        if depth > MOST_NESTED:
+            raise _TooMuch(f"has graphs nested more than {MOST_NESTED} deep")
+        waiting += [(inner, begin, stop, depth, counts) for inner, begin, stop in messages]
+
+
+def _parts(
+    data: Data, kind: Kind, start: int, end: int, found: _Found
+) -> tuple[list[tuple[Kind, int, int]], list[bytes]]:
+    """The messages in a message that matter, and its two names."""
+    inner, wanted = _INNER[kind], _NAMED.get(kind, ())
+    messages: list[tuple[Kind, int, int]] = []
+    names = [b"", b""]
+    for number, begin, stop in _fields(data, start, end):
+        found.fields += 1
+        if found.fields > MOST_FIELDS:
+            raise _TooMuch(f"has more than {MOST_FIELDS} parts")
+        if number in inner:
+            messages.append((inner[number], begin, stop))
+        elif number in wanted:
+            names[wanted.index(number)] = data[begin : min(stop, begin + LONGEST_NAME)]
+    return messages, names
+
+
+def _operator(names: list[bytes]) -> Operator:
+    return (b"" if names[1] == b"ai.onnx" else names[1], names[0])
+
+
+def _count(operator: Operator, counts: Counter[Operator]) -> None:
+    if operator[1] in _REPEATING:
+        raise _TooMuch(f"runs parts of itself repeatedly ({operator[1].decode()})")
+    counts[operator] += 1
+
+
+def _check_size(found: _Found) -> None:
+    if len(found.functions) > MOST_FUNCTIONS:
+        raise _TooMuch(f"has more than {MOST_FUNCTIONS} functions")
+    known: dict[Operator, int] = {}
+
+    def nodes(counts: Counter[Operator]) -> int:
+        return sum(count * size(operator) for operator, count in counts.items())
+
+    def size(operator: Operator) -> int:
+        """Nodes of what a node becomes; a function that is being looked at already calls itself."""
+        if operator not in found.functions:
+            return 1
+        if operator not in known:
+            known[operator] = MOST_NODES + 1
+            known[operator] = nodes(found.functions[operator])
+        return known[operator]
+
+    try:
+        too_many = max([nodes(found.nodes), *map(size, found.functions)]) > MOST_NODES
+    except RecursionError:
+        too_many = True
+    if too_many:
+        raise _TooMuch(f"has more than {MOST_NODES} nodes")
+
+
+def _check_place(path: Path, place: bytes, hashed: Collection[Path]) -> None:
+    """Raise `ModelFolderError` unless external data may be read from ``place``."""
+    name = place.decode("utf-8", "backslashreplace")
+    if not is_inside(path.parent, name):
+        raise ModelFolderError(
+            f"{path} names weights outside its folder; do not use this folder"
+            " (or copy it with real files, if it is a download cache's that consists of links)"
+        )
+    try:
+        file_size(path.parent, name)
+        if path.parent / name in hashed or (path.parent / name).stat().st_nlink == 1:
+            return
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelFolderError(f"{path} has its weights in a file that is not there; copy the whole folder") from None
+    raise ModelFolderError(
+        f"{path} has its weights in {shown(name)}, which has another name elsewhere (a hard link); copy the folder with"
+        " files of its own, or do not use it"
+    )
+
+
+def _fields(data: Data, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """The fields of the message at ``start``: number, and where its content begins and ends; 0 for a field of another
+    type than bytes. Raises `_Malformed` where protocol buffers would.
+    """
+    while start < end:
+        tag, start = _varint(data, start, end)
+        wire = tag & 7
+        if wire == _BYTES:
+            length, start = _varint(data, start, end)
+            if length > end - start:
+                raise _Malformed
+            yield tag >> 3, start, start + length
+            start += length
+        elif wire == _VARINT:
+            _, start = _varint(data, start, end)
+            yield 0, start, start
+        elif wire in (_FIXED64, _FIXED32):
+            start += 8 if wire == _FIXED64 else 4
+            yield 0, start, start
+        else:  # groups, which ONNX never had
+            raise _Malformed
+    if start > end:
+        raise _Malformed
+
+
+def _varint(data: Data, start: int, end: int) -> tuple[int, int]:
+    """A number, seven bits a byte, lowest first; and where it ends."""
+    if start < end and (byte := data[start]) < 0x80:
+        return byte, start + 1
+    value = shift = 0
+    for at in range(start, min(end, start + _LONGEST_VARINT)):
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at + 1
+        shift += 7
+    raise _Malformed
