@@ -30,6 +30,7 @@ from engine.errors import (
     ModelFolderError,
     RequestError,
     TrainingError,
+    WeightsError,
 )
 from engine.types import (
     CancellationToken,
@@ -81,4 +82,5 @@ __all__ = [
     "Timing",
     "TracedCover",
     "TrainingError",
+    "WeightsError",
 ]

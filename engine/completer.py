@@ -95,8 +95,9 @@ class Completer:
         """Load a model folder (default: the bundled model), or a folder or graph of another exporter, on a device.
 
         ``threads`` bounds the threads of one forward pass (default: one a physical core); ``context_tokens`` bounds
-        the memory of the key/value cache. Raises `ModelFolderError` (`ManifestError`, `ContractError`) or
-        `DeviceError`, each in one line. Lines for the user, such as a fall-back to the CPU, are in `notices`.
+        the memory of the key/value cache. Raises `ModelFolderError` (`ManifestError`, `ContractError`,
+        `WeightsError`) or `DeviceError`, each in one line. Lines for the user, such as a fall-back to the CPU, are in
+        `notices`.
         """
         folder = BUNDLED_MODEL if model_dir is None else Path(model_dir)
         loaded = load_model(folder, device, threads, context_tokens)
@@ -145,10 +146,10 @@ class Completer:
         """Distinct completions of the request, best first; none where the model has nothing to add.
 
         Blocks; call it from a thread of its own and set ``cancel`` to stop it before its next model call. Raises
-        `Cancelled`, `RequestError` or `DeviceError`. A time budget that runs out is no error: what was written by then
-        is returned, with ``stop`` ``budget``. Where one completion is asked for and the strategy writes it from left to
-        right, ``on_text`` is called on this thread after every token with what is written so far: the completion will
-        begin with that, or be a beginning of it.
+        `Cancelled`, `RequestError`, `DeviceError` or `ModelFolderError`. A time budget that runs out is no error: what
+        was written by then is returned, with ``stop`` ``budget``. Where one completion is asked for and the strategy
+        writes it from left to right, ``on_text`` is called on this thread after every token with what is written so
+        far: the completion will begin with that, or be a beginning of it.
         """
         with self._lock:
             started = time.perf_counter()

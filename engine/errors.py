@@ -21,6 +21,10 @@ class ContractError(ModelFolderError):
     """Tokenizer, embedding, head and control ids of a model folder do not agree with each other."""
 
 
+class WeightsError(ModelFolderError):
+    """The weights of a model give no numbers: its logits are NaN or infinite."""
+
+
 class DeviceError(MidtokenError):
     """The requested device cannot run the model, or ran out of memory."""
 

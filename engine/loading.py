@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from engine.config import DeviceChoice
 from engine.errors import DeviceError, ModelFolderError
 from engine.healing.prefix_index import PrefixIndex, load_or_build_index
@@ -12,8 +14,10 @@ from engine.model_folder.foreign import ForeignFolder, derive_manifest, find_for
 from engine.model_folder.manifest import Manifest, load_manifest
 from engine.runtime.captured_step import can_be_captured
 from engine.runtime.graph import Graph, open_graph
-from engine.runtime.session import LEAST_CONTEXT, OrtSession
+from engine.runtime.session import LEAST_CONTEXT, ModelSession, OrtSession
 from engine.text.tokenizer import Tokenizer
+
+FIRST_LINE = "for name, value in sorted(items):\n    return x"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,8 @@ class LoadedModel:
 def load_model(folder: Path, device: DeviceChoice, threads: int | None, context_tokens: int) -> LoadedModel:
     """Load a folder of our own or of others, or a graph in one; the parameters are those of `Completer.load`.
 
-    A cache for which there is no memory is halved until it fits, which a notice says. Raises `ModelFolderError`
-    (`ManifestError`, `ContractError`) or `DeviceError`.
+    A cache for which there is no memory is halved until it fits, which a notice says. The model is run once. Raises
+    `ModelFolderError` (`ManifestError`, `ContractError`, `WeightsError`) or `DeviceError`.
     """
     foreign = find_foreign(folder)
     if foreign is None:
@@ -47,6 +51,7 @@ def load_model(folder: Path, device: DeviceChoice, threads: int | None, context_
     # Folders of others are read only.
     index = load_or_build_index(tokenizer.vocabulary, folder if foreign is None else None, digest)
     session, smaller = _session_that_fits(graph, manifest, context_tokens)
+    first_pass(session, manifest, tokenizer)
     return LoadedModel(manifest, tokenizer, index, session, _notices(graph, manifest, foreign, smaller))
 
 
@@ -60,6 +65,15 @@ def load_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
     check_contract(manifest, tokenizer.vocabulary)
     check_round_trip(tokenizer)
     return tokenizer
+
+
+def first_pass(session: ModelSession, manifest: Manifest, tokenizer: Tokenizer) -> None:
+    """Run the model over a line of code. Raises `WeightsError` where it computes no numbers, `DeviceError` where it
+    cannot run.
+    """
+    begin = () if manifest.control.begin is None else (manifest.control.begin,)
+    ids = np.array([*begin, *tokenizer.encode(FIRST_LINE)], np.int32)[: session.context_length]
+    session.forward(ids, 0, range(len(ids)))
 
 
 def _session_that_fits(graph: Graph, manifest: Manifest, tokens: int) -> tuple[OrtSession, str]:

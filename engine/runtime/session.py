@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.config import DeviceChoice
-from engine.errors import DeviceError
+from engine.errors import DeviceError, WeightsError
 from engine.model_folder.manifest import Manifest
 from engine.runtime.captured_step import CapturedStep, can_be_captured, ordinary_options
 from engine.runtime.graph import Device, Graph, check_graph, first_line, open_graph
@@ -51,7 +51,8 @@ class ModelSession(Protocol):
 
         ``ids`` is ``[S] int32``, S >= 1. Positions before ``start`` must have been written by earlier calls and stay
         as they are; those after ``start + S`` are forgotten. ``rows`` are K indices into ``ids``, K may be 0. Returns
-        ``[K, V] float32``, V the rows of the head. Raises `DeviceError` where the device fails or runs out of memory.
+        ``[K, V] float32``, V the rows of the head. Raises `DeviceError` where the device fails or runs out of memory,
+        `WeightsError` where the logits of a row are no numbers.
         """
 
     def step(self, tokens: IdArray, starts: Sequence[int], first: int = 0) -> FloatArray:
@@ -153,7 +154,7 @@ class OrtSession:
         """See `ModelSession.forward`."""
         assert len(ids) > 0, "a forward pass needs at least one token"
         if self._captures and len(ids) == 1 and slot == 0:
-            return self._replay(int(ids[0]), start)[: len(rows)]
+            return self._numbers(self._replay(int(ids[0]), start)[: len(rows)])
         # One row is asked for where none is wanted: empty tensors are a corner case of kernels.
         logits = self._run(ids[None, :], np.array([start]), list(rows or (0,)), slot)
         return logits[0, : len(rows)]
@@ -191,7 +192,17 @@ class OrtSession:
         logits: NDArray[Any] = outputs[0].numpy()
         if names.logits_positions is None:
             logits = logits[:, rows]
-        return logits.astype(np.float32, copy=False)
+        return self._numbers(logits.astype(np.float32, copy=False))
+
+    def _numbers(self, logits: FloatArray) -> FloatArray:
+        """``[.., V]`` as it is. Raises `WeightsError` where a row holds NaN or infinity, or nothing possible."""
+        # NaN is the maximum wherever it is; minus infinity is what a model may give to what it never writes.
+        if np.isfinite(logits[..., : self._manifest.vocabulary.tokenizer].max(axis=-1)).all():
+            return logits
+        raise WeightsError(
+            f"{self._manifest.name} computes no numbers (NaN or infinite): its weights are damaged, or too large for"
+            " their precision; copy or export the model again, or use another"
+        )
 
     def _replay(self, token: int, start: int) -> FloatArray:
         """The recorded step; it is recorded by its first runs."""

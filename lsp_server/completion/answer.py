@@ -5,7 +5,7 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from engine import CancellationToken, Completion, CompletionResult, DeviceError
+from engine import CancellationToken, Completion, CompletionResult, DeviceError, ModelFolderError
 from lsp_server.acceptance import Offer
 from lsp_server.completion.items import Note, place_at
 from lsp_server.completion.prompt import Place, build_request, code_at, fitted
@@ -147,7 +147,8 @@ def note_result(server: MidtokenServer, cursor: CursorContext, result: Completio
 def note_error(server: MidtokenServer, error: Exception) -> None:
     """A model call failed."""
     log.warning("a completion failed: %s", describe(error))
-    if isinstance(error, DeviceError):  # memory, a driver: the user can do something about it, and nothing else will
+    if isinstance(error, DeviceError | ModelFolderError):
+        # Memory, a driver, a damaged model: the user can do something about it, and nothing else will.
         server.tell_error(f"a completion failed: {error}")
     server.note_failure(describe(error))
 

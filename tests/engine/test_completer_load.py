@@ -3,14 +3,16 @@
 import dataclasses
 import gc
 import json
+import math
 import shutil
+import struct
 import weakref
 from pathlib import Path
 
 import pytest
 
 from engine import Completer, CompletionRequest, StopParams
-from engine.errors import ContractError, DeviceError, ManifestError, ModelFolderError
+from engine.errors import ContractError, DeviceError, ManifestError, ModelFolderError, WeightsError
 from engine.model_folder.manifest import MANIFEST_NAME, dump_manifest, load_manifest, sha256_of
 from engine.runtime import session as session_module
 from engine.runtime.kv_buffers import SharedBuffers
@@ -139,6 +141,17 @@ def test_a_broken_tokenizer(folder, data):
     (folder / "tokenizer.json").write_bytes(data)
     write_manifest(folder)
     assert "tokenizer.json" in refused(folder, ModelFolderError)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_no_numbers_are_told_as_the_model_is_loaded(folder, value):
+    path = folder / "model.onnx"
+    data = path.read_bytes()
+    scale = struct.pack("<f", 3.0)  # of the head
+    assert data.count(scale) == 1
+    path.write_bytes(data.replace(scale, struct.pack("<f", value)))
+    write_manifest(folder)
+    assert refused(folder, WeightsError).startswith("toy computes no numbers")
 
 
 def test_a_head_that_the_manifest_does_not_know(folder):

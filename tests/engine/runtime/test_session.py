@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.completer import BUNDLED_MODEL, Completer
-from engine.errors import DeviceError
+from engine.errors import DeviceError, WeightsError
 from engine.model_folder.manifest import Manifest
 from engine.runtime.graph import Device, cuda_device_count
 from engine.runtime.kv_buffers import BATCH_SLOTS
@@ -269,3 +269,19 @@ def test_a_run_without_memory_leaves_a_smaller_cache(folder: Path, manifest: Man
     rows, reused = cache.prefill(IDS, (len(IDS) - 1,), lambda: None)
     assert reused == 0
     assert_close(rows, fresh(IDS)[-1:])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_no_numbers_are_told(session: OrtSession, monkeypatch: pytest.MonkeyPatch, value: float):
+    row = np.zeros(ATTENTION_HEAD, np.float32)
+    row[17] = value
+    for bad in (row, np.full(ATTENTION_HEAD, -np.inf, np.float32)):
+        with pytest.raises(WeightsError, match=r"^toy computes no numbers .* copy or export the model again"):
+            session._numbers(np.stack([np.zeros_like(row), bad]))
+
+
+def test_what_a_model_rules_out_and_what_only_pads_may_be_infinite(folder: Path):
+    loaded = OrtSession.load(folder, make_manifest(300, head=ATTENTION_HEAD), device="cpu", threads=1)
+    row = np.zeros((1, ATTENTION_HEAD), np.float32)
+    row[0, 3], row[0, 300:] = -np.inf, np.nan
+    assert loaded._numbers(row) is row
