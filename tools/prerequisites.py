@@ -4,20 +4,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import platform
 import re
 import shutil
 import subprocess
 import sys
-import sysconfig
-from pathlib import Path
-
-_PACKAGES = {
-    "venv": "on Debian and Ubuntu: apt install python3-venv",
-    "compiler": "on Debian and Ubuntu: apt install build-essential",
-    "headers": "on Debian and Ubuntu: apt install python3-dev",
-}
 
 
 def problems() -> list[str]:
@@ -26,13 +16,7 @@ def problems() -> list[str]:
     if sys.version_info < (3, 11):  # noqa: UP036 - see above
         found.append(f"Python 3.11 or later is needed, this is {sys.version.split()[0]}; set PYTHON=python3.11")
     if importlib.util.find_spec("ensurepip") is None:
-        found.append(f"this Python has no venv; {_PACKAGES['venv']}")
-    if _builds_datrie():
-        compiler = _compiler()
-        if shutil.which(compiler) is None:
-            found.append(f"a C compiler is needed to build datrie, and there is no {compiler}; {_hint('compiler')}")
-        if not (Path(sysconfig.get_paths()["include"]) / "Python.h").exists():
-            found.append(f"Python's headers are needed to build datrie; {_hint('headers')}")
+        found.append("this Python has no venv; on Debian and Ubuntu: apt install python3-venv")
     return found
 
 
@@ -47,27 +31,6 @@ def node_problems() -> list[str]:
     if not numbers or (int(numbers[1]), int(numbers[2])) < (20, 19):
         return [f"{needed}, this is {printed or 'none that runs'}; see https://nodejs.org"]
     return []
-
-
-def _builds_datrie() -> bool:
-    """Whether pyproject.toml asks for datrie here; elsewhere a sorted array takes its place."""
-    return sys.platform in ("linux", "darwin") and platform.python_implementation() == "CPython"
-
-
-def _compiler() -> str:
-    """The program that builds extensions: what CC says, else what Python itself was built with."""
-    for command in (os.environ.get("CC"), sysconfig.get_config_var("CC")):
-        if command and command.strip():
-            return str(command).split()[0]
-    return "cc"
-
-
-def _hint(what: str) -> str:
-    if os.environ.get("CC", "").strip() and what == "compiler":
-        return "CC names it: correct or unset CC"
-    if sys.platform == "darwin":
-        return "get the command line tools: xcode-select --install"
-    return _PACKAGES[what]
 
 
 def main() -> int:

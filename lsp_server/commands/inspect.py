@@ -30,6 +30,12 @@ _SAMPLES = {
 }
 
 
+_INDEXES = {
+    "datrie": "double-array trie",
+    "sorted": "sorted array; 'pip install \"midtoken[datrie]\"' builds the double-array trie, with a C compiler",
+}
+
+
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     set_example(parser, "midtoken inspect", "midtoken inspect --model my-model --text 'import nump'")
@@ -56,7 +62,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(report, ensure_ascii=False, allow_nan=False))
         return 0
-    _print_section("model", report["model"])
+    index = report["model"]["prefix_index"]
+    _print_section("model", report["model"] | {"prefix_index": _INDEXES.get(index, index)})
     print("vocabulary-model contract")
     for clause in completer.contract:
         print(f"  {clause.name:<34} {clause.value:<24} {clause.note}".rstrip())

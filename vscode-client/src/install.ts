@@ -37,8 +37,8 @@ export class InstallCancelled extends Error {
 const READY = "midtoken-ready";
 const QUIET = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"];
 
-// datrie is published as source and needs a C compiler; the server answers the same queries without it.
-const OPTIONAL = /^datrie\b/;
+// An extra that is published as source and needs a C compiler; the server answers the same queries without it.
+const OPTIONAL = "datrie";
 
 const LIST_REQUIREMENTS = `
 from importlib.metadata import requires
@@ -97,10 +97,9 @@ class Installation {
     await this.makeEnvironment();
     this.watcher.report("installing the server");
     await this.pip(["--no-deps", this.plan.package]);
-    const requirements = await this.requirements();
     this.watcher.report("fetching what it needs");
-    await this.pip(requirements.filter((line) => !OPTIONAL.test(line)));
-    await this.installOptional(requirements.filter((line) => OPTIONAL.test(line)));
+    await this.pip(await this.requirements());
+    await this.installOptional();
     this.watcher.report("trying the server");
     await this.must(["-c", "import lsp_server.server"], (outcome) => `The installed server does not start: ${outcome}`);
     await writeFile(ready, "").catch(refuseStorage);
@@ -132,14 +131,17 @@ class Installation {
     }
   }
 
-  private async installOptional(what: readonly string[]): Promise<void> {
-    if (what.length === 0) {
-      return;
-    }
+  private async installOptional(): Promise<void> {
     this.watcher.report("building what makes it a little faster");
-    const outcome = await this.call(this.interpreter, ["-m", "pip", "install", ...QUIET, ...what]);
+    const outcome = await this.call(this.interpreter, [
+      "-m",
+      "pip",
+      "install",
+      ...QUIET,
+      `${this.plan.package}[${OPTIONAL}]`,
+    ]);
     if (outcome.status !== 0) {
-      this.watcher.log(`${what.join(", ")} cannot be installed here; the server does without`);
+      this.watcher.log(`${OPTIONAL} cannot be installed here; the server does without`);
     }
   }
 

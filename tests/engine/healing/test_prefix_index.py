@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.healing.prefix_index import DatrieIndex, PrefixIndex, SortedIndex, escape, find_nodes, load_or_build_index
+from engine.healing.prefix_index import DatrieIndex, PrefixIndex, SortedIndex, escape, load_or_build_index
 from engine.text.vocabulary import Vocabulary, load_vocabulary
 from tests.real import NAMES, real_tokenizer
 from tests.reference.prefixes import ids_with_prefix
@@ -102,13 +102,6 @@ def test_control_tokens_are_never_found():
         assert found(index, b"<|") == []
 
 
-def test_the_nodes_of_a_small_tree():
-    nodes = find_nodes([b"re", b"ret", b"return", b"sel", b"self", b"set"])
-    assert nodes.starts.tolist() == [0, 1, 2, 3, 5, 6, 7]
-    assert nodes.depths.tolist() == [2, 3, 6, 2, 3, 4, 3]
-    assert nodes.ends.tolist() == [3, 3, 3, 6, 5, 5, 6]
-
-
 @given(st.binary(max_size=5), st.binary(max_size=5))
 def test_escaping_keeps_order_and_prefixes_and_stays_in_255_characters(left, right):
     assert (left < right) == (escape(left) < escape(right))
@@ -129,7 +122,7 @@ def test_a_saved_index_is_loaded_again(tmp_path, monkeypatch):
 
 
 @needs_datrie
-@pytest.mark.parametrize("part", ["trie.datrie", "ids.npy", "starts.npy", "ends.npy", "index.json"])
+@pytest.mark.parametrize("part", ["trie.datrie", "ids.npy", "index.json"])
 @pytest.mark.parametrize("damage", ["cut", "flip", "remove"])
 def test_a_damaged_index_is_built_anew(tmp_path, part, damage):
     vocabulary = load_vocabulary(byte_level())
@@ -140,18 +133,25 @@ def test_a_damaged_index_is_built_anew(tmp_path, part, damage):
         path.unlink()
     else:
         path.write_bytes(data[: len(data) // 2] + (b"" if damage == "cut" else bytes([data[len(data) // 2] ^ 255])))
-    assert DatrieIndex.load(path.parent, HASH) is None
+    assert DatrieIndex.load(vocabulary, path.parent, HASH) is None
     assert found(load_or_build_index(vocabulary, tmp_path, HASH), b"ret") == ids_with_prefix(vocabulary, b"ret")
-    assert DatrieIndex.load(path.parent, HASH) is not None
+    assert DatrieIndex.load(vocabulary, path.parent, HASH) is not None
 
 
 @needs_datrie
 @pytest.mark.parametrize("field", ["format", "tokenizer"])
 def test_an_index_of_another_tokenizer_or_format_is_not_used(tmp_path, field):
-    load_or_build_index(load_vocabulary(byte_level()), tmp_path, HASH)
+    vocabulary = load_vocabulary(byte_level())
+    load_or_build_index(vocabulary, tmp_path, HASH)
     meta = next(tmp_path.iterdir()) / "index.json"
     meta.write_text(json.dumps(json.loads(meta.read_text()) | {field: "other"}))
-    assert DatrieIndex.load(meta.parent, HASH) is None
+    assert DatrieIndex.load(vocabulary, meta.parent, HASH) is None
+
+
+@needs_datrie
+def test_an_index_of_other_candidates_is_not_used(tmp_path):
+    load_or_build_index(load_vocabulary(byte_level()), tmp_path, HASH)
+    assert DatrieIndex.load(load_vocabulary(superword()), next(tmp_path.iterdir()), HASH) is None
 
 
 @needs_datrie

@@ -102,6 +102,14 @@ def test_large_documents(capsys, tmp_path, text):
     completions(capsys, position, "--max-new-tokens", "2")
 
 
+def test_inspect_says_what_takes_the_place_of_the_trie(capsys, monkeypatch):
+    monkeypatch.setattr("engine.healing.prefix_index.datrie", None)
+    outcome = run(capsys, "inspect")
+    (line,) = [line for line in outcome.out.splitlines() if "prefix index" in line]
+    assert "sorted array" in line
+    assert "midtoken[datrie]" in line
+
+
 def test_inspect_states_what_is_bundled(capsys):
     outcome = run(capsys, "inspect", "--text", "import num", "--json")
     assert (outcome.status, outcome.err) == (0, "")
