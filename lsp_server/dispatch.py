@@ -1,7 +1,8 @@
 """From the bytes of a message to pygls, past everything that a message can be wrong about.
 
-What comes through is well-formed, of a method that is served, and allowed at this point of the session. Every request
-that does not come through is answered, by an error of the protocol.
+What comes through is well-formed, of a method that is served, and allowed at this point of the session. Its parameters
+are what `lsp_server.messages` reads of them. Every request that does not come through is answered, by an error of the
+protocol.
 """
 
 import asyncio
@@ -10,10 +11,12 @@ import logging
 from typing import Any
 
 from lsprotocol import types
-from pygls.exceptions import JsonRpcException
+from pygls.protocol.json_rpc import JsonRPCNotification, JsonRPCRequestMessage, JsonRPCResponseMessage
 
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
+from lsp_server.messages.fields import Unreadable, identifier, integer, member, text
+from lsp_server.messages.parameters import read_parameters
 from lsp_server.transport import Connection
 
 log = logging.getLogger(__name__)
@@ -21,6 +24,7 @@ log = logging.getLogger(__name__)
 EXIT_CLEAN, EXIT_UNCLEAN = 0, 1
 FAREWELL_S = 0.2
 """For the empty answers to what was still open."""
+_ABOUT_DOCUMENTS = ("textDocument/", "notebookDocument/")
 
 
 class Dispatcher:
@@ -38,14 +42,15 @@ class Dispatcher:
             self._refuse(None, types.ErrorCodes.ParseError, f"a message is no JSON ({type(error).__name__})")
             return None
         if not _is_message(message):
-            known = message.get("id") if isinstance(message, dict) else None
-            number = known if isinstance(known, str | int) else None
+            number = identifier(member(message, "id"))
             self._refuse(number, types.ErrorCodes.InvalidRequest, "a message is no JSON-RPC 2.0 request or response")
             return None
-        if message.get("method") == types.EXIT:
+        if "method" not in message:
+            self._pass_on(self._response(message))
+        elif message["method"] == types.EXIT:
             return self.exit_status
-        if "method" not in message or self._is_allowed(message):
-            self._pass_on(message)
+        elif self._is_allowed(message):
+            self._call(message)
         return None
 
     @property
@@ -67,24 +72,49 @@ class Dispatcher:
         if reason is None:
             return True
         if "id" in message:
-            self._refuse(message["id"], *reason)
+            self._refuse(identifier(message["id"]), *reason)
         elif not method.startswith("$/"):  # those may be ignored without a word
             log.warning("%s; the notification is ignored", reason[1])
         return False
 
-    def _pass_on(self, message: dict[str, Any]) -> None:
-        protocol = self._server.protocol
+    def _call(self, message: dict[str, Any]) -> None:
+        method: str = message["method"]
+        if method.startswith(_ABOUT_DOCUMENTS) and not self._server.session.begun:
+            # A client that forgets to say that it is ready is so by now; without that no model would ever be loaded.
+            self._pass_on(JsonRPCNotification(types.INITIALIZED, "2.0", None))
         try:
-            structured = protocol.structure_message(message)
-        except JsonRpcException as error:
-            text = f"the parameters of {str(message.get('method', 'a response'))[:80]} are not as specified"
-            if "id" in message and "method" in message:
-                self._refuse(message["id"], types.ErrorCodes.InvalidParams, text)
+            params = read_parameters(method, message.get("params"))
+        except Unreadable as error:
+            reason = f"the parameters of {method[:80]} are not as specified: {error}"
+            if "id" in message:
+                self._refuse(identifier(message["id"]), types.ErrorCodes.InvalidParams, reason)
             else:
-                log.warning("%s (%s); it is ignored", text, type(error).__name__)
+                log.warning("%s; it is ignored", reason)
+            return
+        number = identifier(message.get("id"))
+        if number is None:
+            self._pass_on(JsonRPCNotification(method, "2.0", params))
+        else:
+            self._pass_on(JsonRPCRequestMessage(number, method, "2.0", params))
+
+    def _response(self, message: dict[str, Any]) -> JsonRPCResponseMessage | types.ResponseErrorMessage | None:
+        """An answer of the client, with what it says as plain JSON; None if nothing was asked by that id."""
+        number, protocol = identifier(message["id"]), self._server.protocol
+        if number is None or number not in protocol._result_types:
+            log.warning("an answer of the client fits no question; it is ignored")
+            return None
+        del protocol._result_types[number]
+        if "error" not in message:
+            return JsonRPCResponseMessage(number, "2.0", message.get("result"))
+        code = integer(member(message, "error", "code"), low=-(2**31))
+        said = types.ResponseError(0 if code is None else code, text(member(message, "error", "message")) or "")
+        return types.ResponseErrorMessage(number, said)
+
+    def _pass_on(self, message: Any) -> None:
+        if message is None:
             return
         try:
-            protocol.handle_message(structured)
+            self._server.protocol.handle_message(message)
         except Exception as error:  # one message must not end the server
             log.error("a message failed: %s", describe(error))
 
@@ -98,7 +128,7 @@ class Dispatcher:
 def _is_message(message: object) -> bool:
     if not isinstance(message, dict) or message.get("jsonrpc") != "2.0":
         return False
-    if "id" in message and (not isinstance(message["id"], str | int) or isinstance(message["id"], bool)):
+    if "id" in message and identifier(message["id"]) is None and "error" not in message:
         return False
     return isinstance(message.get("method"), str) or ("method" not in message and "id" in message)
 

@@ -57,7 +57,10 @@ class MidtokenServer(LanguageServer):
         return method == types.CANCEL_REQUEST or method in features.features or method in features.builtin_features
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run what a notification begins. Its handler is no coroutine itself: pygls would keep its task for ever."""
+        """Run what a notification of the start, or of new settings, begins. If it fails, the user is told.
+
+        Its handler is no coroutine itself: pygls would keep its task for ever.
+        """
         task = asyncio.ensure_future(work)
         self._under_way.add(task)
         task.add_done_callback(self._ended)
@@ -66,7 +69,7 @@ class MidtokenServer(LanguageServer):
         self._under_way.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            log.error("a notification failed: %s", describe(error))
+            self.tell_error(f"the settings could not be taken ({describe(error)}); there may be no completions")
 
     def withhold(self, methods: Iterable[str]) -> None:
         """Do not advertise these methods in the answer to ``initialize``."""

@@ -12,7 +12,7 @@ from engine import Completer, DeviceChoice
 from lsp_server.completion.answer import note_error, note_result
 from lsp_server.dispatch import converse
 from lsp_server.features import notebook
-from lsp_server.features.commands import COMMANDS, DID_PARTIALLY_ACCEPT, DID_SHOW, did_partially_accept, did_show
+from lsp_server.features.commands import COMMANDS, did_partially_accept, did_show
 from lsp_server.features.completion import completion, resolve_item
 from lsp_server.features.configuration import did_change_configuration
 from lsp_server.features.inline_completion import inline_completion
@@ -21,6 +21,7 @@ from lsp_server.features.registration import TRIGGER_CHARACTERS
 from lsp_server.features.text_document import did_change, did_close, did_open
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import logging_to
+from lsp_server.messages.parameters import DID_PARTIALLY_ACCEPT, DID_SHOW
 from lsp_server.scheduling.model import Loader, ModelHost
 from lsp_server.scheduling.scheduler import Observers, Scheduler
 from lsp_server.scheduling.worker import ModelThread

@@ -104,7 +104,7 @@ class Session:
     documents: dict[str, Document] = field(default_factory=dict)
     """By URI, least recently changed first."""
     left_out: dict[str, str] = field(default_factory=dict)
-    """Languages of open documents that are too long to be kept, by URI."""
+    """Languages of open documents that are too long to be kept, or whose text is unknown, by URI."""
     completion_cache: CompletionCache = field(default_factory=CompletionCache)
     debounce: Debounce = field(default_factory=Debounce)
     context: ContextFinder = field(default_factory=ContextFinder)
@@ -112,6 +112,8 @@ class Session:
     notebooks: Notebooks = field(default_factory=Notebooks)
     git_ignores: GitIgnores = field(default_factory=GitIgnores)
     phase: Phase = "new"
+    begun: bool = False
+    """Whether the client said that it is ready, after which it is asked for settings and the model is loaded."""
     enabled: bool = True
     languages_off: set[str] = field(default_factory=set)
     """Languages that the user switched off by the command."""
@@ -123,9 +125,17 @@ class Session:
     reports_shown: bool = False
     """The client tells which items it shows, so that they need not be guessed."""
     status_sent: object = None
+    counts_from_zero: bool = False
+    """The client counts trigger kinds as before LSP 3.18: 0 for invoked, 1 for automatic."""
+    questions: int = 0
+    """How often the client was asked for its settings."""
+    answered_question: int = 0
+    """The last of these questions whose answer was taken."""
     registered: tuple[str, ...] | None = None
     """The languages that completions were registered for with the client; None if they were not."""
     _options: Values = field(default_factory=dict)
+    _configuration: Values = field(default_factory=dict)
+    """What the client said when it was asked last, and answered."""
     _configured: asyncio.Event = field(default_factory=asyncio.Event)
     _reported: set[str] = field(default_factory=set)
 
@@ -139,12 +149,16 @@ class Session:
 
     def configure(self, configuration: object) -> tuple[str, ...]:
         """Take the settings that the client gives now; returns what is wrong with them."""
-        values, problems = read_client(configuration)
-        self.settings = resolve(values, self._options, self.launch)
+        self._configuration, problems = read_client(configuration, self._configuration)
+        self.settings = resolve(self._configuration, self._options, self.launch)
         if not self.settings.cross_file_context:
             self.context = ContextFinder()  # what it holds of documents has no use any more
-        self._configured.set()
+        self.keep_configuration()
         return problems
+
+    def keep_configuration(self) -> None:
+        """The client does not tell its settings; those that it gave so far are what there is."""
+        self._configured.set()
 
     async def configured_within(self, timeout_s: float) -> bool:
         """Whether the client told its settings by then. Until it did, nobody knows what must not be read."""
@@ -190,6 +204,21 @@ class Session:
             log.warning("a document of %d characters is left out: too much is open", len(document.text))
         self.remove(document.uri)
         self.left_out[document.uri] = document.language
+
+    def lose(self, uri: str, language: str, why: str) -> None:
+        """Nobody knows the text of an open document any more; its whole text would bring it back."""
+        log.warning("%s; the document counts as unknown until its text is sent whole", why)
+        self.remove(uri)
+        self.left_out[uri] = language
+
+    def is_invoked(self, trigger_kind: int | None) -> bool:
+        """Whether the user asked for a completion by hand. A kind that nobody knows, or none, is taken for automatic.
+
+        0 and 2 each tell which way the client counts; until it sends one of them, 1 is what it is in LSP 3.18.
+        """
+        if trigger_kind in (0, 2):
+            self.counts_from_zero = trigger_kind == 0
+        return trigger_kind == (0 if self.counts_from_zero else types.InlineCompletionTriggerKind.Invoked.value)
 
     @property
     def document_characters(self) -> int:

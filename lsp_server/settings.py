@@ -98,13 +98,18 @@ class _Setting:
         return ENVIRONMENT_PREFIX + self.field.upper()
 
 
-def read_client(raw: object) -> tuple[Values, tuple[str, ...]]:
-    """The values of a client's settings object, and what is wrong with it, one line each."""
+def read_client(raw: object, before: Values = MappingProxyType({})) -> tuple[Values, tuple[str, ...]]:
+    """The values of a client's settings object, and what is wrong with it, one line each.
+
+    ``before`` are those that it gave before. They stand where it now gives what cannot be used: a slip in a list of
+    excluded files must not open them.
+    """
     if raw is None:
         return {}, ()
     if not isinstance(raw, Mapping):
-        return {}, (f"the settings are not an object but {_kind(raw)}; they are ignored",)
-    return _read({str(name): value for name, value in raw.items()}, {s.name: s for s in _SETTINGS}, "setting")
+        return before, (f"the settings are not an object but {_kind(raw)}; they are ignored",)
+    named = {str(name): value for name, value in raw.items()}
+    return _read(named, {s.name: s for s in _SETTINGS}, "setting", before)
 
 
 def read_environment(environment: Mapping[str, str]) -> tuple[Values, tuple[str, ...]]:
@@ -127,7 +132,9 @@ def resolve(*layers: Values) -> Settings:
     return replace(Settings(), **merged)
 
 
-def _read(raw: Mapping[str, object], table: Mapping[str, _Setting], what: str) -> tuple[Values, tuple[str, ...]]:
+def _read(
+    raw: Mapping[str, object], table: Mapping[str, _Setting], what: str, before: Values = MappingProxyType({})
+) -> tuple[Values, tuple[str, ...]]:
     values: dict[str, Any] = {}
     problems: list[str] = []
     for name, value in raw.items():
@@ -138,6 +145,8 @@ def _read(raw: Mapping[str, object], table: Mapping[str, _Setting], what: str) -
             try:
                 values[setting.field] = setting.read(value)
             except (ValueError, MidtokenError) as error:
+                if setting.field in before:
+                    values[setting.field] = before[setting.field]
                 problems.append(f"{what} {name!r}: {error}; it is ignored")
     return values, tuple(problems)
 

@@ -13,11 +13,9 @@ from lsp_server.documents.line_endings import length_in_document, to_engine
 from lsp_server.documents.positions import characters_of
 from lsp_server.language_server import MidtokenServer
 from lsp_server.memory import resident_bytes
+from lsp_server.messages.fields import elements, integer, member
 
 log = logging.getLogger(__name__)
-
-DID_SHOW = "textDocument/didShowCompletion"
-DID_PARTIALLY_ACCEPT = "textDocument/didPartiallyAcceptCompletion"
 
 
 def accept(ls: MidtokenServer, *arguments: object) -> None:
@@ -27,8 +25,8 @@ def accept(ls: MidtokenServer, *arguments: object) -> None:
 
 def did_partially_accept(ls: MidtokenServer, params: object) -> None:
     """The client inserted the beginning of an item, ``acceptedLength`` UTF-16 units of its ``insertText``."""
-    length = getattr(params, "acceptedLength", None)
-    if not isinstance(length, int):
+    length = integer(member(params, "acceptedLength"))
+    if length is None:
         log.warning("a partial acceptance does not say how much was accepted; it is ignored")
         return
     _note(ls, _id_of(params), length)
@@ -158,5 +156,5 @@ def _note(ls: MidtokenServer, number: object, units: int | None) -> None:
 
 def _id_of(params: object) -> object:
     """The id in the command of the item that a notification carries."""
-    arguments = getattr(getattr(getattr(params, "item", None), "command", None), "arguments", None)
-    return arguments[0] if isinstance(arguments, list | tuple) and arguments else None
+    arguments = elements(member(params, "item", "command", "arguments"))
+    return arguments[0] if arguments else None

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import Mapping
+from typing import Any
 
 from lsprotocol import types
 
@@ -12,6 +12,7 @@ from engine import MidtokenError
 from lsp_server.features.registration import register_completions
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
+from lsp_server.messages.fields import member
 from lsp_server.scheduling.model import CompleterLike, ModelChoice
 from lsp_server.settings import SECTION
 
@@ -21,30 +22,53 @@ CONFIGURATION_TIMEOUT_S = 2.0
 """A client that does not answer gets the settings that it gave so far, and its completions."""
 
 
-def did_change_configuration(ls: MidtokenServer, params: types.DidChangeConfigurationParams) -> None:
+def did_change_configuration(ls: MidtokenServer, settings: object) -> None:
     """Take the settings: ask for them if the client can be asked, else as they are sent."""
-    sent = params.settings.get(SECTION) if isinstance(params.settings, Mapping) else None
-    ls.start(take_settings(ls, sent))
+    ls.start(take_settings(ls, member(settings, SECTION)))
 
 
 async def take_settings(ls: MidtokenServer, sent: object) -> None:
     """Read the client's settings, report what is wrong with them, and load the model that they name."""
     session = ls.session
-    problems = session.configure(await _ask(ls) if session.client.configuration else sent)
-    ls.tell(types.MessageType.Warning, (*session.notes, *problems))
+    if not session.client.configuration:
+        await _apply(ls, session.configure(sent))
+        return
+    session.questions += 1
+    number = session.questions
+    asked = types.ConfigurationParams([types.ConfigurationItem(section=SECTION)])
+    question = asyncio.ensure_future(ls.workspace_configuration_async(asked))
+    await asyncio.wait((question,), timeout=CONFIGURATION_TIMEOUT_S)
+    if question.done():
+        await _take_answer(ls, number, question)
+        return
+    log.warning("the client has not told its settings yet; those from before stay until it does")
+    question.add_done_callback(lambda late: None if late.cancelled() else ls.start(_take_answer(ls, number, late)))
+    session.keep_configuration()
+    await _apply(ls, ())
+
+
+async def _take_answer(ls: MidtokenServer, number: int, answer: "asyncio.Task[Any]") -> None:
+    """Take what the client says, unless it answered a later question before. What it said last stays if it refuses."""
+    session = ls.session
+    if number < session.answered_question:
+        return
+    session.answered_question = number
+    problems: tuple[str, ...] = ()
+    error = answer.exception()
+    said = None if error is not None else answer.result()
+    if isinstance(said, list) and said:
+        problems = session.configure(said[0])
+    else:
+        reason = "no list of settings" if error is None else describe(error)
+        log.warning("the client does not tell its settings (%s); those from before stay", reason)
+        session.keep_configuration()
+    await _apply(ls, problems)
+
+
+async def _apply(ls: MidtokenServer, problems: tuple[str, ...]) -> None:
+    ls.tell(types.MessageType.Warning, (*ls.session.notes, *problems))
     register_completions(ls)
     await _load_model(ls)
-
-
-async def _ask(ls: MidtokenServer) -> object:
-    item = types.ConfigurationItem(section=SECTION)
-    request = ls.workspace_configuration_async(types.ConfigurationParams([item]))
-    try:
-        answers = await asyncio.wait_for(request, CONFIGURATION_TIMEOUT_S)
-    except Exception as error:  # refused, malformed or too late: all the same here
-        log.warning("the client did not tell its settings: %s", describe(error))
-        return None
-    return answers[0] if answers else None
 
 
 async def _load_model(ls: MidtokenServer) -> None:

@@ -9,23 +9,24 @@ from lsp_server.completion.items import inline_items, place_at, place_of_selecte
 from lsp_server.completion.prompt import Place
 from lsp_server.documents.positions import index_of
 from lsp_server.language_server import MidtokenServer
+from lsp_server.messages.values import AskedCompletion
 
 INVOKED_CANDIDATES = 3
 """Someone who asks by hand wants to choose; while typing only one is shown."""
 
 
-async def inline_completion(ls: MidtokenServer, params: types.InlineCompletionParams) -> types.InlineCompletionList:
+async def inline_completion(ls: MidtokenServer, asked: AskedCompletion) -> types.InlineCompletionList:
     """Answer with items for the cursor, or for the item selected in the client's list."""
     client = ls.session.client
-    document = document_of(ls, params.text_document.uri)
+    document = document_of(ls, asked.uri)
     if document is None:
         return types.InlineCompletionList([])
-    cursor = index_of(document, params.position, client.encoding)
-    selected = params.context.selected_completion_info
+    cursor = index_of(document, asked.position, client.encoding)
+    selected = asked.selected
     place = place_of_selected(document, cursor, selected, client.encoding) if selected else place_at(document, cursor)
     if place is None:
         return types.InlineCompletionList([])
-    automatic = params.context.trigger_kind == types.InlineCompletionTriggerKind.Automatic
+    automatic = not ls.session.is_invoked(asked.trigger_kind)
     candidates = 1 if automatic else INVOKED_CANDIDATES
     request = EditorRequest("inline", document, place, candidates, automatic)
     completions = await answer(ls, request)

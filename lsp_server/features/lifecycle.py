@@ -23,10 +23,19 @@ def initialize(ls: MidtokenServer, params: types.InitializeParams) -> None:
         watch_parent(params.process_id, _leave)
 
 
-def initialized(ls: MidtokenServer, params: types.InitializedParams) -> None:
-    """Ask for the settings and load the model; requests that come before wait for it as long as their budget lasts."""
+def initialized(ls: MidtokenServer, params: None) -> None:
+    """Ask for the settings and load the model; requests that come before wait for it as long as their budget lasts.
+
+    Once in a session. What fails here is told to the user: nothing would work, and nobody would know why.
+    """
+    if not ls.session.begun:
+        ls.session.begun = True
+        ls.start(_begin(ls))
+
+
+async def _begin(ls: MidtokenServer) -> None:
     register(ls)
-    ls.start(take_settings(ls, None))
+    await take_settings(ls, None)
 
 
 def shutdown(ls: MidtokenServer, params: None) -> None:

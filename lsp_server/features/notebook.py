@@ -1,53 +1,60 @@
 """``notebookDocument/didOpen``, ``didChange`` and ``didClose``: cells are documents, in the order of their notebook."""
 
 import logging
-from collections.abc import Sequence
 
-from lsprotocol import types
-
-from lsp_server.documents.notebooks import Cell, Notebook
+from lsp_server.documents.notebooks import Notebook
 from lsp_server.features.text_document import open_document, take_changes
 from lsp_server.language_server import MidtokenServer
+from lsp_server.messages.values import ChangedNotebook, ClosedNotebook, OpenedNotebook, Splice
+from lsp_server.session import Session
 
 log = logging.getLogger(__name__)
 
 
-def did_open(ls: MidtokenServer, params: types.DidOpenNotebookDocumentParams) -> None:
+def did_open(ls: MidtokenServer, opened: OpenedNotebook) -> None:
     """Keep the notebook and the documents of its cells."""
-    opened = params.notebook_document
-    ls.session.notebooks.put(Notebook(opened.uri, _cells(opened.cells)))
-    for document in params.cell_text_documents:
+    ls.session.notebooks.put(Notebook(opened.uri, opened.cells))
+    for document in opened.documents:
         open_document(ls.session, document)
 
 
-def did_change(ls: MidtokenServer, params: types.DidChangeNotebookDocumentParams) -> None:
+def did_change(ls: MidtokenServer, changed: ChangedNotebook) -> None:
     """Cells came, went, moved, became prose or code, or have another text."""
-    notebooks, changes = ls.session.notebooks, params.change.cells
-    notebook = notebooks.get(params.notebook_document.uri)
+    notebooks = ls.session.notebooks
+    notebook = notebooks.get(changed.uri)
     if notebook is None:
-        log.warning("a notebook that is not open was changed; the change is ignored")
-        return
-    if changes is None:
-        return
-    if changes.structure is not None:
-        array = changes.structure.array
-        notebook = notebook.splice(array.start, array.delete_count, _cells(array.cells or ()))
-        for closed in changes.structure.did_close or ():
-            ls.session.remove(closed.uri)
-        for opened in changes.structure.did_open or ():
-            open_document(ls.session, opened)
-    notebooks.put(notebook.update(_cells(changes.data or ())))
-    for content in changes.text_content or ():
-        take_changes(ls.session, content.document, content.changes)
+        log.warning("a notebook that is not open was changed; its order is unknown")
+    else:
+        if changed.splice is not None:
+            notebook = _spliced(notebook, changed.splice)
+        notebooks.remove(changed.uri)
+        if notebook is not None:
+            notebooks.put(notebook.update(changed.kinds))
+    _take_texts(ls.session, changed)
 
 
-def did_close(ls: MidtokenServer, params: types.DidCloseNotebookDocumentParams) -> None:
+def did_close(ls: MidtokenServer, closed: ClosedNotebook) -> None:
     """Forget the notebook and its cells, those too that the client does not name."""
-    notebook = ls.session.notebooks.remove(params.notebook_document.uri)
+    notebook = ls.session.notebooks.remove(closed.uri)
     ours = [cell.uri for cell in notebook.cells] if notebook else []
-    for uri in (*ours, *(document.uri for document in params.cell_text_documents)):
+    for uri in (*ours, *closed.cells):
         ls.session.remove(uri)
 
 
-def _cells(cells: Sequence[types.NotebookCell]) -> tuple[Cell, ...]:
-    return tuple(Cell(cell.document, cell.kind == types.NotebookCellKind.Code) for cell in cells)
+def _spliced(notebook: Notebook, splice: Splice) -> Notebook | None:
+    """With the cells that came in place of those that went; None if it cannot be told where."""
+    if splice.start is None:
+        log.warning("a change of a notebook cannot be read; its cells stand for themselves until it is opened again")
+        return None
+    return notebook.splice(splice.start, splice.delete_count, splice.cells)
+
+
+def _take_texts(session: Session, changed: ChangedNotebook) -> None:
+    """The documents of cells that came, went or changed, whatever is known of their order."""
+    if changed.splice is not None:
+        for uri in changed.splice.closed:
+            session.remove(uri)
+        for opened in changed.splice.opened:
+            open_document(session, opened)
+    for text in changed.texts:
+        take_changes(session, text)

@@ -1,50 +1,70 @@
 """``textDocument/didOpen``, ``didChange`` and ``didClose``: keep our documents equal to the client's."""
 
 import logging
-from collections.abc import Sequence
 
 from lsprotocol import types
 
 from lsp_server.documents.changes import apply_changes
 from lsp_server.documents.documents import Document
 from lsp_server.language_server import MidtokenServer
+from lsp_server.messages.values import Change, ChangedDocument, OpenedDocument
 from lsp_server.session import Session
 
 log = logging.getLogger(__name__)
 
 
-def did_open(ls: MidtokenServer, params: types.DidOpenTextDocumentParams) -> None:
+def did_open(ls: MidtokenServer, opened: OpenedDocument) -> None:
     """Keep the document."""
-    open_document(ls.session, params.text_document)
+    open_document(ls.session, opened)
 
 
-def did_change(ls: MidtokenServer, params: types.DidChangeTextDocumentParams) -> None:
+def did_change(ls: MidtokenServer, changed: ChangedDocument) -> None:
     """Keep the document's next version."""
-    take_changes(ls.session, params.text_document, params.content_changes)
+    take_changes(ls.session, changed)
 
 
-def open_document(session: Session, opened: types.TextDocumentItem) -> None:
+def open_document(session: Session, opened: OpenedDocument) -> None:
     """Keep a document of the client, which may be a cell of a notebook."""
-    session.put(Document.create(opened.uri, str(opened.language_id), opened.version, opened.text))
+    if opened.text is None:
+        session.lose(opened.uri, opened.language, "a document was opened without a text that can be read")
+        return
+    session.put(Document.create(opened.uri, opened.language, opened.version or 0, opened.text))
 
 
-def take_changes(
-    session: Session,
-    changed: types.VersionedTextDocumentIdentifier,
-    changes: Sequence[types.TextDocumentContentChangeEvent],
-) -> None:
-    """Keep a document's next version. Requests about the last one go on: a client may still show their answer."""
+def take_changes(session: Session, changed: ChangedDocument) -> None:
+    """Keep a document's next version. Requests about the last one go on: a client may still show their answer.
+
+    After a change that cannot be read nobody knows the text, until it is sent whole.
+    """
     document = session.documents.get(changed.uri)
-    if document is None and changed.uri in session.left_out:
-        if all(isinstance(change, types.TextDocumentContentChangePartial) for change in changes):
-            return  # nobody knows what they change; its whole text would bring it back
-        document = Document.create(changed.uri, session.left_out[changed.uri], 0, "")
-    if document is None:
+    if document is None and changed.uri not in session.left_out:
         log.warning("a document that is not open was changed; the change is ignored")
         return
-    session.put(apply_changes(document, changes, changed.version, session.client.encoding))
+    whole, changes = _from_whole_text(changed.changes)
+    if document is None:
+        if not whole:
+            return  # nobody knows what they change; its whole text would bring it back
+        document = Document.create(changed.uri, session.left_out[changed.uri], 0, "")
+    if None in changes:
+        session.lose(changed.uri, document.language, "a change of a document cannot be read")
+        return
+    readable = [change for change in changes if change is not None]
+    session.put(apply_changes(document, readable, _version_after(document, changed.version), session.client.encoding))
 
 
-def did_close(ls: MidtokenServer, params: types.DidCloseTextDocumentParams) -> None:
+def _from_whole_text(changes: tuple[Change, ...]) -> tuple[bool, tuple[Change, ...]]:
+    """Whether one of the changes is a whole text, and the changes from the last such one on, or all."""
+    for at in range(len(changes) - 1, -1, -1):
+        if isinstance(changes[at], types.TextDocumentContentChangeWholeDocument):
+            return True, changes[at:]
+    return False, changes
+
+
+def _version_after(document: Document, said: int | None) -> int:
+    """What the client says where that is a later version; for clients that do not count, we count."""
+    return document.version + 1 if said is None or said <= document.version else said
+
+
+def did_close(ls: MidtokenServer, uri: str) -> None:
     """Forget the document."""
-    ls.session.remove(params.text_document.uri)
+    ls.session.remove(uri)

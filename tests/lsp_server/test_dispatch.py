@@ -72,7 +72,26 @@ async def test_a_message_without_length_is_skipped():
         await assert_alive(wire)
 
 
-@pytest.mark.parametrize("position", [{"line": -1, "character": 0}, {"line": 2**40, "character": 0}, {"line": "1"}, 3])
+@pytest.mark.parametrize(
+    ("line", "character", "expected"),
+    [
+        (-1, -1, "one"),
+        (0, 2**40, "xone"),
+        (2**31, 0, "yone"),
+        (1, 1.0, "yone"),
+        (0.5, 1e300, "xone"),
+        (-7.5, 1, "xone"),
+    ],
+)
+async def test_a_position_outside_every_document_is_brought_into_it(line, character, expected):
+    async with connected() as wire:
+        wire.open("x\ny")
+        assert (await wire.inline(line, character))[0]["insertText"] == expected
+
+
+@pytest.mark.parametrize(
+    "position", [{"line": "1", "character": 0}, {"line": 0}, {"line": 0, "character": True}, 3, None]
+)
 async def test_an_impossible_position_is_refused(position):
     async with connected() as wire:
         wire.open("x")

@@ -46,6 +46,8 @@ class Wire:
         self.told: list[dict[str, Any]] = []
         self.errors: list[dict[str, Any]] = []
         self.answers_progress = True
+        self.replies: dict[str, Any] = {}
+        """By method: what is answered in place of the usual; nothing is where it is empty."""
         self._waiting: dict[Any, asyncio.Future[Any]] = {}
         self._number = 1_000_000_000  # no message that a test makes up has such an id
 
@@ -77,7 +79,7 @@ class Wire:
         self.send_raw(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
 
     def notify(self, method: str, params: object = None) -> None:
-        self.send(method=method, params=params)
+        self.send(method=method, **({} if params is None else {"params": params}))
 
     def ask(self, method: str, params: object = None) -> tuple[int, "asyncio.Future[Any]"]:
         """Send a request; its number and the future of its result."""
@@ -166,7 +168,10 @@ class Wire:
             self.told.append(message)
         else:
             self.asked.append(message)
-            if message["method"] == types.WORKSPACE_CONFIGURATION:
+            if (reply := self.replies.get(message["method"])) is not None:
+                if reply:
+                    self.send(id=message["id"], **reply)
+            elif message["method"] == types.WORKSPACE_CONFIGURATION:
                 self.send(id=message["id"], result=[self.configuration])
             elif message["method"] != types.WINDOW_WORK_DONE_PROGRESS_CREATE or self.answers_progress:
                 self.send(id=message["id"], result=None)

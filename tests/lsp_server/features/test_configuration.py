@@ -73,6 +73,72 @@ async def test_a_client_that_does_not_answer_gets_its_completions(monkeypatch):
         assert wire.server.session.settings.top_p == 0.5
 
 
+GIVEN = {"exclude": ["secret.py"], "languages": ["python"], "budgetMs": 900}
+
+
+async def with_settings_then(answer: object) -> Wire:
+    """A client that told its settings once, and from then on answers the question for them with that."""
+    wire = Wire(Gated(), GIVEN)
+    await wire.__aenter__()
+    await wire.initialize()
+    await wire.until(lambda: wire.server.session.settings.budget_ms == 900)
+    wire.replies["workspace/configuration"] = answer
+    return wire
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"error": {"code": -32601, "message": "not today"}},
+        {"error": 3},
+        {"result": None},
+        {"result": {}},
+        {"result": []},
+        {"result": ["fast"]},
+        {"result": [{"exclude": "x", "languages": 7, "budgetMs": "soon"}]},
+        {},
+    ],
+    ids=repr,
+)
+async def test_settings_that_were_told_once_stay_when_the_client_refuses(answer, monkeypatch):
+    wire = await with_settings_then(answer)
+    monkeypatch.setattr(configuration, "CONFIGURATION_TIMEOUT_S", 0.01)
+    try:
+        wire.notify("workspace/didChangeConfiguration")
+        await wire.until(lambda: len([a for a in wire.asked if a["method"] == "workspace/configuration"]) == 2)
+        wire.open("x", "file:///project/secret.py")
+        wire.open("x")
+        assert await wire.inline(0, 1, uri="file:///project/secret.py") == []
+        assert await wire.inline(0, 1) != []
+        await wire.until(lambda: not wire.server._under_way)
+        settings = wire.server.session.settings
+        assert (settings.exclude, settings.languages, settings.budget_ms) == (("secret.py",), ("python",), 900)
+    finally:
+        await wire.__aexit__()
+
+
+async def test_a_late_answer_counts_unless_a_later_question_was_answered(monkeypatch):
+    monkeypatch.setattr(configuration, "CONFIGURATION_TIMEOUT_S", 0.01)
+    wire = await with_settings_then({})
+    try:
+        session = wire.server.session
+        for _ in range(2):
+            wire.notify("workspace/didChangeConfiguration")
+        await wire.until(lambda: len([a for a in wire.asked if a["method"] == "workspace/configuration"]) == 3)
+        await wire.until(lambda: not wire.server._under_way)
+        assert session.settings.budget_ms == 900
+        first, second = [a["id"] for a in wire.asked if a["method"] == "workspace/configuration"][1:]
+        wire.send(id=second, result=[{"budgetMs": 800}])
+        await wire.until(lambda: session.settings.budget_ms == 800)
+        wire.send(id=first, result=[{"budgetMs": 700}])
+        wire.open("x")
+        assert await wire.inline(0, 1) != []
+        await wire.until(lambda: not wire.server._under_way)
+        assert session.settings.budget_ms == 800
+    finally:
+        await wire.__aexit__()
+
+
 async def test_bad_settings_are_reported_once_by_name():
     async with Wire(Gated(), {"budgetMs": "soon", "colour": "red"}, {"MIDTOKEN_TOP_P": "7"}) as wire:
         await wire.initialize({"trace": "loud"})
@@ -101,15 +167,21 @@ async def test_nothing_is_kept_of_a_change_that_is_over():
         assert len(created) <= 1, "no progress is shown where nothing is loaded"
 
 
-async def test_an_error_in_a_change_of_settings_is_logged_and_the_server_lives(monkeypatch, caplog):
+async def test_an_error_in_a_change_of_settings_is_told_once_and_the_server_lives(monkeypatch):
     async with Wire(Gated()) as wire:
         await wire.initialize()
         wire.open("x")
         assert await wire.inline(0, 1) != []
         monkeypatch.setattr(type(wire.server.session), "configure", None)
-        wire.notify("workspace/didChangeConfiguration", {"settings": None})
-        await wire.until(lambda: "a notification failed: TypeError" in caplog.text)
+
+        def told() -> int:
+            return len([text for text in wire.messages() if "the settings could not be taken (TypeError" in text])
+
+        for _ in range(2):
+            wire.notify("workspace/didChangeConfiguration", {"settings": None})
+            await wire.until(lambda: told() == 1)
         assert await wire.inline(0, 1) != []
+        assert told() == 1
 
 
 async def test_settings_that_are_no_object_are_reported():

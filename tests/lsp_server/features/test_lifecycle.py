@@ -4,7 +4,7 @@ import os
 import pytest
 
 from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.wire import TIMEOUT_S, Wire, WireError, connected
+from tests.lsp_server.wire import CAPABILITIES, TIMEOUT_S, Wire, WireError, connected
 
 pytestmark = pytest.mark.asyncio
 
@@ -64,3 +64,21 @@ async def test_the_parent_is_watched(monkeypatch):
     async with Wire(FakeCompleter().load) as wire:
         await wire.request("initialize", {"processId": os.getpid(), "rootUri": None, "capabilities": {}})
         assert watched == [os.getpid()]
+
+
+async def test_a_client_that_never_says_that_it_is_ready_gets_its_completions():
+    async with Wire(FakeCompleter().load) as wire:
+        await wire.request("initialize", {"capabilities": CAPABILITIES})
+        wire.open("x")
+        assert (await wire.inline(0, 1))[0]["insertText"] == "xone"
+        wire.notify("initialized", {})
+        assert (await wire.inline(0, 1))[0]["insertText"] == "xone"
+        assert len([asked for asked in wire.asked if asked["method"] == "workspace/configuration"]) == 1
+
+
+async def test_what_fails_at_the_start_is_told(monkeypatch):
+    monkeypatch.setattr("lsp_server.features.lifecycle.register", None)
+    async with Wire(FakeCompleter().load) as wire:
+        await wire.initialize()
+        await wire.until(lambda: wire.messages())
+        assert "there may be no completions" in wire.messages()[0]
