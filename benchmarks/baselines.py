@@ -203,15 +203,16 @@ def matched(outcome: Outcome) -> float:
 
 def estimate(outcomes: Sequence[Outcome], measure: Measure) -> Estimate:
     """The mean of a measure, with a bootstrap over cases."""
-    return _bootstrap([float(measure(outcome)) for outcome in outcomes])
+    return bootstrap([float(measure(outcome)) for outcome in outcomes])
 
 
 def paired_difference(ours: Sequence[Outcome], peer: Sequence[Outcome], measure: Measure) -> Estimate:
     """The mean difference of a measure over the same cases, with a bootstrap over pairs."""
-    return _bootstrap([float(measure(a)) - float(measure(b)) for a, b in zip(ours, peer, strict=True)])
+    return bootstrap([float(measure(a)) - float(measure(b)) for a, b in zip(ours, peer, strict=True)])
 
 
-def _bootstrap(values: Sequence[float]) -> Estimate:
+def bootstrap(values: Sequence[float]) -> Estimate:
+    """The mean of values, with its 95 % interval."""
     array = np.asarray(values)
     draws = np.random.default_rng(0).choice(array, (DRAWS, len(array))).mean(axis=1)
     low, high = np.quantile(draws, [0.025, 0.975])
