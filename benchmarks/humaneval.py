@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_tasks(path: Path) -> Iterator[Mapping[str, Any]]:
-    """The tasks of a file, gzipped or not. Raises OSError, EOFError, ValueError, KeyError or TypeError for other files."""
+    """The tasks of a file, gzipped or not. Raises OSError, EOFError, ValueError, KeyError or TypeError for others."""
     data = path.read_bytes()
     text = (gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode("utf-8")
     for line in text.splitlines():

@@ -2,7 +2,7 @@
 
     python -m benchmarks.peers CASES.jsonl --gguf FILE.gguf --model FOLDER --places 200
 
-FOLDER is FILE.gguf as ``midtoken export`` made it. llama.cpp runs by way of ``xllamacpp``, as its editor plugin asks it;
+FOLDER is FILE.gguf as ``midtoken export`` made it. llama.cpp runs by way of ``xllamacpp``, as its editor plugin asks;
 ``--peers`` adds transformers (float32, with and without its token healing; it needs the extra `export`). Each runs in a
 process of its own and is asked in turn (A B, B A). A place is asked for twice: *cold*, and *warm*, one typed character
 later. Ratios are medians of ours over the peer's at the same place.
