@@ -32,6 +32,7 @@ from engine.errors import (
     TrainingError,
     WeightsError,
 )
+from engine.model_folder.description import FolderDescription, describe_folder
 from engine.types import (
     CancellationToken,
     Completion,
@@ -64,6 +65,7 @@ __all__ = [
     "DeviceError",
     "DocumentError",
     "ExportError",
+    "FolderDescription",
     "HealingMode",
     "HealingParams",
     "HealingReport",
@@ -83,4 +85,5 @@ __all__ = [
     "TracedCover",
     "TrainingError",
     "WeightsError",
+    "describe_folder",
 ]

@@ -17,6 +17,7 @@ COMMANDS = {
     "inspect": "show what a model folder holds and how a text is healed with it",
     "evaluate": "score the completions of many cases under each healing mode",
     "export": "turn a checkpoint into a model folder",
+    "models": "list the models that can be used here",
     "bench": "measure the claims on this machine",
 }
 """Every command with its line in ``midtoken --help``; the module of the same name has its options."""

@@ -5,6 +5,7 @@ Only data is read: weights in safetensors, a tokenizer.json, a config.json. A fo
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,13 +56,7 @@ class Checkpoint:
 
 def read_checkpoint(folder: Path) -> Checkpoint:
     """Check a checkpoint folder. Errors: ExportError with what is wrong and what to do."""
-    if not folder.is_dir():
-        raise ExportError(f"no checkpoint folder at {folder}; give a folder that holds config.json and the weights")
-    _refuse_parts(folder)
-    config = _read_json(folder / "config.json")
-    family = family_of(config)
-    _refuse_what_changes_the_model(folder, config)
-    _require_safetensors(folder)
+    config, family = _read_config(folder)
     tokenizer = _read_json(folder / "tokenizer.json")
     try:
         added = {str(token["content"]): int(token["id"]) for token in tokenizer.get("added_tokens") or ()}
@@ -80,6 +75,23 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     return Checkpoint(
         folder, config, family, _read_source(folder), added, control, _vocabulary_sizes(folder, config, vocabulary)
     )
+
+
+def count_weights(folder: Path) -> int:
+    """The number of weights, from headers alone. Errors: ExportError where `read_checkpoint` would say so early."""
+    _read_config(folder)
+    return sum(math.prod(place.shape) for place in tensor_places(folder).values())
+
+
+def _read_config(folder: Path) -> tuple[dict[str, Any], Family]:
+    if not folder.is_dir():
+        raise ExportError(f"no checkpoint folder at {folder}; give a folder that holds config.json and the weights")
+    _refuse_parts(folder)
+    config = _read_json(folder / "config.json")
+    family = family_of(config)
+    _refuse_what_changes_the_model(folder, config)
+    _require_safetensors(folder)
+    return config, family
 
 
 def _vocabulary_sizes(folder: Path, config: Mapping[str, Any], entries: int) -> VocabularySizes:

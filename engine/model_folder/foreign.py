@@ -90,7 +90,7 @@ def find_foreign(path: Path) -> ForeignFolder | None:
     if file_exists(folder, MANIFEST_NAME) and wanted is None:
         return None
     genai = _read(folder, GENAI)
-    found = _find_graph(folder, genai, wanted)
+    found = find_graph(folder, genai, wanted)
     if found is None:
         return None
     model_file, precision = found
@@ -204,7 +204,10 @@ def _layout(found: ForeignFolder, names: GraphNames, signature: GraphSignature) 
     )
 
 
-def _find_graph(folder: Path, genai: Mapping[str, Any], wanted: str | None) -> tuple[str, Precision] | None:
+def find_graph(folder: Path, genai: Mapping[str, Any], wanted: str | None = None) -> tuple[str, Precision] | None:
+    """The graph of a folder and its precision, by names alone; None where there is none. Raises `ModelFolderError`
+    where it is one of several parts, or wants code of the folder's.
+    """
     if wanted is not None:
         stem = Path(wanted).stem
         return (

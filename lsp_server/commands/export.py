@@ -18,7 +18,6 @@ _EXTRA = (
     "onnx_ir",
     "onnxscript",
     "safetensors",
-    "tqdm",
     "matplotlib",
 )
 
@@ -46,6 +45,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, quantise, validate; what stood at OUT before stays until the new folder has passed every check."""
+    bar = progress_bar("export")
     try:
         # By name: it stands beside this package, not below it, and torch is for those who asked for it.
         exporter = importlib.import_module("onnx_export.export")
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
             precision=args.precision,
             device=args.device,
             output_basis=args.output_basis,
-            progress=_show,
+            progress=lambda done, total: bar(done, total, _STEPS[done]),
             notice=lambda line: print(f"midtoken: {line}", file=sys.stderr),
         )
     except ModuleNotFoundError as error:
@@ -63,9 +63,7 @@ def run(args: argparse.Namespace) -> int:
         if module not in _EXTRA:
             raise
         raise ExportError(f"exporting needs {module}; install it with: pip install 'midtoken[export]'") from None
+    finally:
+        bar.close()
     print(f"midtoken: wrote {args.out}", file=sys.stderr)
     return 0
-
-
-def _show(done: int, total: int) -> None:
-    progress_bar(_STEPS[done])(done, total)

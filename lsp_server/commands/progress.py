@@ -1,21 +1,51 @@
 """A progress bar on standard error, on a terminal only."""
 
 import sys
-from collections.abc import Callable
 
-_WIDTH = 30
+from tqdm import tqdm
 
 
-def progress_bar(name: str) -> Callable[[int, int], None]:
-    """A function to be called with what is done and what there is; at the end the bar is wiped away."""
+class _Bar(tqdm):  # type: ignore[misc]
+    """Without tqdm's watching thread: what is shown changes when something was done."""
 
-    def show(done: int, total: int) -> None:
-        filled = _WIDTH * done // total
-        bar = "#" * filled + "." * (_WIDTH - filled)
-        line = f"\r\x1b[K{name} [{bar}] {done} of {total}" if done < total else "\r\x1b[K"
-        print(line, end="", file=sys.stderr, flush=True)
+    monitor_interval = 0
 
-    def show_nothing(done: int, total: int) -> None:
-        pass
 
-    return show if sys.stderr.isatty() else show_nothing
+class ProgressBar:
+    """Called with what is done, what there is, and what is being done; wiped away at the end and by `close`."""
+
+    def __init__(self, name: str, form: str) -> None:
+        self._name, self._form = name, form
+        self._enabled = sys.stderr.isatty()
+        self._bar: _Bar | None = None
+
+    def __call__(self, done: float, total: float, doing: str = "") -> None:
+        if done >= total:
+            self.close()
+        elif self._enabled:
+            self._draw(done, total, doing or self._name)
+
+    def close(self) -> None:
+        """Wipe the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _draw(self, done: float, total: float, doing: str) -> None:
+        if self._bar is None:
+            self._bar = _Bar(
+                total=total, initial=done, desc=f"{doing}: ", file=sys.stderr, leave=False, bar_format=self._form
+            )
+            return
+        self._bar.desc, self._bar.n = f"{doing}: ", done
+        self._bar.refresh()
+
+
+def progress_bar(name: str) -> ProgressBar:
+    """A bar that counts."""
+    return ProgressBar(name, "{desc}{bar:30} {n_fmt} of {total_fmt}, {remaining} left")
+
+
+def share_bar(name: str) -> ProgressBar:
+    """A bar of what is done in a hundred."""
+    return ProgressBar(name, "{desc}{percentage:3.0f}% {bar:30} {remaining} left")

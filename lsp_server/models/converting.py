@@ -1,0 +1,119 @@
+"""What turns a found model into a model folder: `onnx_export`, which stands beside this package and is asked by name,
+for importing it takes time, and torch is for those who installed it.
+"""
+
+import contextlib
+import importlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+from engine import ExportError
+
+Precision = Literal["keep", "fp32", "fp16", "int8", "int4"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+Progress = Callable[[float, str], None]
+"""Called with the share that is done, 0 to 1, and what is being done."""
+IsCancelled = Callable[[], bool]
+
+# The parts of the extra 'export' that may be missing; a missing module of any other name is a bug.
+EXTRA = ("torch", "transformers", "onnx", "onnxruntime_genai", "onnx_ir", "onnxscript", "safetensors", "matplotlib")
+
+
+class GgufDescription(Protocol):
+    """`onnx_export.convert.Description`."""
+
+    @property
+    def architecture(self) -> str: ...
+    @property
+    def parameters(self) -> int: ...
+    @property
+    def quantization(self) -> str: ...
+    @property
+    def context(self) -> int: ...
+    @property
+    def fim(self) -> bool: ...
+    @property
+    def licence(self) -> str: ...
+    @property
+    def bytes(self) -> int: ...
+    @property
+    def converted_bytes(self) -> int: ...
+    @property
+    def reason(self) -> str: ...
+
+
+class Converter(Protocol):
+    """Reads headers and converts."""
+
+    def describe_gguf(self, path: Path) -> GgufDescription:
+        """What a file is, from its header. Never raises for what is wrong with it."""
+
+    def describe_checkpoint(self, folder: Path) -> tuple[int, str]:
+        """The number of weights, and why the folder cannot be converted, empty where it can."""
+
+    def convert_gguf(
+        self, source: Path, out: Path, precision: Precision, progress: Progress, cancelled: IsCancelled
+    ) -> None:
+        """Write the model folder ``out``. Raises `ExportError`, `Cancelled`."""
+
+    def convert_checkpoint(self, source: Path, out: Path, precision: Precision, progress: Progress) -> None:
+        """Write the model folder ``out``. Raises `ExportError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _NotDescribed:
+    """A GGUF file where the converter of GGUF is not part of the installation."""
+
+    bytes: int
+    architecture: str = ""
+    parameters: int = 0
+    quantization: str = ""
+    context: int = 0
+    fim: bool = False
+    licence: str = ""
+    converted_bytes: int = 0
+    reason: str = "this version of Midtoken cannot convert GGUF files"
+
+
+class InstalledConverter:
+    """`onnx_export` as it is installed."""
+
+    def describe_gguf(self, path: Path) -> GgufDescription:
+        if find_spec("onnx_export.convert") is None:
+            return _NotDescribed(path.stat().st_size)
+        described: GgufDescription = importlib.import_module("onnx_export.convert").describe(path)
+        return described
+
+    def describe_checkpoint(self, folder: Path) -> tuple[int, str]:
+        try:
+            parameters: int = importlib.import_module("onnx_export.checkpoint").count_weights(folder)
+        except ExportError as error:
+            return 0, str(error)
+        return parameters, ""
+
+    def convert_gguf(
+        self, source: Path, out: Path, precision: Precision, progress: Progress, cancelled: IsCancelled
+    ) -> None:
+        convert = importlib.import_module("onnx_export.convert").convert
+        convert(source, out, precision=precision, progress=progress, cancelled=cancelled)
+
+    def convert_checkpoint(self, source: Path, out: Path, precision: Precision, progress: Progress) -> None:
+        chosen = "int4" if precision == "keep" else precision
+        with missing_extras_named():
+            export = importlib.import_module("onnx_export.export").export_checkpoint
+            export(source, out, precision=chosen, progress=lambda done, total: progress(done / total, "checkpoint"))
+
+
+@contextlib.contextmanager
+def missing_extras_named() -> Iterator[None]:
+    """Raises `ExportError` that names the package of the extra that is missing, in place of `ModuleNotFoundError`."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        module = (error.name or "").partition(".")[0]
+        if module not in EXTRA:
+            raise
+        raise ExportError(f"exporting needs {module}; install it with: pip install 'midtoken[export]'") from None

@@ -1,0 +1,65 @@
+"""What a found model says of itself: from the header of a GGUF file, or from the small files of a folder."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+
+from engine import ModelFolderError, describe_folder
+from lsp_server.models.converting import Converter
+from lsp_server.models.entries import Facts, Found
+from lsp_server.models.found.folders import reason_of
+
+Describe = Callable[[Found], Facts]
+NEEDS_TORCH = "converting a checkpoint needs torch, which is not installed: pip install 'midtoken[export]'"
+
+
+def describer(converter: Converter, has_torch: Callable[[], bool] | None = None) -> Describe:
+    """A function that reads what a found model is. It never raises for what is wrong with one."""
+    torch = has_torch or (lambda: find_spec("torch") is not None)
+
+    def describe(found: Found) -> Facts:
+        if found.problem:
+            return Facts(licence=found.licence, reason=found.problem)
+        try:
+            return _gguf(found, converter) if found.kind == "gguf" else _folder(found, converter, torch)
+        except OSError as error:  # it vanished while it was looked at
+            return Facts(licence=found.licence, reason=f"{found.path} cannot be read ({reason_of(error)})")
+
+    return describe
+
+
+def _gguf(found: Found, converter: Converter) -> Facts:
+    told = converter.describe_gguf(found.path)
+    return Facts(
+        architecture=told.architecture,
+        parameters=told.parameters,
+        quantization=told.quantization,
+        context=told.context,
+        fim=told.fim if told.architecture else None,
+        licence=told.licence or found.licence,
+        bytes=told.bytes,
+        needed_bytes=told.converted_bytes,
+        reason=told.reason,
+    )
+
+
+def _folder(found: Found, converter: Converter, has_torch: Callable[[], bool]) -> Facts:
+    try:
+        told = describe_folder(found.path, found.root)
+    except ModelFolderError as error:
+        return Facts(licence=found.licence, reason=str(error))
+    size = sum(path.stat().st_size for name in told.files if (path := found.path / name).is_file())
+    reason, parameters = "", 0
+    if not told.graph:
+        parameters, problem = converter.describe_checkpoint(found.path)
+        reason = problem or ("" if has_torch() else NEEDS_TORCH)
+    return Facts(
+        architecture=told.architecture,
+        parameters=parameters,
+        quantization=told.precision,
+        context=told.context_length,
+        fim=told.fim,
+        licence=told.licence or found.licence,
+        bytes=size,
+        needed_bytes=size,
+        reason=reason,
+    )

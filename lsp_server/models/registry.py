@@ -1,0 +1,96 @@
+"""All of this room behind one value: the table of this machine, and the folder that a name stands for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import ModelFolderError, RequestError
+from lsp_server.models.converting import Converter, InstalledConverter
+from lsp_server.models.describing import Describe, describer
+from lsp_server.models.entries import ModelEntry
+from lsp_server.models.found import find_models
+from lsp_server.models.found.gguf_files import ENDING
+from lsp_server.models.machine import Machine, this_machine
+from lsp_server.models.store import ModelStore
+from lsp_server.models.table import BUNDLED, Table, added_entry, bundled_entry, entry_of_found, found_at, make_table
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """The models of a machine."""
+
+    machine: Machine
+    converter: Converter
+
+    @property
+    def store(self) -> ModelStore:
+        """Our own store."""
+        return ModelStore(self.machine.store)
+
+    @property
+    def describe(self) -> Describe:
+        """How a found model is looked at."""
+        return describer(self.converter)
+
+    def table(self) -> Table:
+        """What can be used now. Raises `ModelFolderError` where our own store cannot be read."""
+        return make_table(self.store, find_models(self.machine), self.describe)
+
+    def entry(self, model: str | Path) -> ModelEntry:
+        """The row of a name of the table, or of what lies at a path. Raises `RequestError` where there is none."""
+        if isinstance(model, Path):
+            found = found_at(model)
+            return entry_of_found(found, self.describe(found))
+        if model == BUNDLED:
+            return bundled_entry()
+        if (added := self.store.find(model)) is not None:
+            return added_entry(added)
+        if (entry := self.table().find(model)) is not None:
+            return entry
+        raise RequestError(f"no model is called {model[:200]!r}; 'midtoken models' lists them")
+
+    def folder(self, model: str | Path) -> Path:
+        """The model folder that a name of the table, or a path, stands for.
+
+        Raises `RequestError` for a name that no model has, `ModelFolderError` for a model that is still to be added.
+        """
+        if isinstance(model, Path):
+            return self._folder_at(model)
+        entry = self.entry(model)
+        if entry.state == "unusable":
+            raise ModelFolderError(f"{entry.name} cannot be used: {entry.reason}")
+        if entry.state == "convertible":
+            raise ModelFolderError(f"{entry.name} is still to be added: midtoken models add {entry.name}")
+        return entry.path
+
+    def _folder_at(self, path: Path) -> Path:
+        if not path.name.lower().endswith(ENDING) or not path.is_file():
+            return path  # the loader says what is wrong there
+        source = path.resolve()
+        for added in self.store.added():
+            if added.origin is not None and added.origin.path == source:
+                return added.folder
+        raise ModelFolderError(f"{path} is still to be added: midtoken models add {path}")
+
+
+def name_or_path(text: str) -> str | Path:
+    """What a user means on the command line: a path where it can be nothing else, or where a folder is; else a name.
+
+    >>> name_or_path("qwen2.5-coder:0.5b")
+    'qwen2.5-coder:0.5b'
+    """
+    return Path(text) if looks_like_path(text) or Path(text).is_dir() else text
+
+
+def looks_like_path(text: str) -> bool:
+    """Whether a text can only be meant as a path: ``./model``, ``~/model``, ``C:\\model``, ``/model``, ``x.gguf``."""
+    return (
+        text.startswith((".", "~", "/", "\\"))
+        or "\\" in text
+        or Path(text).is_absolute()
+        or text.lower().endswith((ENDING, ".onnx"))
+    )
+
+
+def this_registry() -> Registry:
+    """The models of the machine that we run on."""
+    return Registry(this_machine(), InstalledConverter())

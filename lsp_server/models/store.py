@@ -1,0 +1,182 @@
+"""Our own store: one model folder for each model that was added, with a record of where it came from.
+
+A model is made in a hidden folder beside the others and renamed into its place when it is whole, so nothing half made
+is ever seen. What an interrupted process leaves is swept away by the next that holds the lock.
+"""
+
+import contextlib
+import hashlib
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from filelock import FileLock, Timeout
+
+from engine import ExportError, ModelFolderError, RequestError
+from lsp_server.models.entries import Source
+from lsp_server.models.fingerprint import Fingerprint
+from lsp_server.models.found.folders import names_in, reason_of
+
+RECORD = "midtoken-added.json"
+_LOCK = ".lock"
+_UNFINISHED = ".unfinished-"
+_FORMAT = 1
+_MOST_RECORD_BYTES = 1 << 16
+_NAME = re.compile(r"[^\W_][\w.:/+@ -]{0,199}")
+_RESERVED = ("bundled",)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where an added model came from: the source with its name and path, as it was, and the precision asked for.
+
+    ``parameters``, ``quantization`` and ``licence`` are what the source said of itself.
+    """
+
+    source: Source
+    name: str
+    path: Path
+    fingerprint: Fingerprint
+    precision: str
+    parameters: int = 0
+    quantization: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A model in the store. ``origin`` is None for a folder that was put there by hand."""
+
+    name: str
+    folder: Path
+    origin: Origin | None = None
+
+
+def check_name(name: str) -> None:
+    """Raises `RequestError` for a name that no model can have."""
+    if name.lower() in _RESERVED:
+        raise RequestError(f"{name!r} is the name of the model that comes with Midtoken; choose another")
+    if not _NAME.fullmatch(name) or name != name.strip():
+        raise RequestError(f"{name[:80]!r} is no name for a model; use letters, digits and . _ : / + @ -")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelStore:
+    """The added models below ``folder``, which need not exist."""
+
+    folder: Path
+
+    def added(self) -> tuple[Added, ...]:
+        """All that are whole, by name. Raises `ModelFolderError` where the folder cannot be read."""
+        try:
+            names = [name for name in names_in(self.folder) if not name.startswith(".")]
+        except OSError as error:
+            raise ModelFolderError(f"the added models at {self.folder} cannot be read ({reason_of(error)})") from None
+        folders = [self.folder / name for name in names if (self.folder / name).is_dir()]
+        return tuple(sorted((_added(folder) for folder in folders), key=lambda added: added.name.lower()))
+
+    def find(self, name: str) -> Added | None:
+        """The added model of that name."""
+        return next((added for added in self.added() if added.name == name), None)
+
+    def put(self, name: str, origin: Origin, make: Callable[[Path], None]) -> Added:
+        """Let ``make`` write a model folder, and add it; another of the same name is replaced then, not before.
+
+        Raises `RequestError` for a name that cannot be, `ExportError` where another process is at work or the disk is
+        full, and what ``make`` raises.
+        """
+        check_name(name)
+        with self._locked() as _, self._workspace() as work:
+            make(work / "model")
+            made = work / "model"
+            record = {"format": _FORMAT, "name": name, "origin": asdict(origin)}
+            (made / RECORD).write_text(json.dumps(record, default=str, indent=2) + "\n", encoding="utf-8")
+            place = self.folder / _folder_name(name)
+            if place.exists():
+                place.rename(work / "before")
+            try:
+                made.rename(place)
+            except OSError:
+                if (work / "before").exists():
+                    (work / "before").rename(place)
+                raise
+        return Added(name, place, origin)
+
+    def remove(self, name: str) -> Added:
+        """Take a model out. Raises `RequestError` where there is none, `ExportError` where it cannot be deleted."""
+        added = self.find(name)
+        if added is None:
+            raise RequestError(f"no added model is called {name!r}; 'midtoken models' lists them")
+        with self._locked() as _, self._workspace() as work:
+            added.folder.rename(work / "before")
+        return added
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        """Only one process changes the store. The system lets go of the lock when a process ends, however it ends."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / _LOCK, timeout=0)
+            lock.acquire()
+        except Timeout:
+            raise ExportError(
+                f"another process is adding or removing a model in {self.folder}; try again when it is done"
+            ) from None
+        except OSError as error:
+            raise ExportError(f"the store {self.folder} cannot be written ({reason_of(error)})") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextlib.contextmanager
+    def _workspace(self) -> Iterator[Path]:
+        for name in names_in(self.folder):
+            if name.startswith(_UNFINISHED):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+        try:
+            work = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=self.folder))
+            try:
+                yield work
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+        except OSError as error:
+            raise ExportError(
+                f"the store {self.folder} cannot be written ({reason_of(error)}); make room there and try again"
+            ) from None
+
+
+def _folder_name(name: str) -> str:
+    """A name that every file system takes; two models never have the same."""
+    plain = re.sub(r"[^a-z0-9._-]+", "-", name.lower()).strip(".-")[:80]
+    return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def _added(folder: Path) -> Added:
+    try:
+        with (folder / RECORD).open("rb") as stream:
+            raw = json.loads(stream.read(_MOST_RECORD_BYTES))
+        return Added(str(raw["name"]), folder, _origin(raw["origin"]))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return Added(folder.name, folder)
+
+
+def _origin(raw: Any) -> Origin:
+    if raw["source"] not in get_args(Source):
+        raise ValueError
+    print_ = raw["fingerprint"]
+    return Origin(
+        source=raw["source"],
+        name=str(raw["name"]),
+        path=Path(raw["path"]),
+        fingerprint=Fingerprint(int(print_["bytes"]), int(print_["modified_ns"]), str(print_["digest"])),
+        precision=str(raw["precision"]),
+        parameters=int(raw["parameters"]),
+        quantization=str(raw["quantization"]),
+        licence=str(raw["licence"]),
+    )
