@@ -7,12 +7,13 @@ import numpy as np
 
 from engine.errors import RequestError
 from engine.model_folder.manifest import Manifest
-from engine.prompt.fim import Prompt, PromptParts, assemble, choose_order, overhead
+from engine.prompt.fim import Prompt, PromptParts, assemble, choose_order, has_cut, overhead
 from engine.prompt.out_of_window import OutOfWindow
 from engine.prompt.repository_names import FileNames, names_of, snippet_ids
 from engine.prompt.windows import (
     IMPORTS_SHARE,
     NAMES_SHARE,
+    anchor_of,
     fit,
     pieces_that_fit,
     prefix_window,
@@ -52,16 +53,15 @@ class PromptBuilder:
                 f"max_new_tokens is {request.stop.max_new_tokens} but the context holds {capacity}; ask for fewer"
             )
         prefix = prefix_window(request.prefix, budget)
-        if request.healing.mode == "native":  # as other tools have it: nothing is taken back, all of it is prefix
-            context, tail = self._tokenizer.encode_split(prefix, len(prefix))
-        else:
-            context, tail = self._tokenizer.encode_split(prefix, self._boundary(prefix))
-        # Suffix and middle do not begin a text: they go without the space that some tokenizers put there (the rule of
-        # Code Llama, arXiv 2308.12950, section 2.3).
-        if fim is not None and order != "plain" and not context and fim.templates[order][-1] != "prefix":
-            tail = self._tokenizer.encode_inside(prefix)
         below = "" if order == "plain" else suffix_window(request.suffix, budget)
-        document = PromptParts(context, tail, self._tokenizer.encode_inside(below) if below else ())
+        suffix = self._tokenizer.encode_inside(below) if below else ()
+        if request.healing.mode == "native":  # as other tools have it: nothing is taken back, all of it is prefix
+            document = PromptParts(*self._tokenizer.encode_split(prefix, len(prefix)), suffix)
+        elif has_cut(fim, order):
+            context, between, tail = self._cut(prefix, anchor_of(request.prefix, prefix, budget))
+            document = PromptParts(context, tail, suffix, between=between)
+        else:
+            document = PromptParts(*self._tokenizer.encode_split(prefix, self._boundary(prefix)), suffix)
         is_whole = len(prefix) == len(request.prefix)
         fitted, parts = self._with_more(document, request, budget, is_whole=is_whole)
         prompt = assemble(parts, fim, order, self._manifest.control)
@@ -78,7 +78,8 @@ class PromptBuilder:
     ) -> tuple[IdArray, ...]:
         """What of the document the prompt lacks: ``before`` and ``after`` its windows, and what was cut off to fit."""
         end = self._manifest.control.end[0]
-        above = (*document.context[: len(document.context) - len(fitted.context)], end)
+        whole, kept = document.context + document.between, len(fitted.context) + len(fitted.between)
+        above = (*whole[: len(whole) - kept], end)
         below = document.suffix[len(fitted.suffix) :]
         return before, np.array(above, np.int32), np.array(below, np.int32), after, np.array([end], np.int32)
 
@@ -94,13 +95,15 @@ class PromptBuilder:
         snippets = pieces_that_fit(map(self._snippet_ids(named=names is not None), request.extra_context), room)
         fitted = fit(document, max(1, budget - len(snippets)))
         imports: TokenIds = ()
-        if request.imports and not (is_whole and len(fitted.context) == len(document.context)):
+        if request.imports and not (
+            is_whole and fitted.between == document.between and fitted.context == document.context
+        ):
             imports = self._tokenizer.encode(request.imports)[: int(budget * IMPORTS_SHARE)]
             fitted = fit(document, max(1, budget - len(snippets) - len(imports)))
         if names is None:
-            return fitted, PromptParts(snippets + imports + fitted.context, fitted.tail, fitted.suffix)
+            return fitted, replace(fitted, context=snippets + imports + fitted.context)
         before = names.repository + snippets + names.document
-        return fitted, PromptParts(names.inside + imports + fitted.context, fitted.tail, fitted.suffix, before)
+        return fitted, replace(fitted, context=names.inside + imports + fitted.context, before=before)
 
     def _names(self, request: CompletionRequest, budget: int) -> FileNames | None:
         """The names of repository and file, where the model has tokens for them and the request says them."""
@@ -115,6 +118,16 @@ class PromptBuilder:
         if named and tokens is not None:
             return lambda snippet: snippet_ids(snippet, tokens, self._tokenizer.encode_inside)
         return lambda snippet: self._tokenizer.encode(snippet.heading + snippet.text)
+
+    def _cut(self, prefix: str, anchor: int) -> tuple[TokenIds, TokenIds, TokenIds]:
+        """The ids of ``prefix`` where a sentinel stands at ``anchor``: context, what is between, and tail.
+
+        The middle does not begin a text: it goes without the space that some tokenizers put there, and so does the
+        suffix (the rule of Code Llama, arXiv 2308.12950, section 2.3).
+        """
+        middle = prefix[anchor:]
+        context = self._tokenizer.encode(prefix[:anchor]) if anchor else ()
+        return context, *self._tokenizer.encode_split(middle, self._boundary(middle), inside=True)
 
     def _boundary(self, prefix: str) -> int:
         """Where the tail begins: before the cursor's line where that is near, for there it stays while one types."""

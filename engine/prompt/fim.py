@@ -1,9 +1,9 @@
 """Prompt assembly: token ids of context, tail and suffix into the sequence that the model reads.
 
 Control tokens enter as ids from the manifest, never as text. The tail, the part of the typed text that healing may
-take back, always ends the sequence: in prefix-suffix-middle order the prefix stops at the stable boundary and the tail
-follows the middle sentinel, as the start of what the middle must be; in suffix-prefix-middle order, and without
-fill-in-the-middle, it simply ends the prefix.
+take back, always ends the sequence. Where a sentinel stands between prefix and middle the prefix stops some lines above
+the cursor (`engine.prompt.windows.anchor_of`); the lines between and then the tail follow the sentinel, as the start of
+what the middle must be. Where the prefix ends the template, and without fill-in-the-middle, they simply end the prefix.
 """
 
 from dataclasses import dataclass, field
@@ -32,14 +32,21 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class PromptParts:
-    """Token ids of the document around the cursor: what is settled, what may be healed, what comes after; ``before``
-    all of them, and before the template, what the model reads of repository and files, control ids included.
+    """Token ids of the document around the cursor: what is settled, what may be healed, what comes after; ``between``
+    context and tail, what is settled but belongs to the middle; ``before`` all of them, and before the template, what
+    the model reads of repository and files, control ids included.
     """
 
     context: TokenIds
     tail: TokenIds
     suffix: TokenIds
     before: TokenIds = ()
+    between: TokenIds = ()
+
+
+def has_cut(fim: FimTemplates | None, order: Order) -> bool:
+    """Whether something stands between the prefix and what is written after it."""
+    return fim is not None and order != "plain" and fim.templates[order][-1] != "prefix"
 
 
 def overhead(fim: FimTemplates | None, order: Order) -> int:
@@ -62,14 +69,13 @@ def assemble(parts: PromptParts, fim: FimTemplates | None, order: Order, control
     before the tail: the first token too must be scored after something.
     """
     start = () if control.begin is None else (control.begin,)
+    typed = parts.between + parts.tail
     if order == "plain" or fim is None:
         if not start and not parts.before and not parts.context:
             start = (control.end[0],)
-        return Prompt(np.array((*start, *parts.before, *parts.context, *parts.tail), np.int32), parts.tail, "plain")
-    template = fim.templates[order]
-    tail_in_prefix = template[-1] == "prefix"
-    slots = {"prefix": parts.context + parts.tail if tail_in_prefix else parts.context, "suffix": parts.suffix}
-    body = [token for part in template for token in ((part,) if isinstance(part, int) else slots[part])]
-    if not tail_in_prefix:
-        body.extend(parts.tail)
+        return Prompt(np.array((*start, *parts.before, *parts.context, *typed), np.int32), parts.tail, "plain")
+    # The prefix is the last slot before what is typed, or a sentinel is: either way what is typed ends the prompt.
+    slots = {"prefix": parts.context, "suffix": parts.suffix}
+    body = [token for part in fim.templates[order] for token in ((part,) if isinstance(part, int) else slots[part])]
+    body.extend(typed)
     return Prompt(np.array([*start, *parts.before, *body], np.int32), parts.tail, order)

@@ -22,6 +22,14 @@ NAMES_SHARE = 0.1
 """Part of the token budget that the names of file and repository may take; longer ones are left out."""
 JUMP_SHARE = 0.25
 """A window start jumps by this part of the window."""
+ANCHOR_LEAST_LINES = 12
+ANCHOR_STEP_LINES = 64
+"""Where text and middle are cut in an order that has a cut: at least so many lines above the cursor's line, at a line
+whose number is a multiple of the step."""
+ANCHOR_SHARE = 0.5
+"""Part of the token budget that the lines between the cut and the cursor's line may take."""
+ANCHOR_CHARACTERS_PER_TOKEN = 3
+"""Fewer than vocabularies reach on code: so many characters a token are within that share for certain, or nearly so."""
 
 
 def prefix_window(prefix: str, budget_tokens: int) -> str:
@@ -40,10 +48,39 @@ def suffix_window(suffix: str, budget_tokens: int) -> str:
     return suffix[: int(budget_tokens * SUFFIX_SHARE) * CHARACTERS_PER_TOKEN]
 
 
+def anchor_of(prefix: str, window: str, budget_tokens: int) -> int:
+    """Where prefix and middle are cut, as a position in ``window``, which ends ``prefix``: the start of a line, or 0.
+
+    Any place would be correct as long as the tail lies behind it. This one depends on the text before the cursor's line
+    alone, and stays where it is while lines are added, so that a new line adds its own tokens to the prompt and changes
+    no others; then it jumps. It stands some lines above the cursor, because models complete better that way
+    (docs/measurements.md).
+    """
+    line, line_start = prefix.count("\n"), window.rfind("\n") + 1
+    limit = int(budget_tokens * ANCHOR_SHARE) * ANCHOR_CHARACTERS_PER_TOKEN
+    least, step = ANCHOR_LEAST_LINES, ANCHOR_STEP_LINES
+    while True:
+        start = _line_start_above(window, line - max(0, line - least) // step * step)
+        # Long lines: a finer grid, until what stands between is short enough, or is the cursor's line alone.
+        if line_start - start <= limit or (least == 0 and step == 1):
+            return start
+        least, step = least // 2, max(1, step // 2)
+
+
+def _line_start_above(text: str, lines: int) -> int:
+    """Where the line begins that is so many lines above the last one; 0 where there is none."""
+    position = text.rfind("\n")
+    for _ in range(lines):
+        if position < 0:
+            break
+        position = text.rfind("\n", 0, position)
+    return position + 1
+
+
 def room_for_extra(parts: PromptParts, budget_tokens: int) -> int:
     """Tokens that pieces from elsewhere may take beside a document: their share, or what it leaves, in whole jumps."""
     jump = max(1, int(budget_tokens * JUMP_SHARE))
-    document = len(parts.context) + len(parts.tail) + len(parts.suffix)
+    document = len(parts.context) + len(parts.between) + len(parts.tail) + len(parts.suffix)
     return max(int(budget_tokens * EXTRA_SHARE), (budget_tokens - document) // jump * jump)
 
 
@@ -57,15 +94,17 @@ def pieces_that_fit(pieces: Iterable[TokenIds], room_tokens: int) -> TokenIds:
 
 
 def fit(parts: PromptParts, budget_tokens: int) -> PromptParts:
-    """Cut ``parts`` to at most ``budget_tokens`` tokens (at least one): the suffix from its end, then the context and,
-    only where nothing else is left, the tail from their starts. The context loses whole jumps.
+    """Cut ``parts`` to at most ``budget_tokens`` tokens (at least one): the suffix from its end, then the context, what
+    is between and, only where nothing else is left, the tail from their starts. The context loses whole jumps.
     """
     assert budget_tokens >= 1
     jump = max(1, int(budget_tokens * JUMP_SHARE))
     tail = parts.tail[-budget_tokens:]
+    above = len(parts.context) + len(parts.between)
     # What the text before the cursor leaves over, in jumps as well: the suffix comes first in some templates.
-    spare = max(0, budget_tokens - len(tail) - len(parts.context)) // jump * jump
+    spare = max(0, budget_tokens - len(tail) - above) // jump * jump
     suffix = parts.suffix[: min(max(spare, int(budget_tokens * SUFFIX_SHARE)), budget_tokens - len(tail))]
-    excess = len(parts.context) + len(tail) + len(suffix) - budget_tokens
-    drop = min(-(-excess // jump) * jump, len(parts.context)) if excess > 0 else 0
-    return PromptParts(parts.context[drop:], tail, suffix)
+    excess = above + len(tail) + len(suffix) - budget_tokens
+    drop = min(-(-excess // jump) * jump, above) if excess > 0 else 0
+    between = parts.between[max(0, drop - len(parts.context)) :]
+    return PromptParts(parts.context[drop:], tail, suffix, between=between)

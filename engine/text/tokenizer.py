@@ -136,16 +136,17 @@ class Tokenizer:
             start = last if self._splits_no_added_token(head, last) else position
         return self._last_uncrossed(head, start) if self._settled else start
 
-    def encode_split(self, text: str, boundary: int) -> tuple[TokenIds, TokenIds]:
+    def encode_split(self, text: str, boundary: int, *, inside: bool = False) -> tuple[TokenIds, TokenIds]:
         """The ids of ``text`` from its beginning, divided at the character position ``boundary``: context and tail.
 
+        ``inside``: the text begins inside another one (`encode_inside`).
         Both come from one encoding of the whole. Where no token ends at the boundary (it was not a stable one), the
         last token boundary before it that does not cut a character is taken instead: the tail then begins earlier, and
         ``decode_bytes`` of it tells where. A leading space that the tokenizer adds goes with the first token.
         """
-        ids = self.encode(text)
+        ids = self.encode_inside(text) if inside else self.encode(text)
         data = self.vocabulary.bytes_of(ids)
-        lead = len(self._lead(text))
+        lead = 0 if inside else len(self._lead(text))
         assert len(data) == lead + len(text.encode()), "the encoding has the bytes of the text"
         wanted = lead + len(text[:boundary].encode()) if boundary else 0
         end = kept = 0

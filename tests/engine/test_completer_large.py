@@ -1,5 +1,7 @@
 """Large documents cost no more than the context holds; requests that cannot fit are refused."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -23,13 +25,16 @@ def request(prefix: str = "import nump", suffix: str = "", *, tokens: int = 12, 
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Lengths of the texts that were tokenised."""
     lengths: list[int] = []
-    encode = Tokenizer.encode
 
-    def spy(self: Tokenizer, text: str) -> TokenIds:
-        lengths.append(len(text))
-        return encode(self, text)
+    def spy_on(encode: Callable[[Tokenizer, str], TokenIds]) -> Callable[[Tokenizer, str], TokenIds]:
+        def spy(self: Tokenizer, text: str) -> TokenIds:
+            lengths.append(len(text))
+            return encode(self, text)
 
-    monkeypatch.setattr(Tokenizer, "encode", spy)
+        return spy
+
+    for name in ("encode", "encode_inside"):
+        monkeypatch.setattr(Tokenizer, name, spy_on(getattr(Tokenizer, name)))
     return lengths
 
 

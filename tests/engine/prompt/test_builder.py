@@ -11,7 +11,8 @@ from engine.config import HealingParams, StopParams
 from engine.model_folder.manifest import FimTemplates, RepositoryTokens
 from engine.prompt.builder import PromptBuilder
 from engine.prompt.fim import Prompt
-from engine.types import CompletionRequest, Snippet
+from engine.prompt.windows import ANCHOR_STEP_LINES, JUMP_SHARE
+from engine.types import CompletionRequest, IdArray, Snippet
 from tests.fakes import control_ids, endless_completer, make_manifest, toy_fim, toy_tokenizer
 
 TOKENIZER = toy_tokenizer("byte-level")
@@ -41,7 +42,7 @@ def request(prefix: str, *pieces: str, imports: str = "", suffix: str = "") -> C
 
 
 @pytest.mark.parametrize(("above", "below"), [(0, 0), (3, 2), (40, 2), (3, 100), (1000, 900)])
-@pytest.mark.parametrize("fim", [None, toy_fim(TOKENIZER, "spm")])
+@pytest.mark.parametrize("fim", [None, toy_fim(TOKENIZER, "spm"), toy_fim(TOKENIZER, "psm")])
 def test_what_the_windows_lack_of_the_document_can_be_copied_from(above: int, below: int, fim: FimTemplates | None):
     lines = [f"x{number} = {number}\n" for number in range(1900)]
     prefix, suffix = "".join(lines[:above]) + "y = ", "".join(["\n", *lines[above : above + below]])
@@ -49,7 +50,7 @@ def test_what_the_windows_lack_of_the_document_can_be_copied_from(above: int, be
     prompt = build(asked, fim=fim, copies=True)
     before, after, *settled = texts_between_control_ids(prompt.source.tolist())
     read = [text for text in texts_between_control_ids(prompt.ids.tolist()) if text]
-    window = next(text for text in read if text.endswith("y = "))
+    window = "".join(text for text in read if not suffix.startswith(text))
     assert before + window == prefix
     assert sum(map(len, read)) - len(window) + len(after) == len(suffix)
     assert suffix.endswith(after)
@@ -104,7 +105,8 @@ def test_pieces_are_part_of_the_prefix_and_the_tail_ends_the_prompt(order):
     ids = prompt.ids.tolist()
     assert tuple(ids[len(ids) - len(prompt.tail) :]) == prompt.tail
     assert TOKENIZER.decode_bytes(prompt.tail) == b"\n    se"
-    assert "# a\ndef f():" in text_of(prompt)
+    # Where a sentinel stands between prefix and middle, so short a document is all middle.
+    assert ("# a\ndef f():" if order == "spm" else "# a\n\nx = 1\ndef f():") in text_of(prompt)
 
 
 @given(
@@ -146,3 +148,33 @@ def test_typing_two_hundred_characters_in_a_large_file_keeps_the_cache(pieces):
         shares.append(result.reused_tokens / result.prompt_tokens)
     assert sum(earlier != later for earlier, later in pairwise(starts)) <= 3
     assert sum(share < 0.9 for share in shares) <= 4  # the first one, and where the window jumps
+
+
+@pytest.mark.parametrize("order", ["psm", "spm"])
+@pytest.mark.parametrize("typed", [LINE, "    if self.value is None:\n", "\n"], ids=["short", "longer", "empty"])
+def test_a_new_line_in_a_large_file_adds_its_own_tokens_and_nothing_else(order, typed):
+    above, below, lines, fim = LINE * 200, "\n" + LINE * 200, 160, toy_fim(TOKENIZER, order)
+    prompts = [build(request(above + typed * number, suffix=below), 2048, fim).ids for number in range(lines)]
+    read = [len(later) - common_length(earlier, later) for earlier, later in pairwise(prompts)]
+    jumps = sum(tokens > 64 for tokens in read)
+    of_window = len(TOKENIZER.encode_inside(typed * lines)) // int(2040 * JUMP_SHARE) + 1
+    of_anchor = lines // ANCHOR_STEP_LINES + 1 if order == "psm" else 0
+    assert jumps <= of_window + of_anchor
+    # With lines of ten tokens; the toy vocabulary needs three times as many for the longer one as real ones do.
+    assert jumps <= 0.05 * lines or len(TOKENIZER.encode_inside(typed)) > 10
+
+
+def common_length(left: IdArray, right: IdArray) -> int:
+    return next((at for at, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+
+
+@given(st.integers(0, 90), st.integers(0, 400), st.sampled_from(["psm", "spm", "plain"]), st.booleans())
+def test_what_is_read_of_a_document_is_its_text_around_the_cursor(above, below, order, whole):
+    fim = None if order == "plain" else toy_fim(TOKENIZER, order)
+    lines = "".join(f"x{number} = {number}\n" for number in range(above))
+    asked = request(lines + "self.na", suffix="\n" + "y = 1\n" * below)
+    prompt = build(asked, 4000 if whole else 200, fim)
+    read = [text for text in texts_between_control_ids(prompt.ids.tolist()) if text]
+    assert (lines + "self.na").endswith("".join(text for text in read if not asked.suffix.startswith(text)))
+    if whole and below < 200:
+        assert len("".join(read)) == len(asked.prefix) + (len(asked.suffix) if below and order != "plain" else 0)

@@ -37,12 +37,12 @@ def spelled(ids: np.ndarray) -> str:
 @pytest.mark.parametrize(
     ("tokens", "order", "expected"),
     [
-        # The prefix ends at the stable boundary, the line break before the cursor's line; the tail follows the middle.
+        # The document is short: all of it follows the middle sentinel, and the prefix is what goes along.
         (
             QWEN,
             "psm",
             "<repo>demo\n<file>src/a.py\na = 1\n<file>src/b.py\nb = 2\n<file>src/c.py\n"
-            "<pre>import os<suf>\ny = 1\n<mid>\nx = se",
+            "<pre><suf>\ny = 1\n<mid>import os\nx = se",
         ),
         (
             QWEN,
@@ -53,7 +53,7 @@ def spelled(ids: np.ndarray) -> str:
             STARCODER2,
             "psm",
             "<repo>demo<file>src/a.py\na = 1\n<file>src/b.py\nb = 2\n<file>"
-            "<pre>src/c.py\nimport os<suf>\ny = 1\n<mid>\nx = se",
+            "<pre>src/c.py\n<suf>\ny = 1\n<mid>import os\nx = se",
         ),
         (
             STARCODER2,
@@ -65,14 +65,14 @@ def spelled(ids: np.ndarray) -> str:
             STARCODER,
             "psm",
             "<repo>demo<file>src/a.py\na = 1\n<file>src/b.py\nb = 2\n<file>src/c.py\n"
-            "<pre>import os<suf>\ny = 1\n<mid>\nx = se",
+            "<pre><suf>\ny = 1\n<mid>import os\nx = se",
         ),
         (
             CODEGEMMA,
             "psm",
-            "src/a.py\na = 1\n<file>src/b.py\nb = 2\n<file>src/c.py\n<pre>import os<suf>\ny = 1\n<mid>\nx = se",
+            "src/a.py\na = 1\n<file>src/b.py\nb = 2\n<file>src/c.py\n<pre><suf>\ny = 1\n<mid>import os\nx = se",
         ),
-        (None, "psm", "<pre># src/a.py\na = 1\n\n# src/b.py\nb = 2import os<suf>\ny = 1\n<mid>\nx = se"),
+        (None, "psm", "<pre># src/a.py\na = 1\n\n# src/b.py\nb = 2<suf>\ny = 1\n<mid>import os\nx = se"),
     ],
     ids=["qwen", "qwen, plain", "starcoder2", "starcoder2, spm", "starcoder", "codegemma", "no tokens"],
 )

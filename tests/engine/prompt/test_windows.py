@@ -9,10 +9,15 @@ from hypothesis import strategies as st
 
 from engine.prompt.fim import PromptParts
 from engine.prompt.windows import (
+    ANCHOR_CHARACTERS_PER_TOKEN,
+    ANCHOR_LEAST_LINES,
+    ANCHOR_SHARE,
+    ANCHOR_STEP_LINES,
     CHARACTERS_PER_TOKEN,
     EXTRA_SHARE,
     JUMP_SHARE,
     SUFFIX_SHARE,
+    anchor_of,
     fit,
     pieces_that_fit,
     prefix_window,
@@ -76,6 +81,40 @@ def test_the_prefix_window_starts_at_a_line_where_one_is_near():
 
 def test_a_window_of_one_endless_line_is_still_bounded():
     assert 0 < len(prefix_window("x" * 1_000_000, 100)) <= 800
+
+
+# --- where prefix and middle are cut ---------------------------------------------------------------------------------
+
+
+@given(texts, st.text(alphabet="ab ", max_size=20), budgets)
+def test_the_anchor_is_the_start_of_a_line_and_what_is_typed_on_the_line_does_not_move_it(prefix, typed, budget):
+    window = prefix_window(prefix, budget)
+    anchor = anchor_of(prefix, window, budget)
+    assert anchor == 0 or window[anchor - 1] == "\n"
+    assert anchor == anchor_of(prefix + typed, window + typed, budget)
+    above = window[anchor : window.rfind("\n") + 1]
+    assert len(above) <= int(budget * ANCHOR_SHARE) * ANCHOR_CHARACTERS_PER_TOKEN
+
+
+@given(st.integers(0, 300), st.integers(0, 40))
+def test_the_anchor_stands_so_many_lines_above_or_where_the_window_begins(lines, cut):
+    prefix = "".join(f"x{number}\n" for number in range(lines)) + "y = "
+    window = "".join(prefix.splitlines(keepends=True)[cut:])
+    distance = window[anchor_of(prefix, window, 2000) :].count("\n")
+    if distance < min(lines - cut, lines):
+        assert ANCHOR_LEAST_LINES <= distance < ANCHOR_LEAST_LINES + ANCHOR_STEP_LINES
+
+
+@given(st.lists(st.sampled_from(["\n", "x = 1\n", "    return self.value\n"]), min_size=200, max_size=300))
+def test_the_anchor_jumps_once_in_so_many_lines(lines):
+    anchors = [anchor_of(text, text, 2000) for text in ("".join(lines[:end]) for end in range(len(lines)))]
+    assert anchors == sorted(anchors)
+    assert changes(anchors) <= len(lines) // ANCHOR_STEP_LINES + 1
+
+
+def test_the_anchor_comes_nearer_where_lines_are_long():
+    text = ("x" * 299 + "\n") * 80
+    assert 0 < text[anchor_of(text, text, 2000) :].count("\n") <= 10
 
 
 # --- what comes from elsewhere ---------------------------------------------------------------------------------------
