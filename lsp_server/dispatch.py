@@ -146,4 +146,5 @@ async def converse(server: MidtokenServer, connection: Connection) -> int:
     await server.session.scheduler.finish(FAREWELL_S)
     await asyncio.sleep(0)  # the answer of a handler that has just ended is still to be written
     connection.close()
+    server.session.files.stop(0.0)
     return dispatcher.exit_status if status is None else status

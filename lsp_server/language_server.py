@@ -56,20 +56,24 @@ class MidtokenServer(LanguageServer):
         features = self.protocol.fm
         return method == types.CANCEL_REQUEST or method in features.features or method in features.builtin_features
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run what a notification of the start, or of new settings, begins. If it fails, the user is told.
+    def start(self, work: Coroutine[Any, Any, None], failed: str, *, tells: bool = False) -> None:
+        """Run what a message begins. If that ``failed``, it is logged under these words, or the user is told.
 
         Its handler is no coroutine itself: pygls would keep its task for ever.
         """
         task = asyncio.ensure_future(work)
         self._under_way.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(lambda ended: self._ended(ended, failed, tells))
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
+    def _ended(self, task: "asyncio.Task[None]", failed: str, tells: bool) -> None:
         self._under_way.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            self.tell_error(f"the settings could not be taken ({describe(error)}); there may be no completions")
+            message = f"{failed} ({describe(error)})"
+            if tells:
+                self.tell_error(f"{message}; there may be no completions")
+            else:
+                log.error("%s", message)
 
     def withhold(self, methods: Iterable[str]) -> None:
         """Do not advertise these methods in the answer to ``initialize``."""

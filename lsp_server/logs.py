@@ -23,7 +23,7 @@ class PrivateFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        own = record.name.startswith(OWN_LOGGERS)
+        own = record.name.partition(".")[0] in OWN_LOGGERS
         text = record.getMessage() if own else str(record.msg)
         error = record.exc_info[1] if record.exc_info else None
         reason = "" if error is None else f" ({describe(error)})"
@@ -65,11 +65,14 @@ def logging_to(stream: TextIO | None = None) -> Iterator[RecentLines]:
     """
     handler, recent = logging.StreamHandler(stream or sys.stderr), RecentLines()
     handler.setFormatter(PrivateFormatter())
-    root, own, library = logging.getLogger(), logging.getLogger("lsp_server"), logging.getLogger("pygls")
+    root = logging.getLogger()
     root.addHandler(handler)
     root.addHandler(recent)
-    own.setLevel(logging.INFO)
-    library.setLevel(logging.WARNING)  # it logs whole messages one level below
+    # pygls logs whole messages one level below a warning.
+    levels = {**dict.fromkeys(OWN_LOGGERS, logging.INFO), "pygls": logging.WARNING}
+    before = {name: logging.getLogger(name).level for name in levels}
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
     # An editor's cancellation often crosses our answer on the way; that is no news.
     quiet = _Without("Cancel notification for unknown message id")
     handler.addFilter(quiet)
@@ -79,6 +82,8 @@ def logging_to(stream: TextIO | None = None) -> Iterator[RecentLines]:
     finally:
         root.removeHandler(handler)
         root.removeHandler(recent)
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
 
 
 class _Without(logging.Filter):

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -14,13 +14,14 @@ from lsp_server.documents.documents import Document
 from lsp_server.documents.line_endings import BUFFERS_WITHOUT_CARRIAGE_RETURNS, without_carriage_returns
 from lsp_server.documents.notebooks import Neighbours, Notebooks
 from lsp_server.documents.positions import PositionEncoding, negotiated_encoding
-from lsp_server.files.excluded import is_selected
+from lsp_server.files.excluded import ExcludePatterns, is_selected
 from lsp_server.files.git_ignore import GitIgnores
 from lsp_server.logs import RecentLines
 from lsp_server.scheduling.completion_cache import CompletionCache
 from lsp_server.scheduling.debounce import Debounce
 from lsp_server.scheduling.model import ModelHost
 from lsp_server.scheduling.scheduler import Scheduler
+from lsp_server.scheduling.worker import ModelThread
 from lsp_server.settings import Settings, Values, read_client, resolve
 from lsp_server.statistics import Statistics
 
@@ -111,6 +112,9 @@ class Session:
     """Used on the model's thread only, but for its figures."""
     notebooks: Notebooks = field(default_factory=Notebooks)
     git_ignores: GitIgnores = field(default_factory=GitIgnores)
+    """Used on the thread of ``files`` only."""
+    files: ModelThread = field(default_factory=lambda: ModelThread("midtoken-files"))
+    """Looks at the file system, which may be slow."""
     phase: Phase = "new"
     begun: bool = False
     """Whether the client said that it is ready, after which it is asked for settings and the model is loaded."""
@@ -175,13 +179,32 @@ class Session:
         self._reported.update(new)
         return new
 
-    def may_read(self, document: Document) -> bool:
-        """Whether the settings and git allow the model to see a document, for itself or as context of another."""
+    async def readable(self, documents: Sequence[Document]) -> tuple[Document, ...]:
+        """Those of the documents that the settings and git allow the model to see, for itself or as context of another.
+
+        Git's lists are looked at on a thread of their own, which may take its time. Whoever has none left has an
+        answer that is none: what is not known to be readable by then is not read.
+        """
+        uris = {document: self._uris_of(document) for document in documents}
+        patterns = ExcludePatterns.of(self.settings.exclude)
+        selected = [
+            document
+            for document in documents
+            if is_selected(document.language, self.settings) and not any(map(patterns.cover, uris[document]))
+        ]
+        if not selected:
+            return ()
+        weighed = self.files.submit(lambda: [any(map(self.git_ignores.cover, uris[document])) for document in selected])
+        try:
+            ignored = await asyncio.wait_for(asyncio.wrap_future(weighed), self.settings.budget_ms / 1000)
+        except TimeoutError:
+            log.warning("it takes too long to find out what git ignores; nothing is read until it is known")
+            return ()
+        return tuple(document for document, is_ignored in zip(selected, ignored, strict=True) if not is_ignored)
+
+    def _uris_of(self, document: Document) -> tuple[str, ...]:
         notebook = self.notebooks.of_cell(document.uri)
-        uris = (document.uri,) if notebook is None else (document.uri, notebook.uri)
-        return all(
-            is_selected(uri, document.language, self.settings) and not self.git_ignores.cover(uri) for uri in uris
-        )
+        return (document.uri,) if notebook is None else (document.uri, notebook.uri)
 
     def put(self, document: Document) -> None:
         """A document was opened or changed."""

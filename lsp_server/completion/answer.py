@@ -17,7 +17,6 @@ from lsp_server.logs import describe
 from lsp_server.scheduling.cursor_context import Asker, CursorContext, cursor_context
 from lsp_server.scheduling.model_call import ModelJob, OnText
 from lsp_server.scheduling.scheduler import Answer, PendingRequest, RequestKey, RequestKind
-from lsp_server.session import Session
 from lsp_server.settings import Settings, tells_what_it_writes
 
 log = logging.getLogger(__name__)
@@ -88,7 +87,11 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
     if not session.is_on(document) or not await session.configured_within(session.settings.budget_ms / 1000):
         return ()
     settings = session.settings
-    if not session.may_read(document):
+    others = around.others if settings.cross_file_context else ()
+    readable = await session.readable((document, *others))
+    if document.uri not in session.documents or not session.is_on(document):
+        return ()  # closed, or switched off, in the meantime
+    if document not in readable:
         server.trace(f"{request.kind}: the document is excluded, ignored by git, or of a language that is left out")
         return ()
     deadline = Deadline(arrived, settings.budget_ms)
@@ -104,7 +107,7 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
     pending = PendingRequest(
         key,
         cursor,
-        _job(server, request, _readable(session, around), deadline),
+        _job(server, request, replace(around, others=readable[1:]), deadline),
         ready=lambda: session.model.wait(deadline.left_ms / 1000),
         delay_s=delay_ms / 1000 if request.automatic else 0.0,
         shared=_is_shared(request, settings),
@@ -120,19 +123,21 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
     return () if found is None else found.completions
 
 
-def speculate(server: MidtokenServer, document: Document, offset: int) -> None:
+async def speculate(server: MidtokenServer, document: Document, offset: int) -> None:
     """Begin what will be asked next: ghost text at ``offset``, where an accepted item ends."""
     session, settings = server.session, server.session.settings
     request = EditorRequest("inline", document, place_at(document, offset), 1, automatic=True)
-    if not session.is_on(document) or session.model.info is None or not session.may_read(document):
+    if not session.is_on(document) or session.model.info is None or not _is_shared(request, settings):
+        return
+    around = session.neighbours(document)
+    readable = await session.readable((document, *(around.others if settings.cross_file_context else ())))
+    if document not in readable or session.documents.get(document.uri) is not document:
         return
     cursor = _cursor(server, request)
-    if not _is_shared(request, settings) or session.completion_cache.look_up(cursor) is not None:
-        return
-    deadline = Deadline(time.monotonic(), settings.budget_ms)
-    session.scheduler.speculate(
-        cursor, _job(server, request, _readable(session, session.neighbours(document)), deadline)
-    )
+    if session.completion_cache.look_up(cursor) is None:
+        deadline = Deadline(time.monotonic(), settings.budget_ms)
+        around = replace(around, others=readable[1:])
+        session.scheduler.speculate(cursor, _job(server, request, around, deadline))
 
 
 def note_result(server: MidtokenServer, cursor: CursorContext, result: CompletionResult, took_ms: float) -> None:
@@ -162,13 +167,6 @@ def _cursor(server: MidtokenServer, request: EditorRequest) -> CursorContext:
 
 def _is_shared(request: EditorRequest, settings: Settings) -> bool:
     return request.candidates == 1 and tells_what_it_writes(settings)
-
-
-def _readable(session: Session, around: Neighbours) -> Neighbours:
-    """Without the other documents that the model may not see."""
-    if not session.settings.cross_file_context:
-        return replace(around, others=())
-    return replace(around, others=tuple(other for other in around.others if session.may_read(other)))
 
 
 def _job(server: MidtokenServer, request: EditorRequest, around: Neighbours, deadline: Deadline) -> ModelJob:

@@ -151,7 +151,7 @@ def _note(ls: MidtokenServer, number: object, units: int | None) -> None:
     session.statistics.accepted_characters += accepted.characters
     document = session.documents.get(offer.uri)
     if accepted.stands and offer.is_ghost_text and document is not None:
-        speculate(ls, document, accepted.end)
+        ls.start(speculate(ls, document, accepted.end), "what will be asked next could not be begun")
 
 
 def _id_of(params: object) -> object:

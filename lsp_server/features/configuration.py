@@ -18,13 +18,14 @@ from lsp_server.settings import SECTION
 
 log = logging.getLogger(__name__)
 
+SETTINGS_FAILED = "the settings could not be taken"
 CONFIGURATION_TIMEOUT_S = 2.0
 """A client that does not answer gets the settings that it gave so far, and its completions."""
 
 
 def did_change_configuration(ls: MidtokenServer, settings: object) -> None:
     """Take the settings: ask for them if the client can be asked, else as they are sent."""
-    ls.start(take_settings(ls, member(settings, SECTION)))
+    ls.start(take_settings(ls, member(settings, SECTION)), SETTINGS_FAILED, tells=True)
 
 
 async def take_settings(ls: MidtokenServer, sent: object) -> None:
@@ -42,7 +43,12 @@ async def take_settings(ls: MidtokenServer, sent: object) -> None:
         await _take_answer(ls, number, question)
         return
     log.warning("the client has not told its settings yet; those from before stay until it does")
-    question.add_done_callback(lambda late: None if late.cancelled() else ls.start(_take_answer(ls, number, late)))
+
+    def take_late(answer: "asyncio.Task[Any]") -> None:
+        if not answer.cancelled():
+            ls.start(_take_answer(ls, number, answer), SETTINGS_FAILED, tells=True)
+
+    question.add_done_callback(take_late)
     session.keep_configuration()
     await _apply(ls, ())
 

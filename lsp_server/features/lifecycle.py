@@ -5,7 +5,7 @@ import os
 
 from lsprotocol import types
 
-from lsp_server.features.configuration import take_settings
+from lsp_server.features.configuration import SETTINGS_FAILED, take_settings
 from lsp_server.features.registration import hold_back, register
 from lsp_server.language_server import MidtokenServer
 from lsp_server.watchdog import watch_parent
@@ -30,7 +30,7 @@ def initialized(ls: MidtokenServer, params: None) -> None:
     """
     if not ls.session.begun:
         ls.session.begun = True
-        ls.start(_begin(ls))
+        ls.start(_begin(ls), SETTINGS_FAILED, tells=True)
 
 
 async def _begin(ls: MidtokenServer) -> None:

@@ -2,37 +2,44 @@
 
 As git has it (gitignore(5)), with three limits: the user's global list and that of a linked worktree lie outside the
 repository and are not read, and neither is a list that is a symbolic link; a file that is tracked although a pattern
-matches it counts as ignored, for the index is not read. Nothing is ever written.
+matches it counts as ignored, for the index is not read. Nothing is ever written. What would take too long to find out
+counts as ignored.
 """
 
+import logging
 import os
-import re
 import stat
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
-from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
-
+from lsp_server.files.glob import Budget, TooMuchWork
+from lsp_server.files.ignore_list import IgnoreList, lines_of
 from lsp_server.files.repositories import local_path, repository_of
 
+log = logging.getLogger(__name__)
+
 LONGEST_LIST_BYTES = 1 << 20
+LONGEST_PATH_BYTES = 4096
+MOST_STEPS = 200_000
+"""Comparisons for one path: some tenths of a second."""
 KEPT = 512
 """Lists and answers that are remembered."""
 
 T = TypeVar("T")
-Patterns: TypeAlias = tuple[GitIgnoreSpecPattern, ...]
 _Signature: TypeAlias = tuple[int, int, int] | None
-_FOLDER_MARK = "ps_d"
-"""The library's name for the group that matches the slash behind a folder; the tests compare what follows with git."""
+_EMPTY = IgnoreList(())
 
 
 class GitIgnores:
-    """Answers for paths. Each answer stands until one of the lists that it rests on changes, comes or goes."""
+    """Answers for paths. Each answer stands until one of the lists that it rests on changes, comes or goes.
+
+    It looks at the file system and may take its time: never on the event loop's thread, and on one thread only.
+    """
 
     def __init__(self) -> None:
-        self._lists: OrderedDict[Path, tuple[_Signature, Patterns]] = OrderedDict()
+        self._lists: OrderedDict[Path, tuple[_Signature, IgnoreList | None]] = OrderedDict()
         self._answers: OrderedDict[Path, tuple[list[tuple[Path, _Signature]], bool]] = OrderedDict()
 
     def cover(self, uri: str) -> bool:
@@ -41,19 +48,20 @@ class GitIgnores:
         root = None if path is None else repository_of(path)
         if path is None or root is None:
             return False
+        if len(os.fsencode(path)) > LONGEST_PATH_BYTES:
+            return True
         lists = list(_lists_for(path, root))
         grounds = [(file, _signature(file)) for _, file in lists]
         known = self._answers.get(path)
         if known is None or known[0] != grounds:
-            patterns = [self._read(file, signature) for file, signature in grounds]
-            folders = [folder for folder, _ in lists]
-            known = grounds, _is_ignored(path, root, list(zip(folders, patterns, strict=True)))
+            read = [(folder, self._read(*ground)) for (folder, _), ground in zip(lists, grounds, strict=True)]
+            known = grounds, _is_ignored(path, root, read)
             _put(self._answers, path, known)
         return known[1]
 
-    def _read(self, path: Path, signature: _Signature) -> Patterns:
+    def _read(self, path: Path, signature: _Signature) -> IgnoreList | None:
         if signature is None:
-            return ()
+            return _EMPTY
         known = self._lists.get(path)
         if known is None or known[0] != signature:
             known = signature, _parse(path)
@@ -61,34 +69,27 @@ class GitIgnores:
         return known[1]
 
 
-def _is_ignored(path: Path, root: Path, lists: list[tuple[Path, Patterns]]) -> bool:
-    """``lists`` are patterns with the folder that they speak of, the weakest first."""
-    parts = path.relative_to(root).parts
-    for depth in range(1, len(parts) + 1):
-        here = root.joinpath(*parts[:depth])
-        mark = "/" if depth < len(parts) else ""
-        verdicts = (
-            _verdict(patterns, here.relative_to(folder).as_posix() + mark)
-            for folder, patterns in reversed(lists)
-            if folder in here.parents
-        )
-        if next((verdict for verdict in verdicts if verdict is not None), False):
-            return True  # nothing in an ignored folder can be taken back
+def _is_ignored(path: Path, root: Path, lists: list[tuple[Path, IgnoreList | None]]) -> bool:
+    """``lists`` are those with the folder that they speak of, the weakest first; one that is too much is None."""
+    if any(found is None for _, found in lists):
+        return True
+    parts = tuple(map(os.fsencode, path.relative_to(root).parts))
+    own = [(len(folder.relative_to(root).parts), found) for folder, found in lists if found is not None]
+    budget = Budget(MOST_STEPS)
+    try:
+        for depth in range(1, len(parts) + 1):
+            is_folder = depth < len(parts)
+            verdicts = (
+                found.verdict(parts[above:depth], is_folder=is_folder, budget=budget)
+                for above, found in reversed(own)
+                if above < depth
+            )
+            if next((verdict for verdict in verdicts if verdict is not None), False):
+                return True  # nothing in an ignored folder can be taken back
+    except TooMuchWork:
+        log.warning("the .gitignore of a document would take too long to weigh; it counts as ignored")
+        return True
     return False
-
-
-def _verdict(patterns: Patterns, path: str) -> bool | None:
-    """Whether the last pattern that matches ``path`` takes it in or out; None if none does."""
-    for pattern in reversed(patterns):
-        found = pattern.match_file(path)
-        if found is not None and _is_for_itself(found.match, path):
-            return pattern.include
-    return None
-
-
-def _is_for_itself(match: re.Match[str], path: str) -> bool:
-    """Not only for a folder around it: the library lets a pattern match all below too, and marks the folder's slash."""
-    return match.groupdict().get(_FOLDER_MARK) is None or match.end(_FOLDER_MARK) == len(path)
 
 
 def _lists_for(path: Path, root: Path) -> Iterator[tuple[Path, Path]]:
@@ -100,31 +101,20 @@ def _lists_for(path: Path, root: Path) -> Iterator[tuple[Path, Path]]:
         yield folder, folder / ".gitignore"
 
 
-def _parse(path: Path) -> Patterns:
+def _parse(path: Path) -> IgnoreList | None:
+    """The list of a file; None if it is too much to be one."""
     try:
         with path.open("rb") as stream:
-            text = stream.read(LONGEST_LIST_BYTES).decode("utf-8", "replace")
+            data = stream.read(LONGEST_LIST_BYTES + 1)
     except OSError:
-        return ()
-    return tuple(pattern for line in text.split("\n") if (pattern := _pattern(line)) is not None)
-
-
-def _pattern(line: str) -> GitIgnoreSpecPattern | None:
-    """None for comments, blank lines and what git cannot read as a pattern either."""
+        return _EMPTY
     try:
-        pattern = GitIgnoreSpecPattern(_in_full(line.removesuffix("\r")))
-    except ValueError:
+        if len(data) > LONGEST_LIST_BYTES:
+            raise TooMuchWork
+        return IgnoreList(lines_of(data))
+    except TooMuchWork:
+        log.warning("a .gitignore is too long, or has too many patterns; all below it counts as ignored")
         return None
-    return None if pattern.include is None else pattern
-
-
-def _in_full(line: str) -> str:
-    """The pattern in a spelling of which the library's short cuts make no more than git does."""
-    if line in ("*/", "!*/"):
-        return line.replace("*/", "?*/")
-    if line.endswith("**/"):  # folders only
-        return line + "*/"
-    return line + "/*" if line.endswith("/**") else line  # what is in the folder, not the folder
 
 
 def _signature(path: Path) -> _Signature:

@@ -28,6 +28,17 @@ def test_our_lines_are_written_whole_and_those_of_others_without_arguments():
     assert len(lines) == 3
 
 
+def test_only_a_package_of_ours_is_trusted_and_each_of_them_speaks():
+    stream = io.StringIO()
+    with logging_to(stream):
+        for name in ("engineio.server", "lsp_server_of_others", "engines", ""):
+            logging.getLogger(name).warning("it says %s", SECRET)
+        for name in ("engine.text.tokenizer", "engine", "lsp_server"):
+            logging.getLogger(name).info("it says %s", "this")
+    lines = stream.getvalue().splitlines()
+    assert lines == ["midtoken warning: it says %s"] * 4 + ["midtoken info: it says this"] * 3
+
+
 def test_an_exception_tells_its_message_only_if_it_is_ours():
     assert describe(raised(RequestError("top_p is 7"))) == "top_p is 7"
     assert describe(raised(KeyError(SECRET))).startswith("KeyError at raised:")
@@ -35,7 +46,8 @@ def test_an_exception_tells_its_message_only_if_it_is_ours():
 
 
 def test_nothing_is_left_behind():
-    before = list(logging.getLogger().handlers)
+    names = ("", "lsp_server", "engine", "pygls")
+    before = [(list(logger.handlers), logger.level) for logger in map(logging.getLogger, names)]
     with logging_to(io.StringIO()):
         pass
-    assert logging.getLogger().handlers == before
+    assert [(list(logger.handlers), logger.level) for logger in map(logging.getLogger, names)] == before

@@ -281,13 +281,6 @@ async def test_what_must_not_be_read_is_known_before_anything_is():
         assert load.fake.requests == []
 
 
-async def test_without_initialized_requests_are_empty_within_their_budget():
-    async with Wire(Gated(), environment={"MIDTOKEN_BUDGET_MS": "20"}) as wire:
-        await wire.request("initialize", {"processId": None, "rootUri": None, "capabilities": {}})
-        wire.open("x")
-        assert await wire.inline(0, 1) == []
-
-
 async def test_another_model_is_loaded_beside_the_one_that_serves():
     gate = threading.Event()
 

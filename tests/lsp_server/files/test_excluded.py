@@ -1,11 +1,17 @@
-import pytest
+from fnmatch import fnmatchcase
+from pathlib import PurePosixPath
 
-from lsp_server.files.excluded import is_selected, path_of
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lsp_server.files.excluded import ExcludePatterns, is_selected, path_of
 from lsp_server.settings import Settings
 
 
 def selected(uri: str, settings: Settings | None = None, language: str = "python") -> bool:
-    return is_selected(uri, language, settings or Settings())
+    settings = settings or Settings()
+    return is_selected(language, settings) and not ExcludePatterns.of(settings.exclude).cover(uri)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +54,22 @@ def test_languages_are_all_or_those_that_are_named():
 def test_paths_are_unquoted():
     assert path_of("file:///a%20b/c.py") == "/a b/c.py"
     assert path_of("untitled:Untitled-1") == "Untitled-1"
+
+
+alphabet = "ab/*?[]!-."
+
+
+@given(st.text(alphabet, max_size=8), st.text("ab/.-]", max_size=8))
+def test_patterns_are_those_of_the_standard_library(pattern, path):
+    slashed = "/" + path.lstrip("/")
+    if "/" in pattern:
+        expected = fnmatchcase(slashed, pattern) or fnmatchcase(slashed, f"*/{pattern.lstrip('/')}")
+    else:
+        expected = fnmatchcase(PurePosixPath(slashed).name, pattern)
+    assert ExcludePatterns.of((pattern,)).cover(f"file://{slashed}") == expected
+
+
+def test_no_pattern_takes_long():
+    uri = f"file:///{'a' * 2000}.py"
+    assert not ExcludePatterns.of(("*a" * 30 + "b",)).cover(uri)
+    assert ExcludePatterns.of(("*" + "[a]" * 1000 + "b",)).cover(uri), "in doubt it is excluded"

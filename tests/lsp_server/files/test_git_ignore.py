@@ -2,9 +2,12 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from lsp_server.files.git_ignore import KEPT, GitIgnores
 
@@ -120,10 +123,68 @@ def test_a_list_that_cannot_be_read_says_nothing(repository, monkeypatch):
     assert not GitIgnores().cover((repository / "x.log").as_uri())
 
 
-def test_a_huge_list_is_read_in_part(repository):
-    (repository / ".gitignore").write_bytes(b"\xff\xfe\n*.log\n" + b"#" * (2 << 20) + b"\na.py\n")
-    assert GitIgnores().cover((repository / "x.log").as_uri())
-    assert not GitIgnores().cover((repository / "a.py").as_uri())
+@pytest.mark.parametrize(
+    "text",
+    [b"\xff\xfe\n" + b"#" * (2 << 20), b"a\n" * 60_000, b"a" * 5000, b"*a*a*a*a*a*a*a*ab\n" * 2000],
+    ids=["bytes", "patterns", "a pattern", "work"],
+)
+def test_what_would_take_too_long_counts_as_ignored(repository, text, caplog):
+    (repository / ".gitignore").write_bytes(text)
+    began = time.monotonic()
+    assert GitIgnores().cover((repository / f"{'a' * 200}.py").as_uri())
+    assert time.monotonic() - began < 20
+    assert "counts as ignored" in caplog.text
+
+
+def test_a_path_that_no_file_can_have_counts_as_ignored(repository):
+    assert GitIgnores().cover((repository / ("a/" * 4000)).as_uri())
+
+
+names = st.text("ab.", min_size=1, max_size=5).filter(lambda name: name.strip("."))
+pieces = st.sampled_from(
+    [
+        "a",
+        "b",
+        ".",
+        "/",
+        "*",
+        "**",
+        "?",
+        "[ab]",
+        "[!a]",
+        "[a-b]",
+        "[^a",
+        "[]a]",
+        "[[:alpha:]]",
+        "\\",
+        "!",
+        "#",
+        " ",
+        "é",
+    ]
+)
+patterns = st.lists(pieces, min_size=1, max_size=7).map("".join)
+
+
+@settings(max_examples=max(60, settings().max_examples // 4), deadline=None)
+@given(
+    st.lists(patterns, min_size=1, max_size=5),
+    st.lists(
+        st.lists(names | st.just("é"), min_size=1, max_size=4).map("/".join), min_size=20, max_size=40, unique=True
+    ),
+)
+@example(
+    ["a/**/b", "**/a", "a/**", "/a", "b/", "!a/b", "\\!a", "a\\ ", "a\\/b"],
+    ["a", "a/b", "a/a/b", "b/a", "b", "!a", "a "],
+)
+def test_any_list_is_read_as_git_reads_it(tmp_path_factory, lines, paths):
+    """No path is there, so that git takes all but the folders of others for files, as we do."""
+    root = tmp_path_factory.mktemp("repository")
+    git(root, "init", "--quiet")
+    (root / ".gitignore").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    theirs = git(root, "check-ignore", "--no-index", "-z", "--stdin", text="\0".join(paths)).split("\0")
+    ignores = GitIgnores()
+    assert {path for path in paths if ignores.cover((root / path).as_uri())} == {*theirs} - {""}
 
 
 def test_answers_are_remembered_and_their_number_is_bounded(repository, monkeypatch):
