@@ -19,6 +19,7 @@ from engine.config import (
     StopParams,
     Strategy,
 )
+from engine.decoding.strategies import can_stream
 from engine.errors import (
     Cancelled,
     ContractError,
@@ -85,5 +86,6 @@ __all__ = [
     "TracedCover",
     "TrainingError",
     "WeightsError",
+    "can_stream",
     "describe_folder",
 ]

@@ -3,14 +3,15 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 from engine.config import DeviceChoice, SamplingParams
 from engine.decoding.candidates import Candidate, Decoder
-from engine.decoding.lookahead import SecondView, matching_row
-from engine.decoding.strategies import Strategy, covers_wanted, make_strategy
+from engine.decoding.second_view import SecondView, matching_row
+from engine.decoding.strategies import Run, Strategy, strategy_for
 from engine.decoding.suffix_overlap import common_end, trim_suffix_overlap
 from engine.healing.first_step import Healed, heal
 from engine.healing.k_step import Cover
@@ -55,9 +56,14 @@ class _Prepared:
 
     prompt: Prompt
     healed: Healed
-    covers: list[Cover]
     strategy: Strategy
+    run: Run
+    covers: list[Cover]
     timing: Timing
+
+    def write(self) -> Iterator[list[Candidate]]:
+        """The candidates as `Strategy.write` gives them; nothing where there is nothing to begin with."""
+        return self.strategy.write(self.run, self.covers) if self.covers else iter(())
 
 
 class Completer:
@@ -154,12 +160,15 @@ class Completer:
         with self._lock:
             started = time.perf_counter()
             try:
-                prepared = self._prepare(request, cancel or CancellationToken())
+                prepared = self._prepare(request, request.max_completions, cancel or CancellationToken())
             except BudgetExceeded:
                 total = _milliseconds_since(started)
                 return CompletionResult((), Timing(prefill_ms=total, total_ms=total), 0, 0)
             decode_started = time.perf_counter()
-            candidates = _written(prepared, request, on_text)
+            candidates: list[Candidate] = []
+            for candidates in prepared.write():
+                if on_text is not None and request.max_completions == 1:
+                    _show(candidates, on_text)
             completions = [_finished(candidate, prepared, request) for candidate in candidates]
             timing = replace(
                 prepared.timing,
@@ -177,30 +186,28 @@ class Completer:
         """
         with self._lock:
             try:
-                prepared = self._prepare(request, cancel or CancellationToken())
+                prepared = self._prepare(request, 1, cancel or CancellationToken())
             except BudgetExceeded:
                 return
-            if not prepared.covers:
-                return
-            strategy, sent = prepared.strategy, 0
-            if strategy.is_whole:
-                # Nothing is decided before all of it is.
-                texts = [_finished(c, prepared, request).text for c in strategy.write_all(prepared.covers, 1)]
-                yield from filter(None, texts)
-                return
-            candidate = strategy.decoder.start(prepared.covers[0])
-            for _ in strategy.decoder.write(candidate, strategy.token_chooser(candidate.cover)):
+            sent = 0
+            for candidate in chain.from_iterable(prepared.write()):
                 decided = candidate.tracker.decided
-                end = len(decided) - common_end(decided, request.suffix)
+                if candidate.tracker.ended is None:
+                    end = len(decided) - common_end(decided, request.suffix)
+                else:
+                    end = len(trim_suffix_overlap(decided, request.suffix))
                 if end > sent:
                     yield decided[sent:end]
                     sent = end
-            yield from filter(None, [trim_suffix_overlap(candidate.tracker.text, request.suffix)[sent:]])
 
     def trace(self, request: CompletionRequest, count: int = 10) -> HealingTrace:
-        """How the request would be healed, with the ``count`` most probable covers. Raises as `complete` does."""
+        """How the request would be healed, with the ``count`` most probable covers. Raises as `complete` does.
+
+        A time budget does not count: without its forward pass there is nothing to show.
+        """
         with self._lock:
-            prepared = self._prepare(request, CancellationToken())
+            unhurried = replace(request, budget_ms=None)
+            prepared = self._prepare(unhurried, request.max_completions, CancellationToken())
         return trace_healing(
             prepared.prompt,
             prepared.healed,
@@ -210,7 +217,7 @@ class Completer:
             count=count,
         )
 
-    def _prepare(self, request: CompletionRequest, cancel: CancellationToken) -> _Prepared:
+    def _prepare(self, request: CompletionRequest, count: int, cancel: CancellationToken) -> _Prepared:
         """From the request to the distribution of its first token."""
         started = time.perf_counter()
         deadline = math.inf if request.budget_ms is None else time.monotonic() + request.budget_ms / 1000
@@ -219,9 +226,9 @@ class Completer:
         self._cache.copy_from(prompt.source)
         tokenized = time.perf_counter()
         params = request.sampling
-        best_only = not params.draws and covers_wanted(params, request.max_completions) == 1
+        strategy = strategy_for(params, count)
         healed = heal(
-            prompt, self._cache, self._tokenizer, self._index, request.healing, checkpoint, best_only=best_only
+            prompt, self._cache, self._tokenizer, self._index, request.healing, checkpoint, best_only=strategy.best_only
         )
         decoder = Decoder(
             cache=self._cache,
@@ -233,24 +240,22 @@ class Completer:
             checkpoint=checkpoint,
             first=healed.first,
         )
-        strategy = make_strategy(
+        run = strategy.run(
             decoder,
-            params,
-            prompt.tail,
             healed,
+            prompt.tail,
             basis_aware=self._basis_aware(params),
-            second=self._second_view(request, prompt, healed, decoder),
+            second=self._second_view(request, prompt, healed, decoder) if strategy.compares else None,
         )
-        covers = strategy.covers(request.max_completions)
-        if healed.first.surprise_bits > request.healing.max_surprise_bits:
-            covers = []
+        is_surprising = healed.first.surprise_bits > request.healing.max_surprise_bits
+        covers = [] if is_surprising else strategy.covers(run)
         total_seconds = time.perf_counter() - tokenized
         timing = Timing(
             tokenize_ms=(tokenized - started) * 1000,
             heal_ms=(total_seconds - healed.model_seconds) * 1000,
             prefill_ms=healed.model_seconds * 1000,
         )
-        return _Prepared(prompt, healed, covers, strategy, timing)
+        return _Prepared(prompt, healed, strategy, run, covers, timing)
 
     def _basis_aware(self, params: SamplingParams) -> BasisAware | None:
         """The rule of ``bat``. Raises `RequestError` where the model folder or the installation lacks what it needs."""
@@ -265,8 +270,6 @@ class Completer:
         self, request: CompletionRequest, prompt: Prompt, healed: Healed, decoder: Decoder
     ) -> SecondView | None:
         """The same request with less context, for KL-guided temperature; None where it comes out differently."""
-        if request.sampling.strategy != "kl" or not request.sampling.draws:
-            return None
         near = "".join(request.prefix.splitlines(keepends=True)[-NEAR_LINES:])
         prefix = request.prefix if request.extra_context else near
         other = self._prompts.build(replace(request, extra_context=(), imports="", prefix=prefix))
@@ -297,14 +300,10 @@ class Completer:
         return self._second_cache
 
 
-def _written(prepared: _Prepared, request: CompletionRequest, on_text: Callable[[str], None] | None) -> list[Candidate]:
-    strategy, covers = prepared.strategy, prepared.covers
-    if on_text is None or strategy.is_whole or request.max_completions > 1 or not covers:
-        return strategy.write_all(covers, request.max_completions)
-    candidate = strategy.decoder.start(covers[0])
-    for _ in strategy.decoder.write(candidate, strategy.token_chooser(candidate.cover)):
-        on_text(candidate.tracker.text)
-    return [candidate]
+def _show(candidates: list[Candidate], on_text: Callable[[str], None]) -> None:
+    for candidate in candidates:
+        if candidate.tracker.ended is None:
+            on_text(candidate.tracker.text)
 
 
 def _finished(candidate: Candidate, prepared: _Prepared, request: CompletionRequest) -> Completion:

@@ -145,7 +145,9 @@ class SamplingParams:
 
 DRAWS: tuple[Strategy, ...] = ("sample", "edt", "adapt", "kl", "entropy-gate")
 """Strategies that draw at random; temperature and truncations belong to them."""
-SEARCHES: tuple[Strategy, ...] = ("sed", "beam", "best-first", "branch")
+BEAMS: tuple[Strategy, ...] = ("beam", "best-first")
+"""Strategies that keep ``beam_width`` hypotheses, and so have at most as many completions."""
+SEARCHES: tuple[Strategy, ...] = ("sed", *BEAMS, "branch")
 """Strategies that compare continuations by the model's own probabilities."""
 
 _ONLY_FOR_DRAWS = ("temperature", "top_k", "top_p", "min_p", "top_n_sigma", "eta", "epsilon", "bat")

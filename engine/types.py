@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.config import HealingParams, SamplingParams, StopParams, require_count, require_range
+from engine.config import BEAMS, HealingParams, SamplingParams, StopParams, require_count, require_range
 from engine.errors import Cancelled, RequestError
 
 TokenIds: TypeAlias = tuple[int, ...]
@@ -89,7 +89,7 @@ class CompletionRequest:
         if self.budget_ms is not None:
             require_range("budget_ms", self.budget_ms, 0, math.inf, open_low=True)
         width = self.sampling.beam_width
-        if self.sampling.strategy in ("beam", "best-first") and self.max_completions > width:
+        if self.sampling.strategy in BEAMS and self.max_completions > width:
             raise RequestError(
                 f"max_completions is {self.max_completions} but beam_width is {width}; it must be at most {width}"
             )

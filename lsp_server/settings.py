@@ -80,11 +80,6 @@ class Settings:
     trace: TraceLevel = "off"
 
 
-def tells_what_it_writes(settings: Settings) -> bool:
-    """Whether the strategy writes a single completion from left to right, so that it is known before it is whole."""
-    return settings.strategy not in ("beam", "best-first", "branch")
-
-
 @dataclass(frozen=True, slots=True)
 class _Setting:
     """One row of the table: the client's name, our field, how a value of the client is checked (ValueError if bad)."""

@@ -1,4 +1,5 @@
 """Writing completions: the decode loop, where a completion stops, and the strategies that choose tokens.
 
-`stopping` decides where a completion ends. `candidates` joins it with `decode`, the loop.
+`strategies` has a class for each strategy. They write by `candidates`, which joins the loop (`decode`) with where a
+completion ends (`stopping`).
 """

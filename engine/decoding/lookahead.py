@@ -1,36 +1,63 @@
-"""Strategies that look beyond the next token: what a branch leads to, how sure the model is, what the context adds."""
+"""Looking ahead: where a row has several good options, each is followed for a while before one is taken."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol
 
 import numpy as np
 
 from engine.config import SamplingParams
-from engine.decoding.candidates import Candidate, Decoder
+from engine.decoding.candidates import Decoder
 from engine.decoding.decode import DecodeStep, tokens_before
-from engine.healing.first_step import Healed
-from engine.healing.k_step import Cover, CoverGroup, FirstStep
+from engine.healing.k_step import Cover, FirstStep
 from engine.runtime.checkpoint import BudgetExceeded
-from engine.runtime.token_cache import TokenCache
-from engine.sampling import Chooser, History, TokenChooser, build_penalties, gate, is_chaotic, largest, log_softmax
-from engine.sampling import top_two_gap as gap_of
+from engine.sampling import Chooser, History, build_penalties, gate, is_chaotic, largest, log_softmax
 from engine.types import FloatArray, IdArray, TokenIds
-
-BranchTest: TypeAlias = Callable[[FloatArray], bool]
-"""Whether a row has several options that deserve a look at what they lead to."""
 
 _MODEL_ALONE = Chooser((), None)
 
 
-def branch_test(params: SamplingParams) -> BranchTest | None:
-    """When the strategy of ``params`` looks ahead; None for those that never do."""
-    if params.strategy == "sed":
-        return lambda row: is_chaotic(row, params.sed_ratio)
-    if params.strategy == "entropy-gate" and params.draws:
-        return lambda row: gate(row, params.gate_entropy_bits, params.gate_varentropy_bits) == "branch"
-    return None
+class ForkTest(Protocol):
+    """Whether several options deserve a look at what they lead to."""
+
+    def of_row(self, row: FloatArray) -> bool:
+        """Of the tokens of a row of logits, ``[V]``."""
+        ...
+
+    def of_covers(self, first: FirstStep, rivals: Sequence[Cover]) -> bool:
+        """Of the healed first step; ``rivals`` are its best canonical covers, at least two, best first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChaoticPoint:
+    """A fork is where the second probability is at least ``ratio`` of the first (SED)."""
+
+    ratio: float
+
+    def of_row(self, row: FloatArray) -> bool:
+        """See `ForkTest`."""
+        return is_chaotic(row, self.ratio)
+
+    def of_covers(self, first: FirstStep, rivals: Sequence[Cover]) -> bool:
+        """See `ForkTest`. The ratio is one of rivals: covers that are not canonical are none."""
+        return is_chaotic(np.array([cover.logprob for cover in rivals], np.float32), self.ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class BranchQuadrant:
+    """A fork is where the entropy is low and the varentropy high, in bits and bits squared (the gate)."""
+
+    entropy_bits: float
+    varentropy_bits: float
+
+    def of_row(self, row: FloatArray) -> bool:
+        """See `ForkTest`."""
+        return gate(row, self.entropy_bits, self.varentropy_bits) == "branch"
+
+    def of_covers(self, first: FirstStep, rivals: Sequence[Cover]) -> bool:
+        """See `ForkTest`. An entropy is one of the whole row."""
+        return self.of_row(first.logprobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,28 +71,20 @@ class LookAhead:
 
     decoder: Decoder
     params: SamplingParams
-    is_fork: BranchTest
+    fork: ForkTest
     base: Chooser
     typed: int = 0
 
     def next_token(self, logits: FloatArray, history: History) -> int:
         """See `engine.sampling.TokenChooser`."""
         row = Chooser(build_penalties(self.params), None).shape(logits, history)
-        if not self.is_fork(row):
+        if not self.fork.of_row(row):
             return self.base.next_token(logits, history)
         ids = np.concatenate([history.before, np.array(history.written, np.int32)])
         logprobs = log_softmax(logits)
         tokens = largest(row, self.params.sed_branches).tolist()
         covers = [Cover(len(ids), (), token, 0, float(logprobs[token])) for token in tokens]
         return self._most_promising(ids, covers, tuple(history.written), self.typed).token
-
-    def is_fork_of(self, healed: Healed, rivals: Sequence[Cover]) -> bool:
-        """Whether the healed first step is a fork. ``rivals`` are its best canonical covers, best first."""
-        if len(rivals) < 2:
-            return False
-        # A ratio is one of rivals, and covers that are not canonical are none; entropies are of the whole row.
-        weights = np.array([cover.logprob for cover in rivals], np.float32)
-        return self.is_fork(weights if self.params.strategy == "sed" else healed.first.logprobs)
 
     def first(self, rivals: list[Cover]) -> list[Cover]:
         """``rivals`` (best first) with the one in front that a look ahead prefers; as they are if time runs out."""
@@ -119,101 +138,3 @@ class _Branch:
             self.tokens.append(step.token)
             self.total += step.logprob
         return step is not None
-
-
-@dataclass(slots=True)
-class ConfidenceMeter:
-    """Chooses as ``base`` does and notes how far the best token was ahead of the second."""
-
-    base: TokenChooser
-    gaps: list[float] = field(default_factory=list)
-
-    def next_token(self, logits: FloatArray, history: History) -> int:
-        """See `engine.sampling.TokenChooser`."""
-        self.gaps.append(gap_of(logits))
-        return self.base.next_token(logits, history)
-
-
-def write_ranked(
-    decoder: Decoder, healed: Healed, covers: Sequence[Cover], choosers: Sequence[TokenChooser]
-) -> list[Candidate]:
-    """Write a candidate from each of ``covers``, all in step; most confident first. One alone is not measured.
-
-    Wang and Zhou 2024 (CoT-decoding), arXiv 2402.10200: confidence is the mean gap between the best and the second
-    probability over the tokens written. Where we differ: the branching token counts too, with its own probability
-    minus the best rival's, for a completion has no separate answer and a cover that nothing speaks for must not win by
-    what follows from it.
-    """
-    meters = [ConfidenceMeter(base, [_lead(healed.first, cover)]) for cover, base in zip(covers, choosers, strict=True)]
-    candidates = [decoder.start(cover) for cover in covers]
-    decoder.write_together(list(zip(candidates, meters, strict=True)))
-    ranked = zip(candidates, meters, strict=True)
-    return [candidate for candidate, _ in sorted(ranked, key=lambda entry: -float(np.mean(entry[1].gaps)))]
-
-
-def _lead(first: FirstStep, cover: Cover) -> float:
-    """Probability of ``cover`` minus that of the best other cover."""
-    own = math.exp(cover.logprob)
-    top, second = [*np.exp(np.sort(-np.partition(-first.logprobs, min(1, len(first.ids) - 1))[:2]))[::-1], 0.0][:2]
-    return own - float(second if own >= top else top)
-
-
-@dataclass(frozen=True, slots=True)
-class SecondView:
-    """The model without the retrieved context: a second prompt, which follows that of ``decoder``.
-
-    Both prompts end in the same ``tail_length`` tokens. ``first_row`` is the healed first step without the context,
-    over the same covers; None where the two do not match. ``cache`` is that of ``decoder``, which then runs both
-    prompts as one batch (`Decoder.companion`), or another where a session holds one sequence.
-    """
-
-    cache: TokenCache
-    prompt: IdArray
-    decoder: Decoder
-    tail_length: int
-    first_row: FloatArray | None
-
-    def beside(self, ids: IdArray) -> IdArray | None:
-        """The sequence that ends as ``ids`` do after the second prompt; None where it is too long for the cache."""
-        start = self.prompt[: len(self.prompt) - self.tail_length]
-        other = np.concatenate([start, ids[len(self.decoder.prompt) - self.tail_length :]])
-        return other if len(other) <= self.cache.capacity else None
-
-    def __call__(self, history: History) -> FloatArray | None:
-        """The logits after the same tokens, ``[V]``; over covers where nothing is written yet."""
-        if not history.written:
-            return self.first_row
-        ids = self.beside(np.concatenate([history.before, np.array(history.written, np.int32)]))
-        if ids is None:
-            return None
-        return self.cache.row_after(ids, self.decoder.checkpoint)[: self.decoder.vocabulary.size]
-
-
-def matching_row(first: FirstStep, base: int, other: FirstStep, other_base: int) -> FloatArray | None:
-    """The log-probabilities of ``other`` in the order of ``first``, ``[N]``; None if their covers are not the same.
-
-    ``base`` and ``other_base`` are the lengths of the two prompts without the tail that they share.
-    """
-
-    def key(group: CoverGroup, start: int) -> tuple[int, TokenIds, int, int]:
-        return (group.kept - start, group.extra, group.typed, len(group.ids))
-
-    groups = {key(group, other_base): group for group in other.groups}
-    try:
-        return np.concatenate([groups[key(group, base)].logprobs for group in first.groups])
-    except KeyError:
-        return None
-
-
-def meets_line_start(decoder: Decoder) -> Callable[[Sequence[int]], bool]:
-    """Whether a line has just begun: nothing but white space since the last line break (AdapT)."""
-    blank = not decoder.line_prefix.strip()
-
-    def began(written: Sequence[int]) -> bool:
-        for token in reversed(written):
-            data = decoder.vocabulary.token_bytes[token]
-            if rest := data.rstrip(b" \t"):
-                return rest.endswith((b"\n", b"\r"))
-        return blank
-
-    return began

@@ -1,143 +1,256 @@
-"""From the name of a strategy to candidates: which covers they begin with, and how each is written."""
+"""The decoding strategies, a class each: how many covers it starts from, whether it can stream, how it writes."""
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from engine.config import SamplingParams
+from engine.config import DRAWS, SamplingParams
+from engine.config import Strategy as StrategyName
 from engine.decoding.beam_search import BeamParams, beam_search, best_first_search
 from engine.decoding.candidates import Candidate, Decoder
-from engine.decoding.lookahead import LookAhead, SecondView, branch_test, meets_line_start, write_ranked
+from engine.decoding.cover_penalty import cover_penalty
+from engine.decoding.lookahead import BranchQuadrant, ChaoticPoint, ForkTest, LookAhead
+from engine.decoding.ranking import write_ranked
+from engine.decoding.second_view import SecondView
 from engine.healing.first_step import Healed, choose_covers
-from engine.healing.k_step import Cover, FirstStep
-from engine.sampling import (
-    BasisAware,
-    Chooser,
-    TokenChooser,
-    Transform,
-    build_chooser,
-    build_penalties,
-    repeated_after,
-    repetition_penalty,
-)
-from engine.types import FloatArray, TokenIds
-
-SEARCHES_WHOLE = ("beam", "best-first", "branch")
-"""Strategies whose candidates are known only when all are written; their order is theirs."""
-
-
-def covers_wanted(params: SamplingParams, count: int) -> int:
-    """How many covers a strategy looks at for ``count`` candidates."""
-    if params.strategy in ("beam", "best-first"):
-        return params.beam_width
-    if params.strategy == "branch":
-        return max(count, params.branches)
-    return count if branch_test(params) is None else max(count, params.sed_branches)
+from engine.healing.k_step import Cover
+from engine.sampling import BasisAware, Chooser, TokenChooser, Transform, build_chooser
+from engine.types import TokenIds
 
 
 @dataclass(frozen=True, slots=True)
-class Strategy:
-    """A request's strategy, ready to run. ``tail`` is what the prompt may take back."""
+class Run:
+    """What a strategy writes one request with. ``chooser`` chooses from rows over the vocabulary; on a row of covers
+    ``penalty`` takes the place of its penalties.
+    """
 
     decoder: Decoder
-    params: SamplingParams
-    tail: TokenIds
     healed: Healed
     chooser: Chooser
+    penalty: Transform | None
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy(ABC):
+    """One strategy for one request that asks for ``count`` candidates. The steps of its use are, in this order:
+
+    `covers_wanted` and `compares` say what healing must find out, `run` wires it to what was found, `covers` is what
+    the candidates begin with, `write` writes them.
+    """
+
+    params: SamplingParams
+    count: int
+
+    can_stream: ClassVar[bool] = False
+    """Whether a single candidate is written from left to right, so that its beginning is known before it is whole."""
+    compares: ClassVar[bool] = False
+    """Whether it looks at the model with less context too (`SecondView`)."""
 
     @property
-    def is_whole(self) -> bool:
-        """Whether candidates must be asked for together, with `write_all`."""
-        return self.params.strategy in SEARCHES_WHOLE
+    def covers_wanted(self) -> int:
+        """How many covers it looks at."""
+        return self.count
 
-    def covers(self, count: int) -> list[Cover]:
-        """What the candidates begin with, the first choice in front."""
-        penalty = cover_penalty(self.params, self.healed.first, self.decoder.prompt, len(self.tail))
-        test = branch_test(self.params)
-        if test is not None:
-            look_ahead = LookAhead(self.decoder, self.params, test, self.chooser)
-            best = Chooser((), None).for_covers(penalty)
-            rivals = choose_covers(self.healed, best, covers_wanted(self.params, count))
-            if look_ahead.is_fork_of(self.healed, rivals):
-                return look_ahead.first(rivals)[:count]
-        return choose_covers(self.healed, self.chooser.for_covers(penalty), covers_wanted(self.params, count))
+    @property
+    def best_only(self) -> bool:
+        """Whether the heaviest cover is all it looks at."""
+        return self.covers_wanted == 1 and not self.params.draws
 
-    def token_chooser(self, cover: Cover, number: int = 0) -> TokenChooser:
-        """What chooses the tokens after ``cover``, the first of candidate ``number``.
+    def run(
+        self,
+        decoder: Decoder,
+        healed: Healed,
+        tail: TokenIds,
+        *,
+        basis_aware: BasisAware | None = None,
+        second: SecondView | None = None,
+    ) -> Run:
+        """Wire the strategy to a healed prompt that ends in ``tail``.
 
-        Each candidate draws from a stream of its own, so that what it says does not depend on how many there are.
+        ``basis_aware`` and ``second`` belong to the parameters that ask for them.
         """
-        chooser = self.chooser.for_candidate(number)
-        test = branch_test(self.params)
-        return chooser if test is None else LookAhead(self.decoder, self.params, test, chooser, cover.typed)
+        if second is not None and second.cache is decoder.cache:
+            decoder = replace(decoder, companion=second.beside)
+        chooser = build_chooser(
+            self.params,
+            line_began=meets_line_start(decoder),
+            reference=second or (lambda history: None),
+            basis_aware=basis_aware,
+        )
+        penalty = cover_penalty(self.params, healed.first, decoder.prompt, len(tail))
+        return Run(decoder, healed, chooser, penalty)
 
-    def write_all(self, covers: Sequence[Cover], count: int) -> list[Candidate]:
-        """Up to ``count`` candidates, written to their ends: those of a search in its order, else the first choice in
-        front and the others by confidence.
+    def covers(self, run: Run) -> list[Cover]:
+        """What the candidates begin with, the first choice in front."""
+        return choose_covers(run.healed, run.chooser.for_covers(run.penalty), self.covers_wanted)
+
+    @abstractmethod
+    def write(self, run: Run, covers: Sequence[Cover]) -> Iterator[list[Candidate]]:
+        """The candidates, best first: while they are written, where that can be shown, and once all have ended.
 
         Raises `engine.errors.Cancelled` or `engine.errors.DeviceError`.
         """
-        if self.params.strategy in ("beam", "best-first"):
-            search = beam_search if self.params.strategy == "beam" else best_first_search
-            beam = BeamParams(self.params.beam_width, self.params.length_alpha, count, self.chooser)
-            return search(self.decoder, covers, beam) if covers else []
-        if self.params.strategy != "branch":
-            covers = covers[:count]
-        choosers = [self.token_chooser(cover, number) for number, cover in enumerate(covers)]
-        ranked = write_ranked(self.decoder, self.healed, covers, choosers)
-        if self.params.strategy != "branch":
-            ranked.sort(key=lambda candidate: candidate.cover != covers[0])
-        return ranked[:count]
 
 
-def make_strategy(
-    decoder: Decoder,
-    params: SamplingParams,
-    tail: TokenIds,
-    healed: Healed,
-    *,
-    basis_aware: BasisAware | None = None,
-    second: SecondView | None = None,
-) -> Strategy:
-    """Wire a strategy. ``basis_aware`` and ``second`` belong to the parameters that ask for them."""
-    if second is not None and second.cache is decoder.cache:
-        decoder = replace(decoder, companion=second.beside)
-    chooser = build_chooser(
-        params,
-        line_began=meets_line_start(decoder),
-        reference=second or (lambda history: None),
-        basis_aware=basis_aware,
-    )
-    return Strategy(decoder, params, tail, healed, chooser)
+class TokenByToken(Strategy):
+    """Each token is chosen from its row alone: greedy, and every way to draw.
 
-
-def cover_penalty(params: SamplingParams, first: FirstStep, prompt: NDArray[np.int32], tail: int) -> Transform | None:
-    """The penalties as a function on the row of covers; None where there are none.
-
-    A cover's token is penalised for the tokens before the tail: those of the tail are what is written anew. Nothing
-    is written yet, so frequency and presence say nothing.
+    Of several candidates the first choice stays in front and the others follow by confidence.
     """
-    if not build_penalties(params):
-        return None
-    seen = np.flatnonzero(np.isin(first.ids, prompt[: len(prompt) - tail]))
-    banned = _banned_covers(params, first, prompt)
 
-    def apply(logits: FloatArray) -> FloatArray:
-        shaped = repetition_penalty(seen.tolist(), params.repetition_penalty)(logits)
-        shaped[banned] = -np.inf
-        return shaped if np.isfinite(shaped.max()) else logits
+    can_stream = True
 
-    return apply
+    def write(self, run: Run, covers: Sequence[Cover]) -> Iterator[list[Candidate]]:
+        """See `Strategy`."""
+        if self.count == 1:
+            yield from self._stream(run, covers[0])
+            return
+        ranked = write_ranked(run.decoder, run.healed, covers, self._token_choosers(run, covers))
+        yield sorted(ranked, key=lambda candidate: candidate.cover != covers[0])
+
+    def _stream(self, run: Run, cover: Cover) -> Iterator[list[Candidate]]:
+        (chooser,) = self._token_choosers(run, [cover])
+        candidate = run.decoder.start(cover)
+        for _ in run.decoder.write(candidate, chooser):
+            yield [candidate]
+        yield [candidate]
+
+    def _token_choosers(self, run: Run, covers: Sequence[Cover]) -> list[TokenChooser]:
+        """What chooses the tokens after each cover.
+
+        Each candidate draws from a stream of its own, so that what it says does not depend on how many there are.
+        """
+        return [run.chooser.for_candidate(number) for number in range(len(covers))]
 
 
-def _banned_covers(params: SamplingParams, first: FirstStep, prompt: NDArray[np.int32]) -> NDArray[np.intp]:
-    found, start = [], 0
-    for group in first.groups:
-        if params.no_repeat_ngram:
-            history = (*prompt[: group.kept].tolist(), *group.extra)
-            repeated = np.array(sorted(repeated_after(history, params.no_repeat_ngram)), np.int32)
-            found.append(start + np.flatnonzero(np.isin(group.ids, repeated)))
-        start += len(group.ids)
-    return np.concatenate(found) if found else np.zeros(0, np.intp)
+class WithReference(TokenByToken):
+    """KL-guided temperature: as `TokenByToken`, compared with the model that has less context."""
+
+    compares = True
+
+
+class LookingAhead(TokenByToken):
+    """As `TokenByToken`, but at a fork each option is followed for a while. A subclass says what a fork is."""
+
+    @property
+    def covers_wanted(self) -> int:
+        """See `Strategy`."""
+        return max(self.count, self.params.sed_branches)
+
+    @property
+    @abstractmethod
+    def fork(self) -> ForkTest:
+        """What a fork is."""
+
+    def covers(self, run: Run) -> list[Cover]:
+        """See `Strategy`."""
+        rivals = choose_covers(run.healed, Chooser((), None).for_covers(run.penalty), self.covers_wanted)
+        if len(rivals) > 1 and self.fork.of_covers(run.healed.first, rivals):
+            return LookAhead(run.decoder, self.params, self.fork, run.chooser).first(rivals)[: self.count]
+        return super().covers(run)[: self.count]
+
+    def _token_choosers(self, run: Run, covers: Sequence[Cover]) -> list[TokenChooser]:
+        choosers = [run.chooser.for_candidate(number) for number in range(len(covers))]
+        return [
+            LookAhead(run.decoder, self.params, self.fork, chooser, cover.typed)
+            for chooser, cover in zip(choosers, covers, strict=True)
+        ]
+
+
+class LookingAheadAtChaoticPoints(LookingAhead):
+    """SED: a fork is where the second best is nearly as good as the best."""
+
+    @property
+    def fork(self) -> ForkTest:
+        """See `LookingAhead`."""
+        return ChaoticPoint(self.params.sed_ratio)
+
+
+class LookingAheadAtTheGate(LookingAhead):
+    """The entropy gate: a fork is where there are a few good options."""
+
+    @property
+    def fork(self) -> ForkTest:
+        """See `LookingAhead`."""
+        return BranchQuadrant(self.params.gate_entropy_bits, self.params.gate_varentropy_bits)
+
+
+class Beams(Strategy):
+    """Beam search: the best hypotheses of each length go on together."""
+
+    @property
+    def covers_wanted(self) -> int:
+        """See `Strategy`."""
+        return self.params.beam_width
+
+    def write(self, run: Run, covers: Sequence[Cover]) -> Iterator[list[Candidate]]:
+        """See `Strategy`."""
+        params = BeamParams(self.params.beam_width, self.params.length_alpha, self.count, run.chooser)
+        yield self._search(run.decoder, covers, params)
+
+    def _search(self, decoder: Decoder, covers: Sequence[Cover], params: BeamParams) -> list[Candidate]:
+        return beam_search(decoder, covers, params)
+
+
+class BestFirst(Beams):
+    """Best-first beam search: what `Beams` finds, with fewer hypotheses expanded."""
+
+    def _search(self, decoder: Decoder, covers: Sequence[Cover], params: BeamParams) -> list[Candidate]:
+        return best_first_search(decoder, covers, params)
+
+
+class Branches(Strategy):
+    """One candidate from each of the best covers, greedily, ranked by confidence (CoT-decoding)."""
+
+    @property
+    def covers_wanted(self) -> int:
+        """See `Strategy`."""
+        return max(self.count, self.params.branches)
+
+    def write(self, run: Run, covers: Sequence[Cover]) -> Iterator[list[Candidate]]:
+        """See `Strategy`."""
+        yield write_ranked(run.decoder, run.healed, covers, [run.chooser] * len(covers))[: self.count]
+
+
+_CLASSES: Mapping[StrategyName, type[Strategy]] = MappingProxyType(
+    {
+        "greedy": TokenByToken,
+        "sample": TokenByToken,
+        "edt": TokenByToken,
+        "adapt": TokenByToken,
+        "kl": WithReference,
+        "entropy-gate": LookingAheadAtTheGate,
+        "sed": LookingAheadAtChaoticPoints,
+        "beam": Beams,
+        "best-first": BestFirst,
+        "branch": Branches,
+    }
+)
+
+
+def strategy_for(params: SamplingParams, count: int) -> Strategy:
+    """The strategy of a request for ``count`` candidates. At temperature 0 every strategy that draws is greedy."""
+    if params.strategy in DRAWS and not params.draws:
+        return TokenByToken(params, count)
+    return _CLASSES[params.strategy](params, count)
+
+
+def can_stream(name: StrategyName) -> bool:
+    """Whether a strategy writes a single completion from left to right, so that it is known before it is whole."""
+    return _CLASSES[name].can_stream
+
+
+def meets_line_start(decoder: Decoder) -> Callable[[Sequence[int]], bool]:
+    """Whether a line has just begun: nothing but white space since the last line break (AdapT)."""
+    blank = not decoder.line_prefix.strip()
+
+    def began(written: Sequence[int]) -> bool:
+        for token in reversed(written):
+            data = decoder.vocabulary.token_bytes[token]
+            if rest := data.rstrip(b" \t"):
+                return rest.endswith((b"\n", b"\r"))
+        return blank
+
+    return began

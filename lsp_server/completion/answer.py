@@ -5,7 +5,7 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from engine import CancellationToken, Completion, CompletionResult, DeviceError, ModelFolderError
+from engine import CancellationToken, Completion, CompletionResult, DeviceError, ModelFolderError, can_stream
 from lsp_server.acceptance import Offer
 from lsp_server.completion.items import Note, place_at
 from lsp_server.completion.prompt import Place, build_request, code_at, fitted
@@ -17,7 +17,7 @@ from lsp_server.logs import describe
 from lsp_server.scheduling.cursor_context import Asker, CursorContext, cursor_context
 from lsp_server.scheduling.model_call import ModelJob, OnText
 from lsp_server.scheduling.scheduler import Answer, PendingRequest, RequestKey, RequestKind
-from lsp_server.settings import Settings, tells_what_it_writes
+from lsp_server.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def _cursor(server: MidtokenServer, request: EditorRequest) -> CursorContext:
 
 
 def _is_shared(request: EditorRequest, settings: Settings) -> bool:
-    return request.candidates == 1 and tells_what_it_writes(settings)
+    return request.candidates == 1 and can_stream(settings.strategy)
 
 
 def _job(server: MidtokenServer, request: EditorRequest, around: Neighbours, deadline: Deadline) -> ModelJob:

@@ -293,3 +293,9 @@ def test_a_window_that_moves_costs_one_prefill_for_many_keystrokes():
     full_prefills = sum(tokens > 60 for tokens in read)
     assert 1 < full_prefills <= 300 // 20
     assert sorted(read)[150] <= 12
+
+
+def test_a_trace_takes_the_time_that_it_needs():
+    completer, _ = fake_completer(toy_tokenizer("byte-level"))
+    trace = completer.trace(CompletionRequest("import nump", budget_ms=1e-9))
+    assert trace.covers == completer.trace(CompletionRequest("import nump")).covers != ()

@@ -5,8 +5,10 @@ import pytest
 
 from engine.completer import Completer
 from engine.config import SamplingParams, StopParams
-from engine.decoding.lookahead import LookAhead, SecondView, branch_test, matching_row, meets_line_start, write_ranked
-from engine.decoding.strategies import make_strategy
+from engine.decoding.lookahead import BranchQuadrant, ChaoticPoint, ForkTest, LookAhead
+from engine.decoding.ranking import write_ranked
+from engine.decoding.second_view import SecondView, matching_row
+from engine.decoding.strategies import meets_line_start, strategy_for
 from engine.errors import Cancelled, RequestError
 from engine.healing.first_step import Healed
 from engine.healing.k_step import Cover, CoverGroup, FirstStep
@@ -30,9 +32,10 @@ def forked(history: TokenIds) -> FloatArray:
 
 
 def look_ahead(params: SamplingParams, decoder) -> LookAhead:
-    test = branch_test(params)
-    assert test is not None
-    return LookAhead(decoder, params, test, build_chooser(params))
+    fork: ForkTest = ChaoticPoint(params.sed_ratio)
+    if params.strategy == "entropy-gate":
+        fork = BranchQuadrant(params.gate_entropy_bits, params.gate_varentropy_bits)
+    return LookAhead(decoder, params, fork, build_chooser(params))
 
 
 def next_of(params: SamplingParams, model=forked, *, length: int = 8) -> tuple[int, int]:
@@ -78,11 +81,16 @@ def test_the_gate_looks_ahead_in_its_branch_quadrant_only():
 def test_the_healed_first_step_is_looked_at_too():
     decoder, _ = scene_of(forked, 4, 8)
     covers = plain_covers(forked)
-    ahead = look_ahead(SED, decoder)
     healed = Healed(FirstStep((group_of(forked),), 0.0), 0, 0.0, lambda cover: True)
-    assert ahead.is_fork_of(healed, covers)
-    assert [cover.token for cover in ahead.first(covers)] == [B, A, *(c.token for c in covers[2:])]
-    assert not ahead.is_fork_of(healed, covers[:1])
+    assert [cover.token for cover in look_ahead(SED, decoder).first(covers)] == [B, A, *(c.token for c in covers[2:])]
+
+    def first_of(params: SamplingParams, count: int) -> list[int]:
+        strategy = strategy_for(params, count)
+        return [cover.token for cover in strategy.covers(strategy.run(decoder, healed, ()))]
+
+    assert first_of(SED, 1) == [B]
+    assert first_of(SED, 2) == [B, A]
+    assert first_of(SamplingParams("sed", sed_ratio=0.95), 1) == [A]
 
 
 def group_of(model) -> CoverGroup:
@@ -139,10 +147,16 @@ def test_the_first_choice_stays_in_front_and_the_others_are_ranked_by_confidence
     healed = Healed(FirstStep((group_of(model),), 0.0), 0, 0.0, lambda cover: True)
     covers = [cover for cover in plain_covers(model) if cover.token != END]
     assert [cover.token for cover in covers] == [A, C, B]
-    strategy = make_strategy(decoder, SamplingParams(), (), healed)
+
+    def written(count: int) -> list[str]:
+        strategy = strategy_for(SamplingParams(), count)
+        *_, last = strategy.write(strategy.run(decoder, healed, ()), covers[:count])
+        return [candidate.tracker.text for candidate in last]
+
     # The sum of log-probabilities would put the branch of "c" before that of "b".
-    assert [c.tracker.text for c in strategy.write_all(covers, 3)] == ["acc", "bcc", "ccc"]
-    assert [c.tracker.text for c in strategy.write_all(covers, 2)] == ["acc", "ccc"]
+    assert written(3) == ["acc", "bcc", "ccc"]
+    assert written(2) == ["acc", "ccc"]
+    assert written(1) == ["acc"]
 
 
 def test_a_line_has_just_begun_after_a_break_and_white_space():
