@@ -61,7 +61,7 @@ def load_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
         text = read_text_file(folder, manifest.tokenizer_file, MOST_TOKENIZER_BYTES)
     except OSError as error:
         raise ModelFolderError(f"{folder / manifest.tokenizer_file} cannot be read ({error})") from None
-    tokenizer = Tokenizer(text, manifest.control_ids)
+    tokenizer = Tokenizer(text, manifest.control_ids, manifest.name)
     check_contract(manifest, tokenizer.vocabulary)
     check_round_trip(tokenizer)
     return tokenizer

@@ -7,21 +7,34 @@ is never told of them. SentencePiece's leading space stays where the file asks f
 ``decode_bytes(encode(text))`` then begins with one space more than ``text``.
 """
 
-from collections.abc import Callable, Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import models
 
-from engine.errors import RequestError
+from engine.errors import ContractError, RequestError
+from engine.text.blow_up import check_expressions, expressions
+from engine.text.byte_pairs import first_bytes, inner_pairs, last_bytes
 from engine.text.partial_utf8 import PlaceheldText, hold_places, valid_pieces
 from engine.text.prefix_encodings import CONTINUATIONS, Continuations, CutPieces, Pieces, common_length
-from engine.text.tokenizer_library import leading_space, library_tokenizer, merging_model, pretokenization, renumbered
+from engine.text.tokenizer_library import (
+    guarded,
+    leading_space,
+    library_tokenizer,
+    merging_model,
+    pretokenization,
+    renumbered,
+)
 from engine.text.vocabulary import SPACE_MARK, Vocabulary, build_vocabulary, byte_alphabet, parse_tokenizer
 from engine.types import TokenIds
 
+BLOCK_CHARACTERS = 4096
+"""A text that is longer than two of them is encoded in blocks, where there are boundaries that are certain."""
+MOST_SECONDS = 10.0
+"""Of processor time, for one text; usual tokenizers take a second for some million characters."""
 _BLOCK = 4096
 """Bytes that are searched at once for a byte pair that no entry holds."""
 
@@ -34,8 +47,10 @@ class Tokenizer:
 
     vocabulary: Vocabulary
 
-    def __init__(self, tokenizer_json: str, control: Collection[int] = ()) -> None:
+    def __init__(self, tokenizer_json: str, control: Collection[int] = (), name: str = "this model") -> None:
+        """``name`` is that of the model, for errors."""
         file = parse_tokenizer(tokenizer_json, control)
+        self._name = name
         self.vocabulary = build_vocabulary(file)
         self._spaced = file.kind == "sentencepiece"
         self._leading = leading_space(file)
@@ -46,7 +61,9 @@ class Tokenizer:
         self._renumbered = renumbered(file, self._library)
         self._alphabet = byte_alphabet()
         self._single = _single_bytes(self.vocabulary)
-        self._inner = _inner_pairs(self.vocabulary)
+        self._inner = inner_pairs(self.vocabulary)
+        if not self._pretokenization.appends_only:  # else nothing is ever tried twice
+            check_expressions(list(expressions(file.raw.get("pre_tokenizer"))), self._split)
         self._continuations = Continuations(self._pretokenization.signature)
         self._looks_up = file.ignore_merges
         # Inside a pre-token the lookup of whole entries could tell a part from the rest of it.
@@ -160,8 +177,7 @@ class Tokenizer:
 
     def _pieces(self, data: bytes) -> Pieces | None:
         """The pre-tokens of byte-level text; None where others decide too: spaces that are spelled, added tokens."""
-        splitter = self._library.pre_tokenizer
-        if self._spaced or splitter is None:
+        if self._spaced or self._library.pre_tokenizer is None:
             return None
         try:
             held, text = None, data.decode()
@@ -170,7 +186,7 @@ class Tokenizer:
             text = held.text
         if any(token in text for token in self._ordinary):
             return None
-        found = [piece for piece, _ in splitter.pre_tokenize_str(text)]  # one character of a mapped piece is one byte
+        found = self._split(text)  # one character of a mapped piece is one byte
         pieces = tuple(zip(found, accumulate(map(len, found), initial=0), strict=False))
         if held is None:
             return pieces
@@ -197,6 +213,30 @@ class Tokenizer:
         return [start for _, start in self._pieces(data) or ()]
 
     def _encode_text(self, text: str) -> TokenIds:
+        """In blocks: the library keeps the interpreter from other threads for moments only, and not for ever."""
+        if len(text) <= 2 * BLOCK_CHARACTERS:
+            return self._encode_block(text)
+        ids: list[int] = []
+        started = time.thread_time()
+        for block in self._blocks(text):
+            ids += self._encode_block(block)
+            if time.thread_time() - started > MOST_SECONDS:
+                raise ContractError(f"the tokenizer of {self._name} takes too long for a text; use another model")
+        return tuple(ids)
+
+    def _blocks(self, text: str) -> Iterator[str]:
+        """The text in pieces whose encodings stand beside each other, whatever they are."""
+        start = at = 0
+        while len(text) - at > 2 * BLOCK_CHARACTERS:
+            at += BLOCK_CHARACTERS
+            head = text[max(start, at - BLOCK_CHARACTERS) : at + 1]
+            end = at + 1 - len(head) + self._last_separated(head)
+            if end > max(start, at - BLOCK_CHARACTERS):
+                yield text[start:end]
+                start = end
+        yield text[start:]
+
+    def _encode_block(self, text: str) -> TokenIds:
         if not self._spaced:
             return self._ids_of(text)
         # A literal mark would read as a space; its bytes have entries of their own.
@@ -206,19 +246,27 @@ class Tokenizer:
 
     def _ids_of(self, spelled: str) -> TokenIds:
         try:
-            ids = self._library.encode(spelled, add_special_tokens=False).ids
+            ids = guarded(self._encode_in_library, spelled, self._name)
         except (UnicodeEncodeError, TypeError):
             raise RequestError("the text holds half of a surrogate pair; it is not valid Unicode") from None
         if self._renumbered:
             return tuple([self._renumbered.get(token, token) for token in ids])
         return tuple(ids)
 
+    def _encode_in_library(self, spelled: str) -> list[int]:
+        return self._library.encode(spelled, add_special_tokens=False).ids
+
+    def _split(self, spelled: str) -> list[str]:
+        """The pre-tokens of a text as the library spells them."""
+        splitter = self._library.pre_tokenizer
+        assert splitter is not None, "byte-level vocabularies have a pre-tokenizer"
+        return [piece for piece, _ in guarded(splitter.pre_tokenize_str, spelled, self._name)]
+
     def _encode_mapped_bytes(self, held: PlaceheldText) -> TokenIds:
         """Byte-level: pre-tokens of a text with placeholders, their true bytes through the BPE model."""
         ids: list[int] = []
         end = 0
-        assert self._library.pre_tokenizer is not None, "byte-level vocabularies have a pre-tokenizer"
-        for piece, _ in self._library.pre_tokenizer.pre_tokenize_str(held.text):
+        for piece in self._split(held.text):
             start, end = end, end + len(piece)
             data = held.data(start, end)
             found = self._model.tokenize(self._spell(data))
@@ -256,15 +304,12 @@ class Tokenizer:
 
     def _last_piece(self, text: str) -> int:
         """Where the last pre-token of ``text`` begins, in characters."""
-        pre_tokenizer = self._library.pre_tokenizer
-        if pre_tokenizer is None or not text:
+        if self._library.pre_tokenizer is None or not text:
             return 0
         if self._spaced:
-            pieces = pre_tokenizer.pre_tokenize_str(text.replace(" ", SPACE_MARK))
-            return len(text) - len(pieces[-1][0])
+            return len(text) - len(self._split(text.replace(" ", SPACE_MARK))[-1])
         # One character of a mapped piece is one byte.
-        pieces = pre_tokenizer.pre_tokenize_str(text)
-        return len(text) - len(text.encode()[-len(pieces[-1][0]) :].decode())
+        return len(text) - len(text.encode()[-len(self._split(text)[-1]) :].decode())
 
     def _last_uncrossed(self, head: str, start: int) -> int:
         """The greatest position after ``start``, where a pre-token begins, that no merge can cross; else ``start``."""
@@ -272,7 +317,7 @@ class Tokenizer:
         while high > start + 1:
             low = max(start, high - _BLOCK)
             data = np.frombuffer(head[low:high].encode("utf-32-le", "surrogatepass"), np.uint32)
-            left, right = _last_bytes(data[:-1]), _first_bytes(data[1:])
+            left, right = last_bytes(data[:-1]), first_bytes(data[1:])
             for offset in np.flatnonzero(~self._inner[left, right])[::-1].tolist():
                 position = low + int(offset) + 1
                 if self._splits_no_added_token(head, position):
@@ -298,28 +343,3 @@ def _single_bytes(vocabulary: Vocabulary) -> dict[int, int]:
     """The id of every byte that is an entry."""
     found = ((vocabulary.token_bytes[token], token) for token in vocabulary.candidate_ids.tolist())
     return {data[0]: token for data, token in found if len(data) == 1}
-
-
-def _inner_pairs(vocabulary: Vocabulary) -> NDArray[np.bool_]:
-    """``[256, 256] bool``: whether two bytes stand side by side in any entry."""
-    inner = np.zeros((256, 256), np.bool_)
-    data = np.frombuffer(b"".join(vocabulary.token_bytes), np.uint8)
-    if len(data) > 1:
-        ends = np.cumsum(np.fromiter(map(len, vocabulary.token_bytes), np.int64, vocabulary.size))
-        together = np.ones(len(data), np.bool_)
-        together[ends[(ends > 0) & (ends < len(data))] - 1] = False
-        inside = np.flatnonzero(together[:-1])
-        inner[data[inside], data[inside + 1]] = True
-    return inner
-
-
-def _first_bytes(code_points: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """The first byte of the UTF-8 of each code point."""
-    limits = [code_points < 0x80, code_points < 0x800, code_points < 0x10000]
-    values = [code_points, 0xC0 | code_points >> 6, 0xE0 | code_points >> 12]
-    return np.select(limits, values, 0xF0 | code_points >> 18)
-
-
-def _last_bytes(code_points: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """The last byte of the UTF-8 of each code point."""
-    return np.where(code_points < 0x80, code_points, 0x80 | code_points & 0x3F)

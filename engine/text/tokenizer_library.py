@@ -6,8 +6,8 @@ the space that some pre-tokenizers put first. What cannot be left out without ch
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar
 
 import tokenizers
 from tokenizers import AddedToken, models, pre_tokenizers
@@ -16,6 +16,7 @@ from engine.errors import ContractError
 from engine.text.pretokenization import Pretokenization, parse_pretokenization
 from engine.text.vocabulary import SPACE_MARK, TokenizerFile, components, merge_pairs
 
+T = TypeVar("T")
 LeadingSpace = Literal["never", "always", "unless-space"]
 _HARMLESS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "Sequence", "Prepend", "Replace"})
 
@@ -33,6 +34,20 @@ def library_tokenizer(file: TokenizerFile) -> tokenizers.Tokenizer:
         raise ContractError(f"tokenizer.json is refused by the tokenizers library ({error})") from None
     library.add_tokens([AddedToken(text, normalized=False, special=False) for text in _ordinary(file)])
     return library
+
+
+def guarded(call: Callable[[str], T], text: str, model: str) -> T:
+    """What the library answers. A panic of its is no `Exception`; it becomes a `ContractError` that names the model."""
+    try:
+        return call(text)
+    except Exception:
+        raise
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ContractError(
+            f"the tokenizer of {model} gives up on a text ({str(error)[:80]}); use another model"
+        ) from None
 
 
 def merging_model(file: TokenizerFile) -> models.Model:

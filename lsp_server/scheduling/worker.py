@@ -40,6 +40,8 @@ class ModelThread:
                 continue
             try:
                 future.set_result(job())
-            except BaseException as error:  # whatever it was, whoever waits must hear of it
+            except Exception as error:
                 future.set_exception(error)
+            except BaseException as error:  # a panic of a library: whoever waits catches what is an Exception
+                future.set_exception(RuntimeError(f"{type(error).__name__} in a library"))
             del entry, future, job  # a job holds a whole document, its result may be a whole model

@@ -27,6 +27,19 @@ def test_an_exception_arrives_and_the_thread_goes_on():
     assert worker.stop(timeout_s=5)
 
 
+def test_what_is_no_exception_arrives_as_one():
+    class PanicException(BaseException):  # as the bindings of a library in Rust raise it
+        pass
+
+    def panic() -> None:
+        raise PanicException("text of a document")
+
+    worker = ModelThread()
+    with pytest.raises(RuntimeError, match=r"^PanicException in a library$"):
+        worker.submit(panic).result(timeout=5)
+    assert worker.stop(timeout_s=5)
+
+
 def test_nothing_of_a_job_stays_with_the_thread():
     worker = ModelThread()
     future = worker.submit(ModelThread)  # anything that can be referred to weakly

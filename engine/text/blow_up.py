@@ -1,0 +1,63 @@
+"""Split expressions that take too long: tried on texts that are made for each of them.
+
+The tokenizers library matches by backtracking. An expression such as ``(a+)+[bc]`` tries every way to divide a run of
+letters before it gives up: twice as long for each letter more. The library stops one match after ten million steps, by
+a panic, but not a text of many matches, and the interpreter waits meanwhile. So expressions are tried as a model is
+loaded: over runs of what they are made of, first short ones, so that the trial itself takes no time, then longer ones.
+What a run is followed by matters: the library looks first whether a character that must come is there at all.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from engine.errors import ContractError
+
+LENGTHS = (24, 40, 64, 128, 512)
+"""Characters of the runs. What is exponential shows in the first, what is a high power in the others, and each is a
+trial of some seconds at most where the one before took no time."""
+MOST_SECONDS = 0.05
+"""Of processor time, for one run; usual expressions take a hundredth of a millisecond to a tenth."""
+_USUAL = ("a", "A", "1", " ", "\n", "\t", "!", "_", "é", "中", "\u0301", "aA", "a1", " a", " \n", "\r\n")
+_MOST_UNITS = 64
+_STRANGER = "\ue000"
+"""A character that no class of an expression is likely to hold, of private use."""
+
+
+def expressions(part: Any) -> Iterator[str]:
+    """The regular expressions of the ``pre_tokenizer`` part of a tokenizer.json, those inside sequences too."""
+    if not isinstance(part, Mapping):
+        return
+    pattern = part.get("pattern")
+    if isinstance(pattern, Mapping) and isinstance(pattern.get("Regex"), str):
+        yield pattern["Regex"]
+    for member in part.get("pretokenizers") or ():
+        yield from expressions(member)
+
+
+def check_expressions(patterns: list[str], split: Callable[[str], object]) -> None:
+    """Raise `ContractError` where ``split``, which cuts a text by ``patterns``, takes too long or gives up."""
+    for pattern in patterns:
+        letters = "".join(dict.fromkeys(pattern))[:_MOST_UNITS]
+        for unit in _units(pattern):
+            for length in LENGTHS:
+                run = (unit * length)[:length]
+                for text in (run + _STRANGER + letters, run + _STRANGER):
+                    _try(split, text, pattern)
+
+
+def _units(pattern: str) -> Iterator[str]:
+    """What runs are made of: characters of the expression, pieces of its words, and one of each usual class."""
+    words = ["".join(c if c.isalnum() else " " for c in pattern)]
+    pieces = [piece for text in words for piece in text.split()]
+    pairs = [piece[at : at + size] for piece in pieces for size in (2, 3) for at in range(len(piece) - size + 1)]
+    yield from dict.fromkeys([*_USUAL, *list(dict.fromkeys(pattern))[:_MOST_UNITS], *pairs[:_MOST_UNITS]])
+
+
+def _try(split: Callable[[str], object], text: str, pattern: str) -> None:
+    started = time.thread_time()
+    split(text)
+    if time.thread_time() - started > MOST_SECONDS:
+        raise ContractError(
+            f"tokenizer.json splits text by an expression that takes too long ({pattern[:60]!r}); use another model"
+        )
