@@ -5,7 +5,7 @@
 >>> result = completer.complete(CompletionRequest(prefix="for i in ran"))
 """
 
-from engine.completer import BUNDLED_MODEL, DEFAULT_CONTEXT_TOKENS, Completer
+from engine.completer import DEFAULT_CONTEXT_TOKENS, Completer
 from engine.config import (
     BASELINE_MODES,
     DEVICES,
@@ -33,7 +33,9 @@ from engine.errors import (
     TrainingError,
     WeightsError,
 )
+from engine.loading import BUNDLED_MODEL
 from engine.model_folder.description import FolderDescription, describe_folder
+from engine.probe.parent import probe_model
 from engine.types import (
     CancellationToken,
     Completion,
@@ -88,4 +90,5 @@ __all__ = [
     "WeightsError",
     "can_stream",
     "describe_folder",
+    "probe_model",
 ]

@@ -17,7 +17,7 @@ from engine.healing.first_step import Healed, heal
 from engine.healing.k_step import Cover
 from engine.healing.prefix_index import PrefixIndex
 from engine.healing.trace import trace_healing
-from engine.loading import load_model
+from engine.loading import BUNDLED_MODEL, load_model
 from engine.model_folder.contract import Clause, check_contract, clauses
 from engine.model_folder.manifest import Manifest
 from engine.model_folder.output_basis import load_output_basis
@@ -41,8 +41,6 @@ from engine.types import (
     Timing,
 )
 
-BUNDLED_MODEL = Path(__file__).parent / "bundled"
-"""The model folder that ships inside the package."""
 DEFAULT_CONTEXT_TOKENS = 2048
 """Positions reserved in the key/value cache unless the caller asks for others; models often allow many more."""
 NEAR_LINES = 8

@@ -17,6 +17,8 @@ from engine.runtime.graph import Graph, open_graph
 from engine.runtime.session import LEAST_CONTEXT, ModelSession, OrtSession
 from engine.text.tokenizer import Tokenizer
 
+BUNDLED_MODEL = Path(__file__).parent / "bundled"
+"""The model folder that ships inside the package."""
 FIRST_LINE = "for name, value in sorted(items):\n    return x"
 
 
@@ -48,8 +50,8 @@ def load_model(folder: Path, device: DeviceChoice, threads: int | None, context_
         manifest = derive_manifest(foreign, graph.signature)
         tokenizer = load_tokenizer(foreign.folder, manifest)
     digest = manifest.files[manifest.tokenizer_file]
-    # Folders of others are read only.
-    index = load_or_build_index(tokenizer.vocabulary, folder if foreign is None else None, digest)
+    # libdatrie trusts a saved index like its own memory: one that came with a folder from elsewhere is never read.
+    index = load_or_build_index(tokenizer.vocabulary, folder if folder == BUNDLED_MODEL else None, digest)
     session, smaller = _session_that_fits(graph, manifest, context_tokens)
     first_pass(session, manifest, tokenizer)
     return LoadedModel(manifest, tokenizer, index, session, _notices(graph, manifest, foreign, smaller))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lsprotocol import types
 
-from engine import Completer, DeviceChoice
+from engine import Completer, DeviceChoice, probe_model
 from lsp_server.completion.answer import note_error, note_result
 from lsp_server.dispatch import converse
 from lsp_server.features import notebook
@@ -22,7 +22,7 @@ from lsp_server.features.text_document import did_change, did_close, did_open
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import logging_to
 from lsp_server.messages.parameters import DID_PARTIALLY_ACCEPT, DID_SHOW
-from lsp_server.scheduling.model import Loader, ModelHost
+from lsp_server.scheduling.model import Loader, ModelHost, Probe, trust
 from lsp_server.scheduling.scheduler import Observers, Scheduler
 from lsp_server.scheduling.worker import ModelThread
 from lsp_server.session import Session
@@ -34,12 +34,14 @@ log = logging.getLogger(__name__)
 CLOSING_TIMEOUT_S = 2.0
 
 
-def create_server(launch: Mapping[str, object], environment: Mapping[str, str], load: Loader) -> MidtokenServer:
+def create_server(
+    launch: Mapping[str, object], environment: Mapping[str, str], load: Loader, probe: Probe = trust
+) -> MidtokenServer:
     """A server with every method in its place. ``launch`` holds settings of the command line, by field name."""
     values, notes = read_environment(environment)
     thread = ModelThread()
     layers = {**values, **launch}
-    session = Session(ModelHost(thread, load), Scheduler(thread), layers, notes, settings=resolve(layers))
+    session = Session(ModelHost(thread, load, probe), Scheduler(thread), layers, notes, settings=resolve(layers))
     server = MidtokenServer(session)
     session.scheduler.observers = Observers(
         on_change=server.report_status,
@@ -73,6 +75,7 @@ def serve(
     device: DeviceChoice | None = None,
     tcp: tuple[str, int] | None = None,
     load: Loader = Completer.load,
+    probe: Probe = probe_model,
 ) -> int:
     """Serve one client until it leaves, on standard input and output or on a TCP port; returns the exit status.
 
@@ -88,7 +91,7 @@ def serve(
             launch["model"] = model.expanduser().resolve()
         if device is not None:
             launch["device"] = device
-        server = create_server(launch, os.environ, load)
+        server = create_server(launch, os.environ, load, probe)
         server.session.log = recent
         try:
             status = asyncio.run(converse(server, connection))

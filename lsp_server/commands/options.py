@@ -15,6 +15,7 @@ from engine import (
     HealingParams,
     LineMode,
     StopParams,
+    probe_model,
 )
 from lsp_server.commands.sampling_options import add_sampling_options
 from lsp_server.settings import read_environment
@@ -102,7 +103,8 @@ def stop_params(args: argparse.Namespace) -> StopParams:
 
 
 def load_completer(args: argparse.Namespace) -> Completer:
-    """Load the model of ``--model`` on ``--device``; lines for the user go to standard error."""
+    """Load the model of ``--model`` on ``--device``, once it was tried; lines for the user go to standard error."""
+    probe_model(args.model)
     completer = Completer.load(args.model, device=args.device)
     for notice in completer.notices:
         print(f"midtoken: {notice}", file=sys.stderr)

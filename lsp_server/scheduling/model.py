@@ -5,9 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
-from engine import CancellationToken, CompletionRequest, CompletionResult, DeviceChoice, ModelInfo
+from engine import CancellationToken, Cancelled, CompletionRequest, CompletionResult, DeviceChoice, ModelInfo
 from lsp_server.logs import describe
 from lsp_server.memory import give_back_free_memory
 from lsp_server.scheduling.worker import ModelThread
@@ -42,6 +42,14 @@ class Loader(Protocol):
         """Load the model folder, or the bundled model for None; blocks."""
 
 
+Probe: TypeAlias = Callable[[Path | None, CancellationToken], None]
+"""`engine.probe_model`, or what stands in for it: raises where a model must not be loaded; blocks."""
+
+
+def trust(folder: Path | None, cancel: CancellationToken) -> None:
+    """Try nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
     """Which model, where it runs, and on how many threads: as the settings have it."""
@@ -59,7 +67,9 @@ class ModelHost:
     one before serves meanwhile, and takes its place between two jobs.
     """
 
-    def __init__(self, thread: ModelThread, load: Loader) -> None:
+    def __init__(self, thread: ModelThread, load: Loader, probe: Probe = trust) -> None:
+        self._probe = probe
+        self._trial = CancellationToken()
         self._thread = thread
         self._loading_thread = ModelThread("midtoken-loader")
         self._load = load
@@ -97,10 +107,12 @@ class ModelHost:
         if self._wanted == wanted:
             return None
         self._wanted, self.state = wanted, "loading"
+        self._trial.cancel()  # of a model that is not wanted any more: it may take a minute
+        self._trial = trial = CancellationToken()
         if self._completer is None:
             self._settled.clear()
         try:
-            self._last_load = self._loading_thread.submit(lambda: self._load_if_wanted(wanted))
+            self._last_load = self._loading_thread.submit(lambda: self._load_if_wanted(wanted, trial))
             completer = await asyncio.wrap_future(self._last_load)
             if completer is None or self._wanted != wanted:
                 return None
@@ -137,6 +149,7 @@ class ModelHost:
 
         A load that is under way is not waited for, and `is_loading` still.
         """
+        self._trial.cancel()
         self._loading_thread.stop(0.0)
         self._thread.submit(lambda: self._replace(None))
         return self._thread.stop(timeout_s)
@@ -145,9 +158,13 @@ class ModelHost:
         self.state, self.problem = state, problem
         self._settled.set()
 
-    def _load_if_wanted(self, wanted: ModelChoice) -> CompleterLike | None:
+    def _load_if_wanted(self, wanted: ModelChoice, trial: CancellationToken) -> CompleterLike | None:
         # Loads wait for each other: of those that are overtaken in the queue none takes time or memory.
         if self._wanted != wanted:
+            return None
+        try:
+            self._probe(wanted.folder, trial)
+        except Cancelled:
             return None
         return self._load(wanted.folder, device=wanted.device, threads=wanted.threads)
 

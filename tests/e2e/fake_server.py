@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import CompletionRequest, CompletionResult, DeviceChoice, ModelFolderError
+from lsp_server.scheduling.model import trust
 from lsp_server.server import serve
 from tests.lsp_server.fakes import FakeCompleter
 
@@ -53,7 +54,7 @@ def load(
 
 def main() -> int:
     address = sys.argv[1:]
-    return serve(tcp=(address[0], int(address[1])) if address else None, load=load)
+    return serve(tcp=(address[0], int(address[1])) if address else None, load=load, probe=trust)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,12 @@ import pytest
 from tests.lsp_server.commands.command_line import StubCompleter, install
 
 
+@pytest.fixture(autouse=True)
+def models_are_trusted(monkeypatch):
+    """No model is tried in a process of its own, which takes a second; `test_trials.py` is about that."""
+    monkeypatch.setattr("lsp_server.commands.options.probe_model", lambda folder: None)
+
+
 @pytest.fixture
 def stub(monkeypatch):
     return install(monkeypatch, StubCompleter("y as np"))

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.completer import BUNDLED_MODEL
+from engine import BUNDLED_MODEL
 from engine.config import HealingParams
 from engine.healing.exact import (
     ScoredRows,

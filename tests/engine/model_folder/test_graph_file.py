@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.completer import BUNDLED_MODEL
+from engine import BUNDLED_MODEL
 from engine.errors import ModelFolderError
 from engine.model_folder.graph_file import MOST_NESTED, MOST_NODES, check_graph_file
 from engine.runtime.ort import ort

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import Completer, CompletionRequest, StopParams
-from engine.completer import BUNDLED_MODEL
+from engine import BUNDLED_MODEL, Completer, CompletionRequest, StopParams
 from engine.errors import DeviceError, ModelFolderError
 from engine.model_folder.manifest import GraphNames, Manifest, load_manifest
 from engine.runtime import graph as graph_module

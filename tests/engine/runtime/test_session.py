@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from engine.completer import BUNDLED_MODEL, Completer
+from engine import BUNDLED_MODEL
+from engine.completer import Completer
 from engine.errors import DeviceError, WeightsError
 from engine.model_folder.manifest import Manifest
 from engine.runtime.graph import Device, cuda_device_count

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import CancellationToken, CompletionRequest, ModelFolderError
+from engine import CancellationToken, Cancelled, CompletionRequest, ModelFolderError
 from lsp_server.scheduling.model import ModelChoice, ModelHost
 from lsp_server.scheduling.worker import ModelThread
 from tests.lsp_server.fakes import FakeCompleter
@@ -148,3 +148,55 @@ async def test_a_load_that_hangs_is_not_waited_for_and_told():
     assert host.is_loading
     load.gate.set()
     loading.cancel()
+
+
+class Trials:
+    """A probe that goes on for some folders until it is cancelled, and refuses others."""
+
+    def __init__(self) -> None:
+        self.tried: list[Path | None] = []
+        self.begun = threading.Event()
+
+    def __call__(self, folder: Path | None, cancel: CancellationToken) -> None:
+        self.tried.append(folder)
+        if folder == Path("endless"):
+            self.begun.set()
+            while not cancel.cancelled:
+                threading.Event().wait(0.001)
+            raise Cancelled
+        if folder == Path("hostile"):
+            raise ModelFolderError("hostile took longer than 60 s")
+
+
+async def test_a_model_is_tried_before_it_is_loaded():
+    load, trials = SlowLoader(), Trials()
+    load.gate.set()
+    host = ModelHost(ModelThread(), load, trials)
+    with pytest.raises(ModelFolderError):
+        await host.load(ModelChoice(Path("hostile")))
+    assert (host.state, host.problem, load.loaded) == ("failed", "hostile took longer than 60 s", [])
+    assert await host.load(ModelChoice(Path("good"))) is not None
+    assert trials.tried == [Path("hostile"), Path("good")]
+    assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_a_trial_ends_when_another_model_is_wanted():
+    load, trials = SlowLoader(), Trials()
+    load.gate.set()
+    host = ModelHost(ModelThread(), load, trials)
+    hanging = asyncio.ensure_future(host.load(ModelChoice(Path("endless"))))
+    await asyncio.to_thread(trials.begun.wait, 5)
+    assert await asyncio.wait_for(host.load(ModelChoice(Path("good"))), 5) is not None
+    assert await hanging is None
+    assert (host.state, load.loaded) == ("ready", [Path("good")])
+    assert await asyncio.to_thread(host.close, 5)
+
+
+async def test_a_trial_ends_with_the_server():
+    trials = Trials()
+    host = ModelHost(ModelThread(), SlowLoader(), trials)
+    hanging = asyncio.ensure_future(host.load(ModelChoice(Path("endless"))))
+    await asyncio.to_thread(trials.begun.wait, 5)
+    assert await asyncio.to_thread(host.close, 5)
+    assert await asyncio.wait_for(hanging, 5) is None
+    assert not host.is_loading

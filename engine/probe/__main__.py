@@ -1,0 +1,53 @@
+"""The child: ``python -m engine.probe FOLDER SECONDS BYTES``. Prints what is wrong with the model in one line of JSON.
+
+Started by `engine.probe.parent`, with a pipe as standard input: when that ends, the one who waits is gone.
+"""
+
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+from engine.completer import Completer
+from engine.config import StopParams
+from engine.errors import MidtokenError
+from engine.probe.limits import Limits, limit_this_process
+from engine.runtime.session import LEAST_CONTEXT
+from engine.types import CompletionRequest
+
+THREADS = 2
+"""Of a pass: each has address space of its own."""
+PASSED, REFUSED = 0, 3
+ASKED = CompletionRequest("def area(width, height):\n    return wid", "\n\nprint(area(2, 3))\n", stop=StopParams(8))
+
+
+def main() -> int:
+    """Load the folder and complete once; the exit status is `REFUSED` where it is refused."""
+    folder, seconds, address_space = sys.argv[1:]
+    limit_this_process(Limits(float(seconds), int(address_space)))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        Completer.load(Path(folder), device="cpu", threads=THREADS, context_tokens=LEAST_CONTEXT).complete(ASKED)
+    except MidtokenError as error:
+        return _refuse(str(error))
+    except MemoryError:
+        return _refuse(f"{folder} takes more memory than a model of its size may; use another model")
+    return PASSED
+
+
+def _refuse(problem: str) -> int:
+    sys.stdout.write(json.dumps(problem) + "\n")
+    sys.stdout.flush()
+    return REFUSED
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    status = main()
+    # Nothing that the model's library left behind is waited for.
+    os._exit(status)
