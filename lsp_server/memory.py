@@ -16,6 +16,17 @@ def resident_bytes() -> int | None:
         return None
 
 
+def available_bytes() -> int | None:
+    """Memory that programs can still have; None where the system does not say it in a file."""
+    if sys.platform != "linux":
+        return None
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
+            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:"))
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
+
+
 def give_back_free_memory() -> None:
     """Let the C library give back to the system what was freed; does nothing where it is not glibc.
 

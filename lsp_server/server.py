@@ -22,7 +22,8 @@ from lsp_server.features.text_document import did_change, did_close, did_open
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import logging_to
 from lsp_server.messages.parameters import DID_PARTIALLY_ACCEPT, DID_SHOW
-from lsp_server.scheduling.model import Loader, ModelHost, Probe, trust
+from lsp_server.models.lookup import model_folder
+from lsp_server.scheduling.model import Finder, Loader, ModelHost, Probe, take_as_path, trust
 from lsp_server.scheduling.scheduler import Observers, Scheduler
 from lsp_server.scheduling.worker import ModelThread
 from lsp_server.session import Session
@@ -35,13 +36,17 @@ CLOSING_TIMEOUT_S = 2.0
 
 
 def create_server(
-    launch: Mapping[str, object], environment: Mapping[str, str], load: Loader, probe: Probe = trust
+    launch: Mapping[str, object],
+    environment: Mapping[str, str],
+    load: Loader,
+    probe: Probe = trust,
+    find: Finder = take_as_path,
 ) -> MidtokenServer:
     """A server with every method in its place. ``launch`` holds settings of the command line, by field name."""
     values, notes = read_environment(environment)
     thread = ModelThread()
     layers = {**values, **launch}
-    session = Session(ModelHost(thread, load, probe), Scheduler(thread), layers, notes, settings=resolve(layers))
+    session = Session(ModelHost(thread, load, probe, find), Scheduler(thread), layers, notes, settings=resolve(layers))
     server = MidtokenServer(session)
     session.scheduler.observers = Observers(
         on_change=server.report_status,
@@ -71,11 +76,12 @@ def create_server(
 
 def serve(
     *,
-    model: Path | None = None,
+    model: Path | str | None = None,
     device: DeviceChoice | None = None,
     tcp: tuple[str, int] | None = None,
     load: Loader = Completer.load,
     probe: Probe = probe_model,
+    find: Finder = model_folder,
 ) -> int:
     """Serve one client until it leaves, on standard input and output or on a TCP port; returns the exit status.
 
@@ -88,10 +94,10 @@ def serve(
             return connection
         launch: dict[str, object] = {}
         if model is not None:
-            launch["model"] = model.expanduser().resolve()
+            launch["model"] = model.expanduser().resolve() if isinstance(model, Path) else model
         if device is not None:
             launch["device"] = device
-        server = create_server(launch, os.environ, load, probe)
+        server = create_server(launch, os.environ, load, probe, find)
         server.session.log = recent
         try:
             status = asyncio.run(converse(server, connection))

@@ -23,6 +23,7 @@ from engine import (
     Strategy,
 )
 from lsp_server.code.confidence import DEFAULT_CONFIDENCE
+from lsp_server.models.names import is_name, looks_like_path
 
 SECTION = "midtoken"
 ENVIRONMENT_PREFIX = "MIDTOKEN_"
@@ -61,7 +62,7 @@ class Settings:
     or is handed on, so it only has to outlast the repeat of a held-down key (33 ms).
     """
 
-    model: Path | None = None
+    model: Path | str | None = None
     device: DeviceChoice = "auto"
     threads: int | None = None
     healing: HealingMode = "exact"
@@ -251,15 +252,18 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _folder(value: object) -> Path | None:
-    if not _text(value):
+def _model(value: object) -> Path | str | None:
+    text = _text(value)
+    if not text:
         return None
+    if is_name(text) and not looks_like_path(text):
+        return text
     try:
-        path = Path(_text(value)).expanduser()
+        path = Path(text).expanduser()
     except RuntimeError as error:
         raise ValueError(str(error)) from None
     if not path.is_absolute():
-        raise ValueError("it is a relative path; give an absolute one")
+        raise ValueError("it is a relative path; give an absolute one, or a name of 'midtoken models'")
     return path
 
 
@@ -271,7 +275,7 @@ def _trace(value: object) -> str:
 
 # The engine's own parameters check what they will be given: its names and ranges are not repeated here.
 _SETTINGS = (
-    _Setting("model", "model", _folder),
+    _Setting("model", "model", _model),
     _Setting("device", "device", _choice(DEVICES)),
     _Setting("threads", "threads", _threads),
     _Setting("healing", "healing", _choice(HEALING_MODES)),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine import RequestError
 from lsp_server.commands.options import add_model_options, set_example, use_environment
+from lsp_server.models.lookup import model_folder
 
 BENCHMARKS = ("trie", "healing", "covers", "decode", "sampling", "batches", "startup", "replay")
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     # By name, for the benchmarks stand above this package: they start the server and the command line themselves.
     tables, suite = importlib.import_module("benchmarks.tables"), importlib.import_module("benchmarks.suite")
     options = tables.BenchOptions(
-        model=args.model,
+        model=model_folder(args.model),
         device=args.device,
         tokenizers=args.tokenizers,
         repetitions=args.repetitions,

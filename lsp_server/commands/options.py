@@ -6,7 +6,6 @@ Defaults come from ``MIDTOKEN_*`` in the environment where that says something, 
 import argparse
 import os
 import sys
-from pathlib import Path
 
 from engine import (
     DEVICES,
@@ -18,6 +17,8 @@ from engine import (
     probe_model,
 )
 from lsp_server.commands.sampling_options import add_sampling_options
+from lsp_server.models.lookup import model_folder
+from lsp_server.models.names import name_or_path
 from lsp_server.settings import read_environment
 
 _ENVIRONMENT = "The settings' variables MIDTOKEN_* (such as MIDTOKEN_MODEL) give the defaults of these options."
@@ -42,7 +43,12 @@ def use_environment(parser: argparse.ArgumentParser) -> None:
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """``--model`` and ``--device``."""
-    parser.add_argument("--model", type=Path, metavar="DIR", help="model folder (default: the bundled model)")
+    parser.add_argument(
+        "--model",
+        type=name_or_path,
+        metavar="NAME|DIR",
+        help="a name of 'midtoken models', or a model folder (default: the bundled model)",
+    )
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where the model runs (default: auto)")
 
 
@@ -104,8 +110,9 @@ def stop_params(args: argparse.Namespace) -> StopParams:
 
 def load_completer(args: argparse.Namespace) -> Completer:
     """Load the model of ``--model`` on ``--device``, once it was tried; lines for the user go to standard error."""
-    probe_model(args.model)
-    completer = Completer.load(args.model, device=args.device)
+    folder = model_folder(args.model)
+    probe_model(folder)
+    completer = Completer.load(folder, device=args.device)
     for notice in completer.notices:
         print(f"midtoken: {notice}", file=sys.stderr)
     return completer

@@ -27,6 +27,7 @@ class Found:
 
     ``path`` is the file or folder to read, ``root`` the folder that nothing of it may lie outside of. ``licence`` is
     what stands beside it, for a model that states none itself; ``problem`` says why it cannot even be looked at.
+    ``stays`` is its name in stores where another version has another path.
     """
 
     name: str
@@ -36,6 +37,12 @@ class Found:
     root: Path
     licence: str = ""
     problem: str = ""
+    stays: str = ""
+
+    @property
+    def identity(self) -> str:
+        """What stays the same when another version of the model is fetched."""
+        return self.stays or str(self.path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from lsp_server.models.converting import Converter, InstalledConverter
 from lsp_server.models.describing import Describe, describer
 from lsp_server.models.entries import ModelEntry
 from lsp_server.models.found import find_models
-from lsp_server.models.found.gguf_files import ENDING
 from lsp_server.models.machine import Machine, this_machine
+from lsp_server.models.names import BUNDLED, GGUF_ENDING
 from lsp_server.models.store import ModelStore
-from lsp_server.models.table import BUNDLED, Table, added_entry, bundled_entry, entry_of_found, found_at, make_table
+from lsp_server.models.table import Table, added_entry, bundled_entry, entry_of_found, found_at, make_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class Registry:
             return added_entry(added)
         if (entry := self.table().find(model)) is not None:
             return entry
+        if (added := self.store.find_source(model)) is not None:
+            return added_entry(added)
         raise RequestError(f"no model is called {model[:200]!r}; 'midtoken models' lists them")
 
     def folder(self, model: str | Path) -> Path:
@@ -63,32 +65,13 @@ class Registry:
         return entry.path
 
     def _folder_at(self, path: Path) -> Path:
-        if not path.name.lower().endswith(ENDING) or not path.is_file():
+        if not path.name.lower().endswith(GGUF_ENDING) or not path.is_file():
             return path  # the loader says what is wrong there
         source = path.resolve()
         for added in self.store.added():
             if added.origin is not None and added.origin.path == source:
                 return added.folder
         raise ModelFolderError(f"{path} is still to be added: midtoken models add {path}")
-
-
-def name_or_path(text: str) -> str | Path:
-    """What a user means on the command line: a path where it can be nothing else, or where a folder is; else a name.
-
-    >>> name_or_path("qwen2.5-coder:0.5b")
-    'qwen2.5-coder:0.5b'
-    """
-    return Path(text) if looks_like_path(text) or Path(text).is_dir() else text
-
-
-def looks_like_path(text: str) -> bool:
-    """Whether a text can only be meant as a path: ``./model``, ``~/model``, ``C:\\model``, ``/model``, ``x.gguf``."""
-    return (
-        text.startswith((".", "~", "/", "\\"))
-        or "\\" in text
-        or Path(text).is_absolute()
-        or text.lower().endswith((ENDING, ".onnx"))
-    )
 
 
 def this_registry() -> Registry:

@@ -18,31 +18,32 @@ from typing import Any, get_args
 from filelock import FileLock, Timeout
 
 from engine import ExportError, ModelFolderError, RequestError
+from lsp_server.models.converting import PRECISIONS, Precision
 from lsp_server.models.entries import Source
 from lsp_server.models.fingerprint import Fingerprint
 from lsp_server.models.found.folders import names_in, reason_of
+from lsp_server.models.names import check_new_name
 
 RECORD = "midtoken-added.json"
 _LOCK = ".lock"
 _UNFINISHED = ".unfinished-"
 _FORMAT = 1
 _MOST_RECORD_BYTES = 1 << 16
-_NAME = re.compile(r"[^\W_][\w.:/+@ -]{0,199}")
-_RESERVED = ("bundled",)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where an added model came from: the source with its name and path, as it was, and the precision asked for.
+    """Where an added model came from, and in which precision it was asked for.
 
     ``parameters``, ``quantization`` and ``licence`` are what the source said of itself.
     """
 
     source: Source
     name: str
+    identity: str
     path: Path
     fingerprint: Fingerprint
-    precision: str
+    precision: Precision
     parameters: int = 0
     quantization: str = ""
     licence: str = ""
@@ -55,14 +56,6 @@ class Added:
     name: str
     folder: Path
     origin: Origin | None = None
-
-
-def check_name(name: str) -> None:
-    """Raises `RequestError` for a name that no model can have."""
-    if name.lower() in _RESERVED:
-        raise RequestError(f"{name!r} is the name of the model that comes with Midtoken; choose another")
-    if not _NAME.fullmatch(name) or name != name.strip():
-        raise RequestError(f"{name[:80]!r} is no name for a model; use letters, digits and . _ : / + @ -")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +77,17 @@ class ModelStore:
         """The added model of that name."""
         return next((added for added in self.added() if added.name == name), None)
 
+    def find_source(self, name: str) -> Added | None:
+        """An added model whose source has that name in its own store."""
+        return next((added for added in self.added() if added.origin is not None and added.origin.name == name), None)
+
     def put(self, name: str, origin: Origin, make: Callable[[Path], None]) -> Added:
         """Let ``make`` write a model folder, and add it; another of the same name is replaced then, not before.
 
         Raises `RequestError` for a name that cannot be, `ExportError` where another process is at work or the disk is
         full, and what ``make`` raises.
         """
-        check_name(name)
+        check_new_name(name)
         with self._locked() as _, self._workspace() as work:
             make(work / "model")
             made = work / "model"
@@ -167,15 +164,16 @@ def _added(folder: Path) -> Added:
 
 
 def _origin(raw: Any) -> Origin:
-    if raw["source"] not in get_args(Source):
+    if raw["source"] not in get_args(Source) or raw["precision"] not in PRECISIONS:
         raise ValueError
     print_ = raw["fingerprint"]
     return Origin(
         source=raw["source"],
         name=str(raw["name"]),
+        identity=str(raw["identity"]),
         path=Path(raw["path"]),
         fingerprint=Fingerprint(int(print_["bytes"]), int(print_["modified_ns"]), str(print_["digest"])),
-        precision=str(raw["precision"]),
+        precision=raw["precision"],
         parameters=int(raw["parameters"]),
         quantization=str(raw["quantization"]),
         licence=str(raw["licence"]),

@@ -8,10 +8,10 @@ from engine import BUNDLED_MODEL, MidtokenError, RequestError, describe_folder
 from lsp_server.models.describing import Describe
 from lsp_server.models.entries import PLACES, Facts, Findings, Found, Kind, ModelEntry, State
 from lsp_server.models.found.folders import reason_of
-from lsp_server.models.found.gguf_files import ENDING, model_name
+from lsp_server.models.found.gguf_files import model_name
+from lsp_server.models.names import BUNDLED, GGUF_ENDING
 from lsp_server.models.store import Added, ModelStore, Origin
 
-BUNDLED = "bundled"
 _STATES = ("ready", "convertible", "unusable")
 
 
@@ -70,7 +70,7 @@ def found_at(path: Path) -> Found:
     except (OSError, RuntimeError) as error:
         raise RequestError(f"{path} cannot be read ({reason_of(error)}); give a GGUF file or a folder") from None
     if real.is_file():
-        name = model_name(path if path.name.lower().endswith(ENDING) else real)
+        name = model_name(path if path.name.lower().endswith(GGUF_ENDING) else real)
         return Found(name, real, "gguf", "path", real.parent)
     kind: Kind = "onnx" if any(real.glob("*.onnx")) or any(real.glob("onnx/*.onnx")) else "checkpoint"
     return Found(real.name, real, kind, "path", real)
@@ -112,18 +112,20 @@ def _state_of_source(added: Added, findings: Findings) -> str:
     origin = added.origin
     if origin is None:
         return ""
-    now = next((one for one in findings.found if _is_origin(one, origin)), None)
+    now = next((one for one in findings.found if is_origin(one, origin)), None)
     path = origin.path if now is None else now.path
     try:
         same = origin.fingerprint.is_of(path.resolve())
     except OSError:
         return ""
     again = f"'midtoken models add {added.name}' takes the new one"
-    return "" if same else f"its source in {PLACES[origin.source]} has changed; {again}"
+    where = str(path) if origin.source == "path" else f"its source in {PLACES[origin.source]}"
+    return "" if same else f"{where} has changed; {again}"
 
 
-def _is_origin(found: Found, origin: Origin) -> bool:
-    return not found.problem and (found.source, found.name) == (origin.source, origin.name)
+def is_origin(found: Found, origin: Origin) -> bool:
+    """Whether a found model is the one, by its store and identity there, that an added one came from."""
+    return not found.problem and (found.source, found.identity) == (origin.source, origin.identity)
 
 
 def _without_added(found: Iterable[Found], added: tuple[Added, ...]) -> Iterator[Found]:
@@ -131,7 +133,7 @@ def _without_added(found: Iterable[Found], added: tuple[Added, ...]) -> Iterator
     origins = [one.origin for one in added if one.origin is not None]
     paths = {origin.path for origin in origins}
     for one in found:
-        if one.path.resolve() not in paths and not any(_is_origin(one, origin) for origin in origins):
+        if one.path.resolve() not in paths and not any(is_origin(one, origin) for origin in origins):
             yield one
 
 

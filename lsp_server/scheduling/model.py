@@ -46,15 +46,25 @@ Probe: TypeAlias = Callable[[Path | None, CancellationToken], None]
 """`engine.probe_model`, or what stands in for it: raises where a model must not be loaded; blocks."""
 
 
+Finder: TypeAlias = Callable[[Path | str | None], Path | None]
+"""`lsp_server.models.lookup.model_folder`, or what stands in for it: the folder of a name or path; blocks."""
+
+
 def trust(folder: Path | None, cancel: CancellationToken) -> None:
     """Try nothing."""
+
+
+def take_as_path(model: Path | str | None) -> Path | None:
+    """Know no names."""
+    return None if model is None else Path(model)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
     """Which model, where it runs, and on how many threads: as the settings have it."""
 
-    folder: Path | None = None
+    model: Path | str | None = None
+    """A folder, or a name of the table of models; None is the bundled one."""
     device: DeviceChoice = "auto"
     threads: int | None = None
 
@@ -67,7 +77,8 @@ class ModelHost:
     one before serves meanwhile, and takes its place between two jobs.
     """
 
-    def __init__(self, thread: ModelThread, load: Loader, probe: Probe = trust) -> None:
+    def __init__(self, thread: ModelThread, load: Loader, probe: Probe = trust, find: Finder = take_as_path) -> None:
+        self._find = find
         self._probe = probe
         self._trial = CancellationToken()
         self._thread = thread
@@ -162,11 +173,12 @@ class ModelHost:
         # Loads wait for each other: of those that are overtaken in the queue none takes time or memory.
         if self._wanted != wanted:
             return None
+        folder = self._find(wanted.model)
         try:
-            self._probe(wanted.folder, trial)
+            self._probe(folder, trial)
         except Cancelled:
             return None
-        return self._load(wanted.folder, device=wanted.device, threads=wanted.threads)
+        return self._load(folder, device=wanted.device, threads=wanted.threads)
 
     def _replace(self, completer: CompleterLike | None) -> None:
         before, self._completer = self._completer, completer

@@ -95,7 +95,10 @@ def test_nothing_and_null_and_empty_mean_the_default():
     ("name", "value"),
     [
         ("model", 3),
-        ("model", "models/relative"),
+        ("model", "./relative"),
+        ("model", " name "),
+        ("model", "models\\relative"),
+        ("model", "a\nb"),
         ("device", "tpu"),
         ("device", 1),
         ("healing", "maybe"),

@@ -3,18 +3,19 @@
 import re
 from pathlib import Path
 
-ENDING = ".gguf"
+from lsp_server.models.names import GGUF_ENDING
+
 _PART = re.compile(r"-(\d{5})-of-(\d{5})$")
 
 
 def is_gguf_name(name: str) -> bool:
     """Whether a file is GGUF by its name; of a model in parts, the first only."""
-    if not name.lower().endswith(ENDING) or name.startswith("."):
+    if not name.lower().endswith(GGUF_ENDING) or name.startswith("."):
         return False
-    part = _PART.search(name[: -len(ENDING)])
+    part = _PART.search(name[: -len(GGUF_ENDING)])
     return part is None or int(part[1]) == 1
 
 
 def model_name(path: Path) -> str:
     """The file's name without its ending and the number of its part."""
-    return _PART.sub("", path.name[: -len(ENDING)] if path.name.lower().endswith(ENDING) else path.name)
+    return _PART.sub("", path.name[: -len(GGUF_ENDING)] if path.name.lower().endswith(GGUF_ENDING) else path.name)

@@ -82,14 +82,16 @@ def _models(name: str, snapshot: Path, root: Path, source: Source) -> Iterator[F
     for file, path in files.items():
         if is_gguf_name(path.name):
             problem = problem_of(path, root)
-            yield Found(model_name(Path(file)), path, "gguf", source, root, licence, problem)
+            yield Found(model_name(Path(file)), path, "gguf", source, root, licence, problem, stays=f"{name}/{file}")
     if "config.json" not in files and "genai_config.json" not in files:
         return
     if any(file.endswith(".onnx") for file in files):
-        yield Found(name, snapshot, "onnx", source, root, licence, _first_problem(files, root, (".onnx", ".json")))
+        yield Found(
+            name, snapshot, "onnx", source, root, licence, _first_problem(files, root, (".onnx", ".json")), name
+        )
     elif any(file.endswith((".safetensors", *_PICKLED)) for file in files if "/" not in file):
         problem = _first_problem(files, root, (".safetensors", ".json"))
-        yield Found(name, snapshot, "checkpoint", source, root, licence, problem)
+        yield Found(name, snapshot, "checkpoint", source, root, licence, problem, name)
 
 
 def _first_problem(files: dict[str, Path], root: Path, endings: tuple[str, ...]) -> str:

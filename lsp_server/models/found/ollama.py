@@ -73,7 +73,7 @@ def _model(root: Path, manifest: Path, name: str) -> Found:
     problem = problem_of(path, root)
     if problem and not os.path.lexists(path):
         problem = f"Ollama's manifest names {path.name}, which is gone; pull it again: ollama pull {name}"
-    return Found(name, path, "gguf", "ollama", root, licence=_licence(root, layers), problem=problem)
+    return Found(name, path, "gguf", "ollama", root, licence=_licence(root, layers), problem=problem, stays=name)
 
 
 def _layers(raw: object) -> list[tuple[str, str]]:

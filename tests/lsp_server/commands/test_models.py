@@ -1,6 +1,10 @@
 """``midtoken models`` as a user runs it."""
 
 import json
+import os
+import re
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -73,6 +77,69 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str], arguments: tuple[str, .
     outcome = run(capsys, *arguments)
     assert outcome.status == 2
     assert len(outcome.err.splitlines()) == 1
+
+
+def test_adding_showing_and_removing(registry, capsys: pytest.CaptureFixture[str]):
+    outcome = run(capsys, "models", "add", "smol:135m")
+    assert (outcome.status, outcome.out) == (0, "")
+    announced, added = outcome.err.splitlines()
+    assert announced == "midtoken: smol:135m: 135 M parameters, Q4_1, 45 B; licence: apache-2.0"
+    assert added.startswith("midtoken: added smol:135m (")
+    assert added.endswith("use it with --model smol:135m")
+    outcome = run(capsys, "models", "add", "smol:135m")
+    assert outcome.status == 0
+    assert outcome.err.splitlines()[-1] == "midtoken: smol:135m is there already, and its source has not changed"
+    shown = run(capsys, "models", "show", "smol:135m").out
+    assert re.search(r"^source +added$", shown, re.MULTILINE)
+    assert re.search(r"^licence +apache-2.0$", shown, re.MULTILINE)
+    assert run(capsys, "models", "remove", "smol:135m").err == "midtoken: removed smol:135m\n"
+    assert "source        ollama" in run(capsys, "models", "show", "smol:135m").out
+    assert "keeps it; remove it there" in run(capsys, "models", "remove", "smol:135m").error
+    assert "it comes with Midtoken" in run(capsys, "models", "remove", "bundled").error
+
+
+def test_json_of_the_actions(registry, capsys: pytest.CaptureFixture[str]):
+    added = json.loads(run(capsys, "models", "add", "smol:135m", "--json", "--name", "mine").out)
+    assert (added["name"], added["state"], added["added"]) == ("mine", "ready", True)
+    assert json.loads(run(capsys, "models", "--json", "add", "smol:135m").out)["added"] is False
+    assert json.loads(run(capsys, "models", "show", "mine", "--json").out)["name"] == "mine"
+    assert json.loads(run(capsys, "models", "remove", "mine", "--json").out) == {"removed": "mine"}
+
+
+def test_progress_on_a_terminal(registry, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    err = run(capsys, "models", "add", "smol:135m").err
+    assert "\rweights:  50%" in err
+    assert err.splitlines()[-1].endswith("use it with --model smol:135m")
+
+
+def test_an_interruption_leaves_nothing(registry, capsys: pytest.CaptureFixture[str]):
+    def end(out: Path) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    registry.converter.during = end
+    assert run(capsys, "models", "add", "smol:135m").status == 130
+    assert [path.name for path in registry.machine.store.iterdir()] == [".lock"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("add", "unknown"), 2),
+        (("add", "broken:1"), 1),
+        (("add", "./nothing.gguf"), 2),
+        (("add", "smol:135m", "--name", "bundled"), 2),
+        (("add", "smol:135m", "--precision", "int2"), 2),
+        (("remove", "unknown"), 2),
+        (("show", "unknown"), 2),
+        (("add",), 2),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(registry, capsys, arguments: tuple[str, ...], status: int):
+    outcome = run(capsys, "models", *arguments)
+    assert outcome.status == status
+    assert outcome.error
 
 
 def test_numbers():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine import BUNDLED_MODEL, ModelFolderError, RequestError
-from lsp_server.models.registry import name_or_path
+from lsp_server.models.names import name_or_path
 from tests.lsp_server.commands.command_line import make_model_folder
 from tests.lsp_server.models.fake_machine import put_file, put_ollama, registry_at
 
