@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine import CancellationToken, Cancelled, CompletionRequest, ModelFolderError
+from engine import CancellationToken, Cancelled, CompletionRequest, ModelFolderError, RequestError
 from lsp_server.scheduling.model import ModelChoice, ModelHost
 from lsp_server.scheduling.worker import ModelThread
 from tests.lsp_server.fakes import FakeCompleter
@@ -200,3 +200,21 @@ async def test_a_trial_ends_with_the_server():
     assert await asyncio.to_thread(host.close, 5)
     assert await asyncio.wait_for(hanging, 5) is None
     assert not host.is_loading
+
+
+async def test_a_name_is_looked_up_before_it_is_loaded():
+    def find(model):
+        if model == "unknown":
+            raise RequestError("no model is called 'unknown'")
+        return Path("/store") / model
+
+    load = SlowLoader()
+    load.gate.set()
+    host = ModelHost(ModelThread(), load, find=find)
+    await host.load(ModelChoice("mine"))
+    assert load.loaded == [Path("/store/mine")]
+    with pytest.raises(RequestError):
+        await host.load(ModelChoice("unknown"))
+    assert (host.state, host.problem) == ("ready", "no model is called 'unknown'")
+    assert text_of(host) == "/store/mine"
+    assert await asyncio.to_thread(host.close, 5)
