@@ -13,14 +13,20 @@ from typing import Any, get_args
 
 from engine.errors import ExportError, ModelFolderError
 from engine.model_folder.control_ids import control_ids
+from engine.model_folder.files import MOST_JSON_BYTES, MOST_TOKENIZER_BYTES, file_size
 from engine.model_folder.json_fields import read_weights
 from engine.model_folder.manifest import LONGEST_MATCH, ControlIds, FimOrder, VocabularySizes
 from onnx_export.architectures import Family, family_of
+from onnx_export.config_bounds import check_layers, check_sizes
 from onnx_export.weights import EMBEDDINGS, HEADS, find, read_rows, tensor_places, untrained_rows
 
 SOURCE_NAME = "midtoken-source.json"
 PICKLED_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 COPIED_FILES = ("MODEL_CARD.md", "LICENSE")
+READ_FILES = (
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "adapter_config.json"),
+    *(SOURCE_NAME, "*.safetensors.index.json", "*.safetensors", *COPIED_FILES),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     try:
         added = {str(token["content"]): int(token["id"]) for token in tokenizer.get("added_tokens") or ()}
         vocabulary = _vocabulary_size(tokenizer, added)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ExportError(
             f"{folder / 'tokenizer.json'} is not a tokenizer ({error}); copy the checkpoint again"
         ) from None
@@ -72,6 +78,8 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         control = control_ids(config, generation, tokenizer_config, tokenizer, added)
     except ModelFolderError as error:
         raise ExportError(f"{folder}: {error}") from None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ExportError(f"{folder}: its control tokens are not understood ({error}); copy it again") from None
     return Checkpoint(
         folder, config, family, _read_source(folder), added, control, _vocabulary_sizes(folder, config, vocabulary)
     )
@@ -87,8 +95,10 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], Family]:
     if not folder.is_dir():
         raise ExportError(f"no checkpoint folder at {folder}; give a folder that holds config.json and the weights")
     _refuse_parts(folder)
+    _require_own_files(folder)
     config = _read_json(folder / "config.json")
     family = family_of(config)
+    check_sizes(config)
     _refuse_what_changes_the_model(folder, config)
     _require_safetensors(folder)
     return config, family
@@ -97,6 +107,7 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], Family]:
 def _vocabulary_sizes(folder: Path, config: Mapping[str, Any], entries: int) -> VocabularySizes:
     """Rows as they stand in the weights. Errors: ExportError where they are too few or not what config.json says."""
     places = tensor_places(folder)
+    check_layers(config, places)
     head, embedding = find(places, HEADS), find(places, EMBEDDINGS)
     embedding = embedding or head
     if embedding is None:
@@ -121,9 +132,26 @@ def _vocabulary_sizes(folder: Path, config: Mapping[str, Any], entries: int) -> 
     )
 
 
+def _require_own_files(folder: Path) -> None:
+    """Errors: ExportError where a file that is read or copied is none, or a link that leads out of the checkpoint.
+
+    A snapshot in a download cache consists of links to the blobs beside it; those are its own.
+    """
+    beside = folder.resolve().parent
+    root = beside.parent if beside.name == "snapshots" and (beside.parent / "blobs").is_dir() else folder.resolve()
+    place = folder.resolve().relative_to(root)
+    for pattern in READ_FILES:
+        for file in folder.glob(pattern):
+            most = MOST_TOKENIZER_BYTES if file.name == "tokenizer.json" else MOST_JSON_BYTES
+            try:
+                file_size(root, (place / file.name).as_posix(), None if file.suffix == ".safetensors" else most)
+            except (ModelFolderError, FileNotFoundError) as error:
+                raise ExportError(str(error)) from None
+
+
 def _refuse_parts(folder: Path) -> None:
     """Errors: ExportError for folders that people take for a checkpoint, with what is still to be done."""
-    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
+    if (folder / "adapter_config.json").exists():
         raise ExportError(f"{folder} holds an adapter, not a model; merge it into its model and save that first")
     if (folder / "tokenizer.model").exists() and not (folder / "tokenizer.json").exists():
         raise ExportError(

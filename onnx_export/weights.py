@@ -4,8 +4,10 @@ Only the headers of the safetensors files are read, and for the untrained rows t
 """
 
 import json
+import math
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,11 @@ EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight")
 HEADS = ("lm_head.weight", "embed_out.weight")
 SMALL_NORM = 0.25
 """A row this much shorter than the median was hardly ever looked up: weight decay alone has shaped it."""
-MOST_HEADER_BYTES = 100 << 20
+MOST_HEADER_BYTES = 16 << 20
+"""Real headers have some hundred kilobytes."""
+MOST_AXES = 8
+BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+"""Of one value, by type; of others nothing is known, and nothing is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,24 +39,57 @@ class TensorPlace:
 
 
 def tensor_places(folder: Path) -> dict[str, TensorPlace]:
-    """All tensors of a checkpoint by name. Errors: ExportError where a file is not safetensors."""
+    """All tensors of a checkpoint by name. Errors: ExportError where a file is not safetensors, or says what cannot be:
+    tensors outside of it, in each other, or of another size than their bytes.
+    """
     places: dict[str, TensorPlace] = {}
     for path in sorted(folder.glob("*.safetensors")):
         try:
-            with path.open("rb") as stream:
-                (length,) = struct.unpack("<Q", stream.read(8))
-                if length > MOST_HEADER_BYTES:
-                    raise ValueError("its header is too long")
-                header: dict[str, Any] = json.loads(stream.read(length))
-            for name, entry in header.items():
-                if name != "__metadata__":
-                    begin, end = entry["data_offsets"]
-                    if 8 + length + end > path.stat().st_size:
-                        raise ValueError("it is cut off")
-                    places[name] = TensorPlace(path, name, tuple(entry["shape"]), entry["dtype"], 8 + length + begin)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-            raise ExportError(f"{path} cannot be read as safetensors ({error}); copy it again") from None
+            for place in _places_in(path):
+                if place.name in places:
+                    raise ValueError(f"{place.name[:80]!r} stands in two files")
+                places[place.name] = place
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error) as error:
+            problem = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)[:200]
+            raise ExportError(f"{path} cannot be read as safetensors ({problem}); copy it again") from None
     return places
+
+
+def _places_in(path: Path) -> list[TensorPlace]:
+    with path.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        if length > MOST_HEADER_BYTES:
+            raise ValueError("its header is too long")
+        header = json.loads(stream.read(length))
+    if not isinstance(header, dict):
+        raise TypeError("its header is no object")
+    room = path.stat().st_size - 8 - length
+    found: list[TensorPlace] = []
+    spans: list[tuple[int, int]] = []
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = entry["data_offsets"]
+        shape, dtype = entry["shape"], entry["dtype"]
+        _require_sizes([begin, end], "data_offsets")
+        _require_sizes(shape, "shape")
+        if not begin <= end <= room:
+            raise ValueError("it is cut off" if end > room else "a tensor ends before it begins")
+        if not isinstance(dtype, str) or len(shape) > MOST_AXES:
+            raise TypeError("a tensor has no type, or too many axes")
+        if dtype in BYTES and math.prod(shape) * BYTES[dtype] != end - begin:
+            raise ValueError(f"{name[:80]!r} has another size than its bytes")
+        found.append(TensorPlace(path, name, tuple(shape), dtype, 8 + length + begin))
+        spans.append((begin, end))
+    spans.sort()
+    if any(end > begin for (_, end), (begin, _) in pairwise(spans)):
+        raise ValueError("tensors lie in each other")
+    return found
+
+
+def _require_sizes(values: Any, name: str) -> None:
+    if not isinstance(values, list) or not all(type(value) is int and 0 <= value < 1 << 48 for value in values):
+        raise TypeError(f"{name} must be whole numbers")
 
 
 def find(places: dict[str, TensorPlace], endings: tuple[str, ...]) -> TensorPlace | None:
