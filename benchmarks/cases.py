@@ -11,8 +11,10 @@ import random
 import re
 import sys
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
+_WORD = re.compile(r"\w")
 CUTS = {
     # Between two characters of an identifier or keyword.
     "identifier": re.compile(r"(?<=\w)(?=\w)"),
@@ -30,12 +32,15 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--cut", choices=sorted(CUTS), default="identifier")
+    parser.add_argument("--again", action="store_true", help="only in words that stand in the file above")
     parser.add_argument("--suffix", action="store_true", help="give the text after the cursor's line too")
     parser.add_argument("--path", action="store_true", help="give the file's path in FOLDER too")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     generator = random.Random(args.seed)
     found = list(places(args.folder, CUTS[args.cut]))
+    if args.again:
+        found = [(path, offset) for path, offset in found if stands_above(path, offset)]
     if len(found) < args.count:
         print(f"{args.folder} has {len(found)} places of this kind; ask for fewer", file=sys.stderr)
         return 1
@@ -53,6 +58,23 @@ def main() -> int:
             }
             stream.write(json.dumps(case, ensure_ascii=False) + "\n")
     return 0
+
+
+@lru_cache(maxsize=1)
+def _text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def stands_above(path: Path, offset: int) -> bool:
+    """Whether the word at a place stands in a line above it, too."""
+    text = _text_of(path)
+    start, end = offset, offset
+    while start and _WORD.match(text[start - 1]):
+        start -= 1
+    while end < len(text) and _WORD.match(text[end]):
+        end += 1
+    line = text.rfind("\n", 0, offset) + 1
+    return re.search(rf"\b{re.escape(text[start:end])}\b", text[:line]) is not None
 
 
 def places(folder: Path, cut: re.Pattern[str]) -> Iterator[tuple[Path, int]]:

@@ -6,16 +6,24 @@ model with weights ``w_1 .. w_K`` is, after the tokens h,
     P(t | h) = (1 - w_k) model(t | h) + w_k copied(t | h)
 
 where ``copied`` are the tokens that follow the last k tokens of h wherever these stand in a source, in shares, and k
-is the largest up to K for which there is such a place; where there is none, the model's own law stands. The source is
-the document without the cursor's line, and not what a completion writes, so that none can feed on itself.
+is the largest up to K for which there is such a place; where there is none, the model's own distribution stands. The
+source is the document without the cursor's line, and not what a completion writes, so that none can feed on itself.
+
+A name is copied, what follows it is not: a name is used again, but seldom in the same way. After ``total_amount = 10``
+the next ``total_amount`` is not followed by `` = 10``, nor the use of a function by the parameters of its definition.
+So where the matched tokens hold nothing but (a part of) the name at the cursor, with the dots and objects before it and
+white space, only tokens that go on with that name are copied, and the share of the others stays with the model. What
+stood before the name as well tells the uses apart.
 
 After the cache models of Kuhn and De Mori (1990), of Tu, Su and Devanbu for code (2014), and of Grave, Joulin and
 Usunier for neural models (2017). It is a part of the model's law, before healing and sampling, which stay exact.
 """
 
 import math
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,23 +33,45 @@ from engine.text.vocabulary import Vocabulary
 from engine.types import FloatArray, IdArray
 
 NOTHING: IdArray = np.zeros(0, np.int32)
+_NAME_BYTES = (string.ascii_letters + string.digits + "_").encode() + bytes(range(0x80, 0x100))
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """``tokens``, ``[C] int32``, follow the last ``length`` tokens there, in ``shares``, ``[C] float64``, sum 1."""
+    """``tokens``, ``[C] int32``, follow the last ``length`` tokens there, in ``shares``, ``[C] float64``.
+
+    The shares sum to 1, or to less where some of what follows there is not to be copied.
+    """
 
     length: int
     tokens: IdArray
     shares: NDArray[np.float64]
 
 
+class TokenKind(IntEnum):
+    """What a token is to the name that it ends in. Names are of letters, digits, ``_`` and other alphabets' bytes."""
+
+    OTHER = 0
+    """It ends in no name, or has something before the name, which tells one use from another."""
+    NAME = 1
+    """A part of a name and nothing else."""
+    CHAIN = 2
+    """A part of names with dots, such as ``self.path``."""
+    BEGINS_CHAIN = 3
+    """Such a part after white space."""
+    BLANK = 4
+    """White space."""
+
+
 @dataclass(frozen=True, slots=True)
 class Copier:
-    """``weights[k - 1]``, in [0, 1), is that of a match of k tokens; ``control`` tells control tokens, ``[V] bool``."""
+    """``weights[k - 1]``, in [0, 1), is that of a match of k tokens; ``control`` tells control tokens, ``[V] bool``;
+    ``kinds``, ``[V] uint8``, are their `TokenKind`.
+    """
 
     weights: tuple[float, ...]
     control: NDArray[np.bool_]
+    kinds: NDArray[np.uint8]
 
     def copied(self, ids: IdArray, source: IdArray) -> Copied | None:
         """What follows the end of ``ids``, ``[S] int32``, in ``source``, ``[R] int32``; None where it is not there.
@@ -62,16 +92,34 @@ class Copier:
                 break
             places, length = longer, length + 1
         tokens, counts = np.unique(source[places + 1], return_counts=True)
-        return Copied(length, tokens, counts / counts.sum())
+        shares = counts / counts.sum()
+        if length <= self._tokens_of_name(ids):
+            goes_on = self.kinds[tokens] == TokenKind.NAME
+            tokens, shares = tokens[goes_on], shares[goes_on]
+        return Copied(length, tokens, shares) if len(tokens) else None
+
+    def _tokens_of_name(self, ids: IdArray) -> int:
+        """How many of the last tokens, up to the longest match, hold nothing but the name at their end and blanks."""
+        in_name = True
+        for count, token in enumerate(reversed(ids[-len(self.weights) :].tolist())):
+            kind = self.kinds[token]
+            if kind == TokenKind.BLANK and count:
+                in_name = False
+            elif not in_name or kind not in (TokenKind.NAME, TokenKind.CHAIN, TokenKind.BEGINS_CHAIN):
+                return count
+            elif kind == TokenKind.BEGINS_CHAIN:
+                in_name = False
+        return min(len(self.weights), len(ids))
 
     def mixed(self, ids: IdArray, row: FloatArray, source: IdArray) -> FloatArray:
         """Logits of the mixed law, from ``row``, ``[V] float32``: the model's after ``ids``, which is left as it is."""
         found = self.copied(ids, source)
         if found is None or not (weight := self.weights[found.length - 1]):
             return row
+        weight *= float(found.shares.sum())
         odds = log_sum_exp(row[: len(self.control)]) + math.log(weight / (1.0 - weight))
         result = row.copy()
-        result[found.tokens] = np.logaddexp(row[found.tokens], odds + np.log(found.shares))
+        result[found.tokens] = np.logaddexp(row[found.tokens], odds + np.log(found.shares / found.shares.sum()))
         return result
 
 
@@ -81,4 +129,17 @@ def copier(weights: Sequence[float], vocabulary: Vocabulary) -> Copier | None:
         return None
     control = np.zeros(vocabulary.size, np.bool_)
     control[list(vocabulary.control_ids)] = True
-    return Copier(tuple(weights), control)
+    kinds = np.array([kind_of(data) for data in vocabulary.token_bytes], np.uint8)
+    return Copier(tuple(weights), control, kinds)
+
+
+def kind_of(data: bytes) -> TokenKind:
+    """The kind of a token that writes ``data``."""
+    if not data.strip():
+        return TokenKind.BLANK if data else TokenKind.OTHER
+    if not data.rstrip(_NAME_BYTES):
+        return TokenKind.NAME
+    before = data.rstrip(_NAME_BYTES + b".")
+    if len(before) == len(data) or before.strip():
+        return TokenKind.OTHER
+    return TokenKind.BEGINS_CHAIN if before else TokenKind.CHAIN

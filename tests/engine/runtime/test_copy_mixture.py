@@ -11,7 +11,7 @@ from engine.healing.first_step import heal
 from engine.healing.prefix_index import SortedIndex
 from engine.prompt.fim import Prompt
 from engine.runtime.checkpoint import Checkpoint
-from engine.runtime.copy_mixture import Copier, copier
+from engine.runtime.copy_mixture import Copier, TokenKind, copier, kind_of
 from engine.runtime.token_cache import TokenCache
 from engine.types import CancellationToken, CompletionRequest, FloatArray, IdArray, TokenIds
 from tests.fakes import FakeSession, fake_completer, hash_model, toy_fim, toy_tokenizer
@@ -24,7 +24,7 @@ MODEL = hash_model(SIZE)
 
 
 def a_copier(weights: tuple[float, ...] = WEIGHTS) -> Copier:
-    return Copier(weights, np.arange(SIZE) == CONTROL)
+    return Copier(weights, np.arange(SIZE) == CONTROL, np.full(SIZE, TokenKind.OTHER, np.uint8))
 
 
 def array(ids: list[int]) -> IdArray:
@@ -167,10 +167,83 @@ def test_a_name_is_completed_from_anywhere_in_the_document(place: str, slots: in
     suffix = "\n" + filler + line if place == "far below" else ""
     stop = StopParams(max_new_tokens=24)
     (completion,) = completer.complete(CompletionRequest(prefix, suffix, stop=stop)).completions
-    assert completion.text.startswith("mo(total)")
+    assert completion.text.startswith("mo")
     plain, _ = fake_completer(tokenizer, fim=toy_fim(tokenizer, "spm"))
     (without,) = plain.complete(CompletionRequest(prefix, suffix, stop=stop)).completions
     assert not without.text.startswith("mo")
+
+
+# What stands above, what is typed, and whether what follows the name there may be copied after it.
+USES = [
+    ("total_amount = 10", "return total_amount", False),
+    ("def send_mail(to, subject):", "send_mail", False),
+    ("class InvoiceError(ValueError):", "raise InvoiceError", False),
+    ("    total = 10", "    total", False),  # white space tells nothing
+    ("self.total = 10", "return self.total", False),
+    ("x = os.path.join(a)", "y = os.path.join", True),
+    ("if total is None", "if total", True),
+    ("for item in items:", "for item in items", True),
+    ("print(total, end)", "print(total", True),
+    ("имя = 1", "return имя", False),
+]
+
+
+@pytest.mark.parametrize(("above", "typed", "is_copied"), USES)
+def test_what_follows_a_name_is_copied_only_where_the_match_began_before_it(above: str, typed: str, is_copied: bool):
+    # One token a character: the match is as long as the texts agree.
+    tokenizer = toy_tokenizer("byte-level")
+    vocabulary = tokenizer.vocabulary
+    copies = copier((0.9,) * 64, vocabulary)
+    assert copies is not None
+    by_byte = {data: token for token, data in enumerate(vocabulary.token_bytes) if len(data) == 1}
+    source, ids = (array([by_byte[bytes([byte])] for byte in text.encode()]) for text in (f"\n{above}\n", f"\n{typed}"))
+    found = copies.copied(ids, source)
+    if is_copied:
+        assert found is not None
+        assert found.shares.sum() == pytest.approx(1.0)
+    else:
+        assert found is None
+
+
+def test_the_rest_of_a_name_is_copied_and_what_may_not_be_is_left_to_the_model():
+    tokenizer = toy_tokenizer("byte-level")
+    vocabulary = tokenizer.vocabulary
+    copies = copier((0.8,) * 16, vocabulary)
+    assert copies is not None
+    by_byte = {data: token for token, data in enumerate(vocabulary.token_bytes) if len(data) == 1}
+    text = "x = gizmo\ny = giz(1)\n"
+    source, ids = (array([by_byte[bytes([byte])] for byte in part.encode()]) for part in (text, "return giz"))
+    found = copies.copied(ids, source)
+    assert found is not None
+    assert {vocabulary.token_bytes[token]: share for token, share in zip(found.tokens, found.shares, strict=True)} == {
+        b"m": 0.5
+    }
+    row = np.zeros(vocabulary.size, np.float32)
+    mixed = softmax(copies.mixed(ids, row, source))
+    assert mixed[by_byte[b"m"]] == pytest.approx(0.4 + 0.6 / vocabulary.size, abs=1e-3)
+    assert mixed[by_byte[b"("]] == pytest.approx(0.6 / vocabulary.size, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (b"total", TokenKind.NAME),
+        (b"_1", TokenKind.NAME),
+        ("имя".encode(), TokenKind.NAME),
+        ("я".encode()[1:], TokenKind.NAME),
+        (b".path", TokenKind.CHAIN),
+        (b"self.", TokenKind.CHAIN),
+        (b" self.x", TokenKind.BEGINS_CHAIN),
+        (b"\n    name", TokenKind.BEGINS_CHAIN),
+        (b"\n    ", TokenKind.BLANK),
+        (b"return x", TokenKind.OTHER),
+        (b"(x", TokenKind.OTHER),
+        (b"x = ", TokenKind.OTHER),
+        (b"", TokenKind.OTHER),
+    ],
+)
+def test_kinds_of_tokens(data: bytes, kind: TokenKind):
+    assert kind_of(data) == kind
 
 
 def test_control_tokens_are_the_vocabularys():

@@ -1,0 +1,39 @@
+"""What the picture shows, without drawing it."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import plot_baselines
+from benchmarks.baselines import Result
+from lsp_server.commands.evaluation import Case
+
+
+def test_shares_by_mode_and_bytes_typed():
+    cases = [Case("a", "import nu", "", "mpy"), Case("b", "x = sp", "", "am"), Case("c", "x = ", "", "1")]
+    results = {
+        ("a", "exact"): Result("a", "exact", "mpy as np", 2, 0.0),
+        ("b", "exact"): Result("b", "exact", "an", 7, 0.0),
+        ("c", "exact"): Result("c", "exact", "1", 0, 0.0),
+        ("a", "off"): Result("a", "off", "x", 2, 0.0),
+        ("b", "off"): Result("b", "off", "", 7, 0.0),
+    }
+    shares = plot_baselines.shares_of(cases, results)
+    assert set(shares) == {"off", "exact"}
+    assert {group: share.mean for group, share in shares["exact"].items()} == {"all": 0.5, "2": 1.0, "4+": 0.0}
+    assert shares["off"]["all"].mean == 0.0
+
+
+@pytest.mark.parametrize("argument", ["name", "name=cases", "=a,b", "name=a,"])
+def test_an_argument_that_names_no_files(tmp_path: Path, capsys: pytest.CaptureFixture[str], argument: str):
+    assert plot_baselines.main([str(tmp_path / "out.svg"), argument]) == 1
+    assert "is not NAME=CASES,RESULTS" in capsys.readouterr().err
+
+
+def test_it_is_drawn(tmp_path: Path):
+    pytest.importorskip("matplotlib", reason="matplotlib comes with the extra 'export'")
+    cases, results, out = tmp_path / "cases", tmp_path / "results", tmp_path / "out.svg"
+    cases.write_text('{"id": "a", "prefix": "import nu", "reference": "mpy"}')
+    results.write_text(Result("a", "exact", "mpy", 2, 0.0).as_json())
+    assert plot_baselines.main([str(out), f"a model={cases},{results}"]) == 0
+    assert "a model" in out.read_text()
