@@ -12,7 +12,7 @@ source is the document without the cursor's line, and not what a completion writ
 A name is copied, what follows it is not: a name is used again, but seldom in the same way. After ``total_amount = 10``
 the next ``total_amount`` is not followed by `` = 10``, nor the use of a function by the parameters of its definition.
 So where the matched tokens hold nothing but (a part of) the name at the cursor, with the dots and objects before it and
-white space, only tokens that go on with that name are copied, and the share of the others stays with the model. What
+white space, only tokens that begin as a name goes on are copied, and the share of the others stays with the model. What
 stood before the name as well tells the uses apart.
 
 After the cache models of Kuhn and De Mori (1990), of Tu, Su and Devanbu for code (2014), and of Grave, Joulin and
@@ -66,12 +66,13 @@ class TokenKind(IntEnum):
 @dataclass(frozen=True, slots=True)
 class Copier:
     """``weights[k - 1]``, in [0, 1), is that of a match of k tokens; ``control`` tells control tokens, ``[V] bool``;
-    ``kinds``, ``[V] uint8``, are their `TokenKind`.
+    ``kinds``, ``[V] uint8``, are their `TokenKind`; ``goes_on``, ``[V] bool``: those that begin as a name goes on.
     """
 
     weights: tuple[float, ...]
     control: NDArray[np.bool_]
     kinds: NDArray[np.uint8]
+    goes_on: NDArray[np.bool_]
 
     def copied(self, ids: IdArray, source: IdArray) -> Copied | None:
         """What follows the end of ``ids``, ``[S] int32``, in ``source``, ``[R] int32``; None where it is not there.
@@ -94,7 +95,7 @@ class Copier:
         tokens, counts = np.unique(source[places + 1], return_counts=True)
         shares = counts / counts.sum()
         if length <= self._tokens_of_name(ids):
-            goes_on = self.kinds[tokens] == TokenKind.NAME
+            goes_on = self.goes_on[tokens]
             tokens, shares = tokens[goes_on], shares[goes_on]
         return Copied(length, tokens, shares) if len(tokens) else None
 
@@ -130,7 +131,8 @@ def copier(weights: Sequence[float], vocabulary: Vocabulary) -> Copier | None:
     control = np.zeros(vocabulary.size, np.bool_)
     control[list(vocabulary.control_ids)] = True
     kinds = np.array([kind_of(data) for data in vocabulary.token_bytes], np.uint8)
-    return Copier(tuple(weights), control, kinds)
+    goes_on = np.array([data != data.lstrip(_NAME_BYTES) for data in vocabulary.token_bytes])
+    return Copier(tuple(weights), control, kinds, goes_on)
 
 
 def kind_of(data: bytes) -> TokenKind:

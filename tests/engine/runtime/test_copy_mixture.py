@@ -24,7 +24,8 @@ MODEL = hash_model(SIZE)
 
 
 def a_copier(weights: tuple[float, ...] = WEIGHTS) -> Copier:
-    return Copier(weights, np.arange(SIZE) == CONTROL, np.full(SIZE, TokenKind.OTHER, np.uint8))
+    kinds = np.full(SIZE, TokenKind.OTHER, np.uint8)
+    return Copier(weights, np.arange(SIZE) == CONTROL, kinds, np.zeros(SIZE, np.bool_))
 
 
 def array(ids: list[int]) -> IdArray:
