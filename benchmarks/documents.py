@@ -28,9 +28,9 @@ class Cut:
 
 
 def own_sources() -> list[str]:
-    """The engine's source files, in order of their names: real code, the same on every machine with this version."""
+    """The engine's source files, in order of their paths: real code, the same on every machine with this version."""
     folder = Path(engine.__file__).parent
-    return [path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.py"))]
+    return [path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.py"))]
 
 
 def cuts(completer: Completer, count: int) -> list[Cut]:

@@ -16,16 +16,17 @@ from benchmarks import bare
 def environment(cache: Path) -> dict[str, str]:
     """Ours, with our packages found where this process found them, and compiled modules kept below ``cache``.
 
-    What is installed has its modules compiled; a source tree may forbid that. Nobody's settings count.
+    What is installed has its modules compiled; a source tree may forbid that. Nobody's settings count, and nothing is
+    imported from the current folder or from the folders of a project's ``PYTHONPATH``.
     """
-    root = str(Path(engine.__file__).parents[1])
+    roots = [str(Path(file).parents[1]) for file in (engine.__file__, bare.__file__)]
     inherited = {
         name: value
         for name, value in os.environ.items()
         if name != "PYTHONDONTWRITEBYTECODE" and not name.startswith("MIDTOKEN_")
     }
-    path = os.pathsep.join(filter(None, [root, inherited.get("PYTHONPATH")]))
-    return {**inherited, "PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(cache)}
+    path = os.pathsep.join(dict.fromkeys(roots))
+    return {**inherited, "PYTHONPATH": path, "PYTHONSAFEPATH": "1", "PYTHONPYCACHEPREFIX": str(cache)}
 
 
 def start(arguments: Sequence[str], env: dict[str, str], stderr: int | None = None) -> "subprocess.Popen[bytes]":

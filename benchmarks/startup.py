@@ -78,7 +78,7 @@ def _cold_start(
     tokens = result.completions[0].tokens if result.completions else 1
     path, env = place / "prefix.py", programs.environment(place)
     path.write_text(prefix, encoding="utf-8", newline="")
-    ours = ["-m", "lsp_server.cli", "complete", "--prefix-file", str(path), "--model", folder, "--json"]
+    ours = ["-m", "lsp_server", "complete", "--prefix-file", str(path), "--model", folder, "--json"]
     # One forward pass more than tokens: ours runs one to find that the line has ended.
     peer = [bare.__file__, folder, str(tokens + 1)]
     peaks: list[int] = []
@@ -143,7 +143,7 @@ def _totals(results: list[CompletionResult]) -> list[float]:
 def _memory(options: BenchOptions, text: str, typed: str, bare_peak: int, place: Path) -> _Part:
     """Peak resident memory of a server after some completions, one after each of the first characters typed."""
     folder = options.model or BUNDLED_MODEL
-    arguments = ["-m", "lsp_server.cli", "serve", "--model", str(folder), "--device", options.device]
+    arguments = ["-m", "lsp_server", "serve", "--model", str(folder), "--device", options.device]
     with programs.start(arguments, programs.environment(place), stderr=subprocess.DEVNULL) as process:
         try:
             client = LspClient(process, {"budgetMs": 60_000})

@@ -138,7 +138,3 @@ class _Version(argparse.Action):
             number = "(not installed)"
         print(f"midtoken {number}")
         parser.exit()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

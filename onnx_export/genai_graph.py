@@ -18,6 +18,7 @@ _OFFLINE = {
     "TRANSFORMERS_OFFLINE": "1",
     "TQDM_DISABLE": "1",
     "PYTHONWARNINGS": "ignore",
+    "PYTHONSAFEPATH": "1",  # what lies in the current folder is not imported
 }
 
 _NEEDED = ("config.json", "generation_config.json", "tokenizer.json", "*.safetensors", "*.safetensors.index.json")

@@ -1,7 +1,7 @@
 """``midtoken bench``: the measurements behind every claim of speed, as ratios against a peer in the same run."""
 
 import argparse
-import importlib
+import sys
 from pathlib import Path
 
 from engine import RequestError
@@ -52,9 +52,12 @@ def run(args: argparse.Namespace) -> int:
     missing = [path for path in args.files if not path.exists()]
     if missing:
         raise RequestError(f"there is nothing at {missing[0]}; give files or folders of text to type")
-    # By name, for the benchmarks stand above this package: they start the server and the command line themselves.
-    tables, suite = importlib.import_module("benchmarks.tables"), importlib.import_module("benchmarks.suite")
-    options = tables.BenchOptions(
+    _find_benchmarks()
+    # Here, for they start the server and the command line themselves.
+    from benchmarks import suite
+    from benchmarks.tables import BenchOptions
+
+    options = BenchOptions(
         model=model_folder(args.model),
         device=args.device,
         tokenizers=args.tokenizers,
@@ -68,3 +71,12 @@ def run(args: argparse.Namespace) -> int:
     )
     suite.run(args.names or BENCHMARKS, options, as_json_object=args.json)
     return 0
+
+
+def _find_benchmarks() -> None:
+    """Let `benchmarks` be ours: an installed wheel has it in a folder within this package, a checkout beside it."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "bench_sources"
+    folder = str(installed if installed.is_dir() else package.parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)

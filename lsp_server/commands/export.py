@@ -1,7 +1,6 @@
 """``midtoken export``: a checkpoint folder becomes a model folder."""
 
 import argparse
-import importlib
 import sys
 from pathlib import Path
 
@@ -47,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
     """Export, quantise, validate; what stood at OUT before stays until the new folder has passed every check."""
     bar = progress_bar("export")
     try:
-        # By name: it stands beside this package, not below it, and torch is for those who asked for it.
-        exporter = importlib.import_module("onnx_export.export")
-        exporter.export_checkpoint(
+        from onnx_export.export import export_checkpoint  # here, for torch is for those who asked for it
+
+        export_checkpoint(
             args.checkpoint,
             args.out,
             precision=args.precision,

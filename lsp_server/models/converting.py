@@ -1,5 +1,5 @@
-"""What turns a found model into a model folder: `onnx_export`, which stands beside this package and is asked by name,
-for importing it takes time, and torch is for those who installed it.
+"""What turns a found model into a model folder: `onnx_export`. It is imported when it is needed: that takes time, and
+torch is for those who installed it.
 """
 
 import contextlib
@@ -84,27 +84,32 @@ class InstalledConverter:
     def describe_gguf(self, path: Path) -> GgufDescription:
         if find_spec("onnx_export.convert") is None:
             return _NotDescribed(path.stat().st_size)
-        described: GgufDescription = importlib.import_module("onnx_export.convert").describe(path)
+        # By string, for the module may be absent.
+        described: GgufDescription = importlib.import_module("onnx_export.convert").describe(path)  # noqa: TID251
         return described
 
     def describe_checkpoint(self, folder: Path) -> tuple[int, str]:
+        from onnx_export.checkpoint import count_weights
+
         try:
-            parameters: int = importlib.import_module("onnx_export.checkpoint").count_weights(folder)
+            return count_weights(folder), ""
         except ExportError as error:
             return 0, str(error)
-        return parameters, ""
 
     def convert_gguf(
         self, source: Path, out: Path, precision: Precision, progress: Progress, cancelled: IsCancelled
     ) -> None:
-        convert = importlib.import_module("onnx_export.convert").convert
+        convert = importlib.import_module("onnx_export.convert").convert  # noqa: TID251
         convert(source, out, precision=precision, progress=progress, cancelled=cancelled)
 
     def convert_checkpoint(self, source: Path, out: Path, precision: Precision, progress: Progress) -> None:
         chosen = "int4" if precision == "keep" else precision
         with missing_extras_named():
-            export = importlib.import_module("onnx_export.export").export_checkpoint
-            export(source, out, precision=chosen, progress=lambda done, total: progress(done / total, "checkpoint"))
+            from onnx_export.export import export_checkpoint
+
+            export_checkpoint(
+                source, out, precision=chosen, progress=lambda done, total: progress(done / total, "checkpoint")
+            )
 
 
 @contextlib.contextmanager

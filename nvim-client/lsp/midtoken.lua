@@ -1,8 +1,8 @@
 ---@type vim.lsp.Config
 return {
   cmd = { 'midtoken', 'serve' },
-  -- onnxruntime sends nothing, and Python imports nothing that happens to lie in the current folder.
-  cmd_env = { ORT_DISABLE_TELEMETRY = '1', PYTHONSAFEPATH = '1' },
+  -- onnxruntime sends nothing, and Python imports nothing from the current folder or from a project's PYTHONPATH.
+  cmd_env = { ORT_DISABLE_TELEMETRY = '1', PYTHONPATH = '', PYTHONSAFEPATH = '1' },
   -- The bundled model knows Python. With a model of your own, name what it knows:
   -- vim.lsp.config('midtoken', { filetypes = { 'python', 'rust' } })
   filetypes = { 'python' },

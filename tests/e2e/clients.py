@@ -23,7 +23,7 @@ from tests.lsp_server.texts import slow_index, slow_position
 ROOT = Path(__file__).parents[2]
 URI = "file:///project/a.py"
 FAKE_SERVER = [sys.executable, "-m", "tests.e2e.fake_server"]
-REAL_SERVER = [sys.executable, "-m", "lsp_server.cli", "serve"]
+REAL_SERVER = [sys.executable, "-m", "lsp_server", "serve"]
 TIMEOUT_S = 90
 """A busy machine may be slow; what hangs is found out all the same."""
 PATIENT = {"budgetMs": 20_000, "device": "cpu"}

@@ -18,7 +18,7 @@ from tests.editors.terminal import TIMEOUT_S, Terminal, terminal
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTATION = ROOT / "docs/editors.md"
-COMMAND = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "lsp_server.cli", "serve"]
+COMMAND = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "lsp_server", "serve"]
 
 Result = TypeVar("Result")
 

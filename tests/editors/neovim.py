@@ -20,7 +20,7 @@ from tests.editors.programs import Program
 
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "nvim-client"
-SERVER = [sys.executable, "-m", "lsp_server.cli", "serve"]
+SERVER = [sys.executable, "-m", "lsp_server", "serve"]
 # A busy machine may be slow; an answer cut short by the budget would be an answer to another question.
 # And which guesses the model is sure of is not for these tests.
 SETTINGS = {"budgetMs": 30_000, "device": "cpu", "minConfidence": 0}

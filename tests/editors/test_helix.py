@@ -20,7 +20,7 @@ def documented() -> str:
     """The TOML of the documentation's section, with the server of this checkout, and all the time it needs."""
     section = DOCUMENTATION.read_text(encoding="utf-8").partition("## Helix")[2]
     code = section.partition("```toml\n")[2].partition("```")[0]
-    command = [f"PYTHONPATH={ROOT}", sys.executable, "-m", "lsp_server.cli", "serve"]
+    command = [f"PYTHONPATH={ROOT}", sys.executable, "-m", "lsp_server", "serve"]
     for its, ours in (
         ('command = "midtoken"', 'command = "env"'),
         ('args = ["serve"]', f"args = {json.dumps(command)}"),

@@ -187,7 +187,7 @@ function judge(version: string, extension: string): Finding {
 /** How a server is started by what was found. */
 export function serverOf(candidate: Candidate, version: string): Server {
   const [command, ...args] = candidate.command;
-  const module = candidate.kind === "python" ? ["-m", "lsp_server.cli"] : [];
+  const module = candidate.kind === "python" ? ["-m", "lsp_server"] : [];
   return { command, args: [...args, ...module, "serve"], version, source: candidate.source };
 }
 

@@ -79,11 +79,11 @@ export function runnerIn(folder: string): Run {
 }
 
 /**
- * The environment of programs that we start: Python must not import what happens to lie in the current folder, and
- * onnxruntime must send nothing.
+ * The environment of programs that we start: Python must not import what lies in the current folder or in the folders
+ * of a project's PYTHONPATH, and onnxruntime must send nothing.
  */
 export function safeEnvironment(): NodeJS.ProcessEnv {
-  return { ...process.env, PYTHONSAFEPATH: "1", ORT_DISABLE_TELEMETRY: "1" };
+  return { ...process.env, PYTHONPATH: undefined, PYTHONSAFEPATH: "1", ORT_DISABLE_TELEMETRY: "1" };
 }
 
 /** Ends a program and what it started. */

@@ -52,7 +52,7 @@ test("the first server that fits is taken, and nothing behind it is started", as
 test("an interpreter runs the server as a module; arguments of a command stay in front", async () => {
   const { run } = programs({ py: python("3.13.0", "0.1.0"), uvx: ended("midtoken 0.1.0\n") });
   const windows = await discover(candidates({ ...NOWHERE, platform: "win32" }), run, VERSION);
-  assert.deepEqual(windows.server?.args, ["-3", "-m", "lsp_server.cli", "serve"]);
+  assert.deepEqual(windows.server?.args, ["-3", "-m", "lsp_server", "serve"]);
   const wrapped = await discover(candidates({ ...NOWHERE, commandSetting: ["uvx", "midtoken"] }), run, VERSION);
   assert.deepEqual(wrapped.server?.args, ["midtoken", "serve"]);
 });

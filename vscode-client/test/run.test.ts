@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
-import { runnerIn, type Run, type RunOptions } from "../src/run";
+import { runnerIn, safeEnvironment, type Run, type RunOptions } from "../src/run";
 
 async function runner(): Promise<Run> {
   return runnerIn(await mkdtemp(join(tmpdir(), "midtoken-")));
@@ -55,4 +55,15 @@ test("a cancelled program ends, and what it started too", async () => {
 test("what is cancelled before it starts ends at once", async () => {
   const outcome = await node(HANG, { signal: AbortSignal.abort() });
   assert.ok(outcome.kind === "failed" && outcome.reason === "cancelled");
+});
+
+test("Python searches neither the current folder nor the folders of a project", async () => {
+  process.env["PYTHONPATH"] = "/home/me/project";
+  try {
+    assert.equal(safeEnvironment()["PYTHONPATH"], undefined);
+    const outcome = await node("console.log('PYTHONPATH' in process.env, process.env.PYTHONSAFEPATH)");
+    assert.ok(outcome.kind === "ended" && outcome.output === "false 1\n");
+  } finally {
+    delete process.env["PYTHONPATH"];
+  }
 });

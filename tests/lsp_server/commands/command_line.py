@@ -53,7 +53,7 @@ def start(arguments: Sequence[object], **options: Any) -> "subprocess.Popen[byte
     """Start a command as a process of its own, from the source tree, without the settings of whoever runs the tests."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MIDTOKEN_")}
     environment["PYTHONPATH"] = str(ROOT)
-    command = [sys.executable, "-m", "lsp_server.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "lsp_server", *map(str, arguments)]
     return subprocess.Popen(
         command,
         env=environment | options.pop("env", {}),
