@@ -96,8 +96,8 @@ def read_results(path: Path) -> dict[tuple[str, str], Result]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         try:
             result = Result(**json.loads(line))
-        except (ValueError, TypeError):
-            raise DocumentError(f"line {number} of {path} is no result; delete the file to begin anew") from None
+        except (ValueError, TypeError) as error:
+            raise DocumentError(f"line {number} of {path} is no result; delete the file to begin anew") from error
         found[result.case, result.mode] = result
     return found
 

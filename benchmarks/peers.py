@@ -62,8 +62,8 @@ class PeerProcess:
         try:
             self._process.stdin.write(line + "\n")
             self._process.stdin.flush()
-        except BrokenPipeError:
-            raise self._failure() from None
+        except BrokenPipeError as error:
+            raise self._failure() from error
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None

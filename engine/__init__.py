@@ -24,6 +24,7 @@ from engine.errors import (
     Cancelled,
     ContractError,
     DeviceError,
+    DeviceMemoryError,
     DocumentError,
     ExportError,
     ManifestError,
@@ -32,6 +33,7 @@ from engine.errors import (
     RequestError,
     TrainingError,
     WeightsError,
+    reason_of,
 )
 from engine.loading import BUNDLED_MODEL
 from engine.model_folder.description import FolderDescription, describe_folder
@@ -66,6 +68,7 @@ __all__ = [
     "ContractError",
     "DeviceChoice",
     "DeviceError",
+    "DeviceMemoryError",
     "DocumentError",
     "ExportError",
     "FolderDescription",
@@ -91,4 +94,5 @@ __all__ = [
     "can_stream",
     "describe_folder",
     "probe_model",
+    "reason_of",
 ]

@@ -29,6 +29,10 @@ class DeviceError(MidtokenError):
     """The requested device cannot run the model, or ran out of memory."""
 
 
+class DeviceMemoryError(DeviceError):
+    """There is no memory left, on the device or beside it."""
+
+
 class RequestError(MidtokenError):
     """A request holds a value out of range, an unknown name, or a combination that makes no sense."""
 
@@ -47,3 +51,12 @@ class TrainingError(MidtokenError):
 
 class Cancelled(MidtokenError):
     """Nobody waits for this completion any more. Not a failure: callers drop the request silently."""
+
+
+_MOST_REASON = 200
+
+
+def reason_of(error: BaseException) -> str:
+    """Why, in one line: the system's own words, else the first line of what it says, else its type."""
+    lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
+    return lines[0][:_MOST_REASON] if lines else type(error).__name__

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.config import DeviceChoice
-from engine.errors import DeviceError, ModelFolderError
+from engine.errors import DeviceMemoryError, ModelFolderError
 from engine.healing.prefix_index import PrefixIndex, load_or_build_index
 from engine.model_folder.contract import check_contract, check_round_trip
 from engine.model_folder.files import MOST_TOKENIZER_BYTES, read_text_file
@@ -84,7 +84,7 @@ def _session_that_fits(graph: Graph, manifest: Manifest, tokens: int) -> tuple[O
     while True:
         try:
             session = OrtSession.over(graph, manifest, length)
-        except DeviceError:
+        except DeviceMemoryError:
             if length // 2 < LEAST_CONTEXT:
                 raise
             length //= 2

@@ -202,8 +202,8 @@ def _number(value: object) -> float:
     if isinstance(value, _Variable):
         try:
             value = float(value.text)
-        except ValueError:
-            raise ValueError("it is text where a number belongs") from None
+        except ValueError as error:
+            raise ValueError("it is text where a number belongs") from error
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"it is {_kind(value)} where a number belongs")
     if not abs(value) < _TOO_LARGE:  # not a number is not below it either

@@ -227,8 +227,8 @@ def _read_optional(path: Path) -> dict[str, Any]:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ExportError(f"{path.parent} holds no {path.name}; give a whole Hugging Face checkpoint folder") from None
+    except FileNotFoundError as error:
+        raise ExportError(f"{path.parent} holds no {path.name}; give a whole Hugging Face checkpoint folder") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ExportError(f"{path} cannot be read as JSON ({error}); copy the checkpoint again") from None
     if not isinstance(raw, dict):

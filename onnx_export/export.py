@@ -91,8 +91,8 @@ def export_checkpoint(
 def _build_graph(source: Checkpoint, chosen: Plan, folder: Path) -> None:
     try:
         import onnx  # noqa: F401
-    except ImportError:
-        raise ExportError("the package onnx is missing; install Midtoken with its 'export' extra") from None
+    except ImportError as error:
+        raise ExportError("the package onnx is missing; install Midtoken with its 'export' extra") from error
     from onnx_export import surgery
     from onnx_export.quantize import quantise_embedding, quantise_products
 

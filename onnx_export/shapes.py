@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.errors import ExportError
+from engine.errors import ExportError, reason_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,7 @@ def read_shape(folder: Path) -> Shape:
     try:
         return shape_of(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
     except Exception as error:  # transformers raises types of its own
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ExportError(f"{folder / 'config.json'} describes no model ({line[:200]}); copy it again") from None
+        raise ExportError(f"{folder / 'config.json'} describes no model ({reason_of(error)}); copy it again") from error
 
 
 def shape_of(config: Any) -> Shape:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from engine.errors import ExportError
+from engine.errors import ExportError, reason_of
 
 
 def load_model(folder: Path, dtype: Literal["float32", "float16"]) -> Any:
@@ -30,8 +30,7 @@ def load_model(folder: Path, dtype: Literal["float32", "float16"]) -> Any:
             output_loading_info=True,
         )
     except Exception as error:  # safetensors and transformers raise types of their own
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ExportError(f"the weights in {folder} cannot be read ({line[:200]}); copy them again") from None
+        raise ExportError(f"the weights in {folder} cannot be read ({reason_of(error)}); copy them again") from error
     if found["missing_keys"]:
         missing = sorted(found["missing_keys"])
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

@@ -103,8 +103,8 @@ def _files(folder: Path, graph: str) -> list[str]:
 def _added(tokenizer: Mapping[str, Any]) -> dict[str, int]:
     try:
         return {str(token["content"]): int(token["id"]) for token in tokenizer.get("added_tokens") or ()}
-    except (KeyError, TypeError, ValueError):
-        raise ModelFolderError(f"its {TOKENIZER} is no tokenizer; copy the model again") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelFolderError(f"its {TOKENIZER} is no tokenizer; copy the model again") from error
 
 
 def _optional(folder: Path, root: Path, name: str) -> Mapping[str, Any]:

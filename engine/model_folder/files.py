@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.errors import ModelFolderError
+from engine.errors import ModelFolderError, reason_of
 
 MOST_JSON_BYTES = 4 << 20
 """Of a manifest or a configuration; real ones have some kilobytes."""
@@ -28,12 +28,12 @@ def file_size(folder: Path, name: str, most_bytes: int | None = None) -> int:
     path = folder / name
     try:
         found = path.stat() if is_inside(folder, name) else None
-    except FileNotFoundError:
+    except FileNotFoundError as error:
         if path.is_symlink():
-            raise ModelFolderError(f"{path} is a link that leads nowhere; copy the model again") from None
+            raise ModelFolderError(f"{path} is a link that leads nowhere; copy the model again") from error
         raise
     except (OSError, ValueError, RuntimeError) as error:  # a name no file can have; a link to itself
-        raise ModelFolderError(f"{str(path)!r} cannot be read ({_reason(error)}); copy the model again") from None
+        raise ModelFolderError(f"{str(path)!r} cannot be read ({reason_of(error)}); copy the model again") from None
     if found is None:
         raise ModelFolderError(
             f"{path} lies outside {folder}; do not use this folder"
@@ -80,7 +80,3 @@ def read_json(folder: Path, name: str, most_bytes: int = MOST_JSON_BYTES) -> Map
     if not isinstance(raw, dict):
         raise ModelFolderError(f"{folder / name} does not hold a JSON object; copy the model again")
     return raw
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)

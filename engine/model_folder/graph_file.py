@@ -89,12 +89,12 @@ def check_graph_file(path: Path, hashed: Collection[Path] = ()) -> None:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             _walk(data, found)
         _check_size(found)
-    except _Malformed:
-        raise ModelFolderError(f"{path} is no graph, or a part of one; export the model again") from None
+    except _Malformed as error:
+        raise ModelFolderError(f"{path} is no graph, or a part of one; export the model again") from error
     except _TooMuch as error:
         raise ModelFolderError(f"{path} {error}; do not use this folder") from None
-    except FileNotFoundError:
-        raise ModelFolderError(f"{path} is not there; copy or export the model again") from None
+    except FileNotFoundError as error:
+        raise ModelFolderError(f"{path} is not there; copy or export the model again") from error
     except (OSError, ValueError) as error:  # mmap refuses an empty file with a ValueError
         raise ModelFolderError(f"{path} cannot be read ({error}); export the model again") from None
     for place in sorted(found.places):
@@ -184,8 +184,8 @@ def _check_place(path: Path, place: bytes, hashed: Collection[Path]) -> None:
         file_size(path.parent, name)
         if path.parent / name in hashed or (path.parent / name).stat().st_nlink == 1:
             return
-    except (FileNotFoundError, NotADirectoryError):
-        raise ModelFolderError(f"{path} has its weights in a file that is not there; copy the whole folder") from None
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ModelFolderError(f"{path} has its weights in a file that is not there; copy the whole folder") from error
     raise ModelFolderError(
         f"{path} has its weights in {shown(name)}, which has another name elsewhere (a hard link); copy the folder with"
         " files of its own, or do not use it"

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from engine.errors import ManifestError, ModelFolderError
+from engine.errors import ManifestError, ModelFolderError, reason_of
 from engine.model_folder.files import MOST_JSON_BYTES, file_size, read_text_file
 from engine.model_folder.json_fields import (
     read_choice,
@@ -178,10 +178,10 @@ def load_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST_NAME
     try:
         raw = json.loads(read_text_file(folder, MANIFEST_NAME, MOST_JSON_BYTES))
-    except FileNotFoundError:
+    except FileNotFoundError as error:
         raise ModelFolderError(
             f"{folder} holds no {MANIFEST_NAME}; turn a checkpoint into a model folder with 'midtoken export'"
-        ) from None
+        ) from error
     except ModelFolderError as error:
         raise ManifestError(str(error)) from None
     except (ValueError, RecursionError) as error:
@@ -225,8 +225,9 @@ def _check_file(folder: Path, name: str, digest: str) -> None:
     except ModelFolderError as error:
         raise ManifestError(f"{MANIFEST_NAME} names {shown(name)}: {error}") from None
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise ManifestError(f"{str(path)!r} cannot be read ({reason}); copy or export the model again") from None
+        raise ManifestError(
+            f"{str(path)!r} cannot be read ({reason_of(error)}); copy or export the model again"
+        ) from None
     if actual != digest:
         raise ManifestError(f"{path} is damaged or altered (its SHA-256 differs); copy or export the model again")
 

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from engine.config import DeviceChoice
-from engine.errors import ContractError, ModelFolderError
+from engine.errors import ContractError, DeviceMemoryError, ModelFolderError, reason_of
 from engine.model_folder.foreign import GraphSignature, TensorType
 from engine.model_folder.graph_file import check_graph_file
 from engine.model_folder.manifest import Manifest
 from engine.runtime.kv_buffers import layer_names
+from engine.runtime.memory import ran_out
 from engine.runtime.ort import ort
 
 NO_CUDA_LIBRARIES = (
@@ -86,7 +87,8 @@ def open_graph(
     """Load a graph on a device. Libraries of custom operators are never loaded, and weights are read from the folder of
     the graph only. Of the ``hashed`` files the hashes were compared.
 
-    Raises `ModelFolderError` where `check_graph_file` or onnxruntime refuses the graph.
+    Raises `ModelFolderError` where `check_graph_file` or onnxruntime refuses the graph, `DeviceMemoryError` where the
+    weights do not fit.
     """
     check_graph_file(path, hashed)
     chosen = choose_device(device)
@@ -95,10 +97,12 @@ def open_graph(
     try:
         session = ort.InferenceSession(str(path), _options(threads), providers=_providers(chosen))
     except Exception as error:  # onnxruntime raises plain RuntimeErrors and types of its own
+        if ran_out(error):
+            raise DeviceMemoryError(f"no memory for the weights of {path}; use a smaller model") from error
         if not chosen.captures:
-            raise ModelFolderError(_refusal(path, error)) from None
+            raise ModelFolderError(_refusal(path, error)) from error
         plain = open_graph(path, "cuda", threads, hashed=hashed)
-        notice = f"the decode step of {path} cannot be a CUDA graph ({first_line(error)}); running without"
+        notice = f"the decode step of {path} cannot be a CUDA graph ({reason_of(error)}); running without"
         return replace(plain, device=replace(plain.device, notice=plain.device.notice or notice))
     if chosen.kind == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
         chosen = Device("cpu", NO_CUDA_LIBRARIES)
@@ -117,8 +121,8 @@ def _refusal(path: Path, error: Exception) -> str:
     if "External initializer" in reason and "out of bounds" in reason:
         return f"{path} has only a part of its weights beside it; copy the whole folder"
     if "is not a registered function/op" in reason:
-        return f"{path} needs custom operators ({first_line(error)}), and Midtoken loads no code of a model folder"
-    return f"onnxruntime refuses {path} ({first_line(error)}); export the model again"
+        return f"{path} needs custom operators ({reason_of(error)}), and Midtoken loads no code of a model folder"
+    return f"onnxruntime refuses {path} ({reason_of(error)}); export the model again"
 
 
 def check_graph(session: Any, manifest: Manifest) -> None:
@@ -176,9 +180,3 @@ def _providers(device: Device) -> list[str | tuple[str, dict[str, str]]]:
     if device.kind == "cpu":
         return ["CPUExecutionProvider"]
     return [("CUDAExecutionProvider", {"enable_cuda_graph": "1"} if device.captures else {}), "CPUExecutionProvider"]
-
-
-def first_line(error: Exception) -> str:
-    """What an exception says, in a line of bounded length."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import DeviceError
 from engine.model_folder.manifest import GraphNames, KeyValueLayout
+from engine.runtime.memory import cache_failure
 from engine.runtime.ort import ort
 
 BATCH_SLOTS = 8
@@ -34,7 +34,7 @@ class SharedBuffers:
     """
 
     def __init__(self, names: GraphNames, layout: KeyValueLayout, length: int, kind: str, slots: int) -> None:
-        """Reserve the first slot. Raises `DeviceError` where it does not fit."""
+        """Reserve the first slot. Raises `DeviceError`, `DeviceMemoryError` where it does not fit."""
         self._slots = slots
         self._names = list(zip(*layer_names(names, layout), strict=True))
         self._layout = layout
@@ -49,7 +49,7 @@ class SharedBuffers:
     def bind(self, binding: Any, first: int, count: int, start: int) -> None:
         """Make slots ``first`` to ``first + count`` past and present of the next run of ``binding``, always the same.
 
-        ``start`` is where the run writes; nothing depends on it here. Raises `DeviceError` where there is no memory.
+        ``start`` is where the run writes; nothing depends on it here. Raises `DeviceError` (`DeviceMemoryError`).
         """
         self._reserve(first + count)
         if self._bound != (first, count):
@@ -86,10 +86,7 @@ class SharedBuffers:
         try:
             buffers = [self._allocate(self._shape(slots)) for _ in self._names]
         except Exception as error:  # the system raises OSError, onnxruntime types of its own
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise DeviceError(
-                f"no memory for a key/value cache of {self._length} tokens ({reason}); ask for fewer"
-            ) from None
+            raise cache_failure(error, self._length) from error
         for new, old in zip(buffers, self._buffers, strict=False):
             new[: self._held] = old
         self._buffers, self._held, self._bound = buffers, slots, (0, 0)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import DeviceError
 from engine.model_folder.manifest import GraphNames, KeyValueLayout
 from engine.runtime.kv_buffers import TYPES, layer_names
+from engine.runtime.memory import cache_failure
 from engine.runtime.ort import ort
 
 
@@ -30,7 +30,7 @@ class SeparateTensors:
     def bind(self, binding: Any, first: int, count: int, start: int) -> None:
         """Make the first ``start`` positions the past of the next run of ``binding``, and ask for its present.
 
-        Raises `DeviceError` where there is no memory for the tensors that are cut.
+        Raises `DeviceError` where the tensors that are cut cannot be made, `DeviceMemoryError` for want of memory.
         """
         assert (first, count) == (0, 1), "graphs of this layout hold one sequence"
         assert start <= self._length
@@ -55,6 +55,5 @@ class SeparateTensors:
             arrays = cut if length else [self._empty] * len(self._past)
             self._held = [ort.OrtValue.ortvalue_from_numpy(array, self._kind, 0) for array in arrays]
         except Exception as error:  # numpy raises MemoryError, onnxruntime types of its own
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-            raise DeviceError(f"no memory for a key/value cache of {length} tokens ({reason}); ask for fewer") from None
+            raise cache_failure(error, length) from error
         self._length = length

@@ -15,24 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.config import DeviceChoice
-from engine.errors import DeviceError, WeightsError
+from engine.errors import DeviceError, DeviceMemoryError, WeightsError, reason_of
 from engine.model_folder.manifest import Manifest
 from engine.runtime.captured_step import CapturedStep, can_be_captured, ordinary_options
-from engine.runtime.graph import Device, Graph, check_graph, first_line, open_graph
+from engine.runtime.graph import Device, Graph, check_graph, open_graph
 from engine.runtime.kv_buffers import BATCH_SLOTS, SharedBuffers
 from engine.runtime.kv_tensors import SeparateTensors
+from engine.runtime.memory import ran_out
 from engine.types import FloatArray, IdArray
 
 LEAST_CONTEXT = 256
 """Tokens below which a cache is not made smaller to fit into memory."""
-# What onnxruntime and CUDA say where memory runs out.
-_OUT_OF_MEMORY = (
-    "Failed to allocate memory",
-    "out of memory",
-    "bad_alloc",
-    "bad allocation",
-    "CUDA_ERROR_OUT_OF_MEMORY",
-)
 
 
 class ModelSession(Protocol):
@@ -186,7 +179,7 @@ class OrtSession:
         try:
             self._session.run_with_iobinding(binding, self._options)
         except Exception as error:
-            raise self._failure(error) from None
+            raise self._failure(error) from error
         outputs = binding.get_outputs()
         buffers.keep(outputs[1:], longest)
         logits: NDArray[Any] = outputs[0].numpy()
@@ -222,7 +215,7 @@ class OrtSession:
             return self._captured.run(token, start)
         except Exception as error:
             self._captures, self._captured = False, None
-            raise self._failure(error, "the step failed as a CUDA graph ({}); it runs without from now on") from None
+            raise self._failure(error, "the step failed as a CUDA graph ({}); it runs without from now on") from error
 
     def _bound_buffers(self) -> SharedBuffers | SeparateTensors:
         if self._buffers is None:
@@ -237,11 +230,13 @@ class OrtSession:
 
     def _failure(self, error: Exception, message: str = "the model failed while running ({})") -> DeviceError:
         """The error of a pass. Where it ran out of memory, the buffers are given up for smaller ones."""
-        reason, smaller = first_line(error), self._context_length // 2
-        if not any(words in str(error) for words in _OUT_OF_MEMORY) or smaller < LEAST_CONTEXT:
+        reason, smaller = reason_of(error), self._context_length // 2
+        if not ran_out(error) or smaller < LEAST_CONTEXT:
             return DeviceError(message.format(reason))
         self._buffers, self._captured, self._context_length = None, None, smaller
-        return DeviceError(f"the device ran out of memory ({reason}); the context is {smaller} tokens from now on")
+        return DeviceMemoryError(
+            f"the device ran out of memory ({reason}); the context is {smaller} tokens from now on"
+        )
 
 
 def batch_slots(session: Any, manifest: Manifest, device: Device) -> int:

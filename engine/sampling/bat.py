@@ -75,8 +75,8 @@ def require_highs() -> Any:
     """The module ``highspy``. Raises `RequestError` where it, an optional dependency, is not installed."""
     try:
         import highspy
-    except ImportError:
-        raise RequestError("bat needs highspy; install Midtoken with its 'bat' extra") from None
+    except ImportError as error:
+        raise RequestError("bat needs highspy; install Midtoken with its 'bat' extra") from error
     return highspy
 
 

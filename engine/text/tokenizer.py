@@ -247,8 +247,8 @@ class Tokenizer:
     def _ids_of(self, spelled: str) -> TokenIds:
         try:
             ids = guarded(self._encode_in_library, spelled, self._name)
-        except (UnicodeEncodeError, TypeError):
-            raise RequestError("the text holds half of a surrogate pair; it is not valid Unicode") from None
+        except (UnicodeEncodeError, TypeError) as error:
+            raise RequestError("the text holds half of a surrogate pair; it is not valid Unicode") from error
         if self._renumbered:
             return tuple([self._renumbered.get(token, token) for token in ids])
         return tuple(ids)

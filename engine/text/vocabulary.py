@@ -109,8 +109,8 @@ def parse_tokenizer(tokenizer_json: str, control: Collection[int] = ()) -> Token
         raise ModelFolderError(f"tokenizer.json is not JSON ({error}); copy or export the model again") from None
     try:
         return _parse(raw, control)
-    except RecursionError:
-        raise ModelFolderError("tokenizer.json is nested too deeply; copy or export the model again") from None
+    except RecursionError as error:
+        raise ModelFolderError("tokenizer.json is nested too deeply; copy or export the model again") from error
     except (KeyError, TypeError, AttributeError) as error:
         problem = f"field {error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise ModelFolderError(f"tokenizer.json is malformed ({problem}); copy or export the model again") from None

@@ -181,8 +181,8 @@ def read_document(path: Path) -> str:
         return data.decode("utf-8-sig")  # a byte order mark is no part of the text: column 1 is behind it
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path} is not UTF-8 (byte {error.start}); convert it first") from None
-    except IsADirectoryError:
-        raise DocumentError(f"{path} is a folder; name a file in it") from None
+    except IsADirectoryError as error:
+        raise DocumentError(f"{path} is a folder; name a file in it") from error
     except OSError as error:
         raise DocumentError(f"cannot read {path}: {error.strerror}; check the path") from None
 

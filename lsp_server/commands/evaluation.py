@@ -128,8 +128,8 @@ def _case(line: str, place: str, number: int) -> Case:
         fields = {name: raw.get(name, "") for name in ("prefix", "suffix", "reference", "language", "path")}
         if "prefix" not in raw or "reference" not in raw or not all(isinstance(v, str) for v in fields.values()):
             raise ValueError
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError, RecursionError) as error:
         raise DocumentError(
             f"{place} is not a case; it needs prefix and reference (suffix, language, path) as text"
-        ) from None
+        ) from error
     return Case(id=str(raw.get("id", number)), **fields)

@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         module = (error.name or "").partition(".")[0]
         if module not in _EXTRA:
             raise
-        raise ExportError(f"exporting needs {module}; install it with: pip install 'midtoken[export]'") from None
+        raise ExportError(f"exporting needs {module}; install it with: pip install 'midtoken[export]'") from error
     finally:
         bar.close()
     print(f"midtoken: wrote {args.out}", file=sys.stderr)

@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import disk_usage
 
-from engine import Cancelled, ExportError, RequestError, describe_folder
+from engine import Cancelled, ExportError, RequestError, describe_folder, reason_of
 from lsp_server.memory import available_bytes
 from lsp_server.models.converting import IsCancelled, Precision, Progress
 from lsp_server.models.entries import Facts, Found, Kind, ModelEntry
 from lsp_server.models.fingerprint import Fingerprint, fingerprint
 from lsp_server.models.found import find_models
-from lsp_server.models.found.folders import reason_of
 from lsp_server.models.names import check_new_name
 from lsp_server.models.registry import Registry
 from lsp_server.models.store import Added, Origin

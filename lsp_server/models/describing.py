@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from importlib.util import find_spec
 
-from engine import ModelFolderError, describe_folder
+from engine import ModelFolderError, describe_folder, reason_of
 from lsp_server.models.converting import Converter
 from lsp_server.models.entries import Facts, Found
-from lsp_server.models.found.folders import reason_of
 
 Describe = Callable[[Found], Facts]
 NEEDS_TORCH = "converting a checkpoint needs torch, which is not installed: pip install 'midtoken[export]'"

@@ -17,11 +17,11 @@ from typing import Any, get_args
 
 from filelock import FileLock, Timeout
 
-from engine import ExportError, ModelFolderError, RequestError
+from engine import ExportError, ModelFolderError, RequestError, reason_of
 from lsp_server.models.converting import PRECISIONS, Precision
 from lsp_server.models.entries import Source
 from lsp_server.models.fingerprint import Fingerprint
-from lsp_server.models.found.folders import names_in, reason_of
+from lsp_server.models.found.folders import names_in
 from lsp_server.models.names import check_new_name
 
 RECORD = "midtoken-added.json"

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from engine import BUNDLED_MODEL, MidtokenError, RequestError, describe_folder
+from engine import BUNDLED_MODEL, MidtokenError, RequestError, describe_folder, reason_of
 from lsp_server.models.describing import Describe
 from lsp_server.models.entries import PLACES, Facts, Findings, Found, Kind, ModelEntry, State
-from lsp_server.models.found.folders import reason_of
 from lsp_server.models.found.gguf_files import model_name
 from lsp_server.models.names import BUNDLED, GGUF_ENDING
 from lsp_server.models.store import Added, ModelStore, Origin

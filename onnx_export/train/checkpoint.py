@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from engine.errors import TrainingError
+from engine.errors import TrainingError, reason_of
 
 CHECKPOINT_NAME = "checkpoint.pt"
 
@@ -53,7 +53,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         missing = {"model", "optimiser", "progress", "settings", "torch_rng"} - state.keys()
     except Exception as error:  # torch raises whatever its unpickler or archive reader hits
-        raise TrainingError(f"{path} is damaged ({_first_line(error)}): delete it to start again") from error
+        raise TrainingError(f"{path} is damaged ({reason_of(error)}): delete it to start again") from error
     if missing:
         raise TrainingError(f"{path} is damaged (no {', '.join(sorted(missing))}): delete it to start again")
     return state
@@ -82,11 +82,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     except (OSError, RuntimeError) as error:  # torch.save turns a full disk into a RuntimeError
         temporary.unlink(missing_ok=True)
         full = isinstance(error, OSError) and error.errno == errno.ENOSPC
-        reason = "the disk is full" if full else _first_line(error)
+        reason = "the disk is full" if full else reason_of(error)
         raise TrainingError(
             f"cannot write {path}: {reason}; make room or choose another --out, then run again"
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from engine.errors import TrainingError
+from engine.errors import TrainingError, reason_of
 from onnx_export.checkpoint import SOURCE_NAME
 from onnx_export.train.card import model_card, source_notes
 from onnx_export.train.checkpoint import Progress, write_atomically
@@ -78,8 +78,7 @@ def finish(
         temporary.rename(folder)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise TrainingError(f"cannot write {folder}: {reason}; make room, then run again") from error
+        raise TrainingError(f"cannot write {folder}: {reason_of(error)}; make room, then run again") from error
     text = json.dumps(figures, indent=2)
     write_atomically(out / "figures.json", lambda path: _write_text(path, text))
     if not plot_losses(progress, out / "loss.png"):

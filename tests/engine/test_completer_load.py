@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from engine import Completer, CompletionRequest, StopParams
-from engine.errors import ContractError, DeviceError, ManifestError, ModelFolderError, WeightsError
+from engine.errors import ContractError, DeviceError, DeviceMemoryError, ManifestError, ModelFolderError, WeightsError
 from engine.model_folder.manifest import MANIFEST_NAME, dump_manifest, load_manifest, sha256_of
 from engine.runtime import session as session_module
 from engine.runtime.kv_buffers import SharedBuffers
+from engine.runtime.ort import ort
 from engine.runtime.session import OrtSession
 from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, control_ids, make_manifest, toy_fim, toy_tokenizer
 from tests.toy import byte_level, superword
@@ -193,6 +194,28 @@ def test_without_any_memory_the_error_says_so(folder, monkeypatch):
 
     monkeypatch.setattr(SharedBuffers, "_allocate", no_memory)
     with pytest.raises(DeviceError, match=r"^no memory for a key/value cache of 256 tokens"):
+        Completer.load(folder, device="cpu", threads=1)
+
+
+def test_a_cache_that_fails_for_another_reason_is_not_tried_again_with_less(folder, monkeypatch):
+    asked: list[int] = []
+
+    def broken(_: SharedBuffers, shape: tuple[int, int, int, int]) -> object:
+        asked.append(shape[2])
+        raise RuntimeError("CUDA failure 700: an illegal memory access was encountered")
+
+    monkeypatch.setattr(SharedBuffers, "_allocate", broken)
+    with pytest.raises(DeviceError, match=r"^a key/value cache of 256 tokens cannot be made \(CUDA failure 700"):
+        Completer.load(folder, device="cpu", threads=1)
+    assert asked == [256]
+
+
+def test_weights_that_do_not_fit_are_said_to_need_memory(folder, monkeypatch):
+    def no_memory(*_: object, **__: object) -> object:
+        raise RuntimeError("std::bad_alloc")
+
+    monkeypatch.setattr(ort, "InferenceSession", no_memory)
+    with pytest.raises(DeviceMemoryError, match=r"^no memory for the weights of .*; use a smaller model$"):
         Completer.load(folder, device="cpu", threads=1)
 
 

@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine import reason_of
+
 MOST_ENTRIES = 20_000
 """Of one store; whoever has more does not keep models there."""
 MOST_TEXT_BYTES = 1 << 20
@@ -25,11 +27,6 @@ def problem_of(path: Path, root: Path) -> str:
     except (OSError, RuntimeError) as error:  # no permission; a link to itself
         return f"it cannot be read ({reason_of(error)})"
     return ""
-
-
-def reason_of(error: Exception) -> str:
-    """The system's own words for an error."""
-    return getattr(error, "strerror", None) or str(error)
 
 
 def read_small(path: Path, root: Path, most_bytes: int = MOST_TEXT_BYTES) -> bytes:

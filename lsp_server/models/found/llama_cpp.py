@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from engine import reason_of
 from lsp_server.models.entries import Findings, Found
-from lsp_server.models.found.folders import names_in, problem_of, reason_of
+from lsp_server.models.found.folders import names_in, problem_of
 from lsp_server.models.found.gguf_files import is_gguf_name, model_name
 from lsp_server.models.machine import Machine
 

@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
+from engine import reason_of
 from lsp_server.models.entries import Findings, Found
-from lsp_server.models.found.folders import files_below, problem_of, read_small, reason_of
+from lsp_server.models.found.folders import files_below, problem_of, read_small
 from lsp_server.models.found.gguf_files import is_gguf_name, model_name
 from lsp_server.models.machine import Machine
 

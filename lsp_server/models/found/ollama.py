@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from engine import reason_of
 from lsp_server.models.entries import Findings, Found
-from lsp_server.models.found.folders import files_below, problem_of, read_small, reason_of
+from lsp_server.models.found.folders import files_below, problem_of, read_small
 from lsp_server.models.machine import Machine
 
 _MODEL = "application/vnd.ollama.image.model"

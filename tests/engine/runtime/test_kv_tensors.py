@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.errors import DeviceError
+from engine.errors import DeviceError, DeviceMemoryError
 from engine.model_folder.manifest import GraphNames, Manifest
 from engine.runtime.session import OrtSession
 from engine.runtime.token_cache import TokenCache
@@ -119,3 +119,20 @@ def test_without_memory_for_a_cut_the_error_says_so(graph: Path, monkeypatch: py
         with pytest.raises(DeviceError, match=r"^no memory for .*ask for fewer$"):
             session.forward(IDS[:1], 4, (0,))
     assert_close(session.forward(IDS[:1], 4, (0,))[0], fresh(graph, np.append(IDS[:4], IDS[:1]))[-1])
+
+
+def test_what_is_not_for_want_of_memory_is_not_called_so(graph: Path, monkeypatch: pytest.MonkeyPatch):
+    session = load(graph)
+    session.forward(IDS, 0, ())
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("CUDA failure 700: an illegal memory access was encountered\nmore")
+
+    monkeypatch.setattr("engine.runtime.kv_tensors.np.ascontiguousarray", broken)
+    with pytest.raises(
+        DeviceError, match=r"^a key/value cache of 4 tokens cannot be made \(CUDA failure 700"
+    ) as caught:
+        session.forward(IDS[:1], 4, (0,))
+    assert not isinstance(caught.value, DeviceMemoryError)
+    assert "more" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, RuntimeError)

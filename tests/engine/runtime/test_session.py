@@ -186,7 +186,7 @@ def test_without_memory_for_a_further_slot_the_error_says_so_and_the_first_still
     loaded = OrtSession.load(folder, manifest, device="cpu", threads=1)
     loaded.forward(IDS, 0, (), 0)
 
-    def no_memory(*_: object) -> None:
+    def no_memory(*_: object, **__: object) -> None:
         raise OSError(12, "Cannot allocate memory")
 
     with monkeypatch.context() as patch:
