@@ -19,9 +19,10 @@ demo: $(VENVS)/demo/ready
 test: $(VENVS)/dev/ready
 	$(VENVS)/dev/bin/python -m pytest
 
-# Ten thousand random edit sequences in place of a few hundred.
+# Ten thousand random edit sequences, and headers of GGUF files, in place of a few hundred.
 test-thorough: $(VENVS)/dev/ready
-	$(VENVS)/dev/bin/python -m pytest --hypothesis-profile=thorough tests/lsp_server/documents/test_edit_sequences.py
+	$(VENVS)/dev/bin/python -m pytest --hypothesis-profile=thorough tests/lsp_server/documents/test_edit_sequences.py \
+		tests/onnx_export/gguf/test_header.py
 
 check: $(VENVS)/dev/ready
 	$(VENVS)/dev/bin/ruff format --check .

@@ -1,10 +1,9 @@
 """Checkpoint to model folder: build the graph, change it, describe it, check it, and only then put it in place."""
 
-import contextlib
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from engine.runtime.graph import choose_device
 from onnx_export.architectures import Builder, builder_of
 from onnx_export.checkpoint import COPIED_FILES, Checkpoint, read_checkpoint
 from onnx_export.output_basis import write_output_basis
+from onnx_export.placing import require_replaceable, swap, workspace
 from onnx_export.quantize import Device, Plan, plan
 from onnx_export.shapes import read_shape
 
@@ -65,8 +65,8 @@ def export_checkpoint(
     """
     source = read_checkpoint(checkpoint)
     chosen = plan(precision, device)
-    _require_replaceable(out)
-    with _workspace(out) as folder:
+    require_replaceable(out)
+    with workspace(out) as folder:
         progress(0, STEPS)
         _build_graph(source, chosen, folder)
         progress(1, STEPS)
@@ -82,7 +82,7 @@ def export_checkpoint(
             from onnx_export.validate import validate  # needs torch and a model in memory
 
             validate(source, chosen, manifest, folder)
-        _swap(folder, out)
+        swap(folder, out)
     progress(STEPS, STEPS)
     _tell(manifest, chosen, notice, checked=check)
     return manifest
@@ -182,45 +182,6 @@ def peak_memory_bytes() -> int:
     used = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     # Linux counts in KiB, macOS in bytes.
     return max(used) * (1 if sys.platform == "darwin" else 1024)
-
-
-def _require_replaceable(out: Path) -> None:
-    if out.is_file():
-        raise ExportError(f"{out} is a file; name a folder to export to")
-    if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).exists():
-        raise ExportError(f"{out} holds other files and no {MANIFEST_NAME}; name an empty or a new folder")
-
-
-@contextlib.contextmanager
-def _workspace(out: Path) -> Iterator[Path]:
-    """A new folder beside `out`, on the same file system, removed again unless it was moved away."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
-    except OSError as error:
-        raise ExportError(f"cannot write beside {out} ({error.strerror}); choose another place") from None
-    try:
-        yield folder
-    except OSError as error:
-        raise ExportError(f"cannot write {out} ({error.strerror}); make room or choose another place") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _swap(folder: Path, out: Path) -> None:
-    """Put `folder` in the place of `out`; the old folder is renamed back should the second rename fail."""
-    folder.chmod(0o755)  # made private by mkdtemp
-    if not out.exists():
-        folder.rename(out)
-        return
-    old = folder.with_suffix(".old")
-    out.rename(old)
-    try:
-        folder.rename(out)
-    except OSError:
-        old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def folder_bytes(folder: Path) -> int:

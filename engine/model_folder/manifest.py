@@ -40,7 +40,8 @@ MOST_PARTS = 64
 Slot = Literal["prefix", "suffix"]
 FimOrder = Literal["psm", "spm"]
 TemplatePart = int | Slot
-Precision = Literal["fp32", "fp16", "int8", "int4", "unknown"]
+Precision = Literal["fp32", "fp16", "int8", "int4", "keep", "unknown"]
+"""``keep``: the blocks of the file that the model was converted from, of several widths."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""``midtoken export``: a checkpoint folder becomes a model folder."""
+"""``midtoken export``: a checkpoint folder or a GGUF file becomes a model folder."""
 
 import argparse
 import sys
@@ -27,10 +27,16 @@ _STEPS = ("the graph", "the folder", "checks", "export")
 
 def register(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
-    set_example(parser, "midtoken export my-checkpoint my-model --precision int4")
-    parser.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="folder in the Hugging Face layout")
+    set_example(parser, "midtoken export model.gguf my-model")
+    parser.add_argument(
+        "checkpoint", type=Path, metavar="SOURCE", help="a GGUF file, or a folder in the Hugging Face layout"
+    )
     parser.add_argument("out", type=Path, metavar="OUT", help="model folder to write")
-    parser.add_argument("--precision", choices=("fp32", "fp16", "int8", "int4"), default="int4", help="default: int4")
+    parser.add_argument(
+        "--precision",
+        choices=("keep", "fp32", "fp16", "int8", "int4"),
+        help="default: keep (the file's own blocks) for a GGUF file, int4 for a checkpoint",
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what it will run on (default: cpu)")
     parser.add_argument(
         "--output-basis",
@@ -44,6 +50,10 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Export, quantise, validate; what stood at OUT before stays until the new folder has passed every check."""
+    if args.checkpoint.is_file():
+        return _convert(args)
+    if args.precision == "keep":
+        raise ExportError("--precision keep is for GGUF files, whose blocks are kept; name another for a checkpoint")
     bar = progress_bar("export")
     try:
         from onnx_export.export import export_checkpoint  # here, for torch is for those who asked for it
@@ -51,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
         export_checkpoint(
             args.checkpoint,
             args.out,
-            precision=args.precision,
+            precision=args.precision or "int4",
             device=args.device,
             output_basis=args.output_basis,
             progress=lambda done, total: bar(done, total, _STEPS[done]),
@@ -62,6 +72,25 @@ def run(args: argparse.Namespace) -> int:
         if module not in _EXTRA:
             raise
         raise ExportError(f"exporting needs {module}; install it with: pip install 'midtoken[export]'") from error
+    finally:
+        bar.close()
+    print(f"midtoken: wrote {args.out}", file=sys.stderr)
+    return 0
+
+
+def _convert(args: argparse.Namespace) -> int:
+    """A GGUF file: without torch, and without checks against it."""
+    if args.precision == "fp16" or args.device == "cuda" or args.output_basis:
+        raise ExportError("--precision fp16, --device cuda and --output-basis are for checkpoints, not for GGUF files")
+    converter = importlib.import_module("onnx_export.convert")
+    bar = progress_bar("export")
+    try:
+        converter.convert(
+            args.checkpoint,
+            args.out,
+            precision=args.precision or "keep",
+            progress=lambda done, what: bar(round(100 * done), 100, what),
+        )
     finally:
         bar.close()
     print(f"midtoken: wrote {args.out}", file=sys.stderr)

@@ -1,93 +1,20 @@
-"""A made-up corpus, a small tokenizer on it, and a tiny checkpoint with random weights: no test needs a download."""
-
-import random
-from pathlib import Path
-
-import pytest
-import torch
-from tokenizers import Tokenizer
-
-from onnx_export.train.card import source_notes
-from onnx_export.train.corpus import Corpus, Document, read_corpus
-from onnx_export.train.model import build_model
-from onnx_export.train.tokenizer import control_ids, train_tokenizer
-
-FILES = 120
-VOCABULARY = 640
-
-NAMES = ("alpha", "beta", "gamma", "delta", "items", "value", "index", "total", "count", "result")
-BODY = """import os
-import sys
-
-
-def {a}_{b}({c}, {d}=None):
-    \"\"\"Return the {a} of {c}.\"\"\"
-    for i in range(len({c})):
-        if {c}[i] == {d}:
-            return self.{b}[{n}]
-
-    return {c}
-
-
-class {A}:
-    def __init__(self, {b}):
-        self.{b} = {b}
-
-
+"""Fixtures of the tests that export checkpoints. Where torch is not installed those tests are left out as a whole
+(`make test-export` has it); what converts GGUF files needs none and is tested everywhere.
 """
 
+import importlib.util
 
-def make_source(seed: int) -> str:
-    """A file of Python-like text; another for every seed."""
-    rng = random.Random(seed)
-    parts = []
-    for _ in range(4):
-        a, b, c, d = rng.sample(NAMES, 4)
-        parts.append(BODY.format(a=a, b=b, c=c, d=d, A=a.title(), n=rng.randrange(1000)))
-    return "".join(parts)
+WITHOUT_TORCH = ("gguf", "graph_writer", "test_convert.py", "source_text.py")
 
+if importlib.util.find_spec("torch") is None:
+    from pathlib import Path
 
-@pytest.fixture(scope="session")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of source files."""
-    folder = tmp_path_factory.mktemp("sources")
-    for number in range(FILES):
-        (folder / f"module_{number}.py").write_text(make_source(number), encoding="utf-8")
-    return folder
+    collect_ignore = [
+        path.name
+        for path in Path(__file__).parent.iterdir()
+        if path.name not in WITHOUT_TORCH and path.name not in ("__init__.py", "conftest.py")
+    ]
+else:
+    from tests.onnx_export.checkpoints import checkpoint, corpus, sources, tokenizer
 
-
-@pytest.fixture(scope="session")
-def corpus(sources: Path) -> Corpus:
-    return read_corpus(sources)
-
-
-@pytest.fixture(scope="session")
-def tokenizer(corpus: Corpus) -> Tokenizer:
-    return train_tokenizer(corpus.train, VOCABULARY)
-
-
-@pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) -> Path:
-    """A tiny Llama with random weights, as a Hugging Face folder."""
-    folder = tmp_path_factory.mktemp("checkpoints") / "tiny"
-    write_checkpoint(folder, tokenizer, seed=1)
-    return folder
-
-
-def write_checkpoint(folder: Path, tokenizer: Tokenizer, seed: int) -> None:
-    """Random weights of a size at which every layer matters to the logits."""
-    import json
-
-    model = build_model("tiny", tokenizer.get_vocab_size(), control_ids(tokenizer), seed)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() == 2:
-                parameter.normal_(0.0, parameter.shape[1] ** -0.5, generator=generator)
-    model.save_pretrained(folder)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    text = Document("module.py", make_source(0), "python", "3", "PSF-2.0", "package")
-    (folder / "midtoken-source.json").write_text(
-        json.dumps(source_notes("tiny", Corpus((text,), ()))), encoding="utf-8"
-    )
-    (folder / "MODEL_CARD.md").write_text("# tiny\n", encoding="utf-8")
+    __all__ = ["checkpoint", "corpus", "sources", "tokenizer"]

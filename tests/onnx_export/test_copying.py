@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import copying
 from benchmarks.copying import Guess, guesses
-from tests.onnx_export.conftest import make_source
+from tests.onnx_export.source_text import make_source
 
 
 def test_a_guess_is_what_followed_the_longest_run_the_last_time():

@@ -21,8 +21,9 @@ from onnx_export.__main__ import main
 from onnx_export.checkpoint import read_checkpoint
 from onnx_export.export import export_checkpoint
 from onnx_export.quantize import Device, plan
-from tests.onnx_export.conftest import make_source, write_checkpoint
+from tests.onnx_export.checkpoints import write_checkpoint
 from tests.onnx_export.families import write_example
+from tests.onnx_export.source_text import make_source
 
 PRECISIONS: tuple[Precision, ...] = ("fp32", "int8", "int4")
 

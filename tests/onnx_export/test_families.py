@@ -13,8 +13,8 @@ from engine.errors import ExportError
 from engine.model_folder.manifest import Manifest, Precision, load_manifest
 from onnx_export.architectures import FAMILIES, builder_of
 from onnx_export.export import export_checkpoint
-from tests.onnx_export.conftest import make_source
 from tests.onnx_export.families import EXAMPLES, VARIANTS, write_example
+from tests.onnx_export.source_text import make_source
 
 TEXTS = [make_source(seed) for seed in range(30)]
 

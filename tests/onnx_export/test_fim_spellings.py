@@ -6,8 +6,8 @@ from engine.errors import ModelFolderError
 from engine.model_folder.fim_spellings import end_ids, fim_templates, find_spelling, repository_tokens
 from engine.model_folder.manifest import RepositoryTokens
 from engine.text.tokenizer import Tokenizer
-from tests.onnx_export.conftest import make_source
 from tests.onnx_export.families import TOKENIZERS
+from tests.onnx_export.source_text import make_source
 
 TEXTS = [make_source(seed) for seed in range(10)]
 # The default template of each style, with the spelling of its control tokens.

@@ -24,8 +24,8 @@ from onnx_export.export import export_checkpoint
 from onnx_export.genai_graph import build
 from onnx_export.quantize import plan
 from onnx_export.validate import mean_error
-from tests.onnx_export.conftest import make_source
 from tests.onnx_export.families import write_example
+from tests.onnx_export.source_text import make_source
 
 TEXTS = [make_source(seed) for seed in range(30)]
 

@@ -16,9 +16,9 @@ from engine import BUNDLED_MODEL, Completer, CompletionRequest, StopParams
 from engine.model_folder.manifest import load_manifest
 from onnx_export.architectures import FAMILIES
 from onnx_export.export import export_checkpoint
-from tests.onnx_export.conftest import make_source
 from tests.onnx_export.families import write_example
 from tests.onnx_export.published import codestral_tokenizer, deepseek_tokenizer, mistral_file, mistral_tokenizer
+from tests.onnx_export.source_text import make_source
 from tests.real import real_json
 
 

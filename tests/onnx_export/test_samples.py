@@ -14,7 +14,7 @@ from onnx_export.train.samples import (
     spm_parts,
 )
 from onnx_export.train.tokenizer import ControlIds
-from tests.onnx_export.conftest import make_source
+from tests.onnx_export.source_text import make_source
 
 EOT, PRE, SUF, MID, SEP = 0, 1, 2, 3, 4
 IDS = ControlIds(EOT, PRE, SUF, MID, SEP)

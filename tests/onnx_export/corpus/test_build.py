@@ -14,7 +14,7 @@ from onnx_export.train.corpus.build import (
 )
 from onnx_export.train.corpus.documents import CORPUS_NAME, TEST_WEIGHT, Document, is_held_out, write_documents
 from onnx_export.train.corpus.sources import RawFile
-from tests.onnx_export.conftest import make_source
+from tests.onnx_export.source_text import make_source
 
 
 def write(folder: Path, path: str, content: bytes) -> None:

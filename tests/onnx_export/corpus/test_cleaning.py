@@ -1,7 +1,7 @@
 import pytest
 
 from onnx_export.train.corpus.cleaning import normalised, why_left_out, without_notice
-from tests.onnx_export.conftest import make_source
+from tests.onnx_export.source_text import make_source
 
 CODE = make_source(1)
 

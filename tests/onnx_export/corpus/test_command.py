@@ -9,8 +9,8 @@ from onnx_export.train.corpus import __main__ as command
 from onnx_export.train.corpus import read_corpus
 from onnx_export.train.corpus.packages import PACKAGES
 from onnx_export.train.corpus.sources import RawFile
-from tests.onnx_export.conftest import make_source
 from tests.onnx_export.corpus.test_sources import METADATA, MIT, make_wheel
+from tests.onnx_export.source_text import make_source
 
 
 @pytest.fixture(autouse=True)

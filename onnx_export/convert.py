@@ -1,0 +1,228 @@
+"""A GGUF file becomes a model folder, without torch; and what a file is, read from its header alone.
+
+Example::
+
+    from onnx_export.convert import convert, describe
+    print(describe(Path("model.gguf")))
+    convert(Path("model.gguf"), Path("models/mine"), progress=lambda done, what: print(f"{done:.0%} {what}"))
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from engine.errors import Cancelled, ExportError
+from engine.model_folder.manifest import (
+    MANIFEST_NAME,
+    GraphNames,
+    KeyValueLayout,
+    Manifest,
+    VocabularySizes,
+    dump_manifest,
+    sha256_of,
+)
+from onnx_export.gguf.header import GgufFile, read_header
+from onnx_export.gguf.model import GgufModel, read_model
+from onnx_export.gguf.tokenizer import fim_of, read_entries, read_tokenizer, split_rule_of
+from onnx_export.graph_writer.build import DATA_FILE, MODEL_FILE, write_graph
+from onnx_export.graph_writer.rounding import Rounded, Rounding, form_of
+from onnx_export.graph_writer.untrained import untrained_of
+from onnx_export.placing import require_replaceable, swap, workspace
+
+TOKENIZER_FILE = "tokenizer.json"
+SPARE_BYTES = 64 << 20
+"""Room that is wanted beside what a conversion writes."""
+Progress = Callable[[float, str], None]
+IsCancelled = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a header says. ``parameters`` are all weights, ``quantization`` the type of most of them, ``context`` what
+    the model was made for, ``bytes`` the file's, ``converted_bytes`` about those of the folder; ``reason`` is empty
+    where the file can be converted, else it says in one line why not (the other fields are then what could be read).
+    """
+
+    name: str
+    architecture: str
+    parameters: int
+    quantization: str
+    context: int
+    fim: bool
+    licence: str
+    bytes: int
+    converted_bytes: int
+    reason: str = ""
+
+    @property
+    def usable(self) -> bool:
+        """Whether `convert` takes the file."""
+        return not self.reason
+
+
+def describe(path: Path) -> Description:
+    """What a GGUF file is, from its header, in a fraction of a second. Never raises for what is wrong with the file."""
+    try:
+        file = read_header(path)
+    except ExportError as error:
+        size = path.stat().st_size if path.is_file() else 0
+        return Description(
+            path.stem, "", 0, "", 0, fim=False, licence="", bytes=size, converted_bytes=0, reason=str(error)
+        )
+    fim, reason, converted = False, "", 0
+    try:
+        entries = read_entries(file)
+        fim = fim_of(file, entries.added) is not None
+        if entries.kind == "gpt2":
+            split_rule_of(file)
+        model = read_model(file)
+        converted = converted_bytes(model, "keep")
+    except ExportError as error:
+        reason = str(error)
+    architecture = str(file.fields.get("general.architecture", ""))
+    context = file.fields.get(f"{architecture}.context_length")
+    return Description(
+        name=name_of(file),
+        architecture=architecture,
+        parameters=sum(place.size for place in file.tensors.values()),
+        quantization=quantization_of(file),
+        context=context if isinstance(context, int) else 0,
+        fim=fim,
+        licence=licence_of(file),
+        bytes=file.size,
+        converted_bytes=converted,
+        reason=reason,
+    )
+
+
+def convert(
+    source: Path,
+    out: Path,
+    *,
+    precision: Rounding = "keep",
+    context: int | None = None,
+    progress: Progress | None = None,
+    cancelled: IsCancelled | None = None,
+) -> Manifest:
+    """Turn a GGUF file into the model folder ``out`` and return its manifest.
+
+    The folder is built beside ``out`` and takes its place at the end; what was there before stays until then, and
+    nothing is left where it fails or is cancelled. ``precision`` ``keep`` holds on to the file's own blocks, the others
+    round anew. ``context`` bounds the positions. ``progress`` is called with the share that is done and what is being
+    done; ``cancelled`` is asked several times a second.
+
+    Errors: ExportError for a file that cannot be converted, a full disk, a file that changes while it is read;
+    Cancelled once ``cancelled`` says so.
+    """
+    progress, cancelled = progress or (lambda done, what: None), cancelled or (lambda: False)
+    if precision not in get_args(Rounding):
+        raise ExportError(f"a GGUF file converts to {', '.join(get_args(Rounding))}, not to {precision}")
+    require_replaceable(out)
+    progress(0.0, "header")
+    model = read_model(read_header(source), context)
+    tokenizer = read_tokenizer(model.file)
+    head = model.shape("output.weight") or model.shape("token_embd.weight")
+    embedding = model.shape("token_embd.weight")
+    assert head is not None
+    assert embedding is not None
+    if tokenizer.entries > embedding[0]:
+        raise ExportError(
+            f"{source} has {tokenizer.entries} entries but {embedding[0]} rows of weights; fetch it again"
+        )
+    _require_room(out, converted_bytes(model, precision))
+    with workspace(out) as folder:
+        write_graph(model.decoder, Rounded(model, precision), folder, _Tick(model, progress, cancelled))
+        untrained = untrained_of(model.matrix("token_embd.weight"), tokenizer.entries)
+        (folder / TOKENIZER_FILE).write_text(tokenizer.text, encoding="utf-8")
+        progress(0.95, "checksums")
+        decoder = model.decoder
+        manifest = Manifest(
+            name=name_of(model.file),
+            architecture=model.architecture.architecture,
+            precision=precision,
+            context_length=decoder.context_length,
+            graph=GraphNames(),
+            key_value=KeyValueLayout(len(decoder.layers), decoder.key_value_heads, decoder.head_size),
+            control=tokenizer.control,
+            vocabulary=VocabularySizes(
+                tokenizer=tokenizer.entries,
+                embedding=embedding[0],
+                head=head[0],
+                tied=model.shape("output.weight") is None,
+                untrained=untrained,
+            ),
+            files={name: sha256_of(folder / name) for name in (MODEL_FILE, DATA_FILE, TOKENIZER_FILE)},
+            fim=tokenizer.fim,
+            repository=tokenizer.repository,
+            licence=licence_of(model.file),
+        )
+        (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
+        _stop_if(cancelled)
+        swap(folder, out)
+    progress(1.0, "done")
+    return manifest
+
+
+class _Tick:
+    """Called as weights are written: tells how much is done and stops where nobody waits any more."""
+
+    def __init__(self, model: GgufModel, progress: Progress, cancelled: IsCancelled) -> None:
+        self._total = sum(place.size for place in model.file.tensors.values())
+        self._done = 0
+        self._progress, self._cancelled = progress, cancelled
+
+    def __call__(self, weights: int) -> None:
+        _stop_if(self._cancelled)
+        self._done += weights
+        self._progress(min(0.9, 0.9 * self._done / self._total), "weights")
+
+
+def _stop_if(cancelled: IsCancelled) -> None:
+    if cancelled():
+        raise Cancelled("the conversion was cancelled")
+
+
+def name_of(file: GgufFile) -> str:
+    """The model's name; the file's where it states none."""
+    return str(file.fields.get("general.name") or file.path.stem)[:200]
+
+
+def licence_of(file: GgufFile) -> str:
+    """The licence that the file states, or nothing."""
+    return str(file.fields.get("general.license") or file.fields.get("general.license.name") or "")[:200]
+
+
+def quantization_of(file: GgufFile) -> str:
+    """The type of most weights."""
+    weights: dict[str, int] = {}
+    for place in file.tensors.values():
+        weights[place.type.name] = weights.get(place.type.name, 0) + place.size
+    return max(weights, key=lambda name: weights[name], default="")
+
+
+def converted_bytes(model: GgufModel, precision: Rounding) -> int:
+    """About how many bytes a conversion writes."""
+    total = 0.0
+    for place in model.file.tensors.values():
+        total += place.size * _bits(model, place.name, precision) / 8
+    rope = model.decoder.layers[0].rope.size
+    return int(total) + model.decoder.context_length * rope * 4 * len({layer.rope for layer in model.decoder.layers})
+
+
+def _bits(model: GgufModel, name: str, precision: Rounding) -> float:
+    place = model.file.tensors[name]
+    if len(place.shape) < 2:
+        return 32.0
+    form = form_of(precision, name, place.shape[1], model.matrix_form(name))
+    return 32.0 if form is None else form.bits + 32 / form.block * (2 if form.offsets else 1)
+
+
+def _require_room(out: Path, wanted: int) -> None:
+    place = next(folder for folder in (out.parent, *out.parent.parents) if folder.exists())
+    free = shutil.disk_usage(place).free
+    if free < wanted + SPARE_BYTES:
+        raise ExportError(
+            f"{place} has {free / 1e9:.1f} GB free, and the model takes {wanted / 1e9:.1f} GB; make room first"
+        )

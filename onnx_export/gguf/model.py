@@ -1,0 +1,245 @@
+"""A GGUF file as a decoder and its weights, checked against each other before any weight is read."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import ExportError
+from onnx_export.gguf.architectures import ARCHITECTURES, Architecture, Sizes
+from onnx_export.gguf.blocks import FORMS, floats, unpack
+from onnx_export.gguf.header import GgufFile, TensorPlace
+from onnx_export.graph_writer.decoder import Decoder, Layer, Rope, Yarn
+from onnx_export.graph_writer.weights import Blocks, Floats, Form, Matrix
+
+MOST_CONTEXT = 32768
+"""Positions for which cosine and sine are stored, unless more are asked for; far more than a completion is given."""
+MOST_LAYERS = 512
+_IGNORED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
+
+
+@dataclass(frozen=True, slots=True)
+class GgufModel:
+    """A file that can be converted; implements `onnx_export.graph_writer.weights.Weights`."""
+
+    file: GgufFile
+    architecture: Architecture
+    decoder: Decoder
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """The shape of a tensor, None where there is no such tensor."""
+        place = self.file.tensors.get(name)
+        return None if place is None else place.shape
+
+    def matrix(self, name: str) -> Matrix:
+        """A tensor of two axes; queries and keys in the order of halves. Errors: ExportError where it is not there."""
+        place = self.file.tensors[name]
+        data = self.file.blocks(place)
+        order = self._order(name)
+        form, kind = FORMS.get(place.type.name), place.type.name
+
+        def read(start: int, stop: int) -> Blocks | Floats:
+            rows = data[start:stop] if order is None else data[order[start:stop]]
+            return floats(kind, rows) if form is None else unpack(kind, rows)
+
+        return Matrix(place.shape[0], place.shape[1], form, read)
+
+    def matrix_form(self, name: str) -> Form | None:
+        """The form in which a matrix is kept, None for floats."""
+        return FORMS.get(self.file.tensors[name].type.name)
+
+    def vector(self, name: str) -> Floats:
+        """A tensor of one axis, in the same order."""
+        place = self.file.tensors[name]
+        values = floats(place.type.name, self.file.blocks(place))[0]
+        order = self._order(name)
+        return values if order is None else values[order]
+
+    def _order(self, name: str) -> NDArray[np.int64] | None:
+        part = name.rsplit(".", 2)[-2]
+        if not self.architecture.interleaved or part not in ("attn_q", "attn_k"):
+            return None
+        heads = self.decoder.heads if part == "attn_q" else self.decoder.key_value_heads
+        rotated = self.decoder.layers[0].rope.size
+        return halves_order(heads, self.decoder.head_size, rotated)
+
+
+def halves_order(heads: int, size: int, rotated: int) -> NDArray[np.int64]:
+    """Where the rows of a matrix ``[heads * size, K]`` whose pairs are neighbours come to stand when they are halves:
+    of the ``rotated`` first rows of a head 0, 2, 4, ... and then 1, 3, 5, ...
+    """
+    one = np.arange(size)
+    one[:rotated] = np.concatenate([np.arange(0, rotated, 2), np.arange(1, rotated, 2)])
+    return (np.arange(heads)[:, None] * size + one).ravel()
+
+
+def architecture_of(file: GgufFile) -> Architecture:
+    """The row of a file. Errors: ExportError, naming what the file is, where it is no model that can be converted."""
+    name = str(file.fields.get("general.architecture", ""))[:60]
+    kind = file.fields.get("general.type", "model")
+    if kind != "model":
+        raise ExportError(f"{file.path} is no model but {str(kind)[:40]!r}; give the file of the model itself")
+    row = ARCHITECTURES.get(name)
+    if row is None:
+        known = ", ".join(ARCHITECTURES)
+        raise ExportError(
+            f"{file.path} is of the architecture {name!r}, which is not supported; supported are: {known}"
+        )
+    if not file.tensors:
+        raise ExportError(f"{file.path} is a vocabulary without weights; give the file of the model")
+    if Sizes(name, file.fields).number("expert_count"):
+        raise ExportError(f"{file.path} is a mixture of experts, which is not supported; take a dense model")
+    return row
+
+
+def read_model(file: GgufFile, context: int | None = None) -> GgufModel:
+    """The model of a file, for at most ``context`` positions. Errors: ExportError, in one line."""
+    row = architecture_of(file)
+    try:
+        decoder = decoder_of(row, file, context)
+    except (ValueError, OverflowError, ZeroDivisionError) as error:
+        raise ExportError(f"{file.path} describes no model ({error}); fetch the file again") from None
+    _check_tensors(file, decoder)
+    return GgufModel(file, row, decoder)
+
+
+def decoder_of(row: Architecture, file: GgufFile, context: int | None) -> Decoder:
+    """The sizes of a file. Errors: ValueError with what is wrong."""
+    sizes = Sizes(row.name, file.fields)
+    heads, layers = sizes.needed("attention.head_count"), sizes.needed("block_count")
+    if layers > MOST_LAYERS:
+        raise ValueError(f"{layers} layers")
+    groups = (
+        sizes.needed("attention.head_count_kv")
+        if row.name + ".attention.head_count_kv" in (file.fields.keys() | file.arrays.keys())
+        else heads
+    )
+    head_size = sizes.head_size
+    if heads % groups or head_size % 8 or sizes.number("attention.value_length", head_size) != head_size:
+        raise ValueError(f"{heads} heads of {head_size}, {groups} of keys and values: no kernel takes that")
+    length = sizes.needed("context_length")
+    rope, most = _rope(row, sizes, file, head_size)
+    local = rope if row.local_base is None else Rope(row.local_base, rope.size)
+    windows = [row.window(sizes, layer) for layer in range(layers)]
+    norm = "attention.layer_norm_epsilon" if row.norm == "layer" else "attention.layer_norm_rms_epsilon"
+    return Decoder(
+        width=sizes.needed("embedding_length"),
+        heads=heads,
+        key_value_heads=groups,
+        head_size=head_size,
+        context_length=min(length, most, context or MOST_CONTEXT),
+        layers=tuple(Layer(rope if window is None else local, window) for window in windows),
+        norm=row.norm,
+        epsilon=float(sizes.number(norm, 1e-5) or 1e-5),
+        activation=row.activation,
+        attention_scale=row.attention_scale(sizes),
+        attention_cap=float(sizes.number("attn_logit_softcapping", 0.0) or 0.0),
+        embedding_scale=row.embedding_scale(sizes),
+        residual_scale=float(sizes.number("residual_scale", 1.0) or 1.0),
+        logit_scale=1.0 / float(sizes.number("logit_scale", 1.0) or 1.0),
+        logit_cap=float(sizes.number("final_logit_softcapping", 0.0) or 0.0),
+    )
+
+
+def _rope(row: Architecture, sizes: Sizes, file: GgufFile, head_size: int) -> tuple[Rope, int]:
+    """The positions, and the most of them."""
+    base = float(sizes.number("rope.freq_base", 10000.0) or 10000.0)
+    size = int(sizes.number("rope.dimension_count", head_size) or head_size)
+    if not base > 1.0 or size % 2 or not 0 < size <= head_size:
+        raise ValueError(f"rotary positions of base {base:g} over {size} of {head_size} values")
+    kind = sizes.text("rope.scaling.type") or "none"
+    factor = float(sizes.number("rope.scaling.factor") or sizes.number("rope.scale_linear") or 1.0)
+    original = int(sizes.number("rope.scaling.original_context_length") or sizes.needed("context_length"))
+    if factor < 1.0 or original < 1:
+        raise ValueError(f"rotary positions stretched by {factor:g}")
+    magnitude = float(sizes.number("rope.scaling.attn_factor", 1.0) or 1.0)
+    if "rope_factors_short.weight" in file.tensors:
+        # Beyond the original length other factors hold, and no graph can have both: so far the model goes.
+        factors = _factors(file, file.tensors["rope_factors_short.weight"], size)
+        return Rope(base, size, factors=factors, magnitude=magnitude), original
+    if kind == "yarn":
+        magnitude *= 0.1 * math.log(factor) + 1.0
+        return Rope(base, size, yarn=Yarn(factor, original), magnitude=magnitude), 1 << 31
+    if kind not in ("none", "linear", "longrope"):
+        raise ValueError(f"rotary positions of type {kind[:40]!r}")
+    place = file.tensors.get("rope_freqs.weight")
+    factors = () if place is None else _factors(file, place, size)
+    return Rope(base, size, linear=factor, factors=factors), 1 << 31
+
+
+def _factors(file: GgufFile, place: TensorPlace, size: int) -> tuple[float, ...]:
+    values = floats("F32", file.blocks(place))[0] if place.type.name == "F32" and place.size == size // 2 else None
+    if values is None or not (np.isfinite(values) & (values > 0)).all():
+        raise ValueError(f"{place.name} is not {size // 2} factors")
+    return tuple(values.tolist())
+
+
+def _check_tensors(file: GgufFile, decoder: Decoder) -> None:
+    """Errors: ExportError where a tensor is missing, has another shape, is of a type that is not read, or is not known:
+    a tensor that nobody asks for would make another model of it.
+    """
+    expected = _expected(file, decoder)
+    for name, shapes in expected.items():
+        place = file.tensors.get(name)
+        if place is None:
+            if None not in shapes:
+                raise ExportError(f"{file.path} has no tensor {name!r}; fetch the file again")
+        elif place.shape not in shapes:
+            raise ExportError(f"{file.path} has a tensor {name!r} of shape {place.shape}; fetch the file again")
+        elif place.type.handling == "refused":
+            raise ExportError(
+                f"{file.path} stores {name!r} as {place.type.name}, which is not supported; "
+                "take a file of Q4_K_M, Q5_K_M, Q6_K or Q8_0"
+            )
+    unknown = sorted(file.tensors.keys() - expected.keys() - set(_IGNORED))
+    if unknown:
+        raise ExportError(f"{file.path} has a tensor {unknown[0]!r}, with which this is another model than is known")
+
+
+Shapes = tuple[tuple[int, ...] | None, ...]
+
+
+def _expected(file: GgufFile, decoder: Decoder) -> Mapping[str, Shapes]:
+    """Every tensor that a model may have, with the shapes that it may have; None: it may be missing."""
+    width = decoder.width
+    query, keys = decoder.heads * decoder.head_size, decoder.key_value_heads * decoder.head_size
+    embedding = file.tensors.get("token_embd.weight")
+    rows = embedding.shape[0] if embedding is not None else 0
+    found: dict[str, Shapes] = {
+        "token_embd.weight": ((rows, width),),
+        "output.weight": ((rows, width), None),
+        "output.bias": ((rows,), None),
+        "output_norm.weight": ((width,),),
+        "output_norm.bias": ((width,), None),
+    }
+    for layer in range(len(decoder.layers)):
+        block = f"blk.{layer}"
+        fused = f"{block}.attn_qkv.weight" in file.tensors
+        parts: dict[str, Shapes] = {"attn_qkv": ((query + 2 * keys, width),)} if fused else {
+            "attn_q": ((query, width),), "attn_k": ((keys, width),), "attn_v": ((keys, width),)
+        }  # fmt: skip
+        up = file.tensors.get(f"{block}.ffn_up.weight")
+        inner = up.shape[0] if up is not None else 0
+        gated = f"{block}.ffn_gate.weight" in file.tensors
+        parts |= {
+            "attn_output": ((width, query),),
+            "ffn_up": ((inner, width),),
+            "ffn_down": ((width, inner),) if gated else ((width, inner), (width, inner // 2)),
+            **({"ffn_gate": ((inner, width),)} if gated else {}),
+        }
+        for name, shapes in parts.items():
+            found[f"{block}.{name}.weight"] = shapes
+            found[f"{block}.{name}.bias"] = ((shapes[0][0],), None)  # type: ignore[index]
+        for name, length in (
+            ("attn_norm", width),
+            ("ffn_norm", width),
+            ("post_attention_norm", width),
+            ("post_ffw_norm", width),
+            ("attn_q_norm", decoder.head_size),
+            ("attn_k_norm", decoder.head_size),
+        ):
+            found[f"{block}.{name}.weight"] = ((length,),) if name == "attn_norm" else ((length,), None)
+            found[f"{block}.{name}.bias"] = ((length,), None)
+    return found

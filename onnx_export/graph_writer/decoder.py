@@ -1,0 +1,98 @@
+"""What the writer must know of a decoder, wherever it comes from: sizes, norms, positions, multipliers."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Norm = Literal["rms", "layer"]
+Activation = Literal["silu", "gelu", "gelu-tanh"]
+
+
+@dataclass(frozen=True, slots=True)
+class Yarn:
+    """YaRN (arXiv 2309.00071): frequencies below ``slow`` turns over ``original`` positions are divided by the factor,
+    those above ``fast`` turns stay, in between they are mixed.
+    """
+
+    factor: float
+    original: int
+    fast: float = 32.0
+    slow: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rope:
+    """Rotary positions of the first ``size`` values of each head, with the two halves rotated against each other.
+
+    ``factors`` divide the ``size / 2`` frequencies one by one (Llama 3, LongRoPE), ``linear`` all of them;
+    ``magnitude`` multiplies cosine and sine.
+    """
+
+    base: float
+    size: int
+    linear: float = 1.0
+    factors: tuple[float, ...] = ()
+    yarn: Yarn | None = None
+    magnitude: float = 1.0
+
+    def tables(self, length: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Cosine and sine, ``[length, size / 2]`` each."""
+        angles = np.outer(np.arange(length, dtype=np.float64), self.frequencies())
+        return tuple((self.magnitude * part(angles)).astype(np.float32) for part in (np.cos, np.sin))  # type: ignore[return-value]
+
+    def frequencies(self) -> NDArray[np.float64]:
+        """Radians a position, ``[size / 2]``."""
+        exponents = np.arange(0, self.size, 2, dtype=np.float64) / self.size
+        plain = self.base**-exponents
+        if self.factors:
+            plain = plain / np.array(self.factors, np.float64)
+        if self.yarn is not None:
+            return self._mixed(plain, self.yarn)
+        return plain / self.linear
+
+    def _mixed(self, plain: NDArray[np.float64], yarn: Yarn) -> NDArray[np.float64]:
+        def place(turns: float) -> float:
+            """Index of the frequency that makes so many turns over the original length."""
+            return self.size * np.log(yarn.original / (turns * 2 * np.pi)) / (2 * np.log(self.base))
+
+        low = max(np.floor(place(yarn.fast)), 0.0)
+        high = min(np.ceil(place(yarn.slow)), self.size - 1.0)
+        ramp = np.clip((np.arange(self.size // 2) - low) / max(high - low, 0.001), 0.0, 1.0)
+        mixed: NDArray[np.float64] = plain / yarn.factor * ramp + plain * (1.0 - ramp)
+        return mixed
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What differs between layers: the positions, and how far back attention looks (None: to the beginning)."""
+
+    rope: Rope
+    window: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """A decoder-only transformer. Which biases and which norms it has is said by the weights that are there.
+
+    ``embedding_scale`` multiplies embeddings, ``residual_scale`` what a layer adds, ``logit_scale`` the logits; a cap c
+    makes of x c * tanh(x / c). ``parallel`` says that attention and feed-forward read the same norm (StableLM 12B).
+    """
+
+    width: int
+    heads: int
+    key_value_heads: int
+    head_size: int
+    context_length: int
+    layers: tuple[Layer, ...]
+    norm: Norm = "rms"
+    epsilon: float = 1e-5
+    activation: Activation = "silu"
+    attention_scale: float = 0.0
+    attention_cap: float = 0.0
+    embedding_scale: float = 1.0
+    residual_scale: float = 1.0
+    logit_scale: float = 1.0
+    logit_cap: float = 0.0
+    notes: tuple[str, ...] = field(default=())

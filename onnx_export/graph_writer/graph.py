@@ -1,0 +1,175 @@
+"""Nodes and tensors of a graph as they are added: the notation that `onnx_export.graph_writer.build` writes in."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from onnx_export.graph_writer.data_file import DataFile, Place
+from onnx_export.graph_writer.weights import Blocks, Floats, Matrix, packed
+
+OPSET, IR_VERSION = 20, 10
+MICROSOFT = "com.microsoft"
+FAST = 4
+"""`accuracy_level` of MatMulNBits that rounds the inputs to 8 bits, block by block: the level with packed kernels."""
+Tick = Callable[[int], None]
+
+
+class Graph:
+    """A graph that grows; values are named by the node that makes them."""
+
+    def __init__(self, data: DataFile, tick: Tick) -> None:
+        """``tick`` is called with the number of weights after each chunk that is written; it may raise."""
+        self._data, self._tick = data, tick
+        self._nodes: list[Any] = []
+        self._tensors: list[Any] = []
+        self._inputs: list[Any] = []
+        self._outputs: list[Any] = []
+        self._sums: dict[tuple[str, int], str] = {}
+        self._constants: dict[str, str] = {}
+
+    def input(self, name: str, kind: int, shape: Sequence[int | str]) -> str:
+        """An input of the graph."""
+        self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
+        return name
+
+    def output(self, name: str, shape: Sequence[int | str]) -> None:
+        """A float32 output; a node must have made a value of this name."""
+        self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+
+    def node(self, kind: str, inputs: Sequence[str], *outputs: str, domain: str = "", **attributes: Any) -> str:
+        """A node; returns its first output."""
+        self._nodes.append(
+            helper.make_node(kind, list(inputs), list(outputs), name=outputs[0], domain=domain, **attributes)
+        )
+        return outputs[0]
+
+    def constant(self, values: Any, dtype: Any = np.int64) -> str:
+        """A small constant, stored in the graph once."""
+        array = np.array(values, dtype)
+        name = f"constant/{array.dtype}/{array.tolist()}"
+        if name not in self._constants:
+            self._constants[name] = name
+            self._tensors.append(numpy_helper.from_array(array, name))
+        return name
+
+    def tensor(self, name: str, values: NDArray[Any]) -> str:
+        """A tensor in the data file."""
+        place = self._data.reserve(values.dtype, values.shape)
+        self._data.write(place, values)
+        self._tensors.append(self._data.tensor(name, place))
+        return name
+
+    def stored(self, name: str, matrix: Matrix) -> "Stored":
+        """Write a matrix to the data file, chunk by chunk."""
+        if matrix.form is None:
+            return self._stored_floats(name, matrix)
+        form, rows = matrix.form, matrix.rows
+        width = matrix.columns // form.block
+        values = self._data.reserve(np.uint8, (rows, matrix.columns * form.bits // 8))
+        scales = self._data.reserve(np.float32, (rows, width))
+        offsets = np.empty((width, rows), np.float32) if form.offsets else None
+        for start, stop in matrix.chunks():
+            part = matrix.read(start, stop)
+            assert isinstance(part, Blocks)
+            self._data.write(values, packed(part.values, form.bits), start)
+            self._data.write(scales, part.scales, start)
+            if offsets is not None and part.offsets is not None:
+                offsets[:, start:stop] = part.offsets.T
+            self._tick((stop - start) * matrix.columns)
+        if offsets is not None:
+            self.tensor(f"{name}/offsets", offsets)
+        return Stored(name, matrix, values, scales)
+
+    def product(self, hidden: str, stored: "Stored", bias: Floats | None = None) -> str:
+        """``hidden`` ``[B, S, K]`` times a matrix: ``[B, S, N]``, plus a bias ``[N]``."""
+        name, matrix = stored.name, stored.matrix
+        added = "" if bias is None else self.tensor(f"{name}/bias", bias)
+        if matrix.form is None:
+            return self._float_product(hidden, stored, added)
+        form = matrix.form
+        self._name_once(
+            f"{name}/values", stored.values, (matrix.rows, matrix.columns // form.block, form.block * form.bits // 8)
+        )
+        self._name_once(f"{name}/scales", stored.scales, (matrix.rows, matrix.columns // form.block))
+        inputs = [hidden, f"{name}/values", f"{name}/scales"]
+        inputs += ["", "", added] if added else []
+        attributes = {"K": matrix.columns, "N": matrix.rows, "bits": form.bits, "block_size": form.block}
+        made = self.node("MatMulNBits", inputs, f"{name}/product", domain=MICROSOFT, accuracy_level=FAST, **attributes)
+        if not form.offsets:
+            return made
+        correction = self.node("MatMul", [self._block_sums(hidden, matrix), f"{name}/offsets"], f"{name}/correction")
+        return self.node("Add", [made, correction], f"{name}/sum")
+
+    def lookup(self, ids: str, stored: "Stored", name: str) -> str:
+        """The rows ``ids`` ``[B, S]`` of a matrix, ``[B, S, K]``."""
+        matrix = stored.matrix
+        if matrix.form is None:
+            self._name_once(stored.name, stored.values, None)
+            return self.node("Gather", [stored.name, ids], name)
+        form = matrix.form
+        self._name_once(f"{stored.name}/rows", stored.values, None)
+        self._name_once(f"{stored.name}/scales", stored.scales, None)
+        inputs = [f"{stored.name}/rows", ids, f"{stored.name}/scales"]
+        attributes = {"bits": form.bits, "block_size": form.block, "gather_axis": 0, "quantize_axis": 1}
+        made = self.node(
+            "GatherBlockQuantized", inputs, f"{name}/blocks" if form.offsets else name, domain=MICROSOFT, **attributes
+        )
+        if not form.offsets:
+            return made
+        columns = self.node("Gather", [f"{stored.name}/offsets", ids], f"{name}/columns", axis=1)
+        rows = self.node("Transpose", [columns], f"{name}/offsets", perm=[1, 2, 0])
+        rows = self.node("Unsqueeze", [rows, self.constant([3])], f"{name}/offsets/wide")
+        split = self.node("Reshape", [made, self.constant([0, 0, -1, form.block])], f"{name}/split")
+        added = self.node("Add", [split, rows], f"{name}/added")
+        return self.node("Reshape", [added, self.constant([0, 0, -1])], name)
+
+    def save(self, path: Path) -> None:
+        """Write the graph. Errors: OSError where there is no room."""
+        graph = helper.make_graph(self._nodes, "decoder", self._inputs, self._outputs, self._tensors)
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="midtoken")
+        path.write_bytes(model.SerializeToString())
+
+    def _stored_floats(self, name: str, matrix: Matrix) -> "Stored":
+        values = self._data.reserve(np.float32, (matrix.rows, matrix.columns))
+        for start, stop in matrix.chunks():
+            self._data.write(values, matrix.floats(start, stop), start)
+            self._tick((stop - start) * matrix.columns)
+        return Stored(name, matrix, values, None)
+
+    def _float_product(self, hidden: str, stored: "Stored", bias: str) -> str:
+        # Gemm reads the table as it lies, so that an embedding can be the head too; it wants two axes.
+        name, matrix = stored.name, stored.matrix
+        self._name_once(name, stored.values, None)
+        flat = self.node("Reshape", [hidden, self.constant([-1, matrix.columns])], f"{name}/flat")
+        inputs = [flat, name, bias] if bias else [flat, name]
+        made = self.node("Gemm", inputs, f"{name}/product", transB=1)
+        shape = self.node("Shape", [hidden], f"{name}/shape", end=2)
+        shape = self.node("Concat", [shape, self.constant([matrix.rows])], f"{name}/whole", axis=0)
+        return self.node("Reshape", [made, shape], f"{name}/sum")
+
+    def _block_sums(self, hidden: str, matrix: Matrix) -> str:
+        """Sums of the inputs by block, ``[B, S, K / block]``; shared by the products that read the same inputs."""
+        assert matrix.form is not None
+        key = (hidden, matrix.form.block)
+        if key not in self._sums:
+            split = self.node("Reshape", [hidden, self.constant([0, 0, -1, matrix.form.block])], f"{hidden}/split")
+            self._sums[key] = self.node("ReduceSum", [split, self.constant([3])], f"{hidden}/sums", keepdims=0)
+        return self._sums[key]
+
+    def _name_once(self, name: str, place: Place | None, shape: Sequence[int] | None) -> None:
+        assert place is not None
+        if name not in self._constants:
+            self._constants[name] = name
+            self._tensors.append(self._data.tensor(name, place, shape))
+
+
+class Stored:
+    """A matrix in the data file."""
+
+    def __init__(self, name: str, matrix: Matrix, values: Place, scales: Place | None) -> None:
+        self.name, self.matrix, self.values, self.scales = name, matrix, values, scales

@@ -1,0 +1,97 @@
+"""Weights rounded to blocks of 4 or 8 bits, with a search for the scale of each block; or unpacked to floats."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from onnx_export.graph_writer.weights import Blocks, Bytes, Floats, Form, Matrix, Weights
+
+BLOCK = 32
+Rounding = Literal["keep", "fp32", "int8", "int4"]
+EIGHT_BITS = Form(8, BLOCK, offsets=False)
+FOUR_BITS = Form(4, BLOCK, offsets=False)
+OUTER = frozenset({"token_embd.weight", "output.weight"})
+"""Matrices that stay at 8 bits in ``int4``: most of the harm of 4 bits is done there."""
+_STEPS = 9
+"""Scales that are tried for a block of 4 bits, on either side of the one that its largest weight asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """The weights of another source, each matrix in the form that a rounding gives it."""
+
+    weights: Weights
+    rounding: Rounding
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """See `Weights.shape`."""
+        return self.weights.shape(name)
+
+    def vector(self, name: str) -> Floats:
+        """See `Weights.vector`."""
+        return self.weights.vector(name)
+
+    def matrix(self, name: str) -> Matrix:
+        """See `Weights.matrix`."""
+        matrix = self.weights.matrix(name)
+        return (
+            matrix
+            if self.rounding == "keep"
+            else rounded(matrix, form_of(self.rounding, name, matrix.columns, matrix.form))
+        )
+
+
+def form_of(rounding: Rounding, name: str, columns: int, own: Form | None) -> Form | None:
+    """The form of a matrix with rows of ``columns`` weights: its own for ``keep``, floats where no blocks fit."""
+    if rounding == "keep":
+        return own
+    if rounding == "fp32" or columns % BLOCK:
+        return None
+    return FOUR_BITS if rounding == "int4" and name not in OUTER else EIGHT_BITS
+
+
+def rounded(matrix: Matrix, form: Form | None) -> Matrix:
+    """A matrix in another form."""
+    if form == matrix.form:
+        return matrix
+
+    def read(start: int, stop: int) -> Blocks | Floats:
+        values = matrix.floats(start, stop)
+        return values if form is None else blocks_of(values, form)
+
+    return Matrix(matrix.rows, matrix.columns, form, read)
+
+
+def blocks_of(values: Floats, form: Form) -> Blocks:
+    """Floats ``[N, K]`` as blocks without offsets."""
+    split = values.reshape(len(values), -1, form.block)
+    reach = 1 << (form.bits - 1)
+    if form.bits == 8:
+        scales = np.abs(split).max(axis=-1) / (reach - 1)
+        return Blocks(_nearest(split, scales, reach), scales)
+    # The side of the largest weight has one number more: so it lies there.
+    at = np.abs(split).argmax(axis=-1)
+    largest = np.take_along_axis(split, at[..., None], axis=-1)[..., 0]
+    best, chosen = np.full(largest.shape, np.inf, np.float32), np.zeros_like(largest)
+    for step in range(-_STEPS, _STEPS + 1):
+        scales = largest / (-reach + 0.1 * step)
+        whole = _whole(split, scales, reach)
+        # The scale that fits these whole numbers best, and what it leaves.
+        squares = np.einsum("nbk,nbk->nb", whole, whole)
+        products = np.einsum("nbk,nbk->nb", whole, split)
+        fitted = np.divide(products, squares, out=np.zeros_like(products), where=squares > 0)
+        left = -fitted * products
+        better = left < best
+        best, chosen = np.where(better, left, best), np.where(better, fitted, chosen)
+    return Blocks(_nearest(split, chosen, reach), chosen)
+
+
+def _whole(split: Floats, scales: Floats, reach: int) -> Floats:
+    inverse = np.divide(1.0, scales, out=np.zeros_like(scales), where=scales != 0)
+    found: Floats = np.clip(np.rint(split * inverse[..., None]), -reach, reach - 1)
+    return found
+
+
+def _nearest(split: Floats, scales: Floats, reach: int) -> Bytes:
+    return (_whole(split, scales, reach) + reach).astype(np.uint8).reshape(len(split), -1)

@@ -1,0 +1,121 @@
+"""Weights as the writer asks for them: by GGUF's names, matrices by ranges of rows, so that little is in memory."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+CHUNK_WEIGHTS = 1 << 22
+"""Weights that are unpacked at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How a type is kept: bits of the whole numbers, weights that share a scale, and whether there are offsets."""
+
+    bits: int
+    block: int
+    offsets: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """Weights ``[N, K]``: ``values`` ``[N, K] uint8`` around the middle of their range, ``scales`` and ``offsets``
+    ``[N, K / block] float32``.
+    """
+
+    values: Bytes
+    scales: Floats
+    offsets: Floats | None = None
+
+    def floats(self, form: Form) -> Floats:
+        """The weights, ``[N, K] float32``."""
+        middle = np.float32(1 << (form.bits - 1))
+        split = self.values.reshape(*self.scales.shape, form.block).astype(np.float32)
+        split -= middle
+        split *= self.scales[..., None]
+        if self.offsets is not None:
+            split += self.offsets[..., None]
+        return split.reshape(len(self.values), -1)
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """``[rows, columns]``, in ``form``, or in floats where that is None. ``read(start, stop)`` gives some rows."""
+
+    rows: int
+    columns: int
+    form: Form | None
+    read: Callable[[int, int], Blocks | Floats]
+
+    def floats(self, start: int, stop: int) -> Floats:
+        """Some rows as floats, whatever the form."""
+        part = self.read(start, stop)
+        if isinstance(part, Blocks):
+            assert self.form is not None
+            return part.floats(self.form)
+        return part
+
+    def chunks(self) -> list[tuple[int, int]]:
+        """Ranges of rows of about `CHUNK_WEIGHTS` weights each."""
+        step = max(1, CHUNK_WEIGHTS // self.columns)
+        return [(start, min(start + step, self.rows)) for start in range(0, self.rows, step)]
+
+    def slice(self, start: int, stop: int) -> "Matrix":
+        """Some of the rows as a matrix."""
+        return Matrix(stop - start, self.columns, self.form, lambda a, b: self.read(start + a, start + b))
+
+
+class Weights(Protocol):
+    """A model's tensors."""
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """The shape of a tensor, None where there is no such tensor."""
+
+    def matrix(self, name: str) -> Matrix:
+        """A tensor of two axes. Errors: ExportError where it cannot be read."""
+
+    def vector(self, name: str) -> Floats:
+        """A tensor of one axis. Errors: ExportError where it cannot be read."""
+
+
+def joined(parts: list[Matrix]) -> Matrix:
+    """Matrices of one form and width, one below the other."""
+    ends = np.cumsum([part.rows for part in parts]).tolist()
+    starts = [0, *ends[:-1]]
+
+    def read(start: int, stop: int) -> Blocks | Floats:
+        found = [
+            part.read(max(start - first, 0), min(stop, last) - first)
+            for part, first, last in zip(parts, starts, ends, strict=True)
+            if first < stop and start < last
+        ]
+        return _stacked(found)
+
+    return Matrix(ends[-1], parts[0].columns, parts[0].form, read)
+
+
+def _stacked(found: list[Blocks | Floats]) -> Blocks | Floats:
+    if len(found) == 1:
+        return found[0]
+    blocks = [part for part in found if isinstance(part, Blocks)]
+    if not blocks:
+        return np.concatenate([part for part in found if isinstance(part, np.ndarray)])
+    offsets = [part.offsets for part in blocks if part.offsets is not None]
+    return Blocks(
+        np.concatenate([part.values for part in blocks]),
+        np.concatenate([part.scales for part in blocks]),
+        np.concatenate(offsets) if offsets else None,
+    )
+
+
+def packed(values: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
+    """Whole numbers ``[N, K]`` of 4 or 8 bits as `MatMulNBits` stores them, ``[N, K * bits / 8]``: the first of two
+    in the low half.
+    """
+    return values if bits == 8 else values[:, ::2] | (values[:, 1::2] << np.uint8(4))

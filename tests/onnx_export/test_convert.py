@@ -1,0 +1,267 @@
+"""Small GGUF files through the whole conversion, and the folder through the engine; a plain forward pass in numpy says
+what the logits must be.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from gguf import GGMLQuantizationType
+from gguf.quants import dequantize, quantize
+
+from engine import Cancelled, Completer, CompletionRequest, ExportError, StopParams
+from engine.loading import load_tokenizer
+from engine.model_folder.manifest import MANIFEST_NAME, load_manifest
+from engine.runtime.session import OrtSession
+from engine.text.tokenizer import Tokenizer
+from lsp_server.cli import main
+from onnx_export import convert as module
+from onnx_export.convert import convert, describe
+from onnx_export.graph_writer.rounding import Rounding
+from tests.onnx_export.gguf.files import GROUPS, HEADS, LAYERS, WIDTH, write_model
+from tests.toy import byte_level
+
+IDS = np.array([72, 101, 108, 108, 111, 300, 17, 260, 44, 9, 270, 33], np.int32)
+
+
+def forward(tensors: dict[str, Any], ids: Any, *, interleaved: bool) -> Any:
+    """Logits ``[S, V]`` of a Llama, slowly and obviously."""
+    size = WIDTH // HEADS
+    angles = np.outer(np.arange(len(ids)), 10000.0 ** -(np.arange(0, size, 2) / size))
+
+    def norm(values: Any, name: str) -> Any:
+        return values / np.sqrt((values**2).mean(-1, keepdims=True) + 1e-5) * tensors[f"{name}.weight"]
+
+    def rotate(values: Any) -> Any:
+        """``[S, heads, size]``."""
+        cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+        out = np.empty_like(values)
+        first, second = (
+            (slice(0, None, 2), slice(1, None, 2)) if interleaved else (slice(size // 2), slice(size // 2, None))
+        )
+        out[..., first] = values[..., first] * cos - values[..., second] * sin
+        out[..., second] = values[..., second] * cos + values[..., first] * sin
+        return out
+
+    def product(values: Any, name: str) -> Any:
+        return values @ tensors[f"{name}.weight"].T + tensors.get(f"{name}.bias", 0.0)
+
+    hidden = tensors["token_embd.weight"][ids].astype(np.float64)
+    for layer in range(LAYERS):
+        block = f"blk.{layer}"
+        normed = norm(hidden, f"{block}.attn_norm")
+        query = rotate(product(normed, f"{block}.attn_q").reshape(len(ids), HEADS, size))
+        key = rotate(product(normed, f"{block}.attn_k").reshape(len(ids), GROUPS, size))
+        value = product(normed, f"{block}.attn_v").reshape(len(ids), GROUPS, size)
+        key, value = (np.repeat(part, HEADS // GROUPS, axis=1) for part in (key, value))
+        scores = np.einsum("qhd,khd->hqk", query, key) / np.sqrt(size)
+        scores[:, np.triu(np.ones((len(ids), len(ids)), bool), 1)] = -np.inf
+        shares = np.exp(scores - scores.max(-1, keepdims=True))
+        shares /= shares.sum(-1, keepdims=True)
+        attended = np.einsum("hqk,khd->qhd", shares, value).reshape(len(ids), WIDTH)
+        hidden = hidden + product(attended, f"{block}.attn_output")
+        normed = norm(hidden, f"{block}.ffn_norm")
+        gate = product(normed, f"{block}.ffn_gate")
+        hidden = hidden + product(gate / (1 + np.exp(-gate)) * product(normed, f"{block}.ffn_up"), f"{block}.ffn_down")
+    return norm(hidden, "output_norm") @ tensors.get("output.weight", tensors["token_embd.weight"]).T
+
+
+def logits_of(folder: Path, ids: Any = IDS) -> Any:
+    manifest = load_manifest(folder)
+    load_tokenizer(folder, manifest)
+    return OrtSession.load(folder, manifest, device="cpu").forward(ids, 0, range(len(ids)))
+
+
+def relative_error(values: Any, expected: Any) -> float:
+    scale = np.linalg.norm(expected - expected.mean(axis=1, keepdims=True), axis=1)
+    return float((np.linalg.norm(values - expected, axis=1) / scale).max())
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize(("architecture", "biases"), [("llama", False), ("qwen2", True)])
+def test_floats_give_the_logits_of_a_plain_forward_pass(
+    tmp_path: Path, architecture: str, biases: bool, tied: bool
+) -> None:
+    tensors = write_model(tmp_path / "m.gguf", architecture=architecture, biases=biases, tied=tied)
+    manifest = convert(tmp_path / "m.gguf", tmp_path / "out")
+    expected = forward(tensors, IDS, interleaved=architecture == "llama")
+    assert relative_error(logits_of(tmp_path / "out"), expected) < 1e-4
+    assert manifest.vocabulary.tied is tied
+    assert (manifest.name, manifest.licence, manifest.context_length) == ("small", "apache-2.0", 192)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "F16", "BF16"])
+def test_blocks_are_kept_as_they_are(tmp_path: Path, kind: str, tied: bool) -> None:
+    tensors = write_model(tmp_path / "m.gguf", types=(kind,), tied=tied)
+    convert(tmp_path / "m.gguf", tmp_path / "out")
+    chosen = GGMLQuantizationType[kind]
+    kept = {
+        name: dequantize(quantize(values, chosen), chosen) if values.ndim == 2 else values
+        for name, values in tensors.items()
+    }
+    error = relative_error(logits_of(tmp_path / "out"), forward(kept, IDS, interleaved=True))
+    # Weights are the same; what is left is that the kernels round their inputs to 8 bits.
+    assert error < (1e-4 if kind in ("F16", "BF16") else 0.03)
+
+
+def test_products_of_several_types_side_by_side(tmp_path: Path) -> None:
+    types = ("Q4_0", "Q8_0", "F32", "Q4_1", "Q5_1")
+    tensors = write_model(tmp_path / "m.gguf", types=types)
+    convert(tmp_path / "m.gguf", tmp_path / "out")
+    matrices = [name for name, values in tensors.items() if values.ndim == 2]
+    kinds = {name: GGMLQuantizationType[types[i % len(types)]] for i, name in enumerate(matrices)}
+    kept = {n: dequantize(quantize(v, kinds[n]), kinds[n]) if n in kinds else v for n, v in tensors.items()}
+    assert relative_error(logits_of(tmp_path / "out"), forward(kept, IDS, interleaved=True)) < 0.03
+
+
+@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-4), ("int8", 0.05), ("int4", 0.3)])
+def test_weights_are_rounded_again_on_request(tmp_path: Path, precision: Rounding, bound: float) -> None:
+    tensors = write_model(tmp_path / "m.gguf", types=("F16",))
+    assert convert(tmp_path / "m.gguf", tmp_path / "out", precision=precision).precision == precision
+    assert relative_error(logits_of(tmp_path / "out"), forward(tensors, IDS, interleaved=True)) < max(bound, 2e-3)
+
+
+def test_a_cache_gives_what_one_pass_gives(tmp_path: Path) -> None:
+    write_model(tmp_path / "m.gguf")
+    convert(tmp_path / "m.gguf", tmp_path / "out")
+    manifest = load_manifest(tmp_path / "out")
+    session = OrtSession.load(tmp_path / "out", manifest, device="cpu")
+    whole = session.forward(IDS, 0, range(len(IDS)))
+    parts = [session.forward(IDS[:5], 0, range(5))]
+    parts += [session.forward(IDS[at : at + 1], at, (0,)) for at in range(5, len(IDS))]
+    np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-4)
+    batch = session.step(IDS[:3], [0, 0, 0])
+    np.testing.assert_allclose(batch[1], session.forward(IDS[1:2], 0, (0,))[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_a_converted_folder_completes(tmp_path: Path, kind: str) -> None:
+    write_model(tmp_path / "m.gguf", kind=kind)
+    convert(tmp_path / "m.gguf", tmp_path / "out")
+    completer = Completer.load(tmp_path / "out", device="cpu")
+    assert completer.complete(CompletionRequest(prefix="import num", stop=StopParams(max_new_tokens=4)))
+
+
+def test_the_tokenizer_is_the_one_that_was_written(tmp_path: Path) -> None:
+    write_model(tmp_path / "m.gguf")
+    manifest = convert(tmp_path / "m.gguf", tmp_path / "out")
+    found, expected = load_tokenizer(tmp_path / "out", manifest), Tokenizer(byte_level())
+    for text in ("import numpy as np\n", "return self.name", "  x = 'é中😀'\n\t12345", "https://x"):
+        assert found.encode(text) == expected.encode(text)
+    assert manifest.fim is not None
+
+
+def test_a_description_reads_the_header_alone(tmp_path: Path) -> None:
+    tensors = write_model(tmp_path / "m.gguf", types=("Q4_0",))
+    found = describe(tmp_path / "m.gguf")
+    assert found.usable
+    assert (found.name, found.architecture, found.quantization, found.context) == ("small", "llama", "Q4_0", 192)
+    assert found.parameters == sum(values.size for values in tensors.values())
+    assert found.fim
+    convert(tmp_path / "m.gguf", tmp_path / "out")
+    written = sum(file.stat().st_size for file in (tmp_path / "out").iterdir() if file.suffix == ".data")
+    assert found.converted_bytes == pytest.approx(written, rel=0.2)
+
+
+def test_a_cancelled_conversion_leaves_nothing(tmp_path: Path) -> None:
+    write_model(tmp_path / "m.gguf")
+    calls = iter([False] * 5 + [True] * 100)
+    with pytest.raises(Cancelled):
+        convert(tmp_path / "m.gguf", tmp_path / "out", cancelled=lambda: next(calls))
+    assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
+
+
+def test_a_failed_conversion_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_model(tmp_path / "m.gguf")
+    convert(tmp_path / "m.gguf", tmp_path / "out")
+    before = (tmp_path / "out" / MANIFEST_NAME).read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_graph", full)
+    with pytest.raises(ExportError, match="No space left on device"):
+        convert(tmp_path / "m.gguf", tmp_path / "out")
+    assert (tmp_path / "out" / MANIFEST_NAME).read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.gguf", "out"]
+
+
+def test_the_command_line_converts_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_model(tmp_path / "m.gguf", types=("Q4_0",))
+    source, out = str(tmp_path / "m.gguf"), str(tmp_path / "out")
+    assert main(["export", source, out]) == 0
+    assert load_manifest(tmp_path / "out").precision == "keep"
+    assert main(["export", source, out, "--device", "cuda"]) == 1
+    assert "are for checkpoints, not for GGUF files" in capsys.readouterr().err
+    assert main(["export", str(tmp_path), out, "--precision", "keep"]) == 1
+    assert "--precision keep is for GGUF files" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_too_small_is_told_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "m.gguf")
+    usage = dataclasses.make_dataclass("Usage", ["free"])(1000)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    with pytest.raises(ExportError, match="make room first"):
+        convert(tmp_path / "m.gguf", tmp_path / "out")
+
+
+def test_progress_ends_at_one_and_never_falls(tmp_path: Path) -> None:
+    write_model(tmp_path / "m.gguf")
+    seen: list[float] = []
+    convert(tmp_path / "m.gguf", tmp_path / "out", progress=lambda done, _: seen.append(done))
+    assert seen[-1] == 1.0
+    assert seen == sorted(seen)
+
+
+def test_a_source_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    write_model(path)
+    size = path.stat().st_size
+
+    def cut(done: float, _: str) -> None:
+        if done > 0:
+            with path.open("r+b") as stream:
+                stream.truncate(size // 2)
+
+    with pytest.raises(ExportError, match="changed while it was read"):
+        convert(path, tmp_path / "out", progress=cut)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["m.gguf"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"architecture": "mamba"}, "architecture 'mamba', which is not supported; supported are: llama"),
+        ({"fields": {"general.type": "adapter"}}, "no model but 'adapter'"),
+        ({"fields": {"llama.expert_count": 8}}, "mixture of experts"),
+        ({"fields": {"llama.attention.head_count": 3}}, "describes no model"),
+        ({"fields": {"llama.block_count": 3}}, "has no tensor 'blk.2.attn_q.weight'"),
+        ({"fields": {"llama.embedding_length": 32}}, "of shape"),
+        ({"fields": {"llama.context_length": 0}}, "llama.context_length is 0"),
+        ({"fields": {"llama.rope.scaling.type": "twisted"}}, "type 'twisted'"),
+        ({"pre": "unheard-of"}, "rule 'unheard-of', which is not known"),
+        ({"fields": {"split.count": 3}}, "one of 3 parts; join them first"),
+        ({"tensors": {}}, "vocabulary without weights"),
+    ],
+)
+def test_what_cannot_be_converted_is_refused_in_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    write_model(tmp_path / "m.gguf", **changes)
+    with pytest.raises(ExportError, match=message) as caught:
+        convert(tmp_path / "m.gguf", tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    found = describe(tmp_path / "m.gguf")
+    assert not found.usable
+    assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
+
+
+def test_a_tensor_that_nobody_asks_for_is_refused(tmp_path: Path) -> None:
+    tensors = write_model(tmp_path / "m.gguf")
+    tensors["blk.0.ssm_in.weight"] = np.zeros((WIDTH, WIDTH), np.float32)
+    write_model(tmp_path / "m.gguf", tensors=tensors)
+    with pytest.raises(ExportError, match="ssm_in"):
+        convert(tmp_path / "m.gguf", tmp_path / "out")
