@@ -17,7 +17,8 @@ from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
 from lsp_server.messages.fields import Unreadable, identifier, integer, member, text
 from lsp_server.messages.parameters import read_parameters
-from lsp_server.transport import Connection
+from lsp_server.transport.connection import Connection
+from lsp_server.transport.frames import framed
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +122,7 @@ class Dispatcher:
     def _refuse(self, number: str | int | None, code: types.ErrorCodes, text: str) -> None:
         log.warning("%s; it is refused", text)
         reply = {"jsonrpc": "2.0", "id": number, "error": {"code": code.value, "message": text}}
-        body = json.dumps(reply).encode("ascii")
-        self._connection.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+        self._connection.write(framed(json.dumps(reply).encode("ascii")))
 
 
 def _is_message(message: object) -> bool:
@@ -137,7 +137,7 @@ async def converse(server: MidtokenServer, connection: Connection) -> int:
     """Serve a client until it exits or is gone; the exit status of the process."""
     dispatcher = Dispatcher(server, connection)
     server.protocol.set_writer(connection)
-    connection.start_reading()
+    connection.start()
     status: int | None = None
     while status is None and (body := await connection.receive()) is not None:
         status = dispatcher.handle(body)
@@ -145,6 +145,6 @@ async def converse(server: MidtokenServer, connection: Connection) -> int:
         await asyncio.sleep(0)
     await server.session.scheduler.finish(FAREWELL_S)
     await asyncio.sleep(0)  # the answer of a handler that has just ended is still to be written
-    connection.close()
+    await connection.finish()
     server.session.files.stop(0.0)
     return dispatcher.exit_status if status is None else status

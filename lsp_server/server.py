@@ -28,7 +28,9 @@ from lsp_server.scheduling.scheduler import Observers, Scheduler
 from lsp_server.scheduling.worker import ModelThread
 from lsp_server.session import Session
 from lsp_server.settings import read_environment, resolve
-from lsp_server.transport import Connection, accept_client, claim_standard_streams, loopback_family
+from lsp_server.transport.connection import Connection
+from lsp_server.transport.standard_streams import claim_standard_streams
+from lsp_server.transport.tcp import accept_client, loopback_family, read_token
 
 log = logging.getLogger(__name__)
 
@@ -79,17 +81,20 @@ def serve(
     model: Path | str | None = None,
     device: DeviceChoice | None = None,
     tcp: tuple[str, int] | None = None,
+    token_file: Path | None = None,
     load: Loader = Completer.load,
     probe: Probe = probe_model,
     find: Finder = model_folder,
 ) -> int:
     """Serve one client until it leaves, on standard input and output or on a TCP port; returns the exit status.
 
+    On TCP only a client is served that shows the token in ``token_file``; without a file one is made up, and logged.
+
     ``model`` and ``device`` are what the command line says. Over the environment they decide, under the client they
     yield; None says nothing.
     """
     with logging_to() as recent:
-        connection = _connect(tcp)
+        connection = _connect(tcp, token_file)
         if isinstance(connection, int):
             return connection
         launch: dict[str, object] = {}
@@ -111,7 +116,7 @@ def serve(
         return status
 
 
-def _connect(tcp: tuple[str, int] | None) -> Connection | int:
+def _connect(tcp: tuple[str, int] | None, token_file: Path | None) -> Connection | int:
     """The client, or the exit status where there is none to be had."""
     host, port = tcp or ("", 0)
     family = loopback_family(host)
@@ -119,7 +124,11 @@ def _connect(tcp: tuple[str, int] | None) -> Connection | int:
         log.error("%s is no loopback address; documents travel unencrypted, so use 127.0.0.1, ::1 or localhost", host)
         return 2
     try:
-        return claim_standard_streams() if family is None else accept_client(host, port, family)
+        if family is None:
+            return claim_standard_streams()
+        return accept_client(host, port, family, None if token_file is None else read_token(token_file))
+    except ValueError as error:
+        log.error("cannot serve on TCP: %s", error)
     except (OSError, OverflowError) as error:
         log.error("cannot serve on %s: %s", "the standard streams" if tcp is None else f"{host} port {port}", error)
     except KeyboardInterrupt:

@@ -1,6 +1,7 @@
 """``midtoken serve``: the language server."""
 
 import argparse
+from pathlib import Path
 
 from lsp_server.commands.options import add_model_options, set_example
 
@@ -14,6 +15,12 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="listen on a loopback address (default: standard input and output)",
     )
+    parser.add_argument(
+        "--tcp-token-file",
+        type=Path,
+        metavar="FILE",
+        help="the token that a client over TCP must show, in a file that only you can read (default: one is printed)",
+    )
     add_model_options(parser)
     # None where it is not given: "auto" on the command line is a choice too, and stands over the environment.
     parser.set_defaults(run=run, device=None)
@@ -23,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until the client leaves; its exit status is that of the protocol."""
     from lsp_server.server import serve
 
-    return serve(model=args.model, device=args.device, tcp=args.tcp)
+    return serve(model=args.model, device=args.device, tcp=args.tcp, token_file=args.tcp_token_file)
 
 
 def _address(text: str) -> tuple[str, int]:

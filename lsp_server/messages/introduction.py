@@ -1,8 +1,11 @@
 """``initialize``: what of a client's capabilities is read, by hand, so that no other one can be in the way."""
 
+from collections.abc import Mapping
+
 from lsprotocol import types
 
 from lsp_server.messages.fields import LARGEST, elements, integer, is_offered, member, text
+from lsp_server.transport.tcp import TOKEN
 
 
 def introduction(params: object) -> types.InitializeParams:
@@ -12,8 +15,13 @@ def introduction(params: object) -> types.InitializeParams:
         process_id=_process_id(member(params, "processId")),
         client_info=None if name is None else types.ClientInfo(name),
         capabilities=_capabilities(member(params, "capabilities")),
-        initialization_options=member(params, "initializationOptions"),
+        initialization_options=_options(member(params, "initializationOptions")),
     )
+
+
+def _options(said: object) -> object:
+    """Without the token of a client over TCP, which is no setting."""
+    return {name: value for name, value in said.items() if name != TOKEN} if isinstance(said, Mapping) else said
 
 
 def _process_id(value: object) -> int | None:

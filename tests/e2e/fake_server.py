@@ -1,4 +1,4 @@
-"""The real server with a completer that needs no model: ``python -m tests.e2e.fake_server [HOST PORT]``.
+"""The real server with a completer that needs no model: ``python -m tests.e2e.fake_server [HOST PORT [TOKEN_FILE]]``.
 
 Where the environment has ``FAKE_MODEL_LOG``, each call of the model is a line of that file.
 """
@@ -53,8 +53,9 @@ def load(
 
 
 def main() -> int:
-    address = sys.argv[1:]
-    return serve(tcp=(address[0], int(address[1])) if address else None, load=load, probe=trust)
+    address, token_file = sys.argv[1:3], sys.argv[3:]
+    tcp = (address[0], int(address[1])) if address else None
+    return serve(tcp=tcp, token_file=Path(token_file[0]) if token_file else None, load=load, probe=trust)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 from typing import IO, Any
 
 import pytest
@@ -22,8 +23,10 @@ def framed(**message: Any) -> bytes:
     return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
 
 
-def initialize(process_id: int | None = None) -> bytes:
+def initialize(process_id: int | None = None, token: str | None = None) -> bytes:
     params: dict[str, Any] = {"processId": process_id, "rootUri": None, "capabilities": {}}
+    if token:
+        params["initializationOptions"] = {"token": token}
     return framed(id=1, method="initialize", params=params) + framed(method="initialized", params={})
 
 
@@ -141,32 +144,94 @@ def test_an_interrupt_ends_the_server_quietly():
         assert b"Traceback" not in server.stderr.read()
 
 
-def test_tcp_serves_one_client_on_a_loopback_address():
-    server = subprocess.Popen([*FAKE_SERVER, "127.0.0.1", "0"], stderr=subprocess.PIPE, env=environment(), cwd=ROOT)
-    with server:
+@contextmanager
+def listening(host: str = "127.0.0.1", *token_file: str) -> Iterator[tuple["subprocess.Popen[bytes]", int, str]]:
+    """A server on TCP, its port, and the token that it printed."""
+    command = [*FAKE_SERVER, host, "0", *token_file]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment(), cwd=ROOT) as server:
         assert server.stderr is not None
-        port = int(server.stderr.readline().split()[-1])
-        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as client:
+        words = server.stderr.readline().decode().replace(",", "").split()
+        try:
+            yield server, int(words[words.index("port") + 1]), words[-1]
+        finally:
+            server.kill()
+
+
+def said_to(port: int, data: bytes) -> bytes:
+    """What a server answers to a client until it hangs up."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as client, suppress(ConnectionError):
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        while received := client.recv(1 << 16):
+            answer += received
+    return answer
+
+
+INSIDE = initialize() + completion("x")
+STRANGERS = {
+    "nothing": b"",
+    "a page that gets": b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+    "a page that posts": b"POST / HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 999\r\n\r\n" + INSIDE,
+    "a web socket": b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    "encryption": b"\x16\x03\x01\x02\x00\x01",
+    "noise": bytes(range(256)) * 40,
+    "a frame too long": b"Content-Length: 999999999\r\n\r\n",
+    "no JSON": b"Content-Length: 1\r\n\r\n{",
+    "no token": INSIDE,
+    "another token": initialize(None, "x" * 32),
+    "another method": framed(id=1, method="shutdown", params={"initializationOptions": {"token": "x"}}),
+}
+TOLD = ("no JSON", "no token", "another token", "another method")
+"""Those that speak the protocol learn what is wrong."""
+
+
+def test_tcp_serves_one_client_that_shows_the_token_whoever_comes_before_it():
+    with listening() as (server, port, token):
+        for name, data in STRANGERS.items():
+            answer = said_to(port, data)
+            assert b"capabilities" not in answer, name
+            assert (b"the token is missing or wrong" in answer) == (name in TOLD), name
+        with ExitStack() as open_ones:
+            for _ in range(4):  # they say nothing, and are no hindrance
+                open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S))
+            client = open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S))
             stream = client.makefile("rwb")
             with stream:
-                stream.write(initialize() + completion("x"))
+                stream.write(initialize(None, token) + completion("x"))
                 stream.flush()
-                assert stream.readline().startswith(b"Content-Length")
+                received = client.recv(1 << 16)
+                assert received.startswith(b"Content-Length")
                 with pytest.raises(OSError):
                     socket.create_connection(("127.0.0.1", port), timeout=1)
+                while b"insertText" not in received:
+                    received += client.recv(1 << 16)
                 stream.write(SHUTDOWN + EXIT)
                 stream.flush()
                 assert server.wait(TIMEOUT_S) == 0
-                stream.readlines()
 
 
 def test_a_tcp_client_that_leaves_ends_the_server():
-    server = subprocess.Popen([*FAKE_SERVER, "localhost", "0"], stderr=subprocess.PIPE, env=environment(), cwd=ROOT)
-    with server:
-        assert server.stderr is not None
-        port = int(server.stderr.readline().split()[-1])
-        socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S).close()
+    with listening("localhost") as (server, port, token):
+        assert b'"capabilities"' in said_to(port, initialize(None, token))
         assert server.wait(TIMEOUT_S) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="whether others can read a file is told otherwise there")
+def test_the_token_may_come_from_a_file_that_nobody_else_can_read(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("0123456789abcdef\n")
+    file.chmod(0o644)
+    refused = run(b"", "127.0.0.1", "0", str(file))
+    assert refused.returncode == 1
+    assert b"others can read" in refused.stderr
+    file.chmod(0o600)
+    with listening("127.0.0.1", str(file)) as (_, port, printed):
+        assert printed == str(port)
+        assert b'"capabilities"' in said_to(port, initialize(None, "0123456789abcdef"))
+    file.write_text("short")
+    assert b"too short" in run(b"", "127.0.0.1", "0", str(file)).stderr
+    assert b"cannot serve" in run(b"", "127.0.0.1", "0", str(tmp_path / "none")).stderr
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.org"])
@@ -236,3 +301,43 @@ def test_a_model_call_that_does_not_end_does_not_hold_the_process_up():
         stdin.flush()
         time.sleep(0.3)
         assert leaves_without_waiting(server)
+
+
+def test_a_client_that_reads_nothing_is_neither_waited_for_nor_piled_up_for(tmp_path):
+    """It sends far more than is kept, then closes the input: the server is gone soon, and never grew."""
+    log = (tmp_path / "log").open("wb")
+    pipe = subprocess.PIPE
+    with log, subprocess.Popen(FAKE_SERVER, stdin=pipe, stdout=pipe, stderr=log, env=environment(), cwd=ROOT) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        server.stdin.write(initialize() + completion("x"))
+        server.stdin.flush()
+        server.stdout.read(1)  # it is up; from here on nothing is read
+        os.set_blocking(server.stdin.fileno(), False)
+        text = {"textDocument": {"uri": URI, "version": 3}, "contentChanges": [{"text": "y" * 1000}]}
+        question = framed(id=5, method="workspace/executeCommand", params={"command": "midtoken.server.statistics"})
+        burst = (framed(method="textDocument/didChange", params=text) + question) * 100
+        sent = _sent_within(server.stdin.fileno(), burst, 3.0)
+        assert sent > 1 << 20
+        if sys.platform == "linux":
+            status = Path(f"/proc/{server.pid}/status").read_text()
+            assert int(status.split("VmHWM:")[1].split()[0]) < 400_000
+        server.stdin.close()
+        began = time.monotonic()
+        assert server.wait(TIMEOUT_S) == 1
+        assert time.monotonic() - began < 20
+
+
+def _sent_within(descriptor: int, data: bytes, seconds: float) -> int:
+    """How many bytes of the data, over and over, a pipe that does not block takes before it takes none for a second."""
+    sent, rest, last = 0, b"", time.monotonic()
+    end = last + 4 * seconds
+    while time.monotonic() - last < seconds and time.monotonic() < end:
+        rest = rest or data
+        try:
+            count = os.write(descriptor, rest)
+        except BlockingIOError:
+            time.sleep(0.01)
+            continue
+        rest, sent, last = rest[count:], sent + count, time.monotonic()
+    return sent

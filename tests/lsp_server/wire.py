@@ -12,7 +12,7 @@ from lsprotocol import types
 from lsp_server.dispatch import converse
 from lsp_server.scheduling.model import Loader
 from lsp_server.server import create_server
-from lsp_server.transport import Connection
+from lsp_server.transport.connection import Connection
 from tests.lsp_server.fakes import FakeCompleter
 
 URI = "file:///project/a.py"

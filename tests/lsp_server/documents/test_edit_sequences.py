@@ -18,7 +18,7 @@ from lsp_server.dispatch import Dispatcher
 from lsp_server.documents.documents import Document
 from lsp_server.documents.positions import PositionEncoding
 from lsp_server.server import create_server
-from lsp_server.transport import Connection
+from lsp_server.transport.connection import Connection
 from tests.lsp_server.fakes import FakeCompleter
 from tests.lsp_server.texts import encodings, slow_index, slow_lines, texts
 

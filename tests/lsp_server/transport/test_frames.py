@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsp_server.transport import MAX_BODY_BYTES, loopback_family, read_frame
+from lsp_server.transport.frames import MAX_BODY_BYTES, read_frame
+from lsp_server.transport.tcp import loopback_family
 
 
 def framed(body: bytes) -> bytes:
