@@ -17,7 +17,8 @@ from pathlib import Path
 
 from engine import Completer
 from lsp_server.commands.evaluation import matched_characters
-from lsp_server.completion.prompt import Code, Place, build_request, code_at, fitted
+from lsp_server.completion.prompt import Code, Place, build_request, code_at
+from lsp_server.completion.shown import fitted
 from lsp_server.context.cross_file import Extra
 from lsp_server.documents.documents import Document
 from lsp_server.settings import Settings

@@ -38,6 +38,7 @@ from engine.errors import (
 from engine.loading import BUNDLED_MODEL
 from engine.model_folder.description import FolderDescription, describe_folder
 from engine.probe.parent import probe_model
+from engine.text.words import is_word_character
 from engine.types import (
     CancellationToken,
     Completion,
@@ -95,4 +96,5 @@ __all__ = [
     "describe_folder",
     "probe_model",
     "reason_of",
+    "is_word_character",
 ]

@@ -4,15 +4,14 @@ Ends that are not in the text (control ids, length, time) belong to the decode l
 """
 
 import math
-import re
 from dataclasses import dataclass, field
 
 from engine.config import StopParams
 from engine.text.utf8_stream import Utf8Stream
+from engine.text.words import is_word_character
 from engine.types import StopReason
 
 _CLOSERS = tuple(")]}")
-_LAST_WORD = re.compile(r"\w+\Z")
 
 
 def indent_width(line: str) -> int:
@@ -26,11 +25,15 @@ def single_line_end(text: str) -> int | None:
     return min(ends, default=None)
 
 
-def word_end(before: str, text: str) -> int:
-    """Length of the beginning of ``before`` that ``text``, which goes on from it, does not cut within a word."""
-    if not _LAST_WORD.match(text[len(before) : len(before) + 1]):
-        return len(before)
-    return len(before) - len(_last_word(before))
+def word_end(before: str, text: str, *, is_whole: bool = True) -> int:
+    """Length of the beginning of ``before`` that ``text``, which goes on from it, does not cut within a word.
+
+    Where ``text`` adds nothing yet, ``is_whole`` says that there is no part of a character behind it: that may become a
+    letter.
+    """
+    following = text[len(before) : len(before) + 1]
+    goes_on = is_word_character(following) if following else not is_whole
+    return len(before) - len(_last_word(before)) if goes_on else len(before)
 
 
 def block_end(text: str, line_prefix: str) -> int | None:
@@ -89,7 +92,7 @@ class StopTracker:
         self.logprob += logprob
         ends = [(end, reason) for end, reason in self._ends() if end is not None]
         if self.logprob < self._least:
-            ends.append((word_end(before, self.text), "doubt"))
+            ends.append((word_end(before, self.text, is_whole=self._stream.is_whole), "doubt"))
         if ends:
             # Of two ends at one place the certain one says why.
             end, _, self.ended = min((end, reason == "doubt", reason) for end, reason in ends)
@@ -138,8 +141,10 @@ class StopTracker:
 
 def _last_word(text: str) -> str:
     """The word characters that ``text`` ends in."""
-    match = _LAST_WORD.search(text)
-    return match[0] if match else ""
+    start = len(text)
+    while start and is_word_character(text[start - 1]):
+        start -= 1
+    return text[start:]
 
 
 def _held_back(text: str, stop: str) -> int:

@@ -15,3 +15,8 @@ class Utf8Stream:
     def push(self, data: bytes) -> str:
         """The characters that ``data`` completes."""
         return self._decoder.decode(data)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether no part of a character is held back."""
+        return not self._decoder.getstate()[0]

@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 
 from lsp_server.code.syntax import BRACKETS, Delimiter, Syntax
 
@@ -16,11 +17,32 @@ _OPENERS = {closer: opener for opener, closer in BRACKETS.items()}
 
 
 @dataclass(frozen=True, slots=True)
+class Field:
+    """Code within a string, such as a field of an f-string: its own bracket is the one with the index ``depth``."""
+
+    string: Delimiter
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
 class State:
-    """What is open at a place: brackets from the outermost to the innermost, then maybe a comment or a string."""
+    """What is open at a place: brackets from the outermost to the innermost, then maybe a comment or a string.
+
+    ``fields`` are those of the brackets that open code within a string.
+    """
 
     brackets: tuple[str, ...] = ()
     inside: Delimiter | None = None
+    fields: tuple[Field, ...] = ()
+
+    @property
+    def in_string(self) -> bool:
+        return self.inside is not None and self.inside.kind == "string"
+
+    @property
+    def depth(self) -> int:
+        """How many brackets and strings are open."""
+        return len(self.brackets) + len(self.fields) + self.in_string
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +57,16 @@ def _go_on() -> None:
     """The checkpoint of a scan that nobody calls off."""
 
 
+@dataclass(slots=True)
+class _Level:
+    """A field that is being read: what must be known again outside of it, and where its string was opened."""
+
+    string: Delimiter
+    depth: int
+    string_at: int
+    outside: Counter[str]
+
+
 class Scanner:
     """Reads one text; `state` is that of its end once it is exhausted.
 
@@ -44,55 +76,115 @@ class Scanner:
 
     def __init__(self, syntax: Syntax, state: State, checkpoint: Callable[[], None] = _go_on) -> None:
         self._syntax = syntax
+        self._by_opener = _delimiters(syntax)
         self._checkpoint = checkpoint
         self._brackets = list(state.brackets)
-        self._open = Counter(state.brackets)
+        self._opened_at = [-1] * len(state.brackets)
+        self._levels: list[_Level] = []
+        edges = [0, *(field.depth for field in state.fields), len(state.brackets)]
+        counts = [Counter(state.brackets[start:end]) for start, end in pairwise(edges)]
+        for field, outside in zip(state.fields, counts, strict=False):
+            self._levels.append(_Level(field.string, field.depth, -1, outside))
+        self._open = counts[-1]  # those of the innermost field only: a bracket cannot close what is outside of it
         self._inside = state.inside
-        self._ours = len(state.brackets)  # brackets that were open before and still are
-        self._string_is_ours = state.inside is not None and state.inside.kind == "string"
+        self._inside_at = -1
+        self._tokens = self._patterns()
+        self.closed_nothing: int | None = None
+        """Where the first closer of the text stands for which nothing is open."""
+        self.comment_at: int | None = None
+        """Where the first comment begins."""
 
     @property
     def state(self) -> State:
-        return State(tuple(self._brackets), self._inside)
+        fields = tuple(Field(level.string, level.depth) for level in self._levels)
+        return State(tuple(self._brackets), self._inside, fields)
+
+    @property
+    def opened(self) -> list[int]:
+        """Where what the text opens and leaves open begins, in order: brackets, strings, and strings around fields."""
+        places = [*self._opened_at, *(level.string_at for level in self._levels)]
+        if self._inside is not None and self._inside.kind == "string":
+            places.append(self._inside_at)
+        return sorted({place for place in places if place >= 0})
 
     def closings(self, text: str) -> Iterator[Closing]:
         """Read ``text``; yield what it closes of that which was open before. Closers that fit nothing do not count."""
-        position, openers, read = 0, _openers(self._syntax), 0
+        position, read = 0, 0
         while position < len(text):
             read += 1
             if read % CHECKED_EVERY == 0:
                 self._checkpoint()
             if self._inside is not None:
-                end = _end(self._inside, text, position)
+                end, closer = _end(self._inside, text, position)
                 if end is None:
                     return
-                if self._string_is_ours and self._inside.closer:
-                    yield Closing(end - len(self._inside.closer), end)
-                self._string_is_ours = False
+                if closer in self._inside.fields:
+                    self._enter_field(closer, end)
+                    position = end
+                    continue
+                if closer and self._inside.kind == "string" and self._inside_at < 0:
+                    yield Closing(end - len(closer), end)
                 position, self._inside = end, None
-            elif match := openers.search(text, position):
+            elif match := self._tokens.search(text, position):
                 position = match.end()
-                if self._take(match[0]):
+                if self._take(match[0], match.start()):
                     yield Closing(match.start(), match.end())
             else:
                 return
 
-    def _take(self, token: str) -> bool:
+    def _patterns(self) -> re.Pattern[str]:
+        return _openers(self._syntax, self._levels[-1].string if self._levels else None)
+
+    def _enter_field(self, opener: str, end: int) -> None:
+        assert self._inside is not None
+        self._levels.append(_Level(self._inside, len(self._brackets), self._inside_at, self._open))
+        self._brackets.append(opener[-1])
+        self._opened_at.append(end - len(opener))
+        self._open = Counter(opener[-1])
+        self._inside = None
+        self._tokens = self._patterns()
+
+    def _take(self, token: str, at: int) -> bool:
+        """Whether a token outside of strings and comments closes something that was open before the text."""
+        if token == "\n":
+            while self._levels and not self._levels[-1].string.multiline:
+                self._leave_string()
+            return False
+        if self._levels and not self._levels[-1].string.nests and token == self._levels[-1].string.closer:
+            return self._leave_string()
         if token in BRACKETS:
             self._brackets.append(token)
+            self._opened_at.append(at)
             self._open[token] += 1
         elif token not in _OPENERS:
-            self._inside = next(delimiter for delimiter in self._syntax.delimited if delimiter.opener == token)
+            self._inside, self._inside_at = self._by_opener[token], at
+            if self._inside.kind == "comment" and self.comment_at is None:
+                self.comment_at = at
         elif self._open[_OPENERS[token]]:
-            # Brackets inside it that were never closed do not count any more.
-            last = ""
-            while last != _OPENERS[token]:
-                last = self._brackets.pop()
-                self._open[last] -= 1
-            if len(self._brackets) < self._ours:
-                self._ours = len(self._brackets)
-                return True
+            return self._close(_OPENERS[token])
+        elif self.closed_nothing is None:
+            self.closed_nothing = at
         return False
+
+    def _close(self, opener: str) -> bool:
+        # Brackets inside it that were never closed do not count any more.
+        last, opened_at = "", 0
+        while last != opener:
+            last, opened_at = self._brackets.pop(), self._opened_at.pop()
+            self._open[last] -= 1
+        if self._levels and len(self._brackets) == self._levels[-1].depth:
+            level = self._levels.pop()
+            self._inside, self._inside_at, self._open = level.string, level.string_at, level.outside
+            self._tokens = self._patterns()
+        return opened_at < 0
+
+    def _leave_string(self) -> bool:
+        """The string around a field ends with the field still open."""
+        level = self._levels.pop()
+        del self._brackets[level.depth :], self._opened_at[level.depth :]
+        self._open = level.outside
+        self._tokens = self._patterns()
+        return level.string_at < 0
 
 
 def scan(text: str, syntax: Syntax, checkpoint: Callable[[], None] = _go_on) -> State:
@@ -107,41 +199,50 @@ def scan(text: str, syntax: Syntax, checkpoint: Callable[[], None] = _go_on) -> 
 
 def code_of(line: str, syntax: Syntax) -> str:
     """A line that begins outside comments and strings, without its comment and the white space around."""
-    position, openers = 0, _openers(syntax)
-    while match := openers.search(line, position):
-        position = match.end()
-        found = next((delimiter for delimiter in syntax.delimited if delimiter.opener == match[0]), None)
-        if found is None:
-            continue
-        if found.kind == "comment":
-            line = line[: match.start()]
-            break
-        position = _end(found, line, position) or len(line)
-    return line.strip()
+    scanner = Scanner(syntax, State())
+    for _ in scanner.closings(line):
+        pass
+    return line[: scanner.comment_at].strip()
 
 
-def _end(inside: Delimiter, text: str, position: int) -> int | None:
-    """Where ``inside``, open at ``position``, ends; None if it does not before the end of the text."""
+def _end(inside: Delimiter, text: str, position: int) -> tuple[int | None, str]:
+    """Where ``inside``, open at ``position``, ends or a field of it begins, and what ends or opens it: nothing is the
+    end of the line. None if neither comes before the end of the text.
+    """
     match = _until_closed(inside).match(text, position)
     assert match is not None, "the pattern matches the empty text"
     end = match.end()
-    if inside.closer and text.startswith(inside.closer, end):
-        return end + len(inside.closer)
-    return end if end < len(text) else None
+    for stop in (inside.closer, *inside.fields):
+        if stop and text.startswith(stop, end):
+            return end + len(stop), stop
+    return (end if end < len(text) else None), ""
 
 
 @cache
-def _openers(syntax: Syntax) -> re.Pattern[str]:
-    openers = [delimiter.opener for delimiter in syntax.delimited] + [*BRACKETS, *_OPENERS]
-    return re.compile("|".join(map(re.escape, openers)))
+def _delimiters(syntax: Syntax) -> Mapping[str, Delimiter]:
+    return {delimiter.opener: delimiter for delimiter in syntax.delimited}
+
+
+@cache
+def _openers(syntax: Syntax, around: Delimiter | None) -> re.Pattern[str]:
+    """Matches what matters in code, which may be in a field of the string ``around``."""
+    ends = [] if around is None else [closer for closer in (around.closer,) if not around.nests]
+    ends += ["\n"] if around is not None and not around.multiline else []
+    openers = [delimiter.behind + re.escape(delimiter.opener) for delimiter in syntax.delimited]
+    return re.compile("|".join([*map(re.escape, ends), *openers, *map(re.escape, [*BRACKETS, *_OPENERS])]))
 
 
 @cache
 def _until_closed(inside: Delimiter) -> re.Pattern[str]:
-    """Matches up to what ends the delimiter, or to the end of the text."""
+    """Matches up to what ends the delimiter or opens a field, or to the end of the text."""
     if not inside.closer:
         return re.compile(r"[^\n]*")
-    closer = re.escape(inside.closer)
+    fields = "|".join(map(re.escape, inside.fields))
+    stops = "|".join(map(re.escape, (inside.closer, *inside.fields)))
     line_only = "" if inside.multiline else r"(?!\n)"
     escaped = r"\\(?s:.)|" if inside.kind == "string" else ""
-    return re.compile(rf"(?:{escaped}(?!{closer}){line_only}(?s:.))*")
+    if "{" in inside.fields:  # written twice it is a brace, and a backslash does not change what it is
+        escaped = r"\{\{|(?!\\\{)" + escaped
+    elif fields and escaped:
+        escaped = f"(?!{fields})" + escaped
+    return re.compile(rf"(?:{escaped}(?!{stops}){line_only}(?s:.))*")

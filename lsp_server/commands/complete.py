@@ -25,7 +25,8 @@ from lsp_server.commands.options import (
     use_environment,
 )
 from lsp_server.commands.sampling_options import sampling_params
-from lsp_server.completion.prompt import Code, fitted
+from lsp_server.completion.prompt import Code
+from lsp_server.completion.shown import fitted
 from lsp_server.documents.documents import Document
 from lsp_server.documents.line_endings import to_document, to_engine
 from lsp_server.files.repositories import NamedFile, named_file

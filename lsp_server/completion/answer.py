@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from engine import CancellationToken, Completion, CompletionResult, DeviceError, ModelFolderError, can_stream
 from lsp_server.acceptance import Offer
 from lsp_server.completion.items import Note, place_at
-from lsp_server.completion.prompt import Place, build_request, code_at, fitted
+from lsp_server.completion.prompt import Place, build_request, code_at
+from lsp_server.completion.shown import fitted
 from lsp_server.context.cross_file import Extra, imports_of
 from lsp_server.documents.documents import Document
 from lsp_server.documents.notebooks import Neighbours
@@ -192,7 +193,9 @@ def _job(server: MidtokenServer, request: EditorRequest, around: Neighbours, dea
         )
         token.raise_if_cancelled()
         result = session.model.complete(engine_request, token, on_text)
-        return fitted(result, code) if result and (result.completions or deadline.left_ms > 0) else None
+        if result is None or not (result.completions or deadline.left_ms > 0):
+            return None
+        return fitted(result, code, several_lines=settings.multi_line is True)
 
     return job
 

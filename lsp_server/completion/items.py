@@ -1,13 +1,12 @@
 """Completions as the protocol's items, and the place in the document that they replace."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from lsprotocol import types
 
-from engine import Completion
+from engine import Completion, is_word_character
 from lsp_server.acceptance import ACCEPT
 from lsp_server.completion.prompt import Place
 from lsp_server.documents.documents import Document
@@ -31,7 +30,7 @@ def place_at(document: Document, cursor: int) -> Place:
     """
     line_start, _ = document.line_span(document.line_at(cursor))
     start = cursor
-    while start > line_start and cursor - start <= MAX_WORD and _is_word_character(document.text[start - 1]):
+    while start > line_start and cursor - start <= MAX_WORD and is_word_character(document.text[start - 1]):
         start -= 1
     if cursor - start > MAX_WORD:
         start = cursor
@@ -128,8 +127,3 @@ def _label(text: str) -> str:
     """The first line that shows something, with a mark if more follows."""
     first, *rest = text.strip().splitlines()
     return f"{first} …" if rest else first
-
-
-def _is_word_character(character: str) -> bool:
-    # Marks belong to the letter before them: without them a word would be cut in the middle of what is one letter.
-    return character == "_" or character.isalnum() or unicodedata.category(character).startswith("M")

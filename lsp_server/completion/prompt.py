@@ -1,12 +1,10 @@
-"""From a place in a document to the engine's request, and from its result to what is shown."""
+"""From a place in a document to the engine's request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from engine import (
-    Completion,
     CompletionRequest,
-    CompletionResult,
     HealingParams,
     LineMode,
     SamplingParams,
@@ -21,7 +19,6 @@ from lsp_server.documents.documents import Document
 from lsp_server.documents.line_endings import to_engine
 from lsp_server.documents.notebooks import Neighbours
 from lsp_server.files.repositories import named_file
-from lsp_server.filters import Draft, shown
 from lsp_server.settings import Settings
 
 CELL_BREAK = "\n\n\n"
@@ -96,22 +93,6 @@ def build_request(
         sampling=_sampling(settings),
         stop=_stop(code, settings, automatic),
     )
-
-
-def fitted(result: CompletionResult, code: Code) -> CompletionResult:
-    """The result with completions as they are shown, without those of which nothing, or only a better one, is left."""
-    kept: dict[str, Completion] = {}
-    for completion in result.completions:
-        draft = Draft(completion.text, code.prefix, code.suffix, code.syntax, code.state)
-        if text := shown(draft):
-            stop = completion.stop if _characters(text) == _characters(completion.text) else "cut"
-            kept.setdefault(text, replace(completion, text=text, stop=stop))
-    return replace(result, completions=tuple(kept.values()))
-
-
-def _characters(text: str) -> int:
-    """Without white space, which filters change without cutting anything off."""
-    return sum(map(len, text.split()))
 
 
 def _stop(code: Code, settings: Settings, automatic: bool) -> StopParams:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lsp_server.code.scanner import State
+from lsp_server.code.scanner import Scanner, State
 from lsp_server.code.syntax import Syntax
 
 
@@ -12,7 +12,8 @@ from lsp_server.code.syntax import Syntax
 class Draft:
     """The text of a completion before it is shown, and where it would stand: between ``prefix`` and ``suffix``.
 
-    ``state`` is that of the code at the cursor.
+    ``state`` is that of the code at the cursor; ``several_lines`` says that the user wants them everywhere,
+    ``broken_off`` that the text would go on if there were time and room for it.
     """
 
     text: str
@@ -20,6 +21,8 @@ class Draft:
     suffix: str
     syntax: Syntax
     state: State
+    several_lines: bool = False
+    broken_off: bool = False
 
     @property
     def line_start(self) -> str:
@@ -39,3 +42,17 @@ Filter: TypeAlias = Callable[[Draft], str]
 def is_telling(line: str) -> bool:
     """Whether a line says enough for its repetition to be one: brackets and numbers alone come back in good code."""
     return sum(character.isalpha() for character in line) >= 2
+
+
+LOOKED_AHEAD_CHARACTERS = 20_000
+
+
+def left_open(draft: Draft, state: State) -> int:
+    """How many of the brackets and strings that are open with ``state`` the text after the cursor does not close."""
+    left = state.depth
+    if left:
+        for _ in Scanner(draft.syntax, state).closings(draft.suffix[:LOOKED_AHEAD_CHARACTERS]):
+            left -= 1
+            if not left:
+                break
+    return left

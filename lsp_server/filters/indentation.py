@@ -3,27 +3,28 @@
 from collections import Counter
 from itertools import pairwise
 
+from lsp_server.code.blocks import is_finished, opens_block
 from lsp_server.code.scanner import code_of
-from lsp_server.code.syntax import Syntax, indentation
+from lsp_server.code.syntax import Syntax, indentation, width
 from lsp_server.filters.draft import Draft
 
 SAMPLED_CHARACTERS = 20_000
 """Text on each side of the cursor that tells how a file indents."""
 WIDEST_STEP = 8
+LOOKED_BACK_LINES = 200
+_OPERATORS = tuple(".?:+-*/%&|=<>,)]}")
 
 
 def in_own_style(draft: Draft) -> str:
-    """Give each block in the text the indentation that the file would give it.
+    """Give each block in the text the indentation that the file would give it, and the first line that of its place.
 
-    Only a line that follows one which opens a block is moved, and with it what stands in that block: lines that are
-    aligned with something keep the spaces that align them.
+    Below the first only a line that follows one which opens a block is moved, and with it what stands in that block:
+    lines that are aligned with something keep the spaces that align them.
     """
     first, *others = draft.text.split("\n")
-    if not others and draft.line_start.strip():
+    if draft.state.inside is not None or (not others and draft.line_start.strip()):
         return draft.text
     step = step_of(draft.prefix[-SAMPLED_CHARACTERS:] + draft.suffix[:SAMPLED_CHARACTERS], draft.syntax)
-    if step is None:
-        return draft.text
     theirs, ours = _first_line(draft, first, step)
     if not draft.line_start.strip():
         # What stands on the line already stays; the text brings the rest of the indentation.
@@ -38,7 +39,7 @@ def in_own_style(draft: Draft) -> str:
         while len(blocks) > 1 and len(own) < len(blocks[-1][0]):
             blocks.pop()
         theirs, ours = blocks[-1]
-        if opens and own and not theirs.startswith(own):
+        if step is not None and opens and own and not theirs.startswith(own):
             ours = ours + step
             blocks.append((own, ours))
         elif own.startswith(theirs):
@@ -62,14 +63,50 @@ def step_of(text: str, syntax: Syntax) -> str | None:
     return usual if usual is not None and len(usual) <= WIDEST_STEP else None
 
 
-def _first_line(draft: Draft, first: str, step: str) -> tuple[str, str]:
+def _first_line(draft: Draft, first: str, step: str | None) -> tuple[str, str]:
     """The indentation of the first line: as the text would have it, and as the file would."""
     theirs = indentation(draft.line_start + first)
-    if draft.line_start.strip():
+    if draft.line_start.strip() or not first.strip():
         return theirs, theirs
-    above = next((line for line in reversed(draft.prefix.split("\n")[-20:-1]) if line.strip()), "")
-    wanted = indentation(above) + step
-    opens = draft.syntax.opens_block(code_of(above, draft.syntax))
-    if opens and wanted.startswith(draft.line_start) and len(theirs) > len(indentation(above)):
-        return theirs, wanted
-    return theirs, theirs
+    lines = [line for line in draft.prefix.split("\n")[-LOOKED_BACK_LINES:-1] if line.strip()]
+    if not lines:  # nothing above: there is no block that it could be in
+        return theirs, draft.line_start if not draft.prefix.strip() else theirs
+    above = lines[-1]
+    code = next((line for line in reversed(lines) if code_of(line, draft.syntax)), above)
+    if step is not None and opens_block(code, draft.syntax):
+        wanted = indentation(code) + step
+        if draft.syntax.opens_block(code_of(code, draft.syntax)) and len(theirs) <= len(indentation(code)):
+            return theirs, theirs
+        return theirs, wanted if wanted.startswith(draft.line_start) else theirs
+    own = _in_units(theirs, step)
+    if draft.syntax.blocks == "none" or opens_block(code, draft.syntax) or _goes_on(draft, above, first):
+        return theirs, own if own.startswith(draft.line_start) else theirs
+    levels = _levels(lines) if draft.syntax.blocks == "indent" else [indentation(above)]
+    limit = next((level for level in levels if width(level) <= width(own)), levels[-1])
+    if draft.syntax.blocks == "brace" and width(own) <= width(levels[0]):
+        limit = own
+    return theirs, limit if limit.startswith(draft.line_start) else draft.line_start
+
+
+def _goes_on(draft: Draft, above: str, first: str) -> bool:
+    """Whether the first line goes on with what the line above began."""
+    if not is_finished(above, draft.syntax, draft.state):
+        return True
+    return draft.syntax.blocks == "brace" and not above.rstrip().endswith(";") and first.lstrip()[:1] in _OPERATORS
+
+
+def _in_units(own: str, step: str | None) -> str:
+    """Indentation with tabs where the file has tabs, and without them where it has none."""
+    if step == "\t" and own and set(own) == {" "}:
+        size = next(size for size in (4, 2, 1) if len(own) % size == 0)
+        return "\t" * (len(own) // size)
+    return own.replace("\t", step) if step is not None and step != "\t" else own
+
+
+def _levels(lines: list[str]) -> list[str]:
+    """The indentation of the last line and of all blocks around it, deepest first."""
+    levels = [indentation(lines[-1])]
+    for line in reversed(lines):
+        if width(line) < width(levels[-1]):
+            levels.append(indentation(line))
+    return levels

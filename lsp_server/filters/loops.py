@@ -2,31 +2,64 @@
 
 import re
 
+from lsp_server.code.syntax import width
 from lsp_server.filters.draft import Draft, is_telling
 
 LONGEST_LOOP_LINES = 8
 _SEARCHED_CHARACTERS = 4000
+_LINES_ABOVE = 4
 _WITHIN_A_LINE = re.compile(r"([^\n]{1,40}?)\1{5,}")
 _SHORTEST = 24
-"""Characters of a loop within a line. ``[0, 0, 0, 0, 0, 0]`` is code, and so are rulers of other characters."""
+"""Characters of a loop within a line. ``[0, 0, 0, 0, 0, 0]`` is code."""
+_PUNCTUATION = re.compile(r"([^\w\n]{2,8}?)\1{2,}")
+_PAIRS = re.compile(r"[]()\[{}\"'`<>/.\s]")
+"""Punctuation that comes again in good code, such as ``(), (), ()`` and ``../../../``."""
+_ROUNDS_OF_PAIRS = 6
 
 
 def without_loops(draft: Draft) -> str:
-    """Cut where a line repeats a piece of itself six times, and where a run of lines comes again at once.
+    """Cut where a line repeats a piece of itself six times, and where a run of lines comes again at once, also if each
+    time it is deeper, or shallower two times over.
 
     A loop in a line below takes its line with it. In the cursor's own line what stands before the loop is kept: there
     may be the rest of a word that was begun. All of it, so that typing on along it leaves the same end.
     """
     text = draft.text
-    if loop := next(filter(_is_idle, _WITHIN_A_LINE.finditer(text[:_SEARCHED_CHARACTERS])), None):
-        above, below, line = text[: loop.start()].rpartition("\n")
+    loops = [start for start in (_loop_in_line(text), _loop_of_punctuation(draft)) if start is not None]
+    if loops:
+        start = min(loops)
+        above, below, line = text[:start].rpartition("\n")
         text = above if below else line
+    above_cursor = [line for line in draft.prefix.split("\n")[-_LINES_ABOVE - 1 : -1] if line.strip()]
     lines = (draft.line_start + text).split("\n")
-    return "\n".join(lines[: _second_round(lines)])[len(draft.line_start) :]
+    end = min(_second_round(lines), _staircase(above_cursor, lines, draft))
+    return "\n".join(lines[:end])[len(draft.line_start) :] if end else ""
 
 
-def _is_idle(loop: re.Match[str]) -> bool:
-    return len(loop[0]) >= _SHORTEST and any(map(str.isalnum, loop[1]))
+def _loop_in_line(text: str) -> int | None:
+    for loop in _WITHIN_A_LINE.finditer(text[:_SEARCHED_CHARACTERS]):
+        if len(loop[0]) >= _SHORTEST and any(map(str.isalnum, loop[1])):
+            return loop.start()
+    return None
+
+
+def _loop_of_punctuation(draft: Draft) -> int | None:
+    """Where different signs come again and again. One and the same is a ruler, and so is anything in a comment."""
+    if draft.state.inside is not None and draft.state.inside.kind == "comment":
+        return None
+    written = len(draft.line_start)
+    for loop in _PUNCTUATION.finditer(draft.line_start + draft.text[:_SEARCHED_CHARACTERS]):
+        rounds = len(loop[0]) // len(loop[1])
+        is_idle = len(set(loop[1])) > 1 and (rounds >= _ROUNDS_OF_PAIRS or not _PAIRS.search(loop[1]))
+        if is_idle and loop.end() > written and not _is_in_comment(draft, loop.start() - written):
+            return max(0, loop.start() - written)
+    return None
+
+
+def _is_in_comment(draft: Draft, at: int) -> bool:
+    line = draft.line_start + draft.text[: max(0, at)]
+    start = line.rfind("\n") + 1
+    return bool(draft.syntax.comment) and draft.syntax.comment in line[start:]
 
 
 def _second_round(lines: list[str]) -> int:
@@ -37,3 +70,41 @@ def _second_round(lines: list[str]) -> int:
             if again == lines[number - length : number] and any(map(is_telling, again)):
                 return number
     return len(lines)
+
+
+def _staircase(above: list[str], written: list[str], draft: Draft) -> int:
+    """The first of the written lines, not counting what stands above, that says what was said one step further out or
+    in; the number of lines if there is none.
+    """
+    lines, first = above + written, len(above)
+    for number in range(max(1, first), len(lines)):
+        for length in range(1, min(LONGEST_LOOP_LINES, number) + 1):
+            turns = _turns(lines, number, length)
+            if turns and all(turn > 0 for turn in turns):  # deeper
+                needed = 1 if _is_code(lines[number], draft) else 2
+            elif turns and all(turn < 0 for turn in turns):
+                needed = 2
+            else:
+                continue
+            if len(turns) >= needed:
+                return max(number - (len(turns) - 1) * length, first) - first
+    return len(written)
+
+
+def _turns(lines: list[str], number: int, length: int) -> list[int]:
+    """By how many columns the runs of ``length`` lines up to ``number`` are moved, for as long as they say the same."""
+    turns: list[int] = []
+    start = number
+    while start - length >= 0 and number + length <= len(lines):
+        one, other = lines[start - length : start], lines[start : start + length]
+        said = [line.strip() for line in one]
+        if said != [line.strip() for line in other] or not any(map(is_telling, said)):
+            break
+        turns.append(width(other[0]) - width(one[0]))
+        start -= length
+    return turns
+
+
+def _is_code(line: str, draft: Draft) -> bool:
+    """Whether a line that stands below itself, deeper, is idle the first time: elements of markup and data are not."""
+    return draft.syntax.blocks == "indent" and not draft.syntax.items

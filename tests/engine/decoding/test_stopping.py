@@ -206,3 +206,32 @@ def test_white_space_alone_decides_no_block():
     assert block_end("\n    a\n", "def f():") is None
     assert block_end("\n    a\n  ", "def f():") is None
     assert block_end("\n    a\nb", "def f():") == len("\n    a")
+
+
+# --- doubt within words ----------------------------------------------------------------------------------------------
+
+words = st.text(alphabet="aя어नاा日é_1", min_size=1, max_size=6)
+
+
+@given(words, words, cuts)
+@example("имя_ф", "айла", [1, 5])
+@example("어_", "글", [1])
+@example("न", "ाम", [])
+def test_doubt_never_leaves_half_a_word(before, after, at):
+    """However the tokens fall, also inside a character: the word that is doubted is not there."""
+    sure = split(before.encode(), at)
+    for cut in range(1, len(after.encode()) + 1):
+        tracker = StopTracker(StopParams(min_confidence=0.5), "")
+        tracker.push(b"x = ", 0.0)
+        for piece in sure:
+            tracker.push(piece, 0.0)
+        assert tracker.push(after.encode()[:cut], math.log(0.1)) == "doubt"
+        assert tracker.text == "x = "
+
+
+@pytest.mark.parametrize("doubted", ["(", " я", "\n"])
+def test_a_word_that_ended_stays(doubted):
+    tracker = StopTracker(StopParams(min_confidence=0.5), "")
+    tracker.push("имя".encode(), 0.0)
+    tracker.push(doubted.encode(), math.log(0.1))
+    assert tracker.text == "имя"

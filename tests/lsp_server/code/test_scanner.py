@@ -71,6 +71,45 @@ def test_other_languages(language, text, brackets, inside):
     assert open_at(text, language) == (brackets, inside)
 
 
+@pytest.mark.parametrize(
+    ("language", "text", "brackets", "inside"),
+    [
+        ("python", 'f"a {b', "{", ""),
+        ("python", 'f"a {b}', "", 'f"'),
+        ("python", 'f"a {{b', "", 'f"'),
+        ("python", 'f"a {b(c)!r:>{d', "{{", ""),
+        ("python", 'print(f"{a)}")', "", ""),
+        ("python", 'print(f"{a"', "(", ""),
+        ("python", 'f"{a\n(', "(", ""),
+        ("python", 'f"""{a\n(', "{(", ""),
+        ("python", "rf'{a['b", "", ""),
+        ("python", 'xf"{', "", '"'),
+        ("javascript", "`${a(`${b", "{({", ""),
+        ("javascript", "`${a}` + `", "", "`"),
+        ("javascript", "`\\${a", "", "`"),
+        ("swift", '"\\(a', "(", ""),
+        ("ruby", '"#{a["b"', "{[", ""),
+        ("ruby", "'#{a", "", "'"),
+        ("shellscript", 'echo "${a#b}" (', "(", ""),
+        ("csharp", '$"{a', "{", ""),
+    ],
+)
+def test_fields_of_strings(language, text, brackets, inside):
+    assert open_at(text, language) == (brackets, inside)
+
+
+@given(st.text(alphabet="f\"'{}()\n\\a#", max_size=30), st.text(alphabet="\"'{}()\n\\a#", max_size=30))
+def test_a_text_with_fields_may_be_read_in_two_parts(before, after):
+    # Only where the cut is not inside an opener or an escape of several characters.
+    whole = before + "a" + after
+    if before.endswith(("\\", "{", '"', "'")):
+        return
+    scanner = Scanner(PYTHON, scan(before + "a", PYTHON))
+    for _ in scanner.closings(after):
+        pass
+    assert scanner.state == scan(whole, PYTHON)
+
+
 def test_a_long_text_is_read_from_a_line_near_its_end():
     line = "x = f(1)  # it's\n"
     text = "'''" + line * (SCANNED_CHARACTERS // len(line) + 10)

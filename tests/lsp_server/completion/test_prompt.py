@@ -1,14 +1,11 @@
-from dataclasses import replace
-
 import pytest
 
 from engine import Snippet
 from lsp_server.code.confidence import PROSE_CONFIDENCE
-from lsp_server.completion.prompt import Place, build_request, code_at, fitted
+from lsp_server.completion.prompt import Place, build_request, code_at
 from lsp_server.context.cross_file import Extra
 from lsp_server.documents.documents import Document
 from lsp_server.settings import Settings
-from tests.lsp_server.fakes import completion_of, result_of
 
 
 def document(text: str, name: str = "a.py", language: str = "python") -> Document:
@@ -74,28 +71,6 @@ def test_what_belongs_to_drawing_does_not_stand_in_the_way_of_a_search():
 )
 def test_one_line_or_a_block(multi_line, text, lines):
     assert build(text, Place(len(text), len(text), ""), Settings(multi_line=multi_line)).stop.lines == lines
-
-
-def fit(text: str, *guesses: str):
-    before, after = text.split("|")
-    code = code_at(document(before + after), Place(len(before), len(before), ""))
-    return [completion.text for completion in fitted(result_of(*guesses), code).completions]
-
-
-@pytest.mark.parametrize(
-    ("text", "guess", "stop"),
-    [("print(|)", "x), y", "cut"), ("print(|)", "x, y", "length"), ("x = |", "[1,  ", "length")],
-)
-def test_a_text_that_was_cut_says_so(text, guess, stop):
-    before, after = text.split("|")
-    code = code_at(document(before + after), Place(len(before), len(before), ""))
-    broken_off = replace(completion_of(guess), stop="length")
-    result = replace(result_of(), completions=(broken_off,))
-    assert [completion.stop for completion in fitted(result, code).completions] == [stop]
-
-
-def test_what_is_shown_fits_its_place():
-    assert fit("print(|)", "x), y", "y", "   ", "x") == ["x", "y"]
 
 
 @pytest.mark.parametrize(

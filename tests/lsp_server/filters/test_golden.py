@@ -7,18 +7,28 @@ from types import MappingProxyType
 import pytest
 
 from lsp_server.filters import FILTERS, Draft, Filter, shown
+from lsp_server.filters.block import without_lines_of_no_block
 from lsp_server.filters.closers import without_doubled_closers
+from lsp_server.filters.definitions import without_second_definitions
+from lsp_server.filters.errors import without_errors
 from lsp_server.filters.indentation import in_own_style
 from lsp_server.filters.loops import without_loops
 from lsp_server.filters.neighbours import without_neighbours
+from lsp_server.filters.openers import without_dangling_openers
 from lsp_server.filters.rest_of_line import without_rest_of_line
 from lsp_server.filters.white_space import without_idle_space
+from lsp_server.filters.word import within_a_known_word
 from tests.lsp_server.golden import GOLDEN, Case, read_cases
 
 FOLDER = GOLDEN / "filters"
 BY_NAME: Mapping[str, tuple[Filter, ...]] = MappingProxyType(
     {
         "rest_of_line": (without_rest_of_line,),
+        "word": (within_a_known_word,),
+        "block": (without_lines_of_no_block,),
+        "definitions": (without_second_definitions,),
+        "errors": (without_errors,),
+        "openers": (without_dangling_openers,),
         "closers": (without_doubled_closers,),
         "indentation": (in_own_style,),
         "neighbours": (without_neighbours,),

@@ -1,13 +1,19 @@
 """What holds for every text at every place."""
 
+import re
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lsp_server.code.scanner import scan
-from lsp_server.code.syntax import syntax_of
+from lsp_server.code.scanner import Scanner, scan
+from lsp_server.code.syntax import indentation, syntax_of, width
 from lsp_server.filters import FILTERS, Draft, shown
+from lsp_server.filters.definitions import without_second_definitions
 from lsp_server.filters.indentation import in_own_style
+from lsp_server.filters.loops import without_loops
+from lsp_server.filters.openers import without_dangling_openers
+from lsp_server.filters.word import within_a_known_word
 
 code = st.lists(
     st.sampled_from(
@@ -42,3 +48,50 @@ def test_what_is_shown_shows_something_and_fits_again(text, prefix, suffix, lang
     left = shown(made)
     assert left == "" or left.strip()
     assert "".join(left.split()) in "".join(text.split())
+
+
+@given(code, code, code, languages)
+@example("f(", "", ")", "python")
+@example("{x", 'f"', '"', "python")
+def test_what_a_text_opens_is_closed(text, prefix, suffix, language):
+    made = draft(text, prefix, suffix, language)
+    left = without_dangling_openers(made)
+    if not made.syntax.has_pairs or left.endswith("{"):
+        return
+    after = Scanner(made.syntax, made.state)
+    ours = made.state.depth - sum(1 for _ in after.closings(left))
+    closed = sum(1 for _ in Scanner(made.syntax, after.state).closings(suffix))
+    closed_before = sum(1 for _ in Scanner(made.syntax, made.state).closings(suffix))
+    assert not after.opened or after.state.depth - closed <= min(ours, made.state.depth - closed_before)
+
+
+@given(st.text(alphabet="ab_é ", max_size=5), st.text(alphabet="ab_é", min_size=1, max_size=3), code, languages)
+def test_in_a_word_only_a_word_of_the_document_is_made(text, around, document, language):
+    prefix, suffix = document + "\n" + around, around + "\n" + document
+    left = within_a_known_word(draft(text, prefix, suffix, language))
+    assert not left or around + left + around in re.findall(r"\w+", document)
+
+
+@given(st.sampled_from(["    ", "  ", "\t"]), st.integers(0, 3), st.integers(0, 20), languages)
+def test_a_first_line_is_never_deeper_than_a_finished_statement(unit, depth, spaces, language):
+    prefix = "".join(unit * at + "a {\n" if language != "python" else unit * at + "if a:\n" for at in range(depth))
+    made = draft(" " * spaces + "b();", prefix + unit * depth + "a();\n", "", language)
+    own = indentation(in_own_style(made))
+    assert made.syntax.blocks == "none" or width(own) <= width(unit * depth)
+
+
+@given(st.text(alphabet="ab", min_size=2, max_size=4), st.integers(1, 4), st.integers(3, 6), st.booleans())
+def test_a_staircase_has_one_step(word, step, rounds, deeper):
+    steps = range(rounds) if deeper else reversed(range(rounds))
+    text = "\n".join(" " * (step * at) + f"{word}()" for at in steps)
+    assert without_loops(draft(text, "", "", "python")) == text.partition("\n")[0]
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=6))
+def test_a_scope_defines_a_name_once(names):
+    text = "\n".join(f"def {name}(self):\n    return 1" for name in names)
+    left = without_second_definitions(draft(text, "", "", "python"))
+    defined = re.findall(r"def (\w)", left)
+    assert (
+        len(set(defined)) == len(defined) == next((n for n in range(len(names)) if names[n] in names[:n]), len(names))
+    )

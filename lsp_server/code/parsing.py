@@ -1,0 +1,135 @@
+"""Whether the code around a place parses: tree-sitter on a window, for whole files take too long at every keystroke.
+
+The window is the statement at the outermost level that the cursor is in, or of a long one the lines near the cursor and
+the headers around them. A window that was cut badly does not parse without the completion either: it says nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from lsp_server.code.syntax import width
+
+if TYPE_CHECKING:
+    from tree_sitter import Language
+
+WHOLE_CHARACTERS = 4000
+"""A statement up to this long is the window."""
+NEAR_CHARACTERS = 1500
+"""Of a longer one, what is read on each side of the cursor."""
+SEARCHED_CHARACTERS = 60_000
+_GRAMMARS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "typescript": ("tree_sitter_typescript", "language_typescript"),
+        "tsx": ("tree_sitter_typescript", "language_tsx"),
+        **{
+            name: (f"tree_sitter_{name}", "language")
+            for name in ("python", "javascript", "go", "rust", "java", "lua", "ruby", "bash", "css")
+        },
+    }
+)
+_GOES_ON = (")", "]", "}", "else", "elif", "except", "finally", "catch", "end", "then", "do")
+"""What begins a line that is part of the statement above, though it is no deeper."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Text before and after the cursor."""
+
+    prefix: str
+    suffix: str
+
+
+def parses(text: str, grammar: str) -> bool:
+    """Whether ``text`` has no error. The grammar must be `known`."""
+    from tree_sitter import Parser
+
+    language = _language(grammar)
+    assert language is not None, "a grammar that is not there was asked"
+    return not Parser(language).parse(text.encode("utf-8", "replace")).root_node.has_error
+
+
+def known(grammar: str) -> bool:
+    """Whether there is a grammar of that name on this platform."""
+    return bool(grammar) and _language(grammar) is not None
+
+
+@cache
+def _language(grammar: str) -> "Language | None":
+    module, function = _GRAMMARS[grammar]
+    try:
+        from tree_sitter import Language
+
+        return Language(getattr(import_module(module), function)())
+    except (ImportError, OSError, ValueError):  # no wheel for this platform, or one of another time
+        return None
+
+
+def window_at(prefix: str, suffix: str) -> Window:
+    """The text around the cursor that is parsed."""
+    prefix, suffix = prefix[-SEARCHED_CHARACTERS:], suffix[:SEARCHED_CHARACTERS]
+    line = prefix.rfind("\n") + 1
+    above, here = prefix[:line].splitlines(keepends=True), prefix[line:]
+    rest_end = suffix.find("\n") + 1 or len(suffix)
+    rest, below = suffix[:rest_end], suffix[rest_end:].splitlines(keepends=True)
+    start = _statement_start(above, here + rest)
+    end = next((number for number, text in enumerate(below) if _is_outermost(text)), len(below))
+    kept_above, kept_below = above[start:], below[:end]
+    if sum(map(len, kept_above)) + sum(map(len, kept_below)) > WHOLE_CHARACTERS:
+        kept_above, kept_below = _near(kept_above, here + rest, kept_below)
+    return Window("".join(kept_above) + here, rest + "".join(kept_below))
+
+
+def _statement_start(above: list[str], line: str) -> int:
+    number = len(above)
+    if _is_outermost(line) and not line.lstrip().startswith("@"):
+        while number and above[number - 1].startswith(("@", "#[")):  # decorators of what the line defines
+            number -= 1
+        return number
+    while number:
+        number -= 1
+        if _is_outermost(above[number]):
+            return number
+    return 0
+
+
+def _is_outermost(line: str) -> bool:
+    """Whether a statement of the outermost level begins with it."""
+    return bool(line.strip()) and not line[0].isspace() and not line.startswith(_GOES_ON)
+
+
+def _near(above: list[str], line: str, below: list[str]) -> tuple[list[str], list[str]]:
+    """The lines around the cursor, from a statement that is no deeper than the others, and what stands around them."""
+    near, rest = _split(above[::-1])
+    own = [width(text) for text in (*near, line) if text.strip()]
+    least = min(own, default=0)
+    while near and (not near[-1].strip() or width(near[-1]) > least or near[-1].lstrip().startswith(_GOES_ON)):
+        rest.insert(0, near.pop())
+    after, further = _split(below)
+    ends = [number for number, text in enumerate(after) if text.strip() and width(text) <= least]
+    if further and ends:
+        further = after[ends[-1] :] + further
+        after = after[: ends[-1]]
+    return (near + _shallower(rest, least))[::-1], after + _shallower(further, least + 1)
+
+
+def _split(lines: list[str]) -> tuple[list[str], list[str]]:
+    length = 0
+    for number, text in enumerate(lines):
+        length += len(text)
+        if length > NEAR_CHARACTERS:
+            return lines[:number], lines[number:]
+    return lines, []
+
+
+def _shallower(lines: list[str], least: int) -> list[str]:
+    """Of lines that go away from the cursor, those that are less deep than all before."""
+    kept: list[str] = []
+    for text in lines:
+        if text.strip() and width(text) < least:
+            kept.append(text)
+            least = width(text)
+    return kept

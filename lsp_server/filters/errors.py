@@ -1,0 +1,89 @@
+"""What a parser sees to be wrong is not shown."""
+
+import re
+import time
+
+from lsp_server.code.blocks import opens_block
+from lsp_server.code.parsing import Window, known, parses, window_at
+from lsp_server.code.syntax import indentation
+from lsp_server.filters.draft import Draft
+
+LIMIT_S = 0.005
+"""Of the processor. When it is over, what has not been found to be wrong is shown."""
+MOST_BEGINNINGS = 8
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+_HEADER = re.compile(r"\s*(?:async\s+)?(?:if|elif|else|for|while|with|def|class|try|except|finally|match|case)\b")
+_WITH_SEMICOLONS = ("rust", "java", "css")
+_IMPORT = re.compile(r"\s*(?:from|import)\b")
+
+
+def without_errors(draft: Draft) -> str:
+    """Cut to what parses where the code around the cursor does without it; nothing where no beginning of it does.
+
+    Where it does not because the line is unfinished, the text need only be the beginning of one that would.
+    """
+    grammar = draft.syntax.grammar
+    is_unfinished = draft.broken_off and not draft.line_rest.strip()
+    if draft.state.inside is not None or is_unfinished or not known(grammar):
+        return draft.text
+    end = time.thread_time() + LIMIT_S
+    window = window_at(draft.prefix, draft.suffix)
+    if parses(window.prefix + window.suffix, grammar):
+        return _longest(draft, window, end)
+    if not parses(_without_line(draft, window), grammar) or _may_go_on(draft, window, draft.text, end):
+        return draft.text
+    # A line that was wrong before is not made wrong by the text.
+    return "" if _may_go_on(draft, window, "", time.thread_time() + LIMIT_S) else draft.text
+
+
+def _longest(draft: Draft, window: Window, end: float) -> str:
+    tokens = [match.end() for match in _TOKEN.finditer(draft.text)]
+    for at in [len(draft.text), *reversed(tokens[-MOST_BEGINNINGS - 1 : -1])]:
+        if _fits(draft, window, draft.text[:at]):
+            return draft.text[:at]
+        if time.thread_time() > end:
+            break
+    return ""
+
+
+def _fits(draft: Draft, window: Window, text: str) -> bool:
+    return parses(window.prefix + text + _body(draft, text) + window.suffix, draft.syntax.grammar)
+
+
+def _may_go_on(draft: Draft, window: Window, text: str, end: float) -> bool:
+    """Whether something can follow the text on its line with which all parses."""
+    if _fits(draft, window, text):
+        return True
+    return any(time.thread_time() > end or _fits(draft, window, text + more) for more in _fillers(draft, text))
+
+
+def _body(draft: Draft, text: str) -> str:
+    """What a header at the end of the text needs to be whole."""
+    line = (draft.line_start + text).rpartition("\n")[2]
+    if draft.line_rest.strip():
+        return ""
+    if not opens_block(line, draft.syntax):
+        return ";" if draft.syntax.grammar in _WITH_SEMICOLONS and not line.rstrip().endswith((";", "}", ",")) else ""
+    if draft.syntax.blocks == "indent":
+        body = "\n" + indentation(line) + "    pass"
+        return body + "\n" + indentation(line) + "finally: pass" if line.split("#")[0].strip() == "try:" else body
+    return " }" if line.rstrip().endswith("{") else " ;"
+
+
+def _fillers(draft: Draft, text: str) -> tuple[str, ...]:
+    line = (draft.line_start + text).rpartition("\n")[2]
+    if draft.line_rest.strip():
+        return (" x", ", x")
+    if draft.syntax.grammar != "python":
+        return (" x", " {}", " x {}", "() {}", " = x", ": x", " {", " x) {}")
+    if _HEADER.match(line):
+        return (":", " x:", " in x:", "():", "x):", " else x:")
+    return (" import x", " x") if _IMPORT.match(line) else (" x", " else x", ": x", "x)")
+
+
+def _without_line(draft: Draft, window: Window) -> str:
+    """The window with a statement that says nothing in place of the cursor's line."""
+    above, below = window.prefix.rpartition("\n")[0], window.suffix.partition("\n")[2]
+    nothing = "pass" if draft.syntax.grammar == "python" else ";" if draft.syntax.blocks == "brace" else ""
+    own = indentation(draft.line_start) if draft.line_start.strip() else indentation(draft.line_start + draft.text)
+    return f"{above}\n{own}{nothing}\n{below}"

@@ -1,0 +1,40 @@
+"""Brackets and quotes that nobody closes are not opened."""
+
+import re
+
+from lsp_server.code.scanner import Scanner, State
+from lsp_server.filters.draft import Draft, left_open
+
+_BEFORE_A_BLOCK = re.compile(r"(?:\)|=>|[\w\]>?])\s*\Z")
+_BEFORE_A_VALUE = re.compile(r"\b(?:return|yield|in|of|case|default)\s*\Z")
+
+
+def without_dangling_openers(draft: Draft) -> str:
+    """Cut before a bracket or a quote that neither the text nor what follows it closes.
+
+    The brace that opens a block at the end of the line stays: what it opens is written next. Of a line below the first
+    nothing is left. Nor is anything cut of a text that was broken off at the end of the document's line.
+    """
+    if not draft.syntax.has_pairs or (draft.broken_off and not draft.line_rest.strip()):
+        return draft.text
+    free_before = left_open(draft, draft.state)
+    text, blocks = draft.text, 0
+    while True:
+        scanner = Scanner(draft.syntax, draft.state)
+        ours = draft.state.depth - sum(1 for _ in scanner.closings(text))
+        opened = scanner.opened[: len(scanner.opened) - blocks]
+        if not opened or left_open(draft, scanner.state) - blocks <= min(free_before, ours):
+            return text
+        text, blocks = _before(draft, text, opened[-1], scanner.state, blocks)
+
+
+def _before(draft: Draft, text: str, opener: int, state: State, blocks: int) -> tuple[str, int]:
+    below = text.rfind("\n", 0, opener)
+    if below >= 0:
+        return text[:below], 0
+    if draft.syntax.blocks == "brace" and text[opener] == "{" and not blocks and not draft.line_rest.strip():
+        line = draft.line_start + text[:opener]
+        is_at_the_end = not text[opener + 1 :].split("\n")[0].strip()
+        if is_at_the_end and _BEFORE_A_BLOCK.search(line) and not _BEFORE_A_VALUE.search(line):
+            return text[: opener + 1], 1
+    return text[:opener], 0
