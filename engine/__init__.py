@@ -94,7 +94,7 @@ __all__ = [
     "WeightsError",
     "can_stream",
     "describe_folder",
+    "is_word_character",
     "probe_model",
     "reason_of",
-    "is_word_character",
 ]

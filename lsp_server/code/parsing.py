@@ -4,13 +4,11 @@ The window is the statement at the outermost level that the cursor is in, or of 
 the headers around them. A window that was cut badly does not parse without the completion either: it says nothing.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from lsp_server.code.grammars import GRAMMARS
 from lsp_server.code.syntax import width
 
 if TYPE_CHECKING:
@@ -21,16 +19,6 @@ WHOLE_CHARACTERS = 4000
 NEAR_CHARACTERS = 1500
 """Of a longer one, what is read on each side of the cursor."""
 SEARCHED_CHARACTERS = 60_000
-_GRAMMARS: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "typescript": ("tree_sitter_typescript", "language_typescript"),
-        "tsx": ("tree_sitter_typescript", "language_tsx"),
-        **{
-            name: (f"tree_sitter_{name}", "language")
-            for name in ("python", "javascript", "go", "rust", "java", "lua", "ruby", "bash", "css")
-        },
-    }
-)
 _GOES_ON = (")", "]", "}", "else", "elif", "except", "finally", "catch", "end", "then", "do")
 """What begins a line that is part of the statement above, though it is no deeper."""
 
@@ -59,11 +47,10 @@ def known(grammar: str) -> bool:
 
 @cache
 def _language(grammar: str) -> "Language | None":
-    module, function = _GRAMMARS[grammar]
     try:
         from tree_sitter import Language
 
-        return Language(getattr(import_module(module), function)())
+        return Language(GRAMMARS[grammar]())
     except (ImportError, OSError, ValueError):  # no wheel for this platform, or one of another time
         return None
 

@@ -18,7 +18,7 @@ def within_a_known_word(draft: Draft) -> str:
     Where the cursor stands in a word, the text may be a part of one word only. In front of a line, words may be added.
     """
     after = word_after(draft.suffix)
-    if not after:
+    if not after or after.isdecimal():
         return draft.text
     before, written = word_before(draft.prefix[-SEARCHED_CHARACTERS:]), word_before(draft.text)
     if before and written != draft.text:

@@ -117,7 +117,7 @@ async def test_no_log_line_holds_text_of_a_document(caplog):
     fake = FakeCompleter((f"{secret} again",))
     with caplog.at_level(logging.WARNING):
         async with connected(fake, {"trace": "verbose"}) as wire:
-            wire.open(f"{secret} !crash")
+            wire.open(f"{secret} !crash", language="plaintext")
             await wire.inline(0, 14)
             wire.change([{"text": f"{secret} "}])
             await wire.inline(0, 8)

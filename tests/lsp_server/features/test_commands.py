@@ -55,7 +55,7 @@ async def test_an_acceptance_of_nothing_known_is_logged(arguments, caplog):
 
 async def test_partial_acceptance_and_showing_are_taken_from_clients_that_tell(caplog):
     async with connected(FakeCompleter(("😀y as np",))) as wire:
-        wire.open("num")
+        wire.open("num", language="plaintext")
         [item] = await wire.inline(0, 3)
         for _ in range(2):
             wire.notify("textDocument/didShowCompletion", {"item": item})
@@ -88,7 +88,7 @@ async def test_a_part_is_counted_in_the_document_of_a_client_whose_items_have_no
 async def test_what_was_partly_taken_goes_on_though_another_was_better():
     fake = FakeCompleter(("ab cd", "ab xy", "other"))
     async with connected(fake) as wire:
-        wire.open("x")
+        wire.open("x", language="plaintext")
         _, second, _ = await wire.inline(0, 1, trigger=1)
         wire.change([{"text": "xab"}])
         wire.notify("textDocument/didPartiallyAcceptCompletion", {"item": second, "acceptedLength": 3})

@@ -46,7 +46,7 @@ async def test_items_extend_the_selected_item():
 async def test_a_selected_item_that_would_be_suggested_is_offered_itself(item, shown):
     fake = FakeCompleter(("!nothing",))
     async with connected(fake) as wire:
-        wire.open("import num")
+        wire.open("import num", language="plaintext")  # where nothing is said about the fake's text by a parser
         span = {"start": {"line": 0, "character": 7}, "end": {"line": 0, "character": 10}}
         found = await wire.inline(0, 10, trigger=2, selected={"range": span, "text": item})
         assert [(item["insertText"], item["range"]) for item in found] == [(text, span) for text in shown]
@@ -150,7 +150,7 @@ async def test_an_error_of_the_engine_is_an_empty_list_and_a_log_line(text, logg
 
 
 async def test_odd_places_and_documents_are_answered(caplog):
-    fake = FakeCompleter(("!",))
+    fake = FakeCompleter(("_z",))
     async with connected(fake) as wire:
         assert await wire.inline(0, 0) == []
         assert "not open" in caplog.text
@@ -158,7 +158,7 @@ async def test_odd_places_and_documents_are_answered(caplog):
         [item] = await wire.inline(99, 99)
         assert item["range"]["start"] == {"line": 1, "character": 0}
         [item] = await wire.inline(0, 2**31 - 1)
-        assert item["insertText"] == "ab!"
+        assert item["insertText"] == "ab_z"
         wire.open("")
         assert len(await wire.inline(0, 0)) == 1
         wire.open("\ud83d")

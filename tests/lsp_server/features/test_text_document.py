@@ -49,7 +49,7 @@ async def test_opening_again_replaces():
 async def test_a_document_that_is_too_long_is_left_out_until_it_is_shorter(monkeypatch, caplog):
     monkeypatch.setattr(session, "MOST_CHARACTERS_OF_ONE", 10)
     async with connected() as wire:
-        wire.open("0123456789")
+        wire.open("a\n23456789")
         assert await wire.inline(0, 1) != []
         wire.change([edit((0, 0), (0, 0), "x")], 2)
         wire.change([edit((0, 0), (0, 0), "y")], 3)
@@ -68,12 +68,12 @@ async def test_what_was_not_changed_for_longest_is_left_out_first(monkeypatch):
     monkeypatch.setattr(session, "MOST_CHARACTERS", 10)
     async with connected() as wire:
         for name in ("a", "b", "c"):
-            wire.open("1234", f"file:///{name}.py")
+            wire.open("abcd", f"file:///{name}.py")
         assert await wire.inline(0, 4, uri="file:///c.py") != []
         kept = wire.server.session
         assert (list(kept.documents), list(kept.left_out)) == (["file:///b.py", "file:///c.py"], ["file:///a.py"])
         assert kept.document_characters == 8
-        wire.change([{"text": "5"}], 2, "file:///a.py")
+        wire.change([{"text": "e"}], 2, "file:///a.py")
         wire.notify("textDocument/didClose", {"textDocument": {"uri": "file:///b.py"}})
         assert await wire.inline(0, 1, uri="file:///a.py") != []
         assert (list(kept.documents), list(kept.left_out)) == (["file:///c.py", "file:///a.py"], [])
