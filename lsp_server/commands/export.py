@@ -82,10 +82,11 @@ def _convert(args: argparse.Namespace) -> int:
     """A GGUF file: without torch, and without checks against it."""
     if args.precision == "fp16" or args.device == "cuda" or args.output_basis:
         raise ExportError("--precision fp16, --device cuda and --output-basis are for checkpoints, not for GGUF files")
-    converter = importlib.import_module("onnx_export.convert")
+    from onnx_export.convert import convert
+
     bar = progress_bar("export")
     try:
-        converter.convert(
+        convert(
             args.checkpoint,
             args.out,
             precision=args.precision or "keep",

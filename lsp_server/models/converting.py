@@ -3,10 +3,7 @@ torch is for those who installed it.
 """
 
 import contextlib
-import importlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
@@ -63,30 +60,13 @@ class Converter(Protocol):
         """Write the model folder ``out``. Raises `ExportError`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _NotDescribed:
-    """A GGUF file where the converter of GGUF is not part of the installation."""
-
-    bytes: int
-    architecture: str = ""
-    parameters: int = 0
-    quantization: str = ""
-    context: int = 0
-    fim: bool = False
-    licence: str = ""
-    converted_bytes: int = 0
-    reason: str = "this version of Midtoken cannot convert GGUF files"
-
-
 class InstalledConverter:
     """`onnx_export` as it is installed."""
 
     def describe_gguf(self, path: Path) -> GgufDescription:
-        if find_spec("onnx_export.convert") is None:
-            return _NotDescribed(path.stat().st_size)
-        # By string, for the module may be absent.
-        described: GgufDescription = importlib.import_module("onnx_export.convert").describe(path)  # noqa: TID251
-        return described
+        from onnx_export.convert import describe
+
+        return describe(path)
 
     def describe_checkpoint(self, folder: Path) -> tuple[int, str]:
         from onnx_export.checkpoint import count_weights
@@ -99,7 +79,8 @@ class InstalledConverter:
     def convert_gguf(
         self, source: Path, out: Path, precision: Precision, progress: Progress, cancelled: IsCancelled
     ) -> None:
-        convert = importlib.import_module("onnx_export.convert").convert  # noqa: TID251
+        from onnx_export.convert import convert
+
         convert(source, out, precision=precision, progress=progress, cancelled=cancelled)
 
     def convert_checkpoint(self, source: Path, out: Path, precision: Precision, progress: Progress) -> None:

@@ -1,13 +1,11 @@
 """Exact healing against brute force, and its invariants on real vocabularies."""
 
-import gzip
 import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from itertools import accumulate
-from pathlib import Path
 from typing import cast
 from unittest.mock import patch
 
@@ -30,6 +28,7 @@ from engine.sampling import build_chooser
 from engine.text.tokenizer import Tokenizer
 from engine.types import CancellationToken, CompletionRequest, FloatArray, TokenIds
 from tests.fakes import FakeSession, LogitsOf, fake_completer, hash_model, toy_tokenizer
+from tests.real import NAMES, real_tokenizer
 from tests.reference.covers import conditional_law, total_variation
 from tests.toy import byte_level_json, every_byte
 
@@ -304,28 +303,22 @@ def test_a_model_that_rules_everything_out_still_agrees_with_what_is_typed() -> 
     assert tokenizer.vocabulary.bytes_of(sequence(cover, tail)).startswith(text.encode())
 
 
-DATA = Path(__file__).parents[3].parent / "shared" / "data" / "tokenizers"
-
-
 @cache
-def real_tokenizer(name: str) -> tuple[Tokenizer, SortedIndex]:
-    path = DATA / f"{name}.json.gz"
-    if not path.exists():
-        pytest.skip("the real vocabularies are not beside this checkout")
-    tokenizer = Tokenizer(gzip.decompress(path.read_bytes()).decode())
+def real_index(name: str) -> tuple[Tokenizer, SortedIndex]:
+    tokenizer = real_tokenizer(name)
     return tokenizer, SortedIndex(tokenizer.vocabulary)
 
 
-@pytest.mark.parametrize("name", ["p50k_base", "cl100k_base", "o200k_base"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("text", HARD_TAILS)
 def test_invariants_on_real_vocabularies(name: str, text: str) -> None:
-    check_invariants(*real_tokenizer(name), text)
+    check_invariants(*real_index(name), text)
 
 
-@pytest.mark.parametrize("name", ["p50k_base", "cl100k_base", "o200k_base"])
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("text", HARD_TAILS)
 def test_greedy_on_real_vocabularies_writes_what_is_typed(name: str, text: str) -> None:
-    tokenizer, index = real_tokenizer(name)
+    tokenizer, index = real_index(name)
     tail = tokenizer.encode(text)
     size = tokenizer.vocabulary.size
 
