@@ -79,6 +79,8 @@ class InstalledConverter:
     def convert_gguf(
         self, source: Path, out: Path, precision: Precision, progress: Progress, cancelled: IsCancelled
     ) -> None:
+        if precision == "fp16":
+            raise ExportError("fp16 is for checkpoints; a GGUF file becomes keep, fp32, int8 or int4")
         from onnx_export.convert import convert
 
         convert(source, out, precision=precision, progress=progress, cancelled=cancelled)

@@ -1,0 +1,16 @@
+"""What the installed converter takes."""
+
+from pathlib import Path
+
+import pytest
+
+from engine import ExportError
+from lsp_server.models.converting import InstalledConverter
+
+
+def test_a_gguf_file_does_not_become_fp16(tmp_path: Path):
+    with pytest.raises(ExportError, match="fp16 is for checkpoints"):
+        InstalledConverter().convert_gguf(
+            tmp_path / "a.gguf", tmp_path / "out", "fp16", lambda done, what: None, lambda: False
+        )
+    assert list(tmp_path.iterdir()) == []
