@@ -54,7 +54,7 @@ def anchor_of(prefix: str, window: str, budget_tokens: int) -> int:
     Any place would be correct as long as the tail lies behind it. This one depends on the text before the cursor's line
     alone, and stays where it is while lines are added, so that a new line adds its own tokens to the prompt and changes
     no others; then it jumps. It stands some lines above the cursor, because models complete better that way
-    (docs/measurements.md).
+    (docs/measurements/quality.md).
     """
     line, line_start = prefix.count("\n"), window.rfind("\n") + 1
     limit = int(budget_tokens * ANCHOR_SHARE) * ANCHOR_CHARACTERS_PER_TOKEN
