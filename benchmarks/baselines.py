@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from benchmarks.arguments import parser_for
 from engine import (
     BASELINE_MODES,
     HEALING_MODES,
@@ -70,9 +71,8 @@ class Estimate:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Complete what is missing, then print the tables; exit status 1 with one line where that cannot be done."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__, model=True)
     parser.add_argument("cases", type=Path, metavar="CASES.jsonl")
-    parser.add_argument("--model", type=Path, help="model folder (default: the bundled model)")
     parser.add_argument("--results", type=Path, required=True, help="file of results, begun or gone on with")
     parser.add_argument("--modes", default=",".join(MODES), help=f"of {','.join(MODES)} (default: all)")
     args = parser.parse_args(arguments)

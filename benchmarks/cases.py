@@ -5,7 +5,6 @@
 Give it files that the model was not trained on. The same seed gives the same cases.
 """
 
-import argparse
 import json
 import random
 import re
@@ -13,6 +12,8 @@ import sys
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+
+from benchmarks.arguments import parser_for
 
 _WORD = re.compile(r"\w")
 CUTS = {
@@ -27,7 +28,7 @@ CUTS = {
 
 def main() -> int:
     """Write the cases; exit status 1 where the folder has too few places."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__, seed=True)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=300)
@@ -35,7 +36,6 @@ def main() -> int:
     parser.add_argument("--again", action="store_true", help="only in words that stand in the file above")
     parser.add_argument("--suffix", action="store_true", help="give the text after the cursor's line too")
     parser.add_argument("--path", action="store_true", help="give the file's path in FOLDER too")
-    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     generator = random.Random(args.seed)
     found = list(places(args.folder, CUTS[args.cut]))

@@ -8,13 +8,13 @@ as a share of those kept where nothing is cut; a completion is *right* if all of
 trained on, nor be used to judge the model elsewhere.
 """
 
-import argparse
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from benchmarks.arguments import parser_for
 from engine import Completer
 from lsp_server.commands.evaluation import matched_characters
 from lsp_server.completion.prompt import Code, Place, build_request, code_at
@@ -44,11 +44,9 @@ class Shown:
 
 def main() -> None:
     """Print one table for code, one for comments and strings."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__, model=True, seed=True)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", type=Path)
     parser.add_argument("--cases", type=int, default=2000)
-    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     texts = [path.read_text(encoding="utf-8") for path in sorted(args.folder.rglob("*.py"))]
     places = _places([text for text in texts if len(text) > SHORTEST], args.cases, random.Random(args.seed))

@@ -8,13 +8,13 @@ time of its thread. *changed* counts keystrokes after which other pieces went al
 *reused* is the share of the prompt's tokens that the model did not read again.
 """
 
-import argparse
 import itertools
 import statistics
 import time
 from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.arguments import parser_for
 from engine import Completer
 from lsp_server.completion.prompt import Place, build_request, code_at
 from lsp_server.context.cross_file import ContextFinder, Extra, imports_of
@@ -24,9 +24,8 @@ from lsp_server.settings import Settings
 
 def main() -> None:
     """Print one line for the finding alone, then the cache with and without other documents."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__, model=True)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", type=Path)
     parser.add_argument("--others", type=int, default=30)
     parser.add_argument("--typed", type=int, default=300)
     args = parser.parse_args()

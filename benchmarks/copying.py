@@ -7,7 +7,6 @@ last tokens stood in the text before, what followed them the last time is a gues
 of such tokens: how often that guess is right, how often the model's first choice is, and what it pays for the truth.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from benchmarks.arguments import parser_for
 from benchmarks.small_models import table_head
 from engine import DocumentError, MidtokenError
 
@@ -87,7 +87,7 @@ _HEAD = ("tokens seen before", "places", "the copy is right", "the model is righ
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("models", type=Path, nargs="+", metavar="MODEL")
     parser.add_argument("--pieces", type=int, default=60)

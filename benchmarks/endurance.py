@@ -15,7 +15,6 @@ to the last ones in resident memory by more than 5 %. The first half of the day 
 and values of eight sequences, the caches of the tokenizer and of the server.
 """
 
-import argparse
 import asyncio
 import json
 import random
@@ -29,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import programs
+from benchmarks.arguments import parser_for
 from benchmarks.documents import own_sources
 from benchmarks.keystrokes.counted_server import MARK
 from benchmarks.keystrokes.editor import Editor, Session
@@ -315,11 +315,10 @@ async def live(model: str, keys: int, texts: Sequence[str], seed: int) -> tuple[
 
 def main() -> int:
     """Live a day and print it; exit status 1 if the server grew."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__, seed=True)
     parser.add_argument("--model", choices=("none", "bundled"), default="none", help="what completes (default: none)")
     parser.add_argument("--keys", type=int, default=KEYS, help=f"keys of the day (default: {KEYS})")
     parser.add_argument("--files", type=Path, nargs="+", default=(), help="what is worked on (default: our sources)")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args()
     texts = [text for text in (read(args.files) if args.files else own_sources()) if len(text) > 1000]

@@ -7,7 +7,6 @@ over all token sequences. Each mode's distribution is written out the same way f
 the law of the next bytes.
 """
 
-import argparse
 import random
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as LibraryTokenizer
 
+from benchmarks.arguments import parser_for
 from engine.config import HealingParams
 from engine.healing.first_step import heal
 from engine.healing.prefix_index import SortedIndex
@@ -140,7 +140,7 @@ def laws(typed: str, tokenizer: Tokenizer) -> dict[str, dict[bytes, float]]:
 
 def main() -> None:
     """Print the total variation of each mode over many vocabularies and cuts; draw one example."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__)
     parser.add_argument("--plot", type=Path, metavar="SVG")
     parser.add_argument("--vocabularies", type=int, default=12)
     args = parser.parse_args()

@@ -8,7 +8,6 @@ Cuts at true token boundaries under ``off`` are what a model can do when nothing
 ``transformers`` runs on the same cases. Files must not have been trained on.
 """
 
-import argparse
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.arguments import parser_for
 from engine import Completer, CompletionRequest, HealingParams, StopParams
 from lsp_server.commands.evaluation import Case, Outcome, first_line, identifier_matches, matched_characters
 
@@ -44,12 +44,10 @@ class Estimate:
 
 def main() -> None:
     """Print one table for cuts inside tokens, one row for cuts at boundaries, and the share of the gap closed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__, model=True, seed=True)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", type=Path)
     parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--cases", type=int, default=300)
-    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     completer = Completer.load(args.model)
     inside, boundary = _cases(args.folder, completer, args.cases, random.Random(args.seed))

@@ -7,7 +7,6 @@ cuts at the start of the missing line, as the benchmark does; ``identifier`` ins
 ``space`` after a random space between two of its words. The same seed gives the same cases. Never train or tune on it.
 """
 
-import argparse
 import gzip
 import json
 import random
@@ -16,6 +15,8 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.arguments import parser_for
 
 CUTS = {
     "line": re.compile(r"\A"),
@@ -26,12 +27,11 @@ CUTS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the cases; exit status 1 with one line where that cannot be done."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__, seed=True)
     parser.add_argument("tasks", type=Path, metavar="TASKS.jsonl.gz")
     parser.add_argument("out", type=Path, metavar="OUT.jsonl")
     parser.add_argument("--cut", choices=sorted(CUTS), default="identifier")
     parser.add_argument("--count", type=int, default=120)
-    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
     try:
         tasks = list(read_tasks(args.tasks))

@@ -8,7 +8,6 @@ process of its own and is asked in turn (A B, B A). A place is asked for twice: 
 later. Ratios are medians of ours over the peer's at the same place.
 """
 
-import argparse
 import json
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from benchmarks.arguments import parser_for
 from benchmarks.baselines import estimate, line_is_exact
 from benchmarks.peer_process import PEERS, Reply
 from benchmarks.tables import Ratio, Report, Table, as_json, as_text, machine, median_ratio, percentile
@@ -91,7 +91,7 @@ class Record:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table and the ratios; exit status 1 with one line where that cannot be done."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__)
     parser.add_argument("cases", type=Path, metavar="CASES.jsonl")
     parser.add_argument("--gguf", type=Path, required=True, metavar="FILE.gguf")
     parser.add_argument("--model", type=Path, required=True, metavar="FOLDER")

@@ -6,12 +6,12 @@ On the left the share of places inside identifiers whose identifier is completed
 on the right that share on the first model by the bytes of the token at the cursor that were typed. Needs matplotlib.
 """
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arguments import parser_for
 from benchmarks.baselines import MODES, Estimate, Result, estimate, read_results
 from engine import DocumentError, MidtokenError
 from lsp_server.commands.evaluation import Case, Outcome, identifier_matches, read_cases
@@ -35,7 +35,7 @@ GROUPS = ("0", "1", "2", "3", "4+")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw; exit status 1 with one line where that cannot be done."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__)
     parser.add_argument("out", type=Path, metavar="OUT.svg")
     parser.add_argument("models", nargs="+", metavar="NAME=CASES,RESULTS")
     args = parser.parse_args(arguments)

@@ -3,7 +3,6 @@
 python -m benchmarks.plot_truncation docs/truncation.svg [--model DIR] [--text TEXT]
 """
 
-import argparse
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from benchmarks.arguments import parser_for
 from engine import BUNDLED_MODEL
 from engine.model_folder.manifest import load_manifest
 from engine.runtime.session import OrtSession
@@ -37,7 +37,7 @@ WIDTH, LEFT, TOP, HEIGHT, BAR, RIGHT = 760, 130, 40, 220, 22, 70
 
 def main() -> None:
     """Run the model once and write the picture."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("--model", type=Path, default=BUNDLED_MODEL)
     parser.add_argument("--text", default=TEXT)

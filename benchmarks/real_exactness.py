@@ -8,7 +8,6 @@ What is printed is the total variation between the two, for ``exact`` and for th
 threshold is lost on both sides and told as the share that was followed.
 """
 
-import argparse
 import json
 import math
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.arguments import parser_for
 from benchmarks.baselines import Estimate, bootstrap
 from engine import HealingParams, MidtokenError
 from engine.healing.first_step import heal
@@ -70,7 +70,7 @@ class NextLogits:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print one row a mode; exit status 1 with one line where that cannot be done."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__)
     parser.add_argument("cases", type=Path, metavar="CASES.jsonl")
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--places", type=int, default=50)

@@ -8,13 +8,13 @@ have kept, the share of cases in which one of three candidates is exact, and how
 Files must not have been trained on. What strategies cost in time is measured by ``midtoken bench batches``.
 """
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import mean
 
+from benchmarks.arguments import parser_for
 from engine import Completer, CompletionRequest, SamplingParams, StopParams
 from lsp_server.commands.evaluation import Case, first_line, matched_characters, read_cases
 
@@ -68,9 +68,8 @@ class Answer:
 
 def main() -> None:
     """Print one row for each strategy."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__, model=True)
     parser.add_argument("cases", type=Path)
-    parser.add_argument("--model", type=Path)
     parser.add_argument("--max-new-tokens", type=int, default=24)
     args = parser.parse_args()
     cases = read_cases(args.cases.read_text(encoding="utf-8").splitlines(), args.cases.name)

@@ -6,12 +6,12 @@ CASES are those of `midtoken evaluate`. Prints for the cases inside identifiers 
 at all, and how often the last such word is the right one.
 """
 
-import argparse
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.arguments import parser_for
 from engine import MidtokenError
 from lsp_server.commands.evaluation import Case, identifier_start, read_cases
 
@@ -42,7 +42,7 @@ def shares(cases: Sequence[Case], characters: int | None) -> tuple[float, float]
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__)
     parser.add_argument("cases", type=Path)
     parser.add_argument("--characters", type=int, help="how far up words count (default: all of the prefix)")
     options = parser.parse_args(arguments)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ExportError
 from engine.model_folder.manifest import Precision
+from onnx_export.lookup import quantised_lookup
 
 Device = Literal["cpu", "cuda"]
 
@@ -86,7 +87,7 @@ def quantise_embedding(model: Any, gather: Any) -> None:
     ORT's quantiser knows 4 bits here, and the builders leave the table as it is. So does this where the width is no
     multiple of the block.
     """
-    from onnx import helper, numpy_helper
+    from onnx import numpy_helper
 
     (place,) = [index for index, tensor in enumerate(model.graph.initializer) if tensor.name == gather.input[0]]
     table = numpy_helper.to_array(model.graph.initializer[place])
@@ -97,17 +98,7 @@ def quantise_embedding(model: Any, gather: Any) -> None:
     del model.graph.initializer[place]
     names = [f"{gather.input[0]}/{part}" for part in ("values", "scales")]
     model.graph.initializer.extend(map(numpy_helper.from_array, (values, scales), names))
-    node = helper.make_node(
-        "GatherBlockQuantized",
-        [names[0], gather.input[1], names[1]],
-        list(gather.output),
-        name="/embedding/GatherBlockQuantized",
-        domain="com.microsoft",
-        bits=HEAD_BITS,
-        block_size=BLOCK_SIZE,
-        gather_axis=0,
-        quantize_axis=1,
-    )
+    node = quantised_lookup([names[0], gather.input[1], names[1]], gather.output, HEAD_BITS, BLOCK_SIZE)
     index = list(model.graph.node).index(gather)
     model.graph.node.remove(gather)
     model.graph.node.insert(index, node)

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engine.errors import ExportError
 from engine.model_folder.manifest import GraphNames
+from onnx_export.lookup import quantised_lookup
 
 POSITIONS = "logits_positions"
 _AFTER_HEAD = ("Add", "Cast", "Div", "Mul", "Reshape")
@@ -110,7 +111,7 @@ def share_quantised_embedding(model: Any) -> None:
         flat_zero = "/embedding/flat_zero_points"
         nodes.append(helper.make_node("Reshape", [zero_points, shape], [flat_zero], name="/embedding/ReshapeZero"))
         inputs.append(flat_zero)
-    nodes.append(_quantised_lookup(inputs, list(gather.output), bits, block))
+    nodes.append(quantised_lookup(inputs, list(gather.output), bits, block))
     model.graph.initializer.append(numpy_helper.from_array(np.array([rows, -1], np.int64), shape))
     _replace(model, gather, nodes)
     _drop_initializer(model, gather.input[0])
@@ -135,20 +136,6 @@ def save_graph(model: Any, path: Any, single_file_bytes: int) -> None:
         save_as_external_data=external,
         all_tensors_to_one_file=True,
         location=f"{path.name}.data",
-    )
-
-
-def _quantised_lookup(inputs: list[str], outputs: list[str], bits: int, block: int) -> Any:
-    return helper.make_node(
-        "GatherBlockQuantized",
-        inputs,
-        outputs,
-        name="/embedding/GatherBlockQuantized",
-        domain="com.microsoft",
-        bits=bits,
-        block_size=block,
-        gather_axis=0,
-        quantize_axis=1,
     )
 
 

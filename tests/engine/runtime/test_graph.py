@@ -1,7 +1,6 @@
 """Opening graphs: where they run, what is refused, and whether they are what their manifest says."""
 
 import dataclasses
-import shutil
 import sys
 from pathlib import Path
 
@@ -13,19 +12,7 @@ from engine.model_folder.manifest import GraphNames, Manifest
 from engine.runtime import graph as graph_module
 from engine.runtime.graph import NO_CUDA_LIBRARIES, choose_device
 from engine.runtime.session import OrtSession
-from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, make_manifest
 from tests.onnx_wire import graph, model, node, tensor, value
-
-
-@pytest.fixture
-def manifest() -> Manifest:
-    return make_manifest(ATTENTION_HEAD)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    shutil.copy(ATTENTION_GRAPH, tmp_path / "model.onnx")
-    return tmp_path
 
 
 @pytest.mark.parametrize("choice", ["auto", "cuda"])

@@ -1,7 +1,6 @@
 """The session on a real graph: a layer of GroupQueryAttention whose past and present are one buffer."""
 
 import dataclasses
-import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,17 +21,6 @@ from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, make_manifest
 IDS = np.array([3, 7, 300, 9, 9, 9, 1, 2, 3, 3, 511, 0, 42, 7], np.int32)
 EVERY_ROW = tuple(range(len(IDS)))
 needs_gpu = pytest.mark.skipif(cuda_device_count() == 0, reason="no NVIDIA device is visible")
-
-
-@pytest.fixture
-def manifest() -> Manifest:
-    return make_manifest(ATTENTION_HEAD)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    shutil.copy(ATTENTION_GRAPH, tmp_path / "model.onnx")
-    return tmp_path
 
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=needs_gpu)])
