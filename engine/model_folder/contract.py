@@ -89,6 +89,9 @@ def clauses(manifest: Manifest, tokenizer: Tokenizer) -> tuple[Clause, ...]:
             found.append(Clause(f"fill in the middle, {order}", " ".join(map(str, parts)), note))
     tokens = manifest.repository
     found.append(Clause("files and repositories", "none" if tokens is None else f"{tokens.file}, {tokens.repository}"))
+    missing = " ".join(f"{byte:02X}" for byte in sorted(vocabulary.missing))
+    note = "the model reads other characters in their place" if missing else ""
+    found.append(Clause("bytes without entry", missing or "none", note))
     layout = manifest.key_value
     kind = "one buffer" if layout.shared else "separate past and present"
     found.append(
@@ -102,7 +105,7 @@ def clauses(manifest: Manifest, tokenizer: Tokenizer) -> tuple[Clause, ...]:
 def _comes_back(text: str, tokenizer: Tokenizer) -> bool:
     written = tokenizer.decode_bytes(tokenizer.encode(text))
     # SentencePiece's leading space belongs to the first token.
-    return text.encode() in (written, written.removeprefix(b" "))
+    return tokenizer.readable(text).encode() in (written, written.removeprefix(b" "))
 
 
 def _roles(manifest: Manifest) -> dict[str, list[int]]:

@@ -28,6 +28,7 @@ from engine.text.tokenizer_library import (
     pretokenization,
     renumbered,
 )
+from engine.text.unwritten_bytes import UnwrittenBytes
 from engine.text.vocabulary import SPACE_MARK, Vocabulary, build_vocabulary, byte_alphabet, parse_tokenizer
 from engine.types import TokenIds
 
@@ -62,6 +63,8 @@ class Tokenizer:
         self._alphabet = byte_alphabet()
         self._single = _single_bytes(self.vocabulary)
         self._inner = inner_pairs(self.vocabulary)
+        whole = [text for text in file.entries if len(text) == 1] if self._spaced else ()
+        self._unwritten = UnwrittenBytes(self.vocabulary.missing, whole)
         if not self._pretokenization.appends_only:  # else nothing is ever tried twice
             check_expressions(list(expressions(file.raw.get("pre_tokenizer"))), self._split)
         self._continuations = Continuations(self._pretokenization.signature)
@@ -126,6 +129,10 @@ class Tokenizer:
             following = CONTINUATIONS
         return any(self.encode_bytes(data + more.encode())[: len(ids)] == ids for more in following)
 
+    def readable(self, text: str) -> str:
+        """The text as the model reads it: other characters for those that the vocabulary cannot write."""
+        return self._unwritten.readable(text)
+
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         """The bytes that ids write; control tokens write nothing."""
         return self.vocabulary.bytes_of(ids)
@@ -143,7 +150,7 @@ class Tokenizer:
 
         0 where nothing is certain. Looks only as far back as it must.
         """
-        head = text[: len(text) if cursor is None else cursor]
+        head = self.readable(text[: len(text) if cursor is None else cursor])
         position = self._last_separated(head)
         if not self._pretokenization.appends_only or len(self._pretokenization.steps) > 1:
             return position
@@ -159,8 +166,13 @@ class Tokenizer:
         ``inside``: the text begins inside another one (`encode_inside`).
         Both come from one encoding of the whole. Where no token ends at the boundary (it was not a stable one), the
         last token boundary before it that does not cut a character is taken instead: the tail then begins earlier, and
-        ``decode_bytes`` of it tells where. A leading space that the tokenizer adds goes with the first token.
+        ``decode_bytes`` of it tells where. A leading space that the tokenizer adds goes with the first token. After a
+        character that cannot be written the tail begins, for it must be what the document holds.
         """
+        unwritten = self._unwritten.end_of_last(text)
+        if unwritten > boundary:
+            head = text[:unwritten]
+            return self.encode_inside(head) if inside else self.encode(head), self.encode_inside(text[unwritten:])
         ids = self.encode_inside(text) if inside else self.encode(text)
         data = self.vocabulary.bytes_of(ids)
         lead = 0 if inside else len(self._lead(text))
@@ -214,6 +226,7 @@ class Tokenizer:
 
     def _encode_text(self, text: str) -> TokenIds:
         """In blocks: the library keeps the interpreter from other threads for moments only, and not for ever."""
+        text = self.readable(text)
         if len(text) <= 2 * BLOCK_CHARACTERS:
             return self._encode_block(text)
         ids: list[int] = []

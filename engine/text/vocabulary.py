@@ -44,14 +44,17 @@ LONGEST_ENTRY = 4096
 MOST_ADDED = 1 << 14
 """Added tokens; real files have up to seven thousand."""
 _FALLBACK = re.compile(r"<0x([0-9A-F]{2})>\Z")
-# Bytes that occur in UTF-8 text. A tokenizer that cannot write one of them would lose text silently.
+# Bytes that occur in UTF-8 text.
 _UTF8_BYTES = frozenset(range(256)) - {0xC0, 0xC1, *range(0xF5, 0x100)}
+# Bytes of any code: without an entry for one of them a vocabulary is of no use.
+_CODE_BYTES = frozenset({*b"\t\n\r", *range(0x20, 0x7F)})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vocabulary:
     """Ids and their bytes. ``token_bytes[id]`` is ``b""`` for control tokens; ``candidate_ids``, ``[C] int32``,
     ascending, are the ids that may be candidates of healing; ``longest`` is the length of the longest entry in bytes.
+    ``missing`` are the bytes of UTF-8 that no entry can write (`engine.text.unwritten_bytes`).
     """
 
     token_bytes: tuple[bytes, ...]
@@ -59,6 +62,7 @@ class Vocabulary:
     candidate_ids: IdArray
     longest: int
     kind: Kind
+    missing: frozenset[int] = frozenset()
 
     @property
     def size(self) -> int:
@@ -128,10 +132,11 @@ def build_vocabulary(file: TokenizerFile) -> Vocabulary:
     named = {*file.entries.values(), *file.ordinary.values()}
     control = frozenset(file.control.union(set(range(len(token_bytes))) - named))
     reachable = _reachable(file, dict(zip(spellings, spelled, strict=True)))
-    _require_all_bytes(file, {token_bytes[token] for token in reachable})
+    missing = _missing_bytes(file, {token_bytes[token] for token in reachable})
     candidates = _without_equals((*file.ordinary.values(), *reachable), token_bytes)
     candidates.flags.writeable = False
-    return Vocabulary(tuple(token_bytes), control, candidates, max(map(len, token_bytes), default=0), file.kind)
+    longest = max(map(len, token_bytes), default=0)
+    return Vocabulary(tuple(token_bytes), control, candidates, longest, file.kind, missing)
 
 
 def byte_alphabet() -> str:
@@ -315,11 +320,15 @@ def merge_pairs(file: TokenizerFile) -> list[tuple[str, str]]:
     return [(left, right) for left, right in pairs]
 
 
-def _require_all_bytes(file: TokenizerFile, written: Collection[bytes]) -> None:
+def _missing_bytes(file: TokenizerFile, written: Collection[bytes]) -> frozenset[int]:
+    """The bytes of UTF-8 without an entry. Raises `ContractError` where code could not be written without them."""
     missing = sorted(byte for byte in _UTF8_BYTES if bytes([byte]) not in written)
-    if missing:
+    fallback = file.kind == "byte-level" or file.model.get("byte_fallback")
+    if missing and (not fallback or _CODE_BYTES & set(missing)):
+        first = next((byte for byte in missing if byte in _CODE_BYTES), missing[0])
         advice = "" if file.kind == "byte-level" else "; it needs byte fallback (<0x00> to <0xFF>)"
-        raise ContractError(f"tokenizer.json has no entry for byte 0x{missing[0]:02X}, so it would lose text{advice}")
+        raise ContractError(f"tokenizer.json has no entry for byte 0x{first:02X}, so it would lose text{advice}")
+    return frozenset(missing)
 
 
 def _without_equals(preferred: Iterable[int], token_bytes: Sequence[bytes]) -> IdArray:
