@@ -4,7 +4,7 @@
 
 The truth is the model's own distribution over the text after the cursor, conditioned on what is typed, by brute force
 over all token sequences. Each mode's distribution is written out the same way from its first step. What is compared is
-the law of the next bytes.
+the distribution of the next bytes.
 """
 
 import random
@@ -95,14 +95,14 @@ def count_model(tokenizer: Tokenizer) -> LogitsOf:
 def next_bytes_law(
     starts: dict[TokenIds, float], typed: int, tokenizer: Tokenizer, model: LogitsOf
 ) -> dict[bytes, float]:
-    """The law of the ``AHEAD_BYTES`` bytes after the typed ones, decoding on from each start."""
-    law: dict[bytes, float] = defaultdict(float)
+    """The distribution of the ``AHEAD_BYTES`` bytes after the typed ones, decoding on from each start."""
+    distribution: dict[bytes, float] = defaultdict(float)
     token_bytes = tokenizer.vocabulary.token_bytes
 
     def go(sequence: TokenIds, mass: float) -> None:
         text = tokenizer.vocabulary.bytes_of(sequence)[typed:]
         if len(text) >= AHEAD_BYTES or text.endswith(b"\n"):
-            law[text[:AHEAD_BYTES]] += mass
+            distribution[text[:AHEAD_BYTES]] += mass
             return
         row = model((0, *sequence))
         probabilities = np.exp(row - np.logaddexp.reduce(row))
@@ -112,7 +112,7 @@ def next_bytes_law(
 
     for sequence, mass in starts.items():
         go(sequence, mass)
-    return dict(law)
+    return dict(distribution)
 
 
 def mode_law(params: HealingParams, typed: str, tokenizer: Tokenizer, model: LogitsOf) -> dict[bytes, float]:
@@ -130,8 +130,8 @@ def mode_law(params: HealingParams, typed: str, tokenizer: Tokenizer, model: Log
     return next_bytes_law(starts, len(typed.encode()), tokenizer, model)
 
 
-def laws(typed: str, tokenizer: Tokenizer) -> dict[str, dict[bytes, float]]:
-    """The law of the next bytes under each mode, and the truth."""
+def distributions(typed: str, tokenizer: Tokenizer) -> dict[str, dict[bytes, float]]:
+    """The distribution of the next bytes under each mode, and the truth."""
     model = count_model(tokenizer)
     truth = conditional_law(typed.encode(), (0,), model, tokenizer)
     result = {"truth": next_bytes_law(truth, len(typed.encode()), tokenizer, model)}
@@ -148,20 +148,21 @@ def main() -> None:
     for seed in range(args.vocabularies):
         tokenizer = code_tokenizer(20 + 5 * seed, seed, superwords=seed % 2 == 0)
         for typed in ("import nu", "return num", "nu", "for number i", "fro"):
-            found = laws(typed, tokenizer)
+            found = distributions(typed, tokenizer)
             for name in MODES:
                 distances[name].append(total_variation(found["truth"], found[name]))
     print(f"total variation from the truth, {AHEAD_BYTES} bytes ahead, {len(distances['exact'])} vocabularies and cuts")
     for name, values in distances.items():
         print(f"  {name:<10} mean {mean(values):.6f}   largest {max(values):.6f}")
     if args.plot:
-        args.plot.write_text(_svg(EXAMPLE, laws(EXAMPLE, code_tokenizer(60))), encoding="utf-8")
+        args.plot.write_text(_svg(EXAMPLE, distributions(EXAMPLE, code_tokenizer(60))), encoding="utf-8")
 
 
 def _svg(typed: str, found: dict[str, dict[bytes, float]]) -> str:
     """Bars: for each continuation that matters, its probability under the truth and each mode."""
     texts = sorted(
-        {t for law in found.values() for t in law}, key=lambda t: -max(law.get(t, 0) for law in found.values())
+        {t for distribution in found.values() for t in distribution},
+        key=lambda t: -max(distribution.get(t, 0) for distribution in found.values()),
     )
     colors = dict(zip(found, ("#333", "#c44", "#e90", "#59b", "#2a6"), strict=True))
     height = 14 * len(found) + 14
@@ -175,8 +176,8 @@ def _svg(typed: str, found: dict[str, dict[bytes, float]]) -> str:
     for text in texts[:7]:
         shown = text.decode(errors="replace").replace("\n", "⏎").replace(" ", "␣")
         parts.append(f'<text x="50" y="{top + height / 2 - 6}" text-anchor="end">{shown}</text>')
-        for row, (name, law) in enumerate(found.items()):
-            value, y = law.get(text, 0.0), top + 14 * row
+        for row, (name, distribution) in enumerate(found.items()):
+            value, y = distribution.get(text, 0.0), top + 14 * row
             parts.append(f'<rect x="60" y="{y}" width="{460 * value:.1f}" height="11" fill="{colors[name]}"/>')
             parts.append(f'<text x="{66 + 460 * value:.1f}" y="{y + 9}" font-size="9">{value:.3f}</text>')
         top += height

@@ -156,17 +156,20 @@ class Completer:
         far: the completion will begin with that, or be a beginning of it.
         """
         with self._lock:
+            # 1. Prompt, prefill, healed first step.
             started = time.perf_counter()
             try:
                 prepared = self._prepare(request, request.max_completions, cancel or CancellationToken())
             except BudgetExceeded:
                 total = _milliseconds_since(started)
                 return CompletionResult((), Timing(prefill_ms=total, total_ms=total), 0, 0)
+            # 2. Decode steps.
             decode_started = time.perf_counter()
             candidates: list[Candidate] = []
             for candidates in prepared.write():
                 if on_text is not None and request.max_completions == 1:
                     _show(candidates, on_text)
+            # 3. Completions, cut where they run into the suffix.
             completions = [_finished(candidate, prepared, request) for candidate in candidates]
             timing = replace(
                 prepared.timing,
@@ -217,17 +220,20 @@ class Completer:
 
     def _prepare(self, request: CompletionRequest, count: int, cancel: CancellationToken) -> _Prepared:
         """From the request to the distribution of its first token."""
+        # 1. From the request to token ids.
         started = time.perf_counter()
         deadline = math.inf if request.budget_ms is None else time.monotonic() + request.budget_ms / 1000
         checkpoint = Checkpoint(cancel, deadline)
         prompt = self._prompts.build(request)
         self._cache.copy_from(prompt.source)
         tokenized = time.perf_counter()
+        # 2. The distribution of the first step, as far as the strategy looks at it.
         params = request.sampling
         strategy = strategy_for(params, count)
         healed = heal(
             prompt, self._cache, self._tokenizer, self._index, request.healing, checkpoint, best_only=strategy.best_only
         )
+        # 3. What the strategy writes with, and what its candidates begin with.
         decoder = Decoder(
             cache=self._cache,
             prompt=prompt.ids,

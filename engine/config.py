@@ -78,42 +78,69 @@ class HealingParams:
 class SamplingParams:
     """How the next token is chosen; ``docs/sampling.md`` has the table of strategies, rules and papers.
 
-    ``greedy`` takes the argmax and ignores temperature and truncations; temperature 0 is greedy too. ``temperature``
-    is T0 of the strategies that compute theirs. A truncation or penalty is off at 0 (``top_p`` and
-    ``repetition_penalty`` at 1); they combine. ``bat`` is the threshold of basis-aware truncation. Thresholds of the
-    gate are in bits (varentropy: bits squared). Parameters of a strategy that is not in use say nothing.
+    Truncations and penalties combine. Parameters of a strategy that is not in use have no effect.
     """
 
     strategy: Strategy = "greedy"
+    """One of `STRATEGIES`. ``greedy`` takes the most probable token and ignores temperature and truncations."""
     temperature: float = 1.0
+    """0 to 100; 0 is greedy. Strategies that compute a temperature start from this one."""
     top_k: int = 0
+    """0 or more: only the k most probable tokens are drawn from; 0 is off."""
     top_p: float = 1.0
+    """Above 0, to 1: only the fewest tokens that hold this probability together; 1 is off."""
     seed: int | None = None
+    """0 to 2**63 - 1: the same seed gives the same draws; None gives fresh ones."""
     min_p: float = 0.0
+    """0 to 1: only tokens at least this share as probable as the best; 0 is off."""
     top_n_sigma: float = 0.0
+    """0 to 100: only logits within n standard deviations of the largest; 0 is off."""
     eta: float = 0.0
+    """0 to 1: threshold of eta sampling; 0 is off."""
     epsilon: float = 0.0
+    """0 to 1: only tokens at least this probable; 0 is off."""
     bat: float = 0.0
+    """0 to 0.5: threshold of basis-aware truncation; 0 is off. It needs the extra ``bat``."""
     repetition_penalty: float = 1.0
+    """Above 0, to 10: divides the positive logits of tokens seen before, multiplies the negative ones; 1 is off."""
     frequency_penalty: float = 0.0
+    """-2 to 2: subtracted from a logit for each time that its token was written; 0 is off."""
     presence_penalty: float = 0.0
+    """-2 to 2: subtracted once from the logit of a token that was written; 0 is off."""
     no_repeat_ngram: int = 0
+    """0 to 64: no sequence of this many tokens is written twice; 0 is off."""
     edt_base: float = 0.8
+    """Above 0, to 1: base of ``edt``."""
     edt_theta: float = 1.0
+    """0 to 100: ``edt``, how much the entropy lowers the temperature."""
     adapt_line_start: float = 0.8
+    """Above 0, to 10: ``adapt``, factor of the temperature at the start of a line."""
     adapt_elsewhere: float = 0.6
+    """Above 0, to 10: ``adapt``, factor of the temperature everywhere else."""
     adapt_top_p: float = 0.95
+    """Above 0, to 1: ``adapt``, as ``top_p``; the smaller of the two counts."""
     kl_sigma: float = 1.0
+    """Above 0, to 1000: ``kl``, scale of the divergence from the model with less context."""
     gate_entropy_bits: float = 1.0
+    """0 to 32 bits: ``entropy-gate``, above this the entropy is high."""
     gate_varentropy_bits: float = 3.0
+    """0 to 1024 bits squared: ``entropy-gate``, above this the varentropy is high."""
     gate_temperature: float = 1.3
+    """1 to 10: ``entropy-gate``, factor of the temperature where the entropy is high."""
     gate_top_p: float = 0.9
+    """Above 0, to 1: ``entropy-gate``, as ``top_p`` where entropy and varentropy are high."""
     sed_ratio: float = 0.8
+    """Above 0, to 1: ``sed`` looks ahead where the second probability is at least this share of the first."""
     sed_branches: int = 2
+    """2 to 16: ``sed`` and ``entropy-gate``, options that a look ahead follows."""
     sed_tokens: int = 4
+    """1 to 64: ``sed`` and ``entropy-gate``, tokens for which each option is followed."""
     beam_width: int = 4
+    """1 to 64: ``beam`` and ``best-first``, hypotheses kept of each length."""
     length_alpha: float = 0.6
+    """0 to 5: ``beam`` and ``best-first``, exponent of the length normalisation."""
     branches: int = 3
+    """1 to 64: ``branch``, covers that are each written to their end."""
 
     def __post_init__(self) -> None:
         require_choice("strategy", self.strategy, STRATEGIES)

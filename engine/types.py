@@ -21,8 +21,8 @@ FloatArray: TypeAlias = NDArray[np.float32]
 
 StopReason = Literal["end", "stop-string", "line", "block", "doubt", "length", "context", "budget", "cut"]
 """Why a completion ended: an end-of-sequence or template control id, a stop string, the end of the line, the end of
-the indented block, confidence that ran out, ``max_new_tokens``, the model's context length, the time budget, or whoever
-shows it cut off what had no place there."""
+the indented block, confidence that ran out, ``max_new_tokens``, the model's context length, the time budget, or the
+language server cut off what had no place there."""
 
 
 class CancellationToken:

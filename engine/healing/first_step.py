@@ -140,16 +140,18 @@ def heal(
 
     Raises `engine.errors.Cancelled`, `engine.errors.DeviceError` or `engine.runtime.checkpoint.BudgetExceeded`.
     """
+    # 1. Other tools' way, where it was asked for and leads somewhere.
     model = _Model(cache, tokenizer.vocabulary.size, checkpoint, aside)
     if params.mode == "constrained":
         first = _constrained(prompt, model, tokenizer, index)
         if first is not None:
             return Healed(first, model.reused[0], model.seconds, _always)
+    # 2. Every way in which the typed text can go on, weighed by the model.
     plan = plan_exact(prompt.tail, len(prompt.ids), tokenizer, index) if params.mode == "exact" else None
     if plan is not None:
         first, is_valid = _exact(prompt, plan, model, tokenizer, best_only=best_only)
     else:
-        # Modes off and k-step; the latter also stands in where exact has nothing to go by.
+        # 3. A fixed number of tokens taken back, or none; also where exact has nothing to go by.
         simple = plan_healing(prompt.tail, len(prompt.ids), tokenizer.vocabulary, index, params)
         logits = model.rows(prompt.ids, simple.rows(len(prompt.ids)))
         first, is_valid = first_step(simple, len(prompt.ids), logits), _always
@@ -159,9 +161,9 @@ def heal(
 def choose_covers(healed: Healed, chooser: Chooser, count: int) -> list[Cover]:
     """Up to ``count`` different canonical covers, the one chosen first in front.
 
-    Covers are verified lazily: what is chosen and turns out not to be canonical is struck out and chosen again, which
-    for a draw is rejection sampling and leaves the law of the canonical ones as it is. Draws are made and verified one
-    by one, so that what is drawn first does not depend on how many are wanted.
+    Covers are verified lazily: what is chosen and turns out not to be canonical is struck out and chosen again. For a
+    draw that is rejection sampling: the distribution over the canonical ones stays as it is. Draws are made and
+    verified one by one, so that what is drawn first does not depend on how many are wanted.
     """
     first = healed.first
     logprobs, ids = first.logprobs.copy(), first.ids

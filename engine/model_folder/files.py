@@ -1,7 +1,7 @@
 """The files of a model folder: regular ones inside it, of bounded size. Whatever else stands there is never opened.
 
-A folder may come from anybody. A pipe in it would block whoever opens it, a link would read a file of the user's, and a
-configuration of gigabytes would fill the memory; so all that is looked at first.
+A folder may come from anybody. To open a pipe would block, a link would read a file of the user's, and a configuration
+of gigabytes would fill the memory; so all that is looked at first.
 """
 
 import json
@@ -57,7 +57,7 @@ def is_inside(folder: Path, name: str) -> bool:
 
 
 def file_exists(folder: Path, name: str) -> bool:
-    """Whether something has that name, a link that leads nowhere included: whoever reads it says what is wrong."""
+    """Whether something has that name, a link that leads nowhere included: the reader says what is wrong."""
     return os.path.lexists(folder / name)
 
 

@@ -1,7 +1,7 @@
 """A cache beside the model: what follows the same tokens elsewhere in the document is likely to follow here.
 
-A model that has seen little text copies badly, though the names of a project can be had from nowhere else. The law of a
-model with weights ``w_1 .. w_K`` is, after the tokens h,
+A model that has seen little text copies badly, though the names of a project can be had from nowhere else. With
+weights ``w_1 .. w_K`` its distribution is, after the tokens h,
 
     P(t | h) = (1 - w_k) model(t | h) + w_k copied(t | h)
 
@@ -16,7 +16,7 @@ white space, only tokens that begin as a name goes on are copied, and the share 
 stood before the name as well tells the uses apart.
 
 After the cache models of Kuhn and De Mori (1990), of Tu, Su and Devanbu for code (2014), and of Grave, Joulin and
-Usunier for neural models (2017). It is a part of the model's law, before healing and sampling, which stay exact.
+Usunier for neural models (2017). The mixture takes the model's place before healing and sampling, which stay exact.
 """
 
 import math
@@ -113,7 +113,7 @@ class Copier:
         return min(len(self.weights), len(ids))
 
     def mixed(self, ids: IdArray, row: FloatArray, source: IdArray) -> FloatArray:
-        """Logits of the mixed law, from ``row``, ``[V] float32``: the model's after ``ids``, which is left as it is."""
+        """Logits of the mixture, from ``row``, ``[V] float32``: the model's after ``ids``, which is left as it is."""
         found = self.copied(ids, source)
         if found is None or not (weight := self.weights[found.length - 1]):
             return row

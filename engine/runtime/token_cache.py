@@ -62,7 +62,7 @@ class TokenCache:
         return TokenCache(self._session.sibling(), chunk=self._chunk, copier=self._copier)
 
     def copy_from(self, source: IdArray) -> None:
-        """From now on rows are of the law that copies from ``source``, ``[R] int32``; nothing before the first call."""
+        """From now on rows are mixed with copies from ``source``, ``[R] int32``; before the first call they are not."""
         if self._copier is not None and not np.array_equal(source, self._source):
             self._source = source
             self._rows.clear()

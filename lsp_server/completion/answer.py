@@ -142,7 +142,7 @@ async def speculate(server: MidtokenServer, document: Document, offset: int) -> 
 
 
 def note_result(server: MidtokenServer, cursor: CursorContext, result: CompletionResult, took_ms: float) -> None:
-    """A model call came to its end: what it says is kept, whoever still wants it."""
+    """A model call came to its end: what it says is kept, wanted or not."""
     session = server.session
     session.debounce.answered(took_ms)
     if cursor.uri in session.documents:

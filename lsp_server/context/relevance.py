@@ -23,7 +23,7 @@ SATURATION, LENGTH_WEIGHT = 1.2, 0.75
 LEAST_PIECES = 100
 """Names are weighed as if there were this many: of three pieces, one that shares a name with the code says a lot."""
 EDITED = 1.5
-"""What was edited lately is worth more: whoever changes one place often changes another for the same reason."""
+"""What was edited lately is worth more: a change in one place often brings one in another for the same reason."""
 REMEMBERED_EDITS = 8
 _IDENTIFIER = re.compile(r"[^\W\d]\w{2,}")
 _KEYWORDS = """

@@ -5,7 +5,7 @@ from collections import deque
 from lsp_server.statistics import percentile
 
 KEY_REPEAT_MS = 40.0
-"""Just longer than the repeat of a held-down key (33 ms): whoever holds a key does not read."""
+"""Just longer than the repeat of a held-down key (33 ms): who holds a key does not read."""
 MEDIAN_OF = 15
 
 

@@ -78,7 +78,7 @@ class Observers:
     on_change: Callable[[], None] = lambda: None
     """The model has something to do now, or there is nothing to do any more."""
     on_result: Callable[[CursorContext, CompletionResult, float], None] = lambda cursor, result, took_ms: None
-    """A call came to its end, whoever waits for it."""
+    """A call came to its end, with or without a request that waits for it."""
     on_error: Callable[[Exception], None] = lambda error: None
     """A call failed for which nobody waits."""
 
@@ -109,7 +109,8 @@ class Scheduler:
         """
         self.supersede(request.key)
         typed = self._take_over(request)
-        self._stop(call for call in self._calls if call.waiter is None)  # whoever waits comes before whoever may
+        # A request that waits goes before work that may be needed.
+        self._stop(call for call in self._calls if call.waiter is None)
         if self._is_read_on(request.cursor.uri):
             request.delay_s = 0.0
         request.task = asyncio.ensure_future(self._answer(request, typed))
