@@ -11,7 +11,7 @@ $(VENVS)/$(1)/bin/pip install $(PIP_FLAGS) 'midtoken[datrie]' 2>$(VENVS)/$(1)/da
 	  echo "midtoken: no datrie here (why: $(VENVS)/$(1)/datrie.log); a sorted array takes its place"
 endef
 
-.PHONY: demo test vocabularies check vscode test-thorough test-export test-editors sampling-figures screenshots packaged clean
+.PHONY: demo test vocabularies check vscode test-thorough test-fuzz test-export test-editors sampling-figures screenshots packaged clean
 
 demo: $(VENVS)/demo/ready
 	$(VENVS)/demo/bin/python docs/examples/demo.py
@@ -27,6 +27,10 @@ vocabularies: $(VENVS)/dev/ready
 test-thorough: $(VENVS)/dev/ready
 	$(VENVS)/dev/bin/python -m pytest --hypothesis-profile=thorough tests/lsp_server/documents/test_edit_sequences.py \
 		tests/onnx_export/gguf/test_header.py
+
+# Ten thousand hostile files of each kind of a model folder, under a limit of memory; an hour or so.
+test-fuzz: $(VENVS)/dev/ready
+	$(VENVS)/dev/bin/python -m tests.fuzz.models
 
 check: $(VENVS)/dev/ready
 	$(VENVS)/dev/bin/ruff format --check .

@@ -4,9 +4,18 @@ Each message is one line that says what is wrong and what to do; the command lin
 server logs it. Our own broken invariants are ``assert``s, never one of these.
 """
 
+LONGEST_MESSAGE = 1000
+
 
 class MidtokenError(Exception):
-    """Base of every error that Midtoken raises on purpose."""
+    """Base of every error that Midtoken raises on purpose. Its message is one printable line of bounded length,
+    whatever of a file or a name went into it.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        line = "".join([character if character.isprintable() else " " for character in text[: LONGEST_MESSAGE + 1]])
+        return line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 1]}…"
 
 
 class ModelFolderError(MidtokenError):

@@ -25,20 +25,29 @@ ASKED = CompletionRequest("def area(width, height):\n    return wid", "\n\nprint
 def main() -> int:
     """Load the folder and complete once; the exit status is `REFUSED` where it is refused."""
     folder, seconds, address_space = sys.argv[1:]
+    out = _own_output()
     limit_this_process(Limits(float(seconds), int(address_space)))
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         Completer.load(Path(folder), device="cpu", threads=THREADS, context_tokens=LEAST_CONTEXT).complete(ASKED)
     except MidtokenError as error:
-        return _refuse(str(error))
+        return _refuse(out, str(error))
     except MemoryError:
-        return _refuse(f"{folder} takes more memory than a model of its size may; use another model")
+        return _refuse(out, f"{folder} takes more memory than a model of its size may; use another model")
     return PASSED
 
 
-def _refuse(problem: str) -> int:
-    sys.stdout.write(json.dumps(problem) + "\n")
-    sys.stdout.flush()
+def _own_output() -> int:
+    """A descriptor of standard output that libraries do not know: what they print is not for the parent."""
+    out = os.dup(1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+    return out
+
+
+def _refuse(out: int, problem: str) -> int:
+    os.write(out, json.dumps(problem).encode() + b"\n")
     return REFUSED
 
 

@@ -66,7 +66,7 @@ def run_trial(command: Sequence[str], path: Path, limits: Limits, cancel: Cancel
         )
     except OSError as error:
         return f"{path} cannot be tried in a process of its own ({error.strerror}); free some memory or processes"
-    ended = time.monotonic() + limits.seconds + GRACE_S
+    ended = time.monotonic() + limits.clock_seconds + GRACE_S
     try:
         while child.poll() is None and time.monotonic() < ended:
             cancel.raise_if_cancelled()
@@ -88,6 +88,6 @@ def _verdict(child: "subprocess.Popen[bytes]", path: Path, limits: Limits) -> st
     if status == _REFUSED and child.stdout is not None:
         with contextlib.suppress(ValueError):
             return str(json.loads(child.stdout.read(8 * LONGEST_PROBLEM)))[:LONGEST_PROBLEM]
-    if status is None or (sys.platform != "win32" and -status == signal.SIGALRM):
-        return f"{path} took longer than {limits.seconds:.0f} s to load and run once; use another model"
+    if status is None or (sys.platform != "win32" and -status in (signal.SIGALRM, signal.SIGXCPU)):
+        return f"{path} took longer than {limits.seconds:.0f} s of work to be loaded and run once; use another model"
     return f"{path} ended the process that tried it (status {status}), by its memory or an error; use another model"

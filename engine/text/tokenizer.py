@@ -29,7 +29,14 @@ from engine.text.tokenizer_library import (
     renumbered,
 )
 from engine.text.unwritten_bytes import UnwrittenBytes
-from engine.text.vocabulary import SPACE_MARK, Vocabulary, build_vocabulary, byte_alphabet, parse_tokenizer
+from engine.text.vocabulary import (
+    SPACE_MARK,
+    Vocabulary,
+    build_vocabulary,
+    byte_alphabet,
+    parse_tokenizer,
+    reading_parts,
+)
 from engine.types import TokenIds
 
 BLOCK_CHARACTERS = 4096
@@ -52,14 +59,15 @@ class Tokenizer:
         """``name`` is that of the model, for errors."""
         file = parse_tokenizer(tokenizer_json, control)
         self._name = name
-        self.vocabulary = build_vocabulary(file)
+        with reading_parts():
+            self.vocabulary = build_vocabulary(file)
+            self._leading = leading_space(file)
+            self._library = library_tokenizer(file)
+            self._pretokenization = pretokenization(file)
+            self._renumbered = renumbered(file, self._library)
         self._spaced = file.kind == "sentencepiece"
-        self._leading = leading_space(file)
-        self._library = library_tokenizer(file)
         self._model = self._library.model
-        self._pretokenization = pretokenization(file)
         self._ordinary = tuple(file.ordinary)
-        self._renumbered = renumbered(file, self._library)
         self._alphabet = byte_alphabet()
         self._single = _single_bytes(self.vocabulary)
         self._inner = inner_pairs(self.vocabulary)

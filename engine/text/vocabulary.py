@@ -24,7 +24,8 @@ What is decided here, each with a test:
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
@@ -111,11 +112,18 @@ def parse_tokenizer(tokenizer_json: str, control: Collection[int] = ()) -> Token
         raw = json.loads(tokenizer_json)
     except (ValueError, RecursionError) as error:
         raise ModelFolderError(f"tokenizer.json is not JSON ({error}); copy or export the model again") from None
-    try:
+    with reading_parts():
         return _parse(raw, control)
+
+
+@contextmanager
+def reading_parts() -> Iterator[None]:
+    """While parts of a tokenizer.json are read: what is missing or of another type is a `ModelFolderError`."""
+    try:
+        yield
     except RecursionError as error:
         raise ModelFolderError("tokenizer.json is nested too deeply; copy or export the model again") from error
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError, OverflowError) as error:
         problem = f"field {error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise ModelFolderError(f"tokenizer.json is malformed ({problem}); copy or export the model again") from None
 

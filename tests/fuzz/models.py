@@ -1,0 +1,189 @@
+"""Thousands of hostile model files, under a limit of memory: is each read, or refused in one line?
+
+    python -m tests.fuzz.models [--count 10000] [--seed 0] [--kind NAME ...]
+
+Each kind of file runs in a process of its own, which is started anew after a case that ended it or hung. Every case
+has a number, and can be made again from it and the seed. What is let through is used as the program would use it, so
+that onnxruntime, too, sees what it would see in a trial (`engine.probe`); a graph that ends the process there is
+counted apart, for that is what trials are for. The exit status is 1 where anything else went wrong: an exception that
+is not one of ours, a message of several lines, a process that ended, a case of over half a minute.
+"""
+
+import argparse
+import json
+import os
+import random
+import select
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine.errors import LONGEST_MESSAGE, MidtokenError
+from tests.fuzz.cases import KINDS
+
+COUNT = 10_000
+MOST_SECONDS = 30.0
+MOST_BYTES = 3 << 30
+"""Of address space, as in a trial of a small folder."""
+CONTAINED = ("ONNX graph",)
+"""Kinds for which a process that ends is contained: the library that ends it runs in a trial first."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How the cases of a kind ended. ``failures`` say which and why."""
+
+    kind: str
+    cases: int = 0
+    accepted: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)
+    slowest_ms: float = 0.0
+    peak_mib: float = 0.0
+
+    @property
+    def is_good(self) -> bool:
+        return not self.failures and (not self.ended or self.kind in CONTAINED)
+
+
+def run_case(kind: str, number: int, seed: int, folder: Path) -> str:
+    """Make a case and read it: the name of the error that refused it, empty where it was let through.
+
+    Raises whatever else comes, and `AssertionError` for a message that is no single line.
+    """
+    for file in folder.iterdir():
+        file.unlink()
+    KINDS[kind].make(random.Random(f"{kind} {seed} {number}"), folder)
+    try:
+        KINDS[kind].read(folder)
+    except MidtokenError as error:
+        message = str(error)
+        assert message, "an error without a message"
+        assert "\n" not in message, f"a message of several lines: {message[:200]!r}"
+        assert len(message) <= LONGEST_MESSAGE, f"a message of {len(message)} characters"
+        return type(error).__name__
+    return ""
+
+
+def work(kind: str, first: int, count: int, seed: int) -> None:
+    """The child: a line of JSON for every case."""
+    limit_memory()
+    # What libraries print is not for the parent.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    with tempfile.TemporaryDirectory() as place:
+        for number in range(first, count):
+            print(json.dumps({"begun": number}), file=out, flush=True)
+            began = time.perf_counter()
+            result: dict[str, Any] = {"number": number}
+            try:
+                result["error"] = run_case(kind, number, seed, Path(place))
+            except BaseException as failure:
+                result["failure"] = f"{type(failure).__name__}: {str(failure)[:300]}"
+            print(
+                json.dumps(result | {"ms": (time.perf_counter() - began) * 1000, "mib": peak_mib()}),
+                file=out,
+                flush=True,
+            )
+
+
+def limit_memory() -> None:
+    """On Unix: this process cannot take more than `MOST_BYTES`."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def peak_mib() -> float:
+    """Most resident memory so far, in MiB; 0 where the system does not say."""
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+def run_kind(kind: str, count: int, seed: int) -> Outcome:
+    """The parent: all cases of a kind, in as many processes as it takes."""
+    outcome = Outcome(kind)
+    first = 0
+    while first < count:
+        command = [sys.executable, "-m", "tests.fuzz.models", "--child", kind, str(first), str(count), str(seed)]
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            first = _follow(child, outcome, first)
+        finally:
+            child.kill()
+            child.communicate()
+    return outcome
+
+
+def _follow(child: "subprocess.Popen[str]", outcome: Outcome, first: int) -> int:
+    """Read what the child says until it ends; returns the number of the case to go on with."""
+    assert child.stdout is not None
+    at = first
+    while True:
+        if not select.select([child.stdout], [], [], MOST_SECONDS + 30 * (at == first))[0]:
+            outcome.failures.append(f"case {at} took longer than {MOST_SECONDS:.0f} s")
+            return at + 1
+        line = child.stdout.readline()
+        if not line:
+            if child.wait() != 0:
+                outcome.ended.append(at)
+                outcome.cases += 1
+            return at + 1
+        said = json.loads(line)
+        if "begun" in said:
+            at = said["begun"]
+        else:
+            _note(outcome, said)
+
+
+def _note(outcome: Outcome, said: dict[str, Any]) -> None:
+    outcome.cases += 1
+    outcome.slowest_ms = max(outcome.slowest_ms, said["ms"])
+    outcome.peak_mib = max(outcome.peak_mib, said["mib"])
+    if "failure" in said:
+        outcome.failures.append(f"case {said['number']}: {said['failure']}")
+    elif said["error"]:
+        outcome.refused[said["error"]] += 1
+    else:
+        outcome.accepted += 1
+
+
+def main() -> int:
+    """Run them and print a table; the exit status is 1 where something went wrong."""
+    if sys.argv[1:2] == ["--child"]:
+        kind, first, count, seed = sys.argv[2:]
+        work(kind, int(first), int(count), int(seed))
+        return 0
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=COUNT, help=f"cases of each kind (default: {COUNT})")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kind", choices=KINDS, nargs="+", default=list(KINDS))
+    args = parser.parse_args()
+    good = True
+    print("| kind | cases | let through | refused | ended the process | failed | slowest, ms | peak, MiB |")
+    print("|---|---|---|---|---|---|---|---|")
+    for kind in args.kind:
+        found = run_kind(kind, args.count, args.seed)
+        row = [kind, found.cases, found.accepted, found.refused.total(), len(found.ended), len(found.failures)]
+        print("|", " | ".join(map(str, [*row, round(found.slowest_ms), round(found.peak_mib)])), "|", flush=True)
+        for failure in found.failures[:20]:
+            print(f"  {kind}, {failure}", file=sys.stderr)
+        if found.ended:
+            print(f"  {kind}, ended the process: cases {found.ended[:20]}", file=sys.stderr)
+        good = good and found.is_good
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
