@@ -21,13 +21,6 @@ GRACE_S = 5.0
 """The child's own clock is asked first: it starts a little later."""
 LONGEST_PROBLEM = 2000
 _PASSED, _REFUSED = 0, 3
-# The modules are those that run here. `-P`: nothing is imported from the current folder, which may be anybody's.
-_CHILD = (
-    "-P",
-    "-c",
-    f"import os, sys; sys.path.append({str(Path(__file__).parents[2])!r});"
-    "from engine.probe.__main__ import main; os._exit(main())",
-)
 
 
 def probe_model(path: Path | None, cancel: CancellationToken | None = None) -> None:
@@ -45,11 +38,20 @@ def probe_model(path: Path | None, cancel: CancellationToken | None = None) -> N
     problem = known_problem(folder, fingerprint)
     if problem is None:
         limits = Limits.of(fingerprint.file_bytes)
-        command = [sys.executable, *_CHILD, str(path), str(limits.seconds), str(limits.address_space)]
+        command = [*child_command(), str(path), str(limits.seconds), str(limits.address_space)]
         problem = run_trial(command, path, limits, cancel or CancellationToken())
         keep_problem(folder, fingerprint, problem)
     if problem:
         raise ModelFolderError(problem)
+
+
+def child_command() -> list[str]:
+    """Python as it runs here. Nothing is imported from the current folder or the folders of ``PYTHONPATH``, which may
+    be anybody's, before what this process imports from.
+    """
+    places = [place for place in sys.path if place]
+    program = f"import os, sys; sys.path[:] = {places!r}; from engine.probe.__main__ import main; os._exit(main())"
+    return [sys.executable, "-I", "-c", program]
 
 
 def run_trial(command: Sequence[str], path: Path, limits: Limits, cancel: CancellationToken) -> str:

@@ -1,8 +1,6 @@
 """Hostile files of a model folder, one kind a class: how one is made, and what reads it."""
 
 import hashlib
-import importlib
-import importlib.util
 import json
 import random
 import struct
@@ -18,6 +16,9 @@ from engine.model_folder.graph_file import check_graph_file
 from engine.model_folder.manifest import MANIFEST_NAME, dump_manifest, load_manifest, parse_manifest
 from engine.runtime.graph import check_graph, open_graph
 from engine.text.tokenizer import Tokenizer
+from onnx_export.gguf.header import read_header
+from onnx_export.gguf.model import read_model
+from onnx_export.gguf.tokenizer import read_tokenizer as read_tokenizer_of_gguf
 from onnx_export.weights import EMBEDDINGS, find, read_rows, tensor_places
 from tests.fakes import (
     ATTENTION_GRAPH,
@@ -241,7 +242,7 @@ def _gguf_value(value: Any) -> bytes:
     if isinstance(value, int):
         return struct.pack("<IQ", 10, value % (1 << 64))
     if isinstance(value, float):
-        return struct.pack("<If", 6, value)
+        return struct.pack("<Id", 12, value)
     if isinstance(value, str):
         return struct.pack("<I", 8) + _gguf_text(value)
     if isinstance(value, list):
@@ -301,10 +302,9 @@ def make_gguf(chance: random.Random, folder: Path) -> None:
 
 
 def read_gguf(folder: Path) -> None:
-    parts = {name: importlib.import_module(f"onnx_export.gguf.{name}") for name in ("header", "model", "tokenizer")}
-    file = parts["header"].read_header(folder / "model.gguf")
-    parts["model"].read_model(file)
-    parts["tokenizer"].read_tokenizer(file)
+    file = read_header(folder / "model.gguf")
+    read_model(file)
+    read_tokenizer_of_gguf(file)
 
 
 KINDS: Mapping[str, Kind] = {
@@ -313,6 +313,5 @@ KINDS: Mapping[str, Kind] = {
     "ONNX graph": Kind(make_graph_file, read_graph),
     "folder of others": Kind(make_foreign_folder, read_foreign_folder),
     "safetensors": Kind(make_safetensors, read_safetensors),
+    "GGUF": Kind(make_gguf, read_gguf),
 }
-if importlib.util.find_spec("onnx_export.gguf") is not None:
-    KINDS = {**KINDS, "GGUF": Kind(make_gguf, read_gguf)}

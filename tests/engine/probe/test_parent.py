@@ -166,8 +166,8 @@ def test_a_graph_that_takes_too_much_is_refused_and_that_is_kept(folder, monkeyp
 def test_the_child_ends_itself_when_its_parent_is_gone(folder):
     """By the end of its standard input, and by its own clock."""
     program = (
-        "import subprocess, sys; from engine.probe.parent import _CHILD;"
-        "child = subprocess.Popen([sys.executable, *_CHILD, sys.argv[1], '20', str(4 << 30)], stdin=subprocess.PIPE,"
+        "import subprocess, sys; from engine.probe.parent import child_command;"
+        "child = subprocess.Popen([*child_command(), sys.argv[1], '20', str(4 << 30)], stdin=subprocess.PIPE,"
         " stdout=subprocess.DEVNULL); print(child.pid, flush=True); import os; os._exit(0)"
     )
     (folder / "model.onnx").write_bytes(slow_graph())
@@ -193,6 +193,7 @@ def test_nothing_is_imported_from_the_current_folder(folder, tmp_path, monkeypat
     (tmp_path / "engine" / "__init__.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     (tmp_path / "json.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     probe_model(folder)
     assert not (tmp_path / "ran").exists()
 
