@@ -54,27 +54,12 @@ def _no_layer(sizes: Sizes, layer: int) -> int | None:
     return None
 
 
-def _every_second_layer(sizes: Sizes, layer: int) -> int | None:
-    return None if layer % 2 else _all_layers(sizes, layer)
-
-
-def _five_of_six_layers(sizes: Sizes, layer: int) -> int | None:
-    return None if layer % 6 == 5 else _all_layers(sizes, layer)
-
-
 def _root_of_width(sizes: Sizes) -> float:
     return math.sqrt(sizes.needed("embedding_length"))
 
 
 def _embedding_scale(sizes: Sizes) -> float:
     return sizes.number("embedding_scale", 1.0) or 1.0
-
-
-def _gemma_attention_scale(sizes: Sizes) -> float:
-    # The model of 27 billion weights, of 46 or 62 layers, divides by the width of a head as if there were no others.
-    if sizes.needed("block_count") in (46, 62):
-        return (sizes.needed("embedding_length") / sizes.needed("attention.head_count")) ** -0.5
-    return float(sizes.head_size**-0.5)
 
 
 def _stated_attention_scale(sizes: Sizes) -> float:
@@ -113,6 +98,28 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 known_as="Llama, Code Llama, DeepSeek-Coder, Yi-Coder, OpenCoder, Seed-Coder, Mellum, SmolLM2, Mistral",
             ),
             Architecture("qwen2", "qwen2", "Qwen2ForCausalLM", known_as="Qwen2, Qwen2.5-Coder"),
+            Architecture("qwen3", "qwen3", "Qwen3ForCausalLM", known_as="Qwen3"),
+            Architecture(
+                "granite", "granite", "GraniteForCausalLM", interleaved=True, known_as="Granite 3 and 4, dense"
+            ),
+            Architecture(
+                "gemma",
+                "gemma",
+                "GemmaForCausalLM",
+                activation="gelu-tanh",
+                embedding_scale=_root_of_width,
+                known_as="Gemma, CodeGemma",
+            ),
+            Architecture("phi3", "phi3", "Phi3ForCausalLM", window=_all_layers, known_as="Phi-3, Phi-4-mini"),
+            Architecture(
+                "starcoder2",
+                "starcoder2",
+                "Starcoder2ForCausalLM",
+                norm="layer",
+                activation="gelu-tanh",
+                window=_all_layers,
+                known_as="StarCoder2",
+            ),
         )
     }
 )
