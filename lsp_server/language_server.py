@@ -16,8 +16,8 @@ from lsp_server.status import METHOD, status_of
 
 log = logging.getLogger(__name__)
 
-# Its documents split lines in the wrong places, it keeps an object for every notification that they handle, and its
-# exit never reports a status.
+# Its documents split lines in the wrong places, it keeps an object for every notification and command that they handle,
+# its commands are not cancelled, and its exit never reports a status.
 _OURS = (
     types.TEXT_DOCUMENT_DID_OPEN,
     types.TEXT_DOCUMENT_DID_CHANGE,
@@ -25,6 +25,7 @@ _OURS = (
     types.NOTEBOOK_DOCUMENT_DID_OPEN,
     types.NOTEBOOK_DOCUMENT_DID_CHANGE,
     types.NOTEBOOK_DOCUMENT_DID_CLOSE,
+    types.WORKSPACE_EXECUTE_COMMAND,
     types.EXIT,
 )
 

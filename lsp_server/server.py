@@ -12,7 +12,7 @@ from engine import Completer, DeviceChoice, probe_model
 from lsp_server.completion.answer import note_error, note_result
 from lsp_server.dispatch import converse
 from lsp_server.features import notebook
-from lsp_server.features.commands import COMMANDS, did_partially_accept, did_show
+from lsp_server.features.commands import COMMANDS, did_partially_accept, did_show, execute_command
 from lsp_server.features.completion import completion, resolve_item
 from lsp_server.features.configuration import did_change_configuration
 from lsp_server.features.inline_completion import inline_completion
@@ -71,8 +71,9 @@ def create_server(
     server.feature(types.COMPLETION_ITEM_RESOLVE)(resolve_item)
     server.feature(DID_SHOW)(did_show)
     server.feature(DID_PARTIALLY_ACCEPT)(did_partially_accept)
+    server.feature(types.WORKSPACE_EXECUTE_COMMAND)(execute_command)
     for name, handler in COMMANDS.items():
-        server.command(name)(handler)
+        server.command(name)(handler)  # so that it is advertised
     return server
 
 

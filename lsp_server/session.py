@@ -17,6 +17,7 @@ from lsp_server.documents.positions import PositionEncoding, negotiated_encoding
 from lsp_server.files.excluded import ExcludePatterns, is_selected
 from lsp_server.files.git_ignore import GitIgnores
 from lsp_server.logs import RecentLines
+from lsp_server.models.background import LocalModels
 from lsp_server.scheduling.completion_cache import CompletionCache
 from lsp_server.scheduling.debounce import Debounce
 from lsp_server.scheduling.model import ModelHost
@@ -115,6 +116,7 @@ class Session:
     """Used on the thread of ``files`` only."""
     files: ModelThread = field(default_factory=lambda: ModelThread("midtoken-files"))
     """Looks at the file system, which may be slow."""
+    local_models: LocalModels = field(default_factory=LocalModels)
     phase: Phase = "new"
     begun: bool = False
     """Whether the client said that it is ready, after which it is asked for settings and the model is loaded."""

@@ -3,14 +3,19 @@
 A command's argument is what a client makes of it: one that is not as documented is logged and does nothing.
 """
 
+import inspect
 import logging
 from collections.abc import Callable
 from dataclasses import asdict
+
+from lsprotocol import types
+from pygls.exceptions import JsonRpcInvalidParams
 
 from lsp_server.acceptance import ACCEPT
 from lsp_server.completion.answer import speculate
 from lsp_server.documents.line_endings import length_in_document, to_engine
 from lsp_server.documents.positions import characters_of
+from lsp_server.features.models import ADD, LIST, add_model, list_models
 from lsp_server.language_server import MidtokenServer
 from lsp_server.memory import resident_bytes
 from lsp_server.messages.fields import elements, integer, member
@@ -129,7 +134,18 @@ COMMANDS: dict[str, Callable[..., object]] = {
     "midtoken.server.modelInfo": model_info,
     "midtoken.server.statistics": statistics,
     "midtoken.server.showLog": show_log,
+    LIST: list_models,
+    ADD: add_model,
 }
+
+
+async def execute_command(ls: MidtokenServer, params: types.ExecuteCommandParams) -> object:
+    """Run a command. pygls's own way keeps an object for every one of them, and does not cancel those that wait."""
+    handler = COMMANDS.get(params.command)
+    if handler is None:
+        raise JsonRpcInvalidParams(f"there is no command {params.command[:80]!r}")
+    result = handler(ls, *(params.arguments or ()))
+    return await result if inspect.isawaitable(result) else result
 
 
 def _note(ls: MidtokenServer, number: object, units: int | None) -> None:

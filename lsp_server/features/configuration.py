@@ -74,10 +74,11 @@ async def _take_answer(ls: MidtokenServer, number: int, answer: "asyncio.Task[An
 async def _apply(ls: MidtokenServer, problems: tuple[str, ...]) -> None:
     ls.tell(types.MessageType.Warning, (*ls.session.notes, *problems))
     register_completions(ls)
-    await _load_model(ls)
+    await load_model(ls)
 
 
-async def _load_model(ls: MidtokenServer) -> None:
+async def load_model(ls: MidtokenServer) -> None:
+    """Load the model that the settings name, unless it is loaded; what goes wrong is told to the user."""
     settings = ls.session.settings
     wanted = ModelChoice(settings.model, settings.device, settings.threads)
     loading = asyncio.ensure_future(ls.session.model.load(wanted))

@@ -140,6 +140,10 @@ class ModelHost:
             self._settle("ready", None)
         return completer
 
+    def forget(self) -> None:
+        """What the last choice names is another model now, or a better one: the same choice loads again."""
+        self._wanted = None
+
     async def wait(self, timeout_s: float) -> bool:
         """Whether there is a model, waiting for the first one no longer than that."""
         if not self._settled.is_set():

@@ -43,7 +43,7 @@ vim.api.nvim_create_user_command('Midtoken', function(command)
   require('midtoken.command').run(command.fargs)
 end, {
   nargs = '*',
-  desc = 'Midtoken: toggle, restart, model, statistics, log, health',
+  desc = 'Midtoken: toggle, restart, model, cancel, model-info, statistics, log, health',
   complete = function(start)
     return require('midtoken.command').complete(start)
   end,

@@ -116,8 +116,8 @@ export class Connection {
   }
 
   /** Runs a command of the server. */
-  execute(command: string): Promise<unknown> {
-    return this.client.sendRequest<unknown>("workspace/executeCommand", { command, arguments: [] });
+  execute(command: string, args: readonly unknown[] = []): Promise<unknown> {
+    return this.client.sendRequest<unknown>("workspace/executeCommand", { command, arguments: args });
   }
 
   /** Waits for the end of the process, but no longer than that. */

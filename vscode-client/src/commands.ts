@@ -1,12 +1,11 @@
 /** The commands of the palette and of key bindings. */
 
-import { stat } from "node:fs/promises";
-import { join } from "node:path";
 import { commands, ConfigurationTarget, env, window, workspace, type Disposable, type QuickPickItem } from "vscode";
 
+import { chooseModel, chooseModelFolder } from "./chooseModel";
 import type { Connection } from "./client";
 import { factLines } from "./facts";
-import { SECTION } from "./settings";
+import { SECTION, updateWhereSet } from "./settings";
 
 export interface CommandTargets {
   connection(): Connection | undefined;
@@ -42,6 +41,7 @@ export function registerCommands(targets: CommandTargets): Disposable[] {
     }),
     register("modelInfo", () => showFacts(targets, "midtoken.server.modelInfo", "Model")),
     register("statistics", () => showFacts(targets, "midtoken.server.statistics", "Statistics")),
+    register("chooseModel", () => chooseModel(targets.connection())),
     register("chooseModelFolder", chooseModelFolder),
     register("showMenu", showMenu),
   ];
@@ -69,12 +69,6 @@ async function enableLanguage(inUse: readonly string[]): Promise<void> {
   }
 }
 
-async function updateWhereSet(name: string, value: unknown): Promise<void> {
-  const configuration = workspace.getConfiguration(SECTION);
-  const inWorkspace = configuration.inspect(name)?.workspaceValue !== undefined;
-  await configuration.update(name, value, inWorkspace ? ConfigurationTarget.Workspace : ConfigurationTarget.Global);
-}
-
 async function showFacts(targets: CommandTargets, command: string, title: string): Promise<void> {
   const connection = targets.connection();
   if (connection === undefined) {
@@ -95,44 +89,6 @@ async function showFacts(targets: CommandTargets, command: string, title: string
   }
 }
 
-async function chooseModelFolder(): Promise<void> {
-  const configured = workspace.getConfiguration(SECTION).get<string>("model", "");
-  if (configured !== "") {
-    const own: QuickPickItem = { label: "Another folder…" };
-    const bundled: QuickPickItem = { label: "The bundled model", description: "which knows Python" };
-    const choice = await window.showQuickPick([own, bundled], { placeHolder: `Now: ${configured}` });
-    if (choice === bundled) {
-      await updateWhereSet("model", undefined);
-    }
-    if (choice !== own) {
-      return;
-    }
-  }
-  const chosen = await window.showOpenDialog({
-    title: "Choose a model folder",
-    openLabel: "Use This Model",
-    canSelectFolders: true,
-    canSelectFiles: false,
-    canSelectMany: false,
-  });
-  const folder = chosen?.[0]?.fsPath;
-  if (folder === undefined) {
-    return;
-  }
-  if (!(await hasModel(folder))) {
-    void window.showErrorMessage(`Midtoken: ${folder} is no model folder: there is no model.onnx in it.`);
-    return;
-  }
-  await updateWhereSet("model", folder);
-}
-
-function hasModel(folder: string): Promise<boolean> {
-  return stat(join(folder, "model.onnx")).then(
-    (found) => found.isFile(),
-    () => false,
-  );
-}
-
 interface MenuItem extends QuickPickItem {
   readonly command: string;
   readonly args?: readonly unknown[];
@@ -150,7 +106,7 @@ async function showMenu(): Promise<void> {
     { label: "$(debug-restart) Restart server", command: "midtoken.restart" },
     { label: "$(info) Model information", command: "midtoken.modelInfo" },
     { label: "$(graph) Statistics", command: "midtoken.statistics" },
-    { label: "$(folder) Choose model folder…", command: "midtoken.chooseModelFolder" },
+    { label: "$(library) Choose model…", command: "midtoken.chooseModel" },
     { label: "$(output) Show log", command: "midtoken.showLog" },
     { label: "$(gear) Settings", command: "workbench.action.openSettings", args: [SECTION] },
   ];

@@ -21,7 +21,7 @@ export function languagesInUse(settings: LanguageSettings, known: readonly strin
   if (settings.languages.length > 0) {
     return [...new Set(settings.languages)];
   }
-  return settings.model === "" ? BUNDLED : known;
+  return settings.model === "" || settings.model === "bundled" ? BUNDLED : known;
 }
 
 export interface Filter {

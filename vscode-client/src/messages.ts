@@ -25,8 +25,8 @@ const BUTTONS = {
 } as const satisfies Record<Remedy, Button>;
 
 const CHOOSE_MODEL: Button = {
-  label: "Choose Model Folder",
-  press: () => commands.executeCommand("midtoken.chooseModelFolder"),
+  label: "Choose Model",
+  press: () => commands.executeCommand("midtoken.chooseModel"),
 };
 
 type Show = (message: string, ...labels: string[]) => Thenable<string | undefined>;
@@ -61,6 +61,11 @@ export function relay(type: MessageType, message: string): void {
 /** Says an installation's failure. */
 export function reportFailedInstallation(message: string): void {
   void ask(window.showErrorMessage, `Midtoken: ${message}`, [{ ...BUTTONS.install, label: "Try Again" }, BUTTONS.log]);
+}
+
+/** Says why a model cannot be used or added. */
+export function reportFailedModel(message: string): void {
+  void ask(window.showErrorMessage, `Midtoken: ${message}`, [CHOOSE_MODEL, BUTTONS.log]);
 }
 
 const TOLD = "told that inline suggestions are off";

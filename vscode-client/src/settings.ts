@@ -1,6 +1,6 @@
 /** Reading settings: those for the server, of which only what the user set is sent, and those of the extension. */
 
-import { workspace, type ExtensionContext } from "vscode";
+import { ConfigurationTarget, workspace, type ExtensionContext } from "vscode";
 
 import { knownLanguages, languagesInUse } from "./languages";
 
@@ -43,6 +43,13 @@ export function serverSettings(names: readonly string[]): Record<string, unknown
     }
   }
   return result;
+}
+
+/** Sets a setting where it is set now: in the workspace, else for the user. */
+export async function updateWhereSet(name: string, value: unknown): Promise<void> {
+  const configuration = workspace.getConfiguration(SECTION);
+  const inWorkspace = configuration.inspect(name)?.workspaceValue !== undefined;
+  await configuration.update(name, value, inWorkspace ? ConfigurationTarget.Workspace : ConfigurationTarget.Global);
 }
 
 /** Whether completions are wanted in a language. */

@@ -32,10 +32,20 @@ const WORDS = {
   error: "not working",
 } as const satisfies Record<Status["state"], string>;
 
-/** The text in the bar: `$(check) Midtoken 38 ms`. */
+const MOST_NAME_CHARACTERS = 24;
+
+/** The text in the bar: `$(check) Midtoken 38 ms`, and between them the model's name where it is not the bundled one. */
 export function barText(status: Status): string {
   const latency = status.latencyMs === null || !isRunning(status) ? "" : ` ${Math.round(status.latencyMs)} ms`;
-  return `${ICONS[status.state]} Midtoken${latency}`;
+  return `${ICONS[status.state]} Midtoken${nameIn(status)}${latency}`;
+}
+
+function nameIn({ model }: Status): string {
+  if (model === null || model.startsWith("midtoken-")) {
+    return "";
+  }
+  const plain = model.replace(/[$()]/g, ""); // the bar would make icons of them
+  return `: ${plain.length > MOST_NAME_CHARACTERS ? `${plain.slice(0, MOST_NAME_CHARACTERS - 1).trimEnd()}…` : plain}`;
 }
 
 /** The lines of the hover; also what a screen reader says. */

@@ -10,6 +10,10 @@ test("the status bar has the state and the time", () => {
   assert.equal(barText({ ...statusOf("ready"), latencyMs: 37.6 }), "$(check) Midtoken 38 ms");
   assert.equal(barText({ ...statusOf("loading"), latencyMs: 37.6 }), "$(loading~spin) Midtoken");
   assert.equal(barText(statusOf("error", "no")), "$(error) Midtoken");
+  const other = { ...statusOf("ready"), model: "Qwen2.5 Coder 0.5B Instruct", latencyMs: 80 };
+  assert.equal(barText(other), "$(check) Midtoken: Qwen2.5 Coder 0.5B Inst… 80 ms");
+  assert.equal(barText({ ...other, model: "$(flame) mine" }), "$(check) Midtoken: flame mine 80 ms");
+  assert.equal(barText({ ...other, model: "midtoken-python-small" }), "$(check) Midtoken 80 ms");
 });
 
 test("the hover says all that is known", () => {
@@ -35,6 +39,7 @@ test("languages: the settings' own, else Python, with another model all that are
   const known = knownLanguages(["onLanguage:python", "onLanguage:rust", "onCommand:x"]);
   assert.deepEqual(known, ["python", "rust"]);
   assert.deepEqual(languagesInUse({ languages: [], model: "" }, known), ["python"]);
+  assert.deepEqual(languagesInUse({ languages: [], model: "bundled" }, known), ["python"]);
   assert.deepEqual(languagesInUse({ languages: [], model: "/m" }, known), known);
   assert.deepEqual(languagesInUse({ languages: ["go", "go"], model: "/m" }, known), ["go"]);
 });

@@ -14,12 +14,18 @@ local function ask_server(name)
   end)
 end
 
----@type table<string, fun()>
+---@type table<string, fun(argument?: string)>
 local actions = {
   statistics = function()
     ask_server('statistics')
   end,
-  model = function()
+  model = function(name)
+    require('midtoken.models').choose(name)
+  end,
+  cancel = function()
+    require('midtoken.models').cancel()
+  end,
+  ['model-info'] = function()
     ask_server('modelInfo')
   end,
   toggle = function()
@@ -56,12 +62,12 @@ end
 ---@param words string[]
 function M.run(words)
   local action = actions[words[1] or 'health']
-  if not action or #words > 1 then
+  if not action or #words > (words[1] == 'model' and 2 or 1) then
     local names = table.concat(M.complete(''), ', ')
     vim.notify(('Midtoken: no such command; there are %s'):format(names), vim.log.levels.ERROR)
     return
   end
-  action()
+  action(words[2])
 end
 
 return M

@@ -25,7 +25,7 @@ async def test_the_commands_are_advertised():
     async with Wire(FakeCompleter().load) as wire:
         result = await wire.initialize()
         commands = result["capabilities"]["executeCommandProvider"]["commands"]
-        names = ("accept", "enable", "disable", "modelInfo", "statistics", "showLog")
+        names = ("accept", "addModel", "enable", "disable", "listModels", "modelInfo", "statistics", "showLog")
         assert sorted(commands) == sorted(f"midtoken.server.{name}" for name in names)
         with pytest.raises(WireError) as caught:
             await run(wire, "explode")
