@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from lsp_server.models.converting import Progress
@@ -16,7 +17,16 @@ from lsp_server.models.registry import this_registry
 
 log = logging.getLogger(__name__)
 
-WORKER = (sys.executable, "-P", "-m", "lsp_server.models.worker")
+_OURS = str(Path(__file__).parents[2])
+# Our own code first, as `lsp_server.__main__` has it, and nothing of the current folder, which may be anybody's (`-P`).
+WORKER = (
+    sys.executable,
+    "-P",
+    "-c",
+    f"import os, sys; sys.path.insert(0, {_OURS!r}); from lsp_server.__main__ import own_code_first;"
+    f"sys.path[:] = own_code_first(sys.path, {_OURS!r}, os.environ.get('PYTHONPATH', ''));"
+    "from lsp_server.models.worker import main; sys.exit(main())",
+)
 STOP_TIMEOUT_S = 5.0
 """For a worker to delete what it has half made."""
 _MOST_COMPLAINT_BYTES = 2000

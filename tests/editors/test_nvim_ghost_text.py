@@ -307,8 +307,26 @@ def test_what_the_server_says_of_itself(it: Editor):
     start(it, "import o")
     it.nvim.command("Midtoken statistics")
     it.until(lambda: any("shareWithoutModel" in text for text in it.told()), "the figures")
-    it.nvim.command("Midtoken model")
+    it.nvim.command("Midtoken model-info")
     it.until(lambda: any("contextLength" in text for text in it.told()), "the model")
+
+
+def test_a_model_is_picked_from_a_list_or_named(it: Editor):
+    start(it, "import o")
+    it.lua(
+        """vim.ui.select = function(items, options, on_choice)
+          _G.lines = vim.tbl_map(options.format_item, items)
+          on_choice(items[1])
+        end"""
+    )
+    it.nvim.command("Midtoken model")
+    it.until(lambda: any("uses bundled in this session" in text for text in it.told()), "the choice")
+    assert it.lua("return _G.lines[1]").split()[-1] == "ready"
+    assert it.lua("return vim.lsp.get_clients({ name = 'midtoken' })[1].settings.midtoken.model") == "bundled"
+    it.nvim.command("Midtoken model no-such-model")
+    it.until(lambda: any("no model is called 'no-such-model'" in text for text in it.told()), "the problem")
+    it.nvim.command("Midtoken cancel")
+    it.until(lambda: any("no model is being added" in text for text in it.told()), "the answer")
 
 
 def test_a_server_that_is_switched_off_or_in_trouble_shows_it(it: Editor):

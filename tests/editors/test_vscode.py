@@ -270,8 +270,8 @@ def test_a_model_folder_is_chosen(it: Code, tmp_path: Path):
     assert it.command("midtoken.server.modelInfo")["path"] == str(folder)
     assert start(it, "import o")
     with it.restarting():
-        it.begin("midtoken.chooseModelFolder")
-        it.page.click('.quick-input-widget :text("The bundled model")')
+        it.begin("midtoken.chooseModel")
+        it.page.click('.quick-input-widget .monaco-list-row :text("bundled")')
     assert it.setting("midtoken.model") == ""
     assert it.command("midtoken.server.modelInfo")["path"] == bundled
 

@@ -68,7 +68,8 @@ end
 local function check_settings(config)
   local settings = config.settings and config.settings.midtoken or {}
   local model = settings.model
-  if type(model) == 'string' and vim.fn.isdirectory(vim.fn.expand(model)) == 0 then
+  local is_path = type(model) == 'string' and model:find('^[~/.]') ~= nil -- else it is a name that the server knows
+  if is_path and vim.fn.isdirectory(vim.fn.expand(model)) == 0 then
     health.error(('The model folder does not exist: %s'):format(model), { "Correct the setting 'model'" })
   end
   health.info('Settings: ' .. (next(settings) and vim.inspect(settings, { newline = ' ', indent = '' }) or 'none'))
