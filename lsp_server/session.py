@@ -184,7 +184,7 @@ class Session:
     async def readable(self, documents: Sequence[Document]) -> tuple[Document, ...]:
         """Those of the documents that the settings and git allow the model to see, for itself or as context of another.
 
-        Git's lists are looked at on a thread of their own, which may take its time. Whoever has none left has an
+        Git's lists are looked at on a thread of their own, which may take its time. A request with none left has an
         answer that is none: what is not known to be readable by then is not read.
         """
         uris = {document: self._uris_of(document) for document in documents}

@@ -42,6 +42,6 @@ class ModelThread:
                 future.set_result(job())
             except Exception as error:
                 future.set_exception(error)
-            except BaseException as error:  # a panic of a library: whoever waits catches what is an Exception
+            except BaseException as error:  # a panic of a library: what waits catches an Exception only
                 future.set_exception(RuntimeError(f"{type(error).__name__} in a library"))
             del entry, future, job  # a job holds a whole document, its result may be a whole model

@@ -7,7 +7,7 @@ from pathlib import Path
 from engine import reason_of
 
 MOST_ENTRIES = 20_000
-"""Of one store; whoever has more does not keep models there."""
+"""Of one store; a folder with more is not where models are kept."""
 MOST_TEXT_BYTES = 1 << 20
 
 OUTSIDE = "it is a link that leaves {root}; add what it leads to by its path"
