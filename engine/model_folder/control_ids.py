@@ -18,20 +18,33 @@ def control_ids(
     """The ids of a checkpoint's decoded config.json, generation_config.json, tokenizer_config.json, tokenizer.json.
 
     A completion ends at what config.json or generation_config.json call an end, or at a token that ends a middle in
-    this family. The begin id counts only where encoding begins with it: many families name one that they never write.
-    Errors: ModelFolderError where no end is named.
+    this family; where neither names one, at the ``eos_token`` of tokenizer_config.json. The begin id counts only where
+    encoding begins with it: many families name one that they never write.
+    Errors: ModelFolderError where no end is named, or one that is no id.
     """
+    nested = config.get("text_config")
+    config = {**nested, **config} if isinstance(nested, dict) else config
     ends: list[int] = []
     for value in (config.get("eos_token_id"), generation.get("eos_token_id")):
         ends += value if isinstance(value, list) else [value] if value is not None else []
+    if not ends:
+        ends += _by_name(tokenizer_config.get("eos_token"), added)
+    if any(isinstance(number, int) and number < 0 for number in ends):
+        raise ModelFolderError(f"the configuration names {min(ends)} as the end of a text, which is no id; correct it")
     if not ends or not all(isinstance(number, int) for number in ends):
         raise ModelFolderError("config.json names no eos_token_id, so no completion could end; add it there")
     begin, pad = config.get("bos_token_id"), config.get("pad_token_id")
     return ControlIds(
-        begin=begin if isinstance(begin, int) and _is_written(tokenizer_config, tokenizer) else None,
+        begin=begin if isinstance(begin, int) and begin >= 0 and _is_written(tokenizer_config, tokenizer) else None,
         end=tuple(dict.fromkeys((*ends, *end_ids(added)))),
         pad=pad if isinstance(pad, int) and pad >= 0 else None,
     )
+
+
+def _by_name(token: object, added: Mapping[str, int]) -> list[int]:
+    """The id of a control token that a file gives as its spelling, or as an object that holds it."""
+    spelling = token.get("content") if isinstance(token, dict) else token
+    return [added[spelling]] if isinstance(spelling, str) and spelling in added else []
 
 
 def _is_written(tokenizer_config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> bool:

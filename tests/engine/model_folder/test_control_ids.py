@@ -17,6 +17,26 @@ def test_ends_of_both_configurations_and_of_the_family():
     assert ids.end == (2, 9, 7, 6)
 
 
+@pytest.mark.parametrize("ends", [-1, [2, -1]])
+def test_an_end_below_0_is_refused(ends):
+    with pytest.raises(ModelFolderError, match="names -1 as the end of a text"):
+        control_ids({"eos_token_id": ends}, {}, {}, {}, {})
+
+
+@pytest.mark.parametrize("token", ["</s>", {"content": "</s>", "lstrip": False}])
+def test_an_end_that_only_the_tokenizer_names(token):
+    assert control_ids({}, {}, {"eos_token": token}, {}, {"</s>": 2}).end == (2,)
+
+
+def test_ids_below_text_config():
+    ids = control_ids({"text_config": {"eos_token_id": 2, "bos_token_id": 1}}, {}, {}, {}, {})
+    assert (ids.begin, ids.end) == (1, (2,))
+
+
+def test_a_begin_id_below_0_is_none():
+    assert control_ids({"eos_token_id": 2, "bos_token_id": -1}, {}, {}, {}, {}).begin is None
+
+
 @pytest.mark.parametrize("pad", [None, -1])
 def test_padding_may_be_absent(pad):
     assert control_ids({"eos_token_id": 2, "pad_token_id": pad}, {}, {}, {}, {}).pad is None
