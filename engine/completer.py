@@ -141,6 +141,13 @@ class Completer:
         """The tokenizer with its vocabulary, for inspection."""
         return self._tokenizer
 
+    def keep_places(self, limit_bytes: int) -> None:
+        """Keep the keys and values of places that were read before, so many bytes of them: going back to one costs no
+        pass. None are kept before the first call, nor on a GPU, nor with a graph that copies them in every step.
+        """
+        with self._lock:
+            self._cache.places.limit(limit_bytes)
+
     def complete(
         self,
         request: CompletionRequest,
@@ -224,6 +231,7 @@ class Completer:
         started = time.perf_counter()
         deadline = math.inf if request.budget_ms is None else time.monotonic() + request.budget_ms / 1000
         checkpoint = Checkpoint(cancel, deadline)
+        cancel.on_cancel(self._cache.interruptible())
         prompt = self._prompts.build(request)
         self._cache.copy_from(prompt.source)
         tokenized = time.perf_counter()

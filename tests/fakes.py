@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from engine.completer import Completer
-from engine.errors import DeviceError
+from engine.errors import Cancelled, DeviceError
 from engine.healing.prefix_index import SortedIndex
 from engine.model_folder.manifest import (
     ControlIds,
@@ -136,7 +136,8 @@ def _common_end(left: Sequence[int], right: Sequence[int]) -> int:
 class FakeSession:
     """An `engine.runtime.session.ModelSession` over a `LogitsOf`. Counts what it is asked for and checks how.
 
-    ``calls`` are forward passes, ``tokens`` all tokens in them, ``copied`` positions copied from slot to slot.
+    ``calls`` are forward passes, ``tokens`` all tokens in them, ``copied`` positions copied from slot to slot,
+    ``restored`` positions brought back from what was saved.
     """
 
     def __init__(self, logits_of: LogitsOf, *, context_length: int = 256, slots: int = 8) -> None:
@@ -145,6 +146,8 @@ class FakeSession:
         self.calls = 0
         self.tokens = 0
         self.copied = 0
+        self.restored = 0
+        self.interrupted = [False]
         self.largest_call = 0
         self.seconds_per_call = 0.0
         self.sleep: Callable[[float], object] = time.sleep
@@ -185,11 +188,34 @@ class FakeSession:
         self.copied += end - start
         self.held[target][start:] = self.held[source][start:end]
 
+    @property
+    def position_bytes(self) -> int:
+        return 10
+
+    def save(self, slot: int, end: int) -> object:
+        assert end <= len(self.held[slot]), "what is saved was never written"
+        return self.held[slot][:end]
+
+    def restore(self, saved: object, slot: int, start: int, end: int) -> None:
+        assert isinstance(saved, list)
+        assert 0 <= start <= len(self.held[slot]), "a position before start was never written"
+        assert start < end <= len(saved)
+        self.restored += end - start
+        self.held[slot][start:] = saved[start:end]
+
+    def interruptible(self) -> Callable[[], None]:
+        self.interrupted = interrupted = [False]
+
+        def interrupt() -> None:
+            interrupted[0] = True
+
+        return interrupt
+
     def sibling(self) -> "FakeSession":
         return FakeSession(self.logits_of, context_length=self._context_length, slots=self.slots)
 
     def reset_counts(self) -> None:
-        self.calls = self.tokens = self.copied = self.largest_call = 0
+        self.calls = self.tokens = self.copied = self.restored = self.largest_call = 0
 
     def _write(self, slots: Sequence[int], ids: IdArray, starts: Sequence[int]) -> None:
         """One forward pass: ``ids`` ``[B, S]`` to the positions from ``starts`` on."""
@@ -210,6 +236,10 @@ class FakeSession:
             self.sleep(self.seconds_per_call)
         if self.cancel_at is not None and self.calls == self.cancel_at[0]:
             self.cancel_at[1].cancel()
+        if self.interrupted[0]:
+            for slot, start in zip(slots, starts, strict=True):
+                del self.held[slot][start:]
+            raise Cancelled("the completion was cancelled")
         if self.fail_at is not None and self.calls == self.fail_at:
             # What a call that fails half-way has written is worthless.
             for slot, start in zip(slots, starts, strict=True):

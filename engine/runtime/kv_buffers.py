@@ -74,6 +74,16 @@ class SharedBuffers:
         for buffer in self._buffers:
             buffer[target, :, start:end] = buffer[source, :, start:end]
 
+    def save(self, slot: int, end: int) -> list[NDArray[Any]]:
+        """Copies of the first ``end`` positions of a slot, ``[heads, end, head_size]`` for each tensor."""
+        return [buffer[slot, :, :end].copy() for buffer in self._buffers]
+
+    def restore(self, saved: list[NDArray[Any]], slot: int, start: int, end: int) -> None:
+        """Bring the positions ``start`` to ``end`` back from copies. Raises `DeviceError` as `bind` does."""
+        self._reserve(slot + 1)
+        for buffer, copy in zip(self._buffers, saved, strict=True):
+            buffer[slot, :, start:end] = copy[:, start:end]
+
     def _shape(self, slots: int) -> tuple[int, int, int, int]:
         return (slots, self._layout.heads, self._length, self._layout.head_size)
 

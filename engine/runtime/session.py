@@ -6,7 +6,7 @@ by the attention mask alone, so rewinding is passing a smaller ``start``: nothin
 sequences, each in a *slot*, and adds a token to each of the first of them in one pass.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.config import DeviceChoice
-from engine.errors import DeviceError, DeviceMemoryError, WeightsError, reason_of
+from engine.errors import Cancelled, DeviceError, DeviceMemoryError, WeightsError, reason_of
 from engine.model_folder.manifest import Manifest
 from engine.runtime.captured_step import CapturedStep, can_be_captured, ordinary_options
 from engine.runtime.graph import Device, Graph, check_graph, open_graph
-from engine.runtime.kv_buffers import BATCH_SLOTS, SharedBuffers
+from engine.runtime.kv_buffers import BATCH_SLOTS, TYPES, SharedBuffers
 from engine.runtime.kv_tensors import SeparateTensors
 from engine.runtime.memory import ran_out
+from engine.runtime.ort import ort
 from engine.types import FloatArray, IdArray
 
 LEAST_CONTEXT = 256
@@ -60,6 +61,33 @@ class ModelSession(Protocol):
 
 
 @runtime_checkable
+class InterruptibleSession(ModelSession, Protocol):
+    """A session whose forward passes can be broken off."""
+
+    def interruptible(self) -> Callable[[], None]:
+        """A function that breaks off the pass that is under way and all later ones, until this is called again.
+
+        It may be called on any thread. A pass that is broken off raises `engine.errors.Cancelled`; what it was to write
+        is worthless.
+        """
+
+
+@runtime_checkable
+class SavingSession(ModelSession, Protocol):
+    """A session whose keys and values can be kept elsewhere and brought back."""
+
+    @property
+    def position_bytes(self) -> int:
+        """What a position of one slot takes; 0 where nothing can be kept."""
+
+    def save(self, slot: int, end: int) -> object:
+        """A copy of the first ``end`` positions of a slot, in the memory of the host."""
+
+    def restore(self, saved: object, slot: int, start: int, end: int) -> None:
+        """Bring the positions ``start`` to ``end`` of what was saved to a slot; raises as `ModelSession.forward`."""
+
+
+@runtime_checkable
 class SharingSession(ModelSession, Protocol):
     """A session whose weights can serve several sequences at once."""
 
@@ -86,7 +114,8 @@ class OrtSession:
         self._recordings = count(1) if recordings is None else recordings
         self._captures = device.captures and can_be_captured(manifest)
         self._captured: CapturedStep | None = None
-        self._options = ordinary_options() if device.captures else None
+        self._captures_some = device.captures
+        self._options = self._new_options()
         self._manifest = manifest
         self._names = manifest.graph
         self._context_length = context_length
@@ -160,6 +189,40 @@ class OrtSession:
         """See `ModelSession.copy`."""
         self._bound_buffers().copy(source, target, start, end)
 
+    def interruptible(self) -> Callable[[], None]:
+        """See `InterruptibleSession.interruptible`."""
+        # Options of their own for each caller: whoever comes too late breaks off nothing of the next one.
+        self._options = options = self._new_options()
+
+        def interrupt() -> None:
+            options.terminate = True
+
+        return interrupt
+
+    @property
+    def position_bytes(self) -> int:
+        """See `SavingSession.position_bytes`."""
+        layout = self._manifest.key_value
+        if self.device.kind != "cpu" or not layout.shared:
+            return 0
+        return 2 * layout.layers * layout.heads * layout.head_size * np.dtype(TYPES[layout.dtype]).itemsize
+
+    def save(self, slot: int, end: int) -> object:
+        """See `SavingSession.save`."""
+        buffers = self._bound_buffers()
+        assert isinstance(buffers, SharedBuffers)
+        return buffers.save(slot, end)
+
+    def restore(self, saved: object, slot: int, start: int, end: int) -> None:
+        """See `SavingSession.restore`."""
+        buffers = self._bound_buffers()
+        assert isinstance(buffers, SharedBuffers)
+        assert isinstance(saved, list)
+        buffers.restore(saved, slot, start, end)
+
+    def _new_options(self) -> Any:
+        return ordinary_options() if self._captures_some else ort.RunOptions()
+
     def _run(self, ids: IdArray, starts: NDArray[np.int64], rows: list[int], first: int) -> FloatArray:
         """``ids`` ``[B, S]`` at positions ``starts`` ``[B]`` of the slots from ``first`` on; logits ``[B, K, V]``."""
         ends = starts + ids.shape[1]
@@ -179,6 +242,8 @@ class OrtSession:
         try:
             self._session.run_with_iobinding(binding, self._options)
         except Exception as error:
+            if self._options.terminate:
+                raise Cancelled("the completion was cancelled") from None
             raise self._failure(error) from error
         outputs = binding.get_outputs()
         buffers.keep(outputs[1:], longest)

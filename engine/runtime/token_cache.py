@@ -7,6 +7,7 @@ rows of logits by the sequence that they belong to: a keystroke into covers that
 typed before, asks for rows that are known, and costs no pass at all.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,13 +17,18 @@ from numpy.typing import NDArray
 
 from engine.errors import DeviceError
 from engine.runtime.copy_mixture import NOTHING, Copier
-from engine.runtime.session import ModelSession, SharingSession
+from engine.runtime.places import Places, common_length
+from engine.runtime.session import InterruptibleSession, ModelSession, SharingSession
 from engine.types import FloatArray, IdArray
 
 PREFILL_CHUNK = 64
-"""Tokens of one forward pass. Cancellation is heeded between two passes: this many tokens bound how late."""
+"""Tokens of one forward pass, at most."""
 CUDA_PREFILL_CHUNK = 512
 """The same on a GPU, which is over with as many in some milliseconds, and is not filled by fewer."""
+LEAST_CHUNK = 8
+PASS_S = 0.05
+"""A pass of a prefill that takes longer is followed by one of half as many tokens, one that takes less than half of it
+by one of twice as many: a cancelled pass is broken off, and what it has read by then is lost."""
 REMEMBERED_ROWS = 64
 """Rows of logits kept: 4 MB with 16k entries, 51 MB with 200k."""
 
@@ -34,10 +40,22 @@ class TokenCache:
     read-only: they are those that are remembered.
     """
 
-    def __init__(self, session: ModelSession, *, chunk: int = PREFILL_CHUNK, copier: Copier | None = None) -> None:
+    def __init__(
+        self,
+        session: ModelSession,
+        *,
+        chunk: int = PREFILL_CHUNK,
+        copier: Copier | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """``chunk`` bounds the tokens of a pass."""
         assert chunk >= 1
         self._session = session
+        self._most = chunk
         self._chunk = chunk
+        self._clock = clock
+        self.places = Places(session)
+        """What was read before and does not lie in a slot any more."""
         self._copier = copier
         self._source = NOTHING
         # The tokens whose keys and values are in each slot: the first `_lengths` of each row.
@@ -59,7 +77,13 @@ class TokenCache:
     def sibling(self) -> "TokenCache":
         """An empty cache over the same weights. Raises `engine.errors.DeviceError` where its buffers do not fit."""
         assert isinstance(self._session, SharingSession), "this session serves one cache only"
-        return TokenCache(self._session.sibling(), chunk=self._chunk, copier=self._copier)
+        return TokenCache(self._session.sibling(), chunk=self._most, copier=self._copier, clock=self._clock)
+
+    def interruptible(self) -> Callable[[], None]:
+        """See `engine.runtime.session.InterruptibleSession`; a function that does nothing where that cannot be."""
+        if not isinstance(self._session, InterruptibleSession):
+            return lambda: None
+        return self._session.interruptible()
 
     def copy_from(self, source: IdArray) -> None:
         """From now on rows are mixed with copies from ``source``, ``[R] int32``; before the first call they are not."""
@@ -139,6 +163,7 @@ class TokenCache:
         except DeviceError:
             if self.capacity < capacity:
                 self._lengths[:] = 0
+                self.places.forget()
             raise
 
     def _run_together(
@@ -191,13 +216,27 @@ class TokenCache:
 
         More than ``wanted`` are not needed.
         """
-        held = _common_prefix(self._written[slot, : self._lengths[slot]], ids)
-        if held >= wanted or np.count_nonzero(self._lengths) <= int(self._lengths[slot] > 0):
+        written = self._written[slot, : self._lengths[slot]]
+        held = common_length(written, ids)
+        self.places.leave(slot, written, held)
+        if held >= wanted:
             return held
-        common = np.minimum(self._common(ids), wanted)
-        best = int(max(common))
-        self._copy(int(np.argmax(common)), slot, ids, held, best)
-        return best
+        if np.count_nonzero(self._lengths) > int(self._lengths[slot] > 0):
+            common = np.minimum(self._common(ids), wanted)
+            best = int(max(common))
+            self._copy(int(np.argmax(common)), slot, ids, held, best)
+            held = best
+        return self._bring(slot, ids, held, wanted)
+
+    def _bring(self, slot: int, ids: IdArray, held: int, wanted: int) -> int:
+        """`Places.bring`, and note what the slot holds then."""
+        self._lengths[slot] = min(self._lengths[slot], held)
+        with self._as_large():
+            end = self.places.bring(slot, ids, held, wanted)
+        if end > held:
+            self._written[slot, held:end] = ids[held:end]
+            self._lengths[slot] = end
+        return end
 
     def _common(self, ids: IdArray) -> NDArray[np.intp]:
         """How many leading tokens of ``ids`` are in each slot, ``[slots]``."""
@@ -219,14 +258,25 @@ class TokenCache:
         """A forward pass over the tokens ``start`` to ``end``; the logits after the tokens at ``rows``, ``[K, V]``."""
         # Forgotten first: a pass that fails half-way has written over something.
         self._lengths[slot] = start
+        began = self._clock()
         with self._as_large():
             logits = self._session.forward(ids[start:end], start, [row - start for row in rows], slot)
+        self._adapt(end - start, self._clock() - began)
         self._written[slot, start:end] = ids[start:end]
         self._lengths[slot] = end
         logits = self._law([ids[: row + 1] for row in rows], logits)
         for row, values in zip(rows, logits, strict=True):
             self._remember(ids[: row + 1].tobytes(), values)
         return logits
+
+    def _adapt(self, tokens: int, seconds: float) -> None:
+        """Choose how many tokens the next pass of a prefill has, by how long one of ``tokens`` took."""
+        if tokens < self._chunk:
+            return
+        if seconds > PASS_S:
+            self._chunk = max(min(LEAST_CHUNK, self._most), self._chunk // 2)
+        elif seconds < PASS_S / 2:
+            self._chunk = min(self._most, self._chunk * 2)
 
     def _law(self, sequences: Sequence[IdArray], logits: FloatArray) -> FloatArray:
         """The session's ``logits``, ``[K, V]``, after each of ``sequences``, mixed with what is copied; read-only."""
@@ -247,12 +297,6 @@ class TokenCache:
         if key in self._rows:
             self._rows.move_to_end(key)
         return self._rows.get(key)
-
-
-def _common_prefix(written: IdArray, ids: IdArray) -> int:
-    limit = min(len(written), len(ids))
-    different = np.flatnonzero(written[:limit] != ids[:limit])
-    return int(different[0]) if len(different) else limit
 
 
 def _stacked(rows: Sequence[FloatArray]) -> FloatArray:

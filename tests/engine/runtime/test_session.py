@@ -9,7 +9,7 @@ import pytest
 
 from engine import BUNDLED_MODEL
 from engine.completer import Completer
-from engine.errors import DeviceError, WeightsError
+from engine.errors import Cancelled, DeviceError, WeightsError
 from engine.model_folder.manifest import Manifest
 from engine.runtime.graph import Device, cuda_device_count
 from engine.runtime.kv_buffers import BATCH_SLOTS
@@ -274,3 +274,30 @@ def test_what_a_model_rules_out_and_what_only_pads_may_be_infinite(folder: Path)
     row = np.zeros((1, ATTENTION_HEAD), np.float32)
     row[0, 3], row[0, 300:] = -np.inf, np.nan
     assert loaded._numbers(row) is row
+
+
+def test_a_pass_that_is_broken_off_says_so_and_the_next_one_is_as_if_nothing_was(session: OrtSession):
+    before = session.forward(IDS, 0, EVERY_ROW)
+    interrupt = session.interruptible()
+    session.forward(IDS[:2], 0, [1])
+    interrupt()
+    for _ in range(2):
+        with pytest.raises(Cancelled):
+            session.forward(IDS, 0, EVERY_ROW)
+    later = session.interruptible()
+    interrupt()  # too late: it breaks off nothing of another request
+    assert_close(session.forward(IDS, 0, EVERY_ROW), before)
+    later()
+    with pytest.raises(Cancelled):
+        session.step(IDS[:2], [3, 4])
+
+
+def test_what_was_saved_comes_back_as_it_was(session: OrtSession):
+    if not session.position_bytes:
+        pytest.skip("nothing is saved of a slot that is not in the memory of the host")
+    after = session.forward(IDS, 0, [len(IDS) - 1])
+    saved = session.save(0, len(IDS) - 1)
+    session.forward(IDS[::-1].copy(), 0, [])
+    session.restore(saved, 0, 2, len(IDS) - 1)
+    session.forward(IDS[:2], 0, [])
+    assert_close(session.forward(IDS[-1:], len(IDS) - 1, [0]), after)

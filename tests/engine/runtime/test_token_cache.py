@@ -292,3 +292,23 @@ def test_what_is_made_of_a_row_is_made_once():
         cache.remember_total(np.array([9, number], np.int32), lambda: 0.0)
     assert cache.remember_total(ids, lambda: compute("a again")) == 3.0
     assert made == ["a", "b", "a again"]
+
+
+@pytest.mark.parametrize(("seconds", "sizes"), [(0.2, [16, 8, 8, 8]), (0.03, [16, 16, 16]), (0.001, [16, 16, 16])])
+def test_a_pass_of_a_prefill_is_as_long_as_time_allows(seconds: float, sizes: list[int]):
+    session = FakeSession(MODEL, context_length=64)
+    now, found = [0.0], []
+
+    def sleep(time: float) -> None:
+        now[0] += time
+        found.append(session.largest_call)
+        session.largest_call = 0
+
+    session.seconds_per_call, session.sleep = seconds, sleep
+    cache = TokenCache(session, chunk=16, clock=lambda: now[0])
+    cache.row_after(ids_of(*[1] * sum(sizes)), nothing)
+    assert found == sizes
+    session.seconds_per_call = 0.0001
+    found.clear()
+    cache.row_after(ids_of(*[2] * 64), nothing)
+    assert found[1:3] == [16, 16]

@@ -1,0 +1,93 @@
+"""Keys and values of places that were read before, in the memory of the host.
+
+A slot holds one sequence. Who switches to another file, jumps to another function or undoes a change comes back to a
+sequence that was read. Its keys and values are copied out before they are written over, and copied back in place of a
+pass. What was used last is kept, within a number of bytes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.runtime.session import ModelSession, SavingSession
+from engine.types import IdArray
+
+LEAST_TOKENS = 128
+"""A place is worth a copy if so many of its tokens would have to be read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """``ids``, ``[S] int32``, and what the session made of their keys and values."""
+
+    ids: IdArray
+    saved: object
+
+
+class Places:
+    """The places of one session that were left last; nothing where the session cannot save."""
+
+    def __init__(self, session: ModelSession, limit_bytes: int = 0) -> None:
+        saves = isinstance(session, SavingSession) and session.position_bytes > 0
+        self._session = session if saves and isinstance(session, SavingSession) else None
+        self._places: list[_Place] = []  # the one that was used last stands last
+        self._limit_bytes = limit_bytes
+
+    def limit(self, limit_bytes: int) -> None:
+        """Keep no more than so many bytes from now on."""
+        self._limit_bytes = limit_bytes
+        self._shrink()
+
+    @property
+    def bytes(self) -> int:
+        """What is kept now."""
+        if self._session is None:
+            return 0
+        return sum(len(place.ids) for place in self._places) * self._session.position_bytes
+
+    def leave(self, slot: int, held: IdArray, common: int) -> None:
+        """A slot that holds ``held``, ``[S] int32``, is about to lose what follows its first ``common`` tokens."""
+        if self._session is None or len(held) - common < LEAST_TOKENS:
+            return
+        if len(held) * self._session.position_bytes > self._limit_bytes:
+            return
+        # A place that this one goes on from, but for its last tokens, is worth nothing beside it.
+        self._places = [p for p in self._places if len(p.ids) - common_length(p.ids, held) >= LEAST_TOKENS]
+        self._shrink(len(held))
+        try:
+            self._places.append(_Place(held.copy(), self._session.save(slot, len(held))))
+        except MemoryError:
+            self._places.clear()
+
+    def bring(self, slot: int, ids: IdArray, held: int, wanted: int) -> int:
+        """Bring what a place has of the first ``wanted`` tokens of ``ids`` to ``slot``, which holds the first ``held``.
+
+        Returns how many it holds then. Less than `LEAST_TOKENS` more are not worth it.
+        """
+        if self._session is None or not self._places:
+            return held
+        lengths = [min(common_length(place.ids, ids), wanted) for place in self._places]
+        at = int(np.argmax(lengths))
+        if lengths[at] - held < LEAST_TOKENS:
+            return held
+        place = self._places.pop(at)
+        self._places.append(place)
+        self._session.restore(place.saved, slot, held, lengths[at])
+        return lengths[at]
+
+    def forget(self) -> None:
+        """Keep none of them."""
+        self._places.clear()
+
+    def _shrink(self, more: int = 0) -> None:
+        if self._session is None:
+            return
+        while self._places and self.bytes + more * self._session.position_bytes > self._limit_bytes:
+            del self._places[0]
+
+
+def common_length(left: IdArray, right: IdArray) -> int:
+    """How many leading tokens two sequences share."""
+    limit = min(len(left), len(right))
+    different = np.flatnonzero(left[:limit] != right[:limit])
+    return int(different[0]) if len(different) else limit
