@@ -23,7 +23,7 @@ from engine.model_folder.manifest import Manifest
 from engine.model_folder.output_basis import load_output_basis
 from engine.prompt.builder import MAX_TAIL_CHARACTERS, PromptBuilder
 from engine.prompt.fim import Prompt
-from engine.runtime.checkpoint import BudgetExceeded, Checkpoint
+from engine.runtime.checkpoint import BudgetExceeded, Checkpoint, Resting
 from engine.runtime.copy_mixture import copier
 from engine.runtime.session import ModelSession
 from engine.runtime.token_cache import CUDA_PREFILL_CHUNK, PREFILL_CHUNK, TokenCache
@@ -43,6 +43,8 @@ from engine.types import (
 
 DEFAULT_CONTEXT_TOKENS = 2048
 """Positions reserved in the key/value cache unless the caller asks for others; models often allow many more."""
+LEAST_READ = 64
+"""Tokens of context that there is always time for."""
 NEAR_LINES = 8
 """KL-guided temperature compares with what the model says without other documents; where there are none, with what it
 says after this many lines."""
@@ -58,6 +60,7 @@ class _Prepared:
     run: Run
     covers: list[Cover]
     timing: Timing
+    is_partial: bool = False
 
     def write(self) -> Iterator[list[Candidate]]:
         """The candidates as `Strategy.write` gives them; nothing where there is nothing to begin with."""
@@ -119,6 +122,7 @@ class Completer:
         )
         completer = cls(session, tokenizer, loaded.index, manifest, info)
         completer.notices = loaded.notices
+        completer._cache.measure(manifest.control.end[0])
         return completer
 
     @property
@@ -147,6 +151,20 @@ class Completer:
         """
         with self._lock:
             self._cache.places.limit(limit_bytes)
+
+    def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0) -> None:
+        """Read all context of ``request``, so that completing it later has nothing to read but the line at the cursor.
+
+        After each forward pass it rests ``rest`` times as long as that took. Raises `Cancelled`, `RequestError` or
+        `DeviceError`; what was read by then is kept.
+        """
+        with self._lock:
+            prompt = self._prompts.build(request)
+            settled = prompt.ids[: len(prompt.ids) - len(prompt.tail)]
+            if len(settled):
+                self._cache.copy_from(prompt.source)
+                cancel.on_cancel(self._cache.interruptible())
+                self._cache.prefill(settled, (len(settled) - 1,), Resting(cancel, rest))
 
     def complete(
         self,
@@ -184,7 +202,7 @@ class Completer:
                 total_ms=_milliseconds_since(started),
             )
         distinct = _distinct(completions)
-        return CompletionResult(distinct, timing, len(prepared.prompt.ids), prepared.healed.reused)
+        return CompletionResult(distinct, timing, len(prepared.prompt.ids), prepared.healed.reused, prepared.is_partial)
 
     def stream(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> Generator[str, None, None]:
         """Yield the text of the best completion in pieces, each as soon as no later token can take it back.
@@ -232,7 +250,7 @@ class Completer:
         deadline = math.inf if request.budget_ms is None else time.monotonic() + request.budget_ms / 1000
         checkpoint = Checkpoint(cancel, deadline)
         cancel.on_cancel(self._cache.interruptible())
-        prompt = self._prompts.build(request)
+        prompt, is_partial = self._prompt(request)
         self._cache.copy_from(prompt.source)
         tokenized = time.perf_counter()
         # 2. The distribution of the first step, as far as the strategy looks at it.
@@ -267,7 +285,20 @@ class Completer:
             heal_ms=(total_seconds - healed.model_seconds) * 1000,
             prefill_ms=healed.model_seconds * 1000,
         )
-        return _Prepared(prompt, healed, strategy, run, covers, timing)
+        return _Prepared(prompt, healed, strategy, run, covers, timing, is_partial)
+
+    def _prompt(self, request: CompletionRequest) -> tuple[Prompt, bool]:
+        """The prompt, and whether it has less context than there is: what there is time to read, the nearest first."""
+        whole = self._prompts.build(request)
+        if request.reading_ms is None:
+            return whole, False
+        unread = len(whole.ids) - self._cache.known(whole.ids)
+        if unread * 1000 <= request.reading_ms * self._cache.tokens_per_s or unread <= LEAST_READ:
+            return whole, False
+        most = max(LEAST_READ, int(request.reading_ms * self._cache.tokens_per_s / 1000))
+        part = self._prompts.build(request, most)
+        # What lies around the cursor may be in the cache as a part of the whole.
+        return (part, True) if len(part.ids) - self._cache.known(part.ids) < unread else (whole, False)
 
     def _basis_aware(self, params: SamplingParams) -> BasisAware | None:
         """The rule of ``bat``. Raises `RequestError` where the model folder or the installation lacks what it needs."""

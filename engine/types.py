@@ -54,6 +54,11 @@ class CancellationToken:
     def cancelled(self) -> bool:
         return self._event.is_set()
 
+    def wait(self, seconds: float) -> None:
+        """Let so much time pass, less if it is cancelled meanwhile."""
+        if seconds > 0:
+            self._event.wait(seconds)
+
     def raise_if_cancelled(self) -> None:
         """Raises `Cancelled` once `cancel` was called."""
         if self._event.is_set():
@@ -82,6 +87,8 @@ class CompletionRequest:
     that stand before the rest of it where the context window does not reach back to them. ``path`` is the document's
     name in its repository, with forward slashes, and ``repository`` the name of that: models that were trained with
     tokens for them are told, others are not. ``max_completions`` asks for that many distinct candidates, best first.
+    Where ``reading_ms`` is given, the model reads no more context than it can in that time, beside what it has read
+    before, the nearest first; what it says then depends on the requests before. None has it read everything.
     """
 
     prefix: str
@@ -93,6 +100,7 @@ class CompletionRequest:
     repository: str = ""
     max_completions: int = 1
     budget_ms: float | None = None
+    reading_ms: float | None = None
     healing: HealingParams = field(default_factory=HealingParams)
     sampling: SamplingParams = field(default_factory=SamplingParams)
     stop: StopParams = field(default_factory=StopParams)
@@ -103,6 +111,8 @@ class CompletionRequest:
             raise RequestError("extra_context holds something other than Snippet; write Snippet(text) around each text")
         if self.budget_ms is not None:
             require_range("budget_ms", self.budget_ms, 0, math.inf, open_low=True)
+        if self.reading_ms is not None:
+            require_range("reading_ms", self.reading_ms, 0, math.inf)
         width = self.sampling.beam_width
         if self.sampling.strategy in BEAMS and self.max_completions > width:
             raise RequestError(
@@ -152,13 +162,15 @@ class Timing:
 class CompletionResult:
     """Distinct completions, best first (possibly none), with the timing of the whole request.
 
-    ``reused_tokens`` of the ``prompt_tokens`` were still in the key/value cache from the request before.
+    ``reused_tokens`` of the ``prompt_tokens`` were still in the key/value cache from the request before. ``is_partial``
+    says that the model read less context than there is, for want of time.
     """
 
     completions: tuple[Completion, ...]
     timing: Timing
     prompt_tokens: int
     reused_tokens: int
+    is_partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

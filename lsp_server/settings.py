@@ -78,6 +78,8 @@ class Settings:
     languages: tuple[str, ...] = ()
     exclude: tuple[str, ...] = SECRETS
     cross_file_context: bool = False
+    read_ahead: bool = True
+    cache_mb: int = 256
     trace: TraceLevel = "off"
 
 
@@ -157,6 +159,7 @@ class _Variable:
 _YES = ("1", "true", "on", "yes")
 _TOO_LARGE = 10**15
 MOST_THREADS = 1024
+MOST_CACHE_MB = 65_536
 _NO = ("0", "false", "off", "no")
 
 
@@ -235,6 +238,13 @@ def _threads(value: object) -> int:
     return number
 
 
+def _megabytes(value: object) -> int:
+    number = _whole(value)
+    if not 0 <= number <= MOST_CACHE_MB:
+        raise ValueError(f"it is {number}; it must be at least 0 and at most {MOST_CACHE_MB}")
+    return number
+
+
 def _choice(choices: tuple[str, ...]) -> Callable[[object], str]:
     def read(value: object) -> str:
         if _text(value) not in choices:
@@ -295,6 +305,8 @@ _SETTINGS = (
     _Setting("languages", "languages", _texts),
     _Setting("exclude", "exclude", _texts),
     _Setting("crossFileContext", "cross_file_context", _truth),
+    _Setting("readAhead", "read_ahead", _truth),
+    _Setting("cacheMb", "cache_mb", _megabytes),
     _Setting("trace", "trace", _trace),
 )
 

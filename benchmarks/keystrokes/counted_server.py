@@ -66,6 +66,12 @@ class Parrot:
         found = tuple(Completion(text, -1.0, 1, "line", report) for text in longer[: request.max_completions])
         return CompletionResult(found, Timing(), 1, 0)
 
+    def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0) -> None:
+        """A parrot reads nothing."""
+
+    def keep_places(self, limit_bytes: int) -> None:
+        """Nor does it remember."""
+
 
 class Counted(WrappedCompleter):
     """A completer that counts objects when it is asked to."""

@@ -1,6 +1,6 @@
 """A completer around another one, as the server sees it; what happens at a call is for those that derive from it."""
 
-from engine import ModelInfo
+from engine import CancellationToken, CompletionRequest, ModelInfo
 from lsp_server.scheduling.model import CompleterLike
 
 
@@ -19,3 +19,11 @@ class WrappedCompleter:
     def notices(self) -> tuple[str, ...]:
         """See `lsp_server.scheduling.model.CompleterLike`."""
         return self._completer.notices
+
+    def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0) -> None:
+        """See `lsp_server.scheduling.model.CompleterLike`."""
+        self._completer.read(request, cancel, rest)
+
+    def keep_places(self, limit_bytes: int) -> None:
+        """See `lsp_server.scheduling.model.CompleterLike`."""
+        self._completer.keep_places(limit_bytes)

@@ -42,11 +42,16 @@ class PromptBuilder:
         self._capacity = capacity
         self._outside = OutOfWindow(tokenizer) if copies else None
 
-    def build(self, request: CompletionRequest) -> Prompt:
-        """Window, tokenise, split at the stable boundary, fit the budget, assemble. Raises `RequestError`."""
+    def build(self, request: CompletionRequest, most: int | None = None) -> Prompt:
+        """Window, tokenise, split at the stable boundary, fit the budget, assemble. Raises `RequestError`.
+
+        ``most`` bounds the tokens of the prompt further.
+        """
         fim = self._manifest.fim
         order = choose_order(fim, request.suffix)
         capacity = self._capacity()
+        if most is not None:
+            capacity = min(capacity, most + request.stop.max_new_tokens)
         budget = capacity - request.stop.max_new_tokens - overhead(fim, order)
         if budget < 1:
             raise RequestError(

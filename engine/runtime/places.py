@@ -59,6 +59,10 @@ class Places:
         except MemoryError:
             self._places.clear()
 
+    def known(self, ids: IdArray) -> int:
+        """How many leading tokens of ``ids`` a place has, at most."""
+        return max((common_length(place.ids, ids) for place in self._places), default=0)
+
     def bring(self, slot: int, ids: IdArray, held: int, wanted: int) -> int:
         """Bring what a place has of the first ``wanted`` tokens of ``ids`` to ``slot``, which holds the first ``held``.
 

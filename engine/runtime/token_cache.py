@@ -7,6 +7,7 @@ rows of logits by the sequence that they belong to: a keystroke into covers that
 typed before, asks for rows that are known, and costs no pass at all.
 """
 
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -54,6 +55,7 @@ class TokenCache:
         self._most = chunk
         self._chunk = chunk
         self._clock = clock
+        self._token_s = 0.0
         self.places = Places(session)
         """What was read before and does not lie in a slot any more."""
         self._copier = copier
@@ -84,6 +86,22 @@ class TokenCache:
         if not isinstance(self._session, InterruptibleSession):
             return lambda: None
         return self._session.interruptible()
+
+    @property
+    def tokens_per_s(self) -> float:
+        """How fast it reads, as measured; infinite before the first pass of several tokens."""
+        return 1 / self._token_s if self._token_s else math.inf
+
+    def measure(self, token: int) -> None:
+        """Find out how fast it reads, with two passes over ``token``, which are forgotten."""
+        for _ in range(2):
+            self._lengths[0] = 0
+            self._run(0, np.full(min(2 * LEAST_CHUNK, self.capacity), token, np.int32), 0, 2 * LEAST_CHUNK, [])
+        self._lengths[0] = 0
+
+    def known(self, ids: IdArray) -> int:
+        """How many leading tokens of ``ids``, ``[S] int32``, need no pass, of all but the last."""
+        return min(len(ids) - 1, max(int(self._common(ids).max()), self.places.known(ids)))
 
     def copy_from(self, source: IdArray) -> None:
         """From now on rows are mixed with copies from ``source``, ``[R] int32``; before the first call they are not."""
@@ -270,7 +288,10 @@ class TokenCache:
         return logits
 
     def _adapt(self, tokens: int, seconds: float) -> None:
-        """Choose how many tokens the next pass of a prefill has, by how long one of ``tokens`` took."""
+        """Learn how fast it reads from a pass over ``tokens``; choose how many the next one of a prefill has."""
+        if tokens >= LEAST_CHUNK:
+            took = seconds / tokens
+            self._token_s = took if not self._token_s else 0.7 * self._token_s + 0.3 * took
         if tokens < self._chunk:
             return
         if seconds > PASS_S:

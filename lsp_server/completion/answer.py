@@ -2,52 +2,22 @@
 
 import asyncio
 import logging
+import math
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from engine import CancellationToken, Completion, CompletionResult, DeviceError, ModelFolderError, can_stream
+from engine import Completion, CompletionResult, DeviceError, ModelFolderError, can_stream
 from lsp_server.acceptance import Offer
 from lsp_server.completion.items import Note, place_at
-from lsp_server.completion.prompt import Place, build_request, code_at
-from lsp_server.completion.shown import fitted
-from lsp_server.context.cross_file import Extra, imports_of
+from lsp_server.completion.jobs import CompletionJob, Deadline, EditorRequest, cursor_of, reading_job
 from lsp_server.documents.documents import Document
-from lsp_server.documents.notebooks import Neighbours
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
-from lsp_server.scheduling.cursor_context import Asker, CursorContext, cursor_context
-from lsp_server.scheduling.model_call import ModelJob, OnText
-from lsp_server.scheduling.scheduler import Answer, PendingRequest, RequestKey, RequestKind
+from lsp_server.scheduling.cursor_context import CursorContext
+from lsp_server.scheduling.scheduler import Answer, PendingRequest, RequestKey
 from lsp_server.settings import Settings
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class EditorRequest:
-    """What a client wants completed: a place in one version of a document, and how many candidates at most."""
-
-    kind: RequestKind
-    document: Document
-    place: Place
-    candidates: int
-    automatic: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """When an answer has to be there. It counts from the arrival of the request."""
-
-    arrived: float
-    budget_ms: float
-
-    @property
-    def took_ms(self) -> float:
-        return (time.monotonic() - self.arrived) * 1000
-
-    @property
-    def left_ms(self) -> float:
-        return self.budget_ms - self.took_ms
 
 
 def noting(server: MidtokenServer, request: EditorRequest) -> Note:
@@ -96,7 +66,7 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
         server.trace(f"{request.kind}: the document is excluded, ignored by git, or of a language that is left out")
         return ()
     deadline = Deadline(arrived, settings.budget_ms)
-    cursor = _cursor(server, request)
+    cursor = cursor_of(server, request)
     key = RequestKey(document.uri, document.version, request.kind)
     delay_ms = session.debounce.delay_ms(arrived, settings.debounce_ms)
     known = session.completion_cache.look_up(cursor)
@@ -105,13 +75,17 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
         session.statistics.answered(deadline.took_ms, "memory")
         server.trace(f"{request.kind}: {len(known)} candidates, known before")
         return known
+    around, shared = replace(around, others=readable[1:]), _is_shared(request, settings)
+    job = CompletionJob(server, request, around, deadline, goes_on=shared)
     pending = PendingRequest(
         key,
         cursor,
-        _job(server, request, replace(around, others=readable[1:]), deadline),
+        job,
         ready=lambda: session.model.wait(deadline.left_ms / 1000),
         delay_s=delay_ms / 1000 if request.automatic else 0.0,
-        shared=_is_shared(request, settings),
+        shared=shared,
+        deadline_s=deadline.at_s if shared else math.inf,
+        so_far=job.so_far,
     )
     try:
         found = await session.scheduler.run(pending)
@@ -121,6 +95,8 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
         return ()
     _count(server, found, deadline)
     server.trace(_line(request, found, deadline.took_ms, settings.trace == "verbose"))
+    if found is not None and found.result.is_partial:
+        session.scheduler.read_ahead(cursor, reading_job(server, request, around))
     return () if found is None else found.completions
 
 
@@ -134,11 +110,11 @@ async def speculate(server: MidtokenServer, document: Document, offset: int) -> 
     readable = await session.readable((document, *(around.others if settings.cross_file_context else ())))
     if document not in readable or session.documents.get(document.uri) is not document:
         return
-    cursor = _cursor(server, request)
+    cursor = cursor_of(server, request)
     if session.completion_cache.look_up(cursor) is None:
         deadline = Deadline(time.monotonic(), settings.budget_ms)
         around = replace(around, others=readable[1:])
-        session.scheduler.speculate(cursor, _job(server, request, around, deadline))
+        session.scheduler.speculate(cursor, CompletionJob(server, request, around, deadline))
 
 
 def note_result(server: MidtokenServer, cursor: CursorContext, result: CompletionResult, took_ms: float) -> None:
@@ -159,45 +135,8 @@ def note_error(server: MidtokenServer, error: Exception) -> None:
     server.note_failure(describe(error))
 
 
-def _cursor(server: MidtokenServer, request: EditorRequest) -> CursorContext:
-    asker = Asker(server.session.settings, server.session.model.serial, request.candidates, request.automatic)
-    document, place = request.document, request.place
-    before, after = document.text[: place.start] + place.typed, document.text[place.end :]
-    return cursor_context(document.uri, asker, before, after)
-
-
 def _is_shared(request: EditorRequest, settings: Settings) -> bool:
     return request.candidates == 1 and can_stream(settings.strategy)
-
-
-def _job(server: MidtokenServer, request: EditorRequest, around: Neighbours, deadline: Deadline) -> ModelJob:
-    """What the model's thread does for a request; None if the time is over before anything is said."""
-    session, settings = server.session, server.session.settings
-
-    def job(token: CancellationToken, on_text: OnText) -> CompletionResult | None:
-        budget_ms = deadline.left_ms
-        if budget_ms <= 0:
-            return None
-        code = code_at(request.document, request.place, around, token.raise_if_cancelled)
-        extra = Extra(imports=imports_of(request.document, request.place.end))
-        if settings.cross_file_context:
-            extra = session.context.find(request.document, request.place.end, around.others)
-        engine_request = build_request(
-            request.document,
-            code,
-            settings,
-            extra,
-            candidates=request.candidates,
-            automatic=request.automatic,
-            budget_ms=budget_ms,
-        )
-        token.raise_if_cancelled()
-        result = session.model.complete(engine_request, token, on_text)
-        if result is None or not (result.completions or deadline.left_ms > 0):
-            return None
-        return fitted(result, code, several_lines=settings.multi_line is True)
-
-    return job
 
 
 def _count(server: MidtokenServer, found: Answer | None, deadline: Deadline) -> None:

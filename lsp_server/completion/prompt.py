@@ -75,7 +75,7 @@ def build_request(
     *,
     candidates: int,
     automatic: bool,
-    budget_ms: float,
+    budget_ms: float | None = None,
 ) -> CompletionRequest:
     """The engine's request for a completion of ``code``, which is in ``document``, with what else the model may see."""
     file = named_file(document.uri)

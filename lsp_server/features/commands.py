@@ -107,6 +107,7 @@ def statistics(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
         "modelCalls": counts.calls,
         "stoppedCalls": counts.stopped,
         "speculativeCalls": counts.speculative,
+        "readings": counts.readings,
         "shownReported": session.reports_shown,
         "keptCharacters": session.ledger.kept_characters,
         "memory": {

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 from lsprotocol import types
 
-from lsp_server.completion.answer import EditorRequest, answer, document_of, noting
+from lsp_server.completion.answer import answer, document_of, noting
 from lsp_server.completion.items import list_items, place_at, preview
+from lsp_server.completion.jobs import EditorRequest
 from lsp_server.documents.positions import index_of
 from lsp_server.language_server import MidtokenServer
 from lsp_server.messages.fields import member

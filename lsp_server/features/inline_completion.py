@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from lsprotocol import types
 
-from lsp_server.completion.answer import EditorRequest, answer, document_of, noting
+from lsp_server.completion.answer import answer, document_of, noting
 from lsp_server.completion.items import inline_items, place_at, place_of_selected
+from lsp_server.completion.jobs import EditorRequest
 from lsp_server.completion.prompt import Place
 from lsp_server.documents.positions import index_of
 from lsp_server.language_server import MidtokenServer

@@ -32,6 +32,12 @@ class CompleterLike(Protocol):
     ) -> CompletionResult:
         """Complete one request, telling what is written on the way; blocks."""
 
+    def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0) -> None:
+        """Read the context of a request that may come, resting ``rest`` times as long as it works; blocks."""
+
+    def keep_places(self, limit_bytes: int) -> None:
+        """Keep so many bytes of what was read before."""
+
 
 class Loader(Protocol):
     """`engine.Completer.load`, or what stands in for it in a test."""
@@ -158,6 +164,16 @@ class ModelHost:
     ) -> CompletionResult | None:
         """On the model's thread: complete with the model of the moment; None if there is none any more."""
         return None if self._completer is None else self._completer.complete(request, cancel, on_text)
+
+    def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float) -> None:
+        """On the model's thread: let the model of the moment read what may be asked next."""
+        if self._completer is not None:
+            self._completer.read(request, cancel, rest)
+
+    def keep_places(self, limit_bytes: int) -> None:
+        """On the model's thread: bound what the model of the moment keeps of what it has read before."""
+        if self._completer is not None:
+            self._completer.keep_places(limit_bytes)
 
     def close(self, timeout_s: float) -> bool:
         """Free the model and end its thread; False if a model call is still running after ``timeout_s``.

@@ -20,6 +20,10 @@ ModelJob: TypeAlias = Callable[[CancellationToken, OnText], CompletionResult | N
 """Runs the model, on its thread: is told when to stop, and tells what it has written of the best completion so far."""
 
 
+SoFar: TypeAlias = Callable[[str], CompletionResult | None]
+"""What can be shown of a completion that is written so far, once the job has begun; None where that is nothing."""
+
+
 @dataclass(eq=False, slots=True)
 class ModelCall:
     """One model call. Its fields change on the event loop's thread, but for ``written``, which the model's thread sets.
@@ -31,6 +35,10 @@ class ModelCall:
     cursor: CursorContext
     shared: bool
     """Whether a later request may take it over: it tells what it writes."""
+    so_far: "SoFar | None" = None
+    """What of an answer is certain before its end; None where nothing is shown before."""
+    background: bool = False
+    """It is for nobody yet, and gives way to everything."""
     token: CancellationToken = field(default_factory=CancellationToken)
     written: str = ""
     typed: str = ""

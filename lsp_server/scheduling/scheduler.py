@@ -1,6 +1,7 @@
 """Latest request wins, cancellation, calls that are handed on: what stands between a request and the model's thread."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
@@ -10,7 +11,7 @@ from typing import Literal
 from engine import Cancelled, Completion, CompletionResult
 from lsp_server.scheduling.completion_cache import rest_of
 from lsp_server.scheduling.cursor_context import CursorContext, Typed, typed_since
-from lsp_server.scheduling.model_call import ModelCall, ModelJob
+from lsp_server.scheduling.model_call import ModelCall, ModelJob, SoFar
 from lsp_server.scheduling.worker import ModelThread
 
 RequestKind = Literal["inline", "list"]
@@ -60,6 +61,10 @@ class PendingRequest:
     ready: Callable[[], Awaitable[bool]]
     delay_s: float = 0.0
     shared: bool = True
+    deadline_s: float = math.inf
+    """When it is answered with what is certain by then, on the clock of `time.monotonic`; the call goes on."""
+    so_far: SoFar | None = None
+    late: bool = False
     call: ModelCall | None = None
     task: "asyncio.Future[Answer | None] | None" = None
     superseded: bool = False
@@ -90,6 +95,7 @@ class Counts:
     calls: int = 0
     stopped: int = 0
     speculative: int = 0
+    readings: int = 0
 
 
 class Scheduler:
@@ -139,8 +145,15 @@ class Scheduler:
         It is abandoned at the first change of its document that it does not foretell, and for any other request.
         """
         if self.idle:
+            self._stop(self._calls)
             self.counts.speculative += 1
             self._begin(cursor, job, shared=True)
+
+    def read_ahead(self, cursor: CursorContext, job: ModelJob) -> None:
+        """Let the model read what may be asked next, unless it has something to do; gives way to everything."""
+        if self.idle and not self._calls:
+            self.counts.readings += 1
+            self._begin(cursor, job, shared=False, background=True)
 
     def document_changed(self, uri: str, text: str) -> None:
         """A document has a new text: calls for which nobody waits stop unless it is what they write."""
@@ -171,22 +184,22 @@ class Scheduler:
 
     @property
     def idle(self) -> bool:
-        """Whether no request waits and the model does nothing."""
-        return not self._requests and not self._calls
+        """Whether no request waits and the model does nothing, or nothing but read ahead."""
+        return not self._requests and all(call.background for call in self._calls)
 
     async def _answer(self, request: PendingRequest, typed: Typed | None) -> Answer | None:
         if request.call is not None and typed is not None:
-            answer = await _rest_of(request.call, typed)
-            if answer is not None:
+            answer = await _rest_of(request, request.call, typed)
+            if answer is not None or request.late:
                 return answer
             request.call = None  # it was left, or has nothing more to say here
         elif request.delay_s > 0:
             await asyncio.sleep(request.delay_s)
         if not await request.ready():
             return None
-        request.call = self._begin(request.cursor, request.job, shared=request.shared)
+        request.call = self._begin(request.cursor, request.job, shared=request.shared, so_far=request.so_far)
         request.call.serve(request, "")
-        result = await _result_of(request.call)
+        result = await _result_of(request, request.call)
         return None if result is None else Answer(result.completions, result)
 
     def _take_over(self, request: PendingRequest) -> Typed | None:
@@ -203,14 +216,22 @@ class Scheduler:
                 return typed
         return None
 
-    def _begin(self, cursor: CursorContext, job: ModelJob, *, shared: bool) -> ModelCall:
-        call = ModelCall(cursor, shared)
+    def _begin(
+        self,
+        cursor: CursorContext,
+        job: ModelJob,
+        *,
+        shared: bool,
+        so_far: SoFar | None = None,
+        background: bool = False,
+    ) -> ModelCall:
+        call = ModelCall(cursor, shared, so_far, background)
         call.future = self._thread.submit(lambda: call.run(job))
         call.task = asyncio.ensure_future(self._carry_out(call, call.future))
         call.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # somebody may have heard it
-        self.counts.calls += 1
+        self.counts.calls += not background
         self._calls.add(call)
-        if len(self._calls) == 1:
+        if not background and sum(not other.background for other in self._calls) == 1:
             self.observers.on_change()
         return call
 
@@ -218,7 +239,7 @@ class Scheduler:
         try:
             result = await asyncio.wrap_future(future)
         except (Cancelled, asyncio.CancelledError):
-            self.counts.stopped += 1
+            self.counts.stopped += not call.background
             return None
         except Exception as error:
             if call.waiter:
@@ -241,7 +262,7 @@ class Scheduler:
         """A request was answered or cancelled; its call may serve another one by now."""
         if call.waiter is not request or call.task is None or call.task.done():
             return
-        if call.is_followed:
+        if call.is_followed or request.late:
             call.release()
         elif call.in_document is None or not call.shared or not call.written:
             call.stop()
@@ -271,14 +292,21 @@ def _stop_unless_wanted(call: ModelCall) -> None:
         call.stop()
 
 
-async def _result_of(call: ModelCall) -> CompletionResult | None:
-    """What a call says; it goes on if the one who waits here is cancelled."""
+async def _result_of(request: PendingRequest, call: ModelCall) -> CompletionResult | None:
+    """What a call says, or what is certain of it at the request's deadline; it goes on whatever becomes of that."""
     assert call.task is not None
-    return await asyncio.shield(call.task)
+    left_s = request.deadline_s - time.monotonic()
+    waiting = asyncio.shield(call.task)
+    try:
+        return await (waiting if math.isinf(left_s) else asyncio.wait_for(waiting, max(0.0, left_s)))
+    except TimeoutError:
+        request.late = True
+        found = call.so_far(call.written) if call.so_far is not None and call.written else None
+        return found if found is not None and found.completions else None
 
 
-async def _rest_of(call: ModelCall, typed: Typed) -> Answer | None:
+async def _rest_of(request: PendingRequest, call: ModelCall, typed: Typed) -> Answer | None:
     """What an earlier call says to someone who has typed on; None if it was left or ends here."""
-    result = await _result_of(call)
+    result = await _result_of(request, call)
     rest = () if result is None else rest_of(result.completions, typed)
     return Answer(rest, result, handed_on=True) if result is not None and rest else None

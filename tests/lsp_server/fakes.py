@@ -38,6 +38,8 @@ class FakeCompleter:
         self.texts = texts
         self.notices = notices
         self.requests: list[CompletionRequest] = []
+        self.read_requests: list[CompletionRequest] = []
+        self.places_bytes: int | None = None
         self.cancelled = 0
         self.started = threading.Event()
 
@@ -78,6 +80,14 @@ class FakeCompleter:
         elif "!nothing" in line:
             texts = ()
         return result_of(*texts[: request.max_completions])
+
+    def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0) -> None:
+        self.read_requests.append(request)
+        if "!slow" in request.prefix:
+            self._wait(cancel, SLOW_S)
+
+    def keep_places(self, limit_bytes: int) -> None:
+        self.places_bytes = limit_bytes
 
     def _wait(self, cancel: CancellationToken | None, seconds: float) -> None:
         end = time.monotonic() + seconds

@@ -28,6 +28,8 @@ def test_every_setting_of_the_interface_is_read():
         "languages": ["python"],
         "exclude": ["*.md"],
         "crossFileContext": True,
+        "readAhead": False,
+        "cacheMb": 64,
         "trace": "verbose",
     }
     assert set(raw) == set(NAMES)
@@ -50,6 +52,8 @@ def test_every_setting_of_the_interface_is_read():
         languages=("python",),
         exclude=("*.md",),
         cross_file_context=True,
+        read_ahead=False,
+        cache_mb=64,
         trace="verbose",
     )
 
@@ -72,6 +76,8 @@ def test_every_setting_is_read_from_the_environment():
         "MIDTOKEN_LANGUAGES": "python, rust",
         "MIDTOKEN_EXCLUDE": "*.md",
         "MIDTOKEN_CROSS_FILE_CONTEXT": "Yes",
+        "MIDTOKEN_READ_AHEAD": "0",
+        "MIDTOKEN_CACHE_MB": "64",
         "MIDTOKEN_TRACE": "off",
         "PATH": "/bin",
     }
@@ -126,6 +132,10 @@ def test_nothing_and_null_and_empty_mean_the_default():
         ("languages", [1]),
         ("exclude", {"*.md": True}),
         ("crossFileContext", []),
+        ("readAhead", "yes"),
+        ("cacheMb", -1),
+        ("cacheMb", 65_537),
+        ("cacheMb", 0.5),
         ("trace", "loud"),
         ("trace", {"server": 1}),
     ],

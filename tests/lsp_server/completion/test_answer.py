@@ -4,10 +4,12 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from engine import CancellationToken, CompletionRequest, CompletionResult, DeviceError
+from lsp_server.completion.jobs import READING_MS
 from tests.lsp_server.fakes import FakeCompleter, result_of
 from tests.lsp_server.wire import TIMEOUT_S, URI, Wire, WireError, connected
 
@@ -243,3 +245,45 @@ async def test_out_of_memory_is_told_once_and_the_server_stays():
             "Midtoken: a completion failed: out of memory: close something, or choose a smaller model"
         ]
         assert (await statistics(wire))["failed"] == 2
+
+
+class Hurried(FakeCompleter):
+    """Has never time to read everything."""
+
+    def complete(self, request, cancel=None, on_text=None):
+        return replace(super().complete(request, cancel, on_text), is_partial=request.reading_ms is not None)
+
+
+async def test_what_there_was_no_time_to_read_is_read_afterwards():
+    fake = Hurried()
+    async with connected(fake, configuration={"cacheMb": 3}) as wire:
+        wire.open("x = ")
+        assert len(await wire.inline(0, 4)) > 0
+        await wire.until(lambda: fake.read_requests)
+        assert fake.read_requests[0].prefix == "x = "
+        assert fake.requests[0].reading_ms == READING_MS
+        assert fake.places_bytes == 3 << 20
+        assert (await statistics(wire))["readings"] == 1
+
+
+async def test_without_reading_ahead_everything_is_read_at_once():
+    fake = Hurried()
+    async with connected(fake, configuration={"readAhead": False}) as wire:
+        wire.open("x = ")
+        await wire.inline(0, 4)
+        assert fake.requests[0].reading_ms is None
+        assert (await statistics(wire))["readings"] == 0
+        assert not fake.read_requests
+
+
+async def test_words_that_are_certain_in_time_are_shown_and_the_rest_comes_with_the_next_request():
+    writer = Writer()
+    async with connected(writer, configuration={"budgetMs": 400}) as wire:
+        wire.open("impo")
+        writer.permit(len("rt numpy a"))
+        first = await wire.inline(0, 4, trigger=2)
+        assert [item["insertText"] for item in first] == ["import numpy"]
+        writer.permit(100)
+        second = await wire.inline(0, 4, trigger=2)
+        assert [item["insertText"] for item in second] == ["import numpy as np"]
+        assert len(writer.requests) == 1

@@ -1,0 +1,85 @@
+"""Answers at a deadline, and what the model reads while nobody asks."""
+
+import time
+
+import pytest
+
+from engine import CancellationToken, CompletionResult
+from lsp_server.scheduling.model_call import OnText
+from tests.lsp_server.fakes import result_of
+from tests.lsp_server.scheduling.fake_calls import Harness, Model, harness, place, texts, until
+
+__all__ = ["harness"]
+pytestmark = pytest.mark.asyncio
+
+
+def words_of(written: str) -> CompletionResult | None:
+    """What is certain: all but the last word."""
+    return result_of(written.rpartition(" ")[0])
+
+
+async def test_what_is_certain_at_the_deadline_is_the_answer_and_the_call_goes_on(harness: Harness):
+    model, task = await harness.running(
+        "x = ", written="np.zeros (thr", deadline_s=time.monotonic() + 0.1, so_far=words_of
+    )
+    assert texts(await task) == ["np.zeros"]
+    assert model.state == "runs"
+    _, second = harness.ask("x = ")
+    model.end("np.zeros (three)")
+    assert texts(await second) == ["np.zeros (three)"]
+    assert harness.scheduler.counts.calls == 1
+
+
+async def test_who_types_along_what_is_written_gets_the_rest(harness: Harness):
+    model, task = await harness.running(
+        "x = ", written="np.zeros (", deadline_s=time.monotonic() + 0.1, so_far=words_of
+    )
+    await task
+    harness.change("x = np")
+    _, second = harness.ask("x = np", version=2)
+    model.end("np.zeros (three)")
+    assert texts(await second) == [".zeros (three)"]
+
+
+async def test_a_call_that_has_written_nothing_by_then_goes_on_too(harness: Harness):
+    model, task = await harness.running("x = ", deadline_s=time.monotonic() + 0.05, so_far=words_of)
+    assert await task is None
+    assert model.state == "runs"
+    harness.change("x = y")
+    await until(lambda: model.state == "stopped")
+
+
+async def test_reading_ahead_gives_way_to_a_request_and_is_no_work(harness: Harness):
+    reading = Model()
+    harness.scheduler.read_ahead(place("x = "), reading.job)
+    await until(lambda: reading.state == "runs")
+    assert harness.scheduler.idle
+    model, task = harness.ask("x = ")
+    await until(lambda: reading.state == "stopped")
+    model.end("1")
+    assert texts(await task) == ["1"]
+    counts = harness.scheduler.counts
+    assert (counts.readings, counts.calls, counts.stopped) == (1, 1, 0)
+    assert harness.told == ["busy", "result at 4", "idle"]
+
+
+async def test_reading_ahead_stops_at_a_keystroke_and_never_begins_beside_a_call(harness: Harness):
+    reading = Model()
+    harness.scheduler.read_ahead(place("x = "), reading.job)
+    await until(lambda: reading.state == "runs")
+    harness.change("x = 1")
+    await until(lambda: reading.state == "stopped")
+    model, task = await harness.running("y")
+    harness.scheduler.read_ahead(place("x = "), reading.job)
+    model.end("z")
+    await task
+    assert harness.scheduler.counts.readings == 1
+
+
+async def test_what_is_read_says_nothing(harness: Harness):
+    def job(token: CancellationToken, on_text: OnText) -> CompletionResult | None:
+        return None
+
+    harness.scheduler.read_ahead(place("x = "), job)
+    await until(lambda: not harness.scheduler._calls)
+    assert harness.told == ["idle"]
