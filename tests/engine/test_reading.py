@@ -1,6 +1,7 @@
 """Reading within a time, and reading ahead: how much context a prompt has, and what the next request finds."""
 
 import math
+import time
 
 import pytest
 
@@ -84,6 +85,7 @@ def test_reading_rests_as_long_as_it_is_told_and_stops_resting_when_it_is_called
 
 def test_measuring_leaves_nothing_behind():
     completer, session = endless_completer(context_length=2048)
+    completer._cache._clock = time.perf_counter
     completer._cache.measure(0)
     assert 0 < completer._cache.tokens_per_s < math.inf
     session.reset_counts()
