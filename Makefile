@@ -28,8 +28,10 @@ test-thorough: $(VENVS)/dev/ready
 	$(VENVS)/dev/bin/python -m pytest --hypothesis-profile=thorough tests/lsp_server/documents/test_edit_sequences.py \
 		tests/onnx_export/gguf/test_header.py
 
-# Ten thousand hostile files of each kind of a model folder, under a limit of memory; an hour or so.
+# A million messages that are nearly right, then ten thousand hostile files of each kind of a model folder, under a limit of
+# memory; two hours or so. `make test` has samples of some seconds.
 test-fuzz: $(VENVS)/dev/ready
+	$(VENVS)/dev/bin/python -m tests.fuzz.json_rpc
 	$(VENVS)/dev/bin/python -m tests.fuzz.models
 
 check: $(VENVS)/dev/ready

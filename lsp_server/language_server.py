@@ -2,13 +2,15 @@
 
 import asyncio
 import importlib.metadata
+import json
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
+from pygls.protocol import LanguageServerProtocol
 
 from lsp_server.logs import describe
 from lsp_server.session import Session
@@ -36,6 +38,20 @@ NOTEBOOKS = types.NotebookDocumentSyncOptions(
 """Every notebook, with all its cells."""
 
 
+class _Protocol(LanguageServerProtocol):
+    """Answers every request, also where what the client sent, and gets back, is nested too deep to be written."""
+
+    def _send_response(self, msg_id: str | int, result: Any | None = None, error: Any | None = None) -> None:
+        if error is None and isinstance(result, Mapping):
+            try:
+                json.dumps(self._converter.unstructure(result))
+            except (RecursionError, TypeError, ValueError):
+                log.warning("an answer is nested too deep to be written; it is refused")
+                code = types.ErrorCodes.InvalidParams.value
+                error = types.ResponseError(code, "what was sent is nested too deep")
+        super()._send_response(msg_id, None if error else result, error)
+
+
 class MidtokenServer(LanguageServer):
     """A language server that carries the session of its client."""
 
@@ -43,6 +59,7 @@ class MidtokenServer(LanguageServer):
         super().__init__(
             "midtoken",
             _version(),
+            protocol_cls=_Protocol,
             text_document_sync_kind=types.TextDocumentSyncKind.Incremental,
             notebook_document_sync=NOTEBOOKS,
         )

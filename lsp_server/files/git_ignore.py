@@ -48,7 +48,10 @@ class GitIgnores:
         root = None if path is None else repository_of(path)
         if path is None or root is None:
             return False
-        if len(os.fsencode(path)) > LONGEST_PATH_BYTES:
+        try:
+            if len(os.fsencode(path)) > LONGEST_PATH_BYTES:
+                return True
+        except UnicodeEncodeError:  # a name that no file can have
             return True
         lists = list(_lists_for(path, root))
         grounds = [(file, _signature(file)) for _, file in lists]

@@ -102,6 +102,17 @@ async def test_an_impossible_position_is_refused(position):
         await assert_alive(wire)
 
 
+async def test_what_comes_back_is_answered_however_deep_it_is():
+    async with connected() as wire:
+        deep: object = []
+        for _ in range(900):
+            deep = {"a": deep}
+        with pytest.raises(WireError, match="nested too deep"):
+            await wire.request("completionItem/resolve", {"label": "x", "more": deep})
+        item = {"label": "x", "more": [[[{"a": [1]}]]]}
+        assert await wire.request("completionItem/resolve", item) == item
+
+
 async def test_requests_before_initialize_are_refused_and_notifications_ignored():
     async with Wire(FakeCompleter().load) as wire:
         wire.open("x")

@@ -1,11 +1,13 @@
 """What is not to be read is neither completed nor seen as context; over the wire."""
 
 import subprocess
+import threading
 
 import pytest
 
+from lsp_server.files.git_ignore import GitIgnores
 from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.wire import URI, connected
+from tests.lsp_server.wire import TIMEOUT_S, URI, connected
 
 pytestmark = pytest.mark.asyncio
 STATISTICS = {"command": "midtoken.server.statistics", "arguments": []}
@@ -68,3 +70,15 @@ async def test_a_language_that_is_left_out_is_neither_completed_nor_context():
         wire.open("y", "file:///project/a.rs", "rust")
         await wire.inline(0, 1, uri="file:///project/a.rs")
         assert not fake.requests[0].extra_context
+
+
+async def test_while_git_is_slow_nothing_waits_but_what_depends_on_it(monkeypatch):
+    gate = threading.Event()
+    monkeypatch.setattr(GitIgnores, "cover", lambda *_: not gate.wait(TIMEOUT_S))
+    async with connected(configuration={"budgetMs": 100}) as wire:
+        wire.open("x")
+        _, waiting = wire.ask_inline(0, 1)
+        await wire.request("workspace/executeCommand", STATISTICS)
+        assert not waiting.done()
+        assert (await waiting)["items"] == [], "in doubt nothing is read"
+        gate.set()

@@ -138,6 +138,7 @@ def test_what_would_take_too_long_counts_as_ignored(repository, text, caplog):
 
 def test_a_path_that_no_file_can_have_counts_as_ignored(repository):
     assert GitIgnores().cover((repository / ("a/" * 4000)).as_uri())
+    assert GitIgnores().cover(f"{repository.as_uri()}/\ud800.py")
 
 
 names = st.text("ab.", min_size=1, max_size=5).filter(lambda name: name.strip("."))
