@@ -199,10 +199,17 @@ def scan(text: str, syntax: Syntax, checkpoint: Callable[[], None] = _go_on) -> 
 
 def code_of(line: str, syntax: Syntax) -> str:
     """A line that begins outside comments and strings, without its comment and the white space around."""
+    if not any(opener in line for opener in _comments(syntax)):
+        return line.strip()
     scanner = Scanner(syntax, State())
     for _ in scanner.closings(line):
         pass
     return line[: scanner.comment_at].strip()
+
+
+@cache
+def _comments(syntax: Syntax) -> tuple[str, ...]:
+    return tuple(delimiter.opener for delimiter in syntax.delimited if delimiter.kind == "comment")
 
 
 def _end(inside: Delimiter, text: str, position: int) -> tuple[int | None, str]:

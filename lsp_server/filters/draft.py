@@ -47,11 +47,14 @@ def is_telling(line: str) -> bool:
 LOOKED_AHEAD_CHARACTERS = 20_000
 
 
-def left_open(draft: Draft, state: State) -> int:
-    """How many of the brackets and strings that are open with ``state`` the text after the cursor does not close."""
+def left_open(draft: Draft, state: State, ahead: int = LOOKED_AHEAD_CHARACTERS) -> int:
+    """How many of the brackets and strings that are open with ``state`` the text after the cursor does not close.
+
+    Of that, ``ahead`` characters are read.
+    """
     left = state.depth
     if left:
-        for _ in Scanner(draft.syntax, state).closings(draft.suffix[:LOOKED_AHEAD_CHARACTERS]):
+        for _ in Scanner(draft.syntax, state).closings(draft.suffix[:ahead]):
             left -= 1
             if not left:
                 break

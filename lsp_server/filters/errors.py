@@ -8,7 +8,7 @@ from lsp_server.code.parsing import Window, known, parses, window_at
 from lsp_server.code.syntax import indentation
 from lsp_server.filters.draft import Draft
 
-LIMIT_S = 0.005
+LIMIT_S = 0.002
 """Of the processor. When it is over, what has not been found to be wrong is shown."""
 MOST_BEGINNINGS = 8
 _TOKEN = re.compile(r"\w+|[^\w\s]")

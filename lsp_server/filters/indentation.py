@@ -8,7 +8,7 @@ from lsp_server.code.scanner import code_of
 from lsp_server.code.syntax import Syntax, indentation, width
 from lsp_server.filters.draft import Draft
 
-SAMPLED_CHARACTERS = 20_000
+SAMPLED_CHARACTERS = 10_000
 """Text on each side of the cursor that tells how a file indents."""
 WIDEST_STEP = 8
 LOOKED_BACK_LINES = 200

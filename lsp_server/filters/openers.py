@@ -5,6 +5,8 @@ import re
 from lsp_server.code.scanner import Scanner, State
 from lsp_server.filters.draft import Draft, left_open
 
+AHEAD_CHARACTERS = 3000
+"""What the text opens is innermost: what closes it is near."""
 _BEFORE_A_BLOCK = re.compile(r"(?:\)|=>|[\w\]>?])\s*\Z")
 _BEFORE_A_VALUE = re.compile(r"\b(?:return|yield|in|of|case|default)\s*\Z")
 
@@ -17,13 +19,17 @@ def without_dangling_openers(draft: Draft) -> str:
     """
     if not draft.syntax.has_pairs or (draft.broken_off and not draft.line_rest.strip()):
         return draft.text
-    free_before = left_open(draft, draft.state)
+    free_before: int | None = None
     text, blocks = draft.text, 0
     while True:
         scanner = Scanner(draft.syntax, draft.state)
         ours = draft.state.depth - sum(1 for _ in scanner.closings(text))
         opened = scanner.opened[: len(scanner.opened) - blocks]
-        if not opened or left_open(draft, scanner.state) - blocks <= min(free_before, ours):
+        if not opened:
+            return text
+        if free_before is None:
+            free_before = left_open(draft, draft.state, AHEAD_CHARACTERS)
+        if left_open(draft, scanner.state, AHEAD_CHARACTERS) - blocks <= min(free_before, ours):
             return text
         text, blocks = _before(draft, text, opened[-1], scanner.state, blocks)
 
