@@ -1,6 +1,6 @@
 """Fits how sure a completion must be to be shown (`benchmarks.sureness`).
 
-    python -m benchmarks.fit_sureness FOLDER... --out FILE [--model DIR] [--cases 600] [--cost 1.0] [--cost-by-hand 0.25]
+    python -m benchmarks.fit_sureness FOLDER... --out FILE [--model DIR] [--cases 600] [--cost 1.0] [--cost-by-hand 0.3]
 
 Files must not have been trained on, nor be used to judge the model or the fit elsewhere. The operating points are those
 that make the most of kept characters less ``cost`` times the wrong ones.

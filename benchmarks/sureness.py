@@ -1,6 +1,6 @@
 """How likely a completion is right altogether: logistic regression on what is known before it is shown.
 
-The weights are fitted by ``python -m benchmarks.fit_sureness`` on files that the model has not seen. The server does not
+``python -m benchmarks.fit_sureness`` fits the weights on files that the model has not seen. The server does not
 use them: with what is known of a whole completion they are no better than the plain threshold, which cuts a completion
 where it becomes doubtful (docs/measurements/quality.md).
 """
