@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ModelFolderError, reason_of
+from engine.model_folder.json_fields import shown
 
 MOST_JSON_BYTES = 4 << 20
 """Of a manifest or a configuration; real ones have some kilobytes."""
@@ -33,7 +34,9 @@ def file_size(folder: Path, name: str, most_bytes: int | None = None) -> int:
             raise ModelFolderError(f"{path} is a link that leads nowhere; copy the model again") from error
         raise
     except (OSError, ValueError, RuntimeError) as error:  # a name no file can have; a link to itself
-        raise ModelFolderError(f"{str(path)!r} cannot be read ({reason_of(error)}); copy the model again") from None
+        # The system's own message has the whole name again, which may be as long as a manifest.
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else reason_of(error)
+        raise ModelFolderError(f"{shown(name)} of {folder} cannot be read ({reason}); copy the model again") from error
     if found is None:
         raise ModelFolderError(
             f"{path} lies outside {folder}; do not use this folder"
