@@ -14,8 +14,10 @@ class MidtokenError(Exception):
 
     def __str__(self) -> str:
         text = super().__str__()
-        line = "".join([character if character.isprintable() else " " for character in text[: LONGEST_MESSAGE + 1]])
-        return line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 1]}…"
+        if len(text) > LONGEST_MESSAGE:  # what is wrong stands first, what to do about it last
+            half = (LONGEST_MESSAGE - 1) // 2
+            text = f"{text[:half]}…{text[-half:]}"
+        return "".join([character if character.isprintable() else " " for character in text])
 
 
 class ModelFolderError(MidtokenError):

@@ -8,6 +8,7 @@ protocol.
 import asyncio
 import json
 import logging
+import time
 from typing import Any
 
 from lsprotocol import types
@@ -133,6 +134,14 @@ def _is_message(message: object) -> bool:
     return isinstance(message.get("method"), str) or ("method" not in message and "id" in message)
 
 
+async def _until_answered(server: MidtokenServer, timeout_s: float) -> None:
+    """Let requests that are not at the scheduler yet, or no more, write their answers."""
+    end = time.monotonic() + timeout_s
+    while server.protocol._request_futures and time.monotonic() < end:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0)  # the answer of a handler that has just ended is still to be written
+
+
 async def converse(server: MidtokenServer, connection: Connection) -> int:
     """Serve a client until it exits or is gone; the exit status of the process."""
     dispatcher = Dispatcher(server, connection)
@@ -144,7 +153,7 @@ async def converse(server: MidtokenServer, connection: Connection) -> int:
         # A request's handler starts here, before the next message: it sees the document that its position speaks of.
         await asyncio.sleep(0)
     await server.session.scheduler.finish(FAREWELL_S)
-    await asyncio.sleep(0)  # the answer of a handler that has just ended is still to be written
+    await _until_answered(server, FAREWELL_S)
     await connection.finish()
     server.session.files.stop(0.0)
     return dispatcher.exit_status if status is None else status

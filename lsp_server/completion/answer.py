@@ -62,6 +62,8 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
     readable = await session.readable((document, *others))
     if document.uri not in session.documents or not session.is_on(document):
         return ()  # closed, or switched off, in the meantime
+    if session.phase == "shut down":
+        return ()
     if document not in readable:
         server.trace(f"{request.kind}: the document is excluded, ignored by git, or of a language that is left out")
         return ()
