@@ -18,6 +18,10 @@ LENGTHS = (24, 40, 64, 128, 512)
 trial of some seconds at most where the one before took no time."""
 MOST_SECONDS = 0.05
 """Of processor time, for one run; usual expressions take a hundredth of a millisecond to a tenth."""
+TRIES = 5
+"""Of a run that took longer."""
+NO_ACCIDENT_SECONDS = 1.0
+"""From here on one trial is enough."""
 _USUAL = ("a", "A", "1", " ", "\n", "\t", "!", "_", "é", "中", "\u0301", "aA", "a1", " a", " \n", "\r\n")
 _MOST_UNITS = 64
 _STRANGER = "\ue000"
@@ -55,9 +59,20 @@ def _units(pattern: str) -> Iterator[str]:
 
 
 def _try(split: Callable[[str], object], text: str, pattern: str) -> None:
-    started = time.thread_time()
-    split(text)
-    if time.thread_time() - started > MOST_SECONDS:
+    # A busy machine, or a cold cache, makes a short time longer now and then, but not each time.
+    took = _seconds(split, text)
+    for _ in range(TRIES - 1):
+        if not MOST_SECONDS < took < NO_ACCIDENT_SECONDS:
+            break
+        took = min(took, _seconds(split, text))
+    if took > MOST_SECONDS:
         raise ContractError(
             f"tokenizer.json splits text by an expression that takes too long ({pattern[:60]!r}); use another model"
         )
+
+
+def _seconds(split: Callable[[str], object], text: str) -> float:
+    """Of this thread's processor time."""
+    started = time.thread_time()
+    split(text)
+    return time.thread_time() - started
