@@ -1,4 +1,4 @@
-"""The values that travel through the house: a request, what it becomes, and how it ended.
+"""The values of a completion: a request, what it becomes, and how it ended.
 
 All of them are frozen; the one exception is `CancellationToken`, which exists to be changed from another thread.
 """

@@ -191,7 +191,7 @@ class OrtSession:
 
     def interruptible(self) -> Callable[[], None]:
         """See `InterruptibleSession.interruptible`."""
-        # Options of their own for each caller: whoever comes too late breaks off nothing of the next one.
+        # Options of their own for each caller: one that comes too late breaks off nothing of the next one.
         self._options = options = self._new_options()
 
         def interrupt() -> None:
