@@ -29,7 +29,8 @@ class ModelCall:
     """One model call. Its fields change on the event loop's thread, but for ``written``, which the model's thread sets.
 
     ``typed`` is what was typed since, up to the request that the call is for: nothing for the one that it was made for.
-    What is written must agree with it. ``in_document`` is what the document has in its place now, None if that is another text.
+    What is written must agree with it. ``in_document`` is what the document has in its place now, None if that is
+    another text.
     """
 
     cursor: CursorContext
