@@ -1,4 +1,4 @@
-"""The tokenizers of real models that some tests use: NAME.json.gz in the folder that MIDTOKEN_TEST_TOKENIZERS names, or
+"""The tokenizers of real models that some tests use: NAME.json.gz in the folder that TEST_TOKENIZERS names, or
 else in .tokenizers, where ``make vocabularies`` puts them. They are never committed.
 """
 
@@ -11,7 +11,7 @@ import pytest
 
 from engine.text.tokenizer import Tokenizer
 
-VARIABLE = "MIDTOKEN_TEST_TOKENIZERS"
+VARIABLE = "TEST_TOKENIZERS"
 FOLDER = Path(os.environ.get(VARIABLE) or Path(__file__).resolve().parents[1] / ".tokenizers")
 NAMES = ("p50k_base", "cl100k_base", "o200k_base")
 

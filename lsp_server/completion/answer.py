@@ -60,6 +60,8 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
     settings = session.settings
     others = around.others if settings.cross_file_context else ()
     readable = await session.readable((document, *others))
+    if settings != session.settings:
+        return await _answer(server, request)  # what may be read is another question now
     if document.uri not in session.documents or not session.is_on(document):
         return ()  # closed, or switched off, in the meantime
     if session.phase == "shut down":

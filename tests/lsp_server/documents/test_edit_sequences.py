@@ -66,6 +66,7 @@ class Server:
     def __init__(self, encoding: PositionEncoding) -> None:
         self._server = create_server({}, {}, FakeCompleter().load)
         connection = Connection(io.BytesIO(), io.BytesIO())
+        self._server.session.begun = True  # there is no loop here that could load a model
         self._server.protocol.set_writer(connection)
         self._dispatcher = Dispatcher(self._server, connection)
         capabilities = {"general": {"positionEncodings": [encoding]}}

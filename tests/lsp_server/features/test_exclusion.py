@@ -1,13 +1,15 @@
 """What is not to be read is neither completed nor seen as context; over the wire."""
 
+import asyncio
 import subprocess
 import threading
+from unittest.mock import patch
 
 import pytest
 
 from lsp_server.files.git_ignore import GitIgnores
 from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.wire import TIMEOUT_S, URI, connected
+from tests.lsp_server.wire import TIMEOUT_S, URI, Wire, connected
 
 pytestmark = pytest.mark.asyncio
 STATISTICS = {"command": "midtoken.server.statistics", "arguments": []}
@@ -82,3 +84,24 @@ async def test_while_git_is_slow_nothing_waits_but_what_depends_on_it(monkeypatc
         assert not waiting.done()
         assert (await waiting)["items"] == [], "in doubt nothing is read"
         gate.set()
+
+
+async def test_settings_that_change_while_git_is_asked_count():
+    completer = FakeCompleter()
+    async with Wire(completer.load) as wire:
+        await wire.initialize({"debounceMs": 0})
+        session = wire.server.session
+        wire.open("x")
+        await wire.until(lambda: session.model.info is not None)
+        told, readable = asyncio.Event(), session.readable
+
+        async def slow(documents):
+            found = await readable(documents)
+            if not told.is_set():
+                told.set()
+                session.configure({"exclude": ["*"]})
+            return found
+
+        with patch.object(type(session), "readable", lambda self, documents: slow(documents)):
+            assert await wire.inline(0, 1) == []
+        assert told.is_set()
