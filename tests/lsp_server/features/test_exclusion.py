@@ -3,10 +3,12 @@
 import asyncio
 import subprocess
 import threading
+from collections.abc import Sequence
 from unittest.mock import patch
 
 import pytest
 
+from lsp_server.documents.documents import Document
 from lsp_server.files.git_ignore import GitIgnores
 from tests.lsp_server.fakes import FakeCompleter
 from tests.lsp_server.wire import TIMEOUT_S, URI, Wire, connected
@@ -95,7 +97,7 @@ async def test_settings_that_change_while_git_is_asked_count():
         await wire.until(lambda: session.model.info is not None)
         told, readable = asyncio.Event(), session.readable
 
-        async def slow(documents):
+        async def slow(documents: Sequence[Document]) -> tuple[Document, ...]:
             found = await readable(documents)
             if not told.is_set():
                 told.set()
