@@ -68,6 +68,9 @@ class Estimate:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Complete what is missing, then print the tables; exit status 1 with one line where that cannot be done."""

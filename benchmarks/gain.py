@@ -10,14 +10,14 @@ Cuts at true token boundaries under ``off`` are what a model can do when nothing
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.arguments import parser_for
+from benchmarks.baselines import Measure, estimate, line_is_exact, matched
 from engine import Completer, CompletionRequest, HealingParams, StopParams
-from lsp_server.commands.evaluation import Case, Outcome, first_line, identifier_matches, matched_characters
+from lsp_server.commands.evaluation import Case, Outcome, identifier_matches
 
 MODES = {
     "off": HealingParams(mode="off"),
@@ -26,20 +26,7 @@ MODES = {
     "exact": HealingParams(mode="exact"),
 }
 PROMPT_CHARACTERS = 1500
-Measure = Callable[[Outcome], float]
 Complete = Callable[[Case], str]
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A mean with its 95 % interval from a bootstrap over cases."""
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
 
 def main() -> None:
@@ -64,30 +51,15 @@ def main() -> None:
 
 def _row(name: str, outcomes: Sequence[Outcome], worst: Sequence[Outcome], best: Sequence[Outcome]) -> str:
     identifiers = [o for o in outcomes if o.case.inside_identifier]
-    closed = [_closed(measure, outcomes, worst, best) for measure in (_line_is_exact, _matched)]
-    cells = [_estimate(outcomes, _line_is_exact), _estimate(outcomes, _matched)]
-    shown = [*map(str, cells), str(_estimate(identifiers, identifier_matches)) if identifiers else "-"]
+    closed = [_closed(measure, outcomes, worst, best) for measure in (line_is_exact, matched)]
+    cells = [estimate(outcomes, line_is_exact), estimate(outcomes, matched)]
+    shown = [*map(str, cells), str(estimate(identifiers, identifier_matches)) if identifiers else "-"]
     return f"{name:<20}" + "".join(f"{cell:<24}" for cell in shown) + ", ".join(closed)
 
 
 def _closed(measure: Measure, outcomes: Sequence[Outcome], worst: Sequence[Outcome], best: Sequence[Outcome]) -> str:
     low, high = (np.mean([measure(o) for o in group]) for group in (worst, best))
     return f"{(np.mean([measure(o) for o in outcomes]) - low) / (high - low):.0%}" if high > low else "-"
-
-
-def _estimate(outcomes: Sequence[Outcome], measure: Measure) -> Estimate:
-    values = np.array([float(measure(outcome)) for outcome in outcomes])
-    draws = np.random.default_rng(0).choice(values, (1000, len(values))).mean(axis=1)
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return Estimate(float(values.mean()), float(low), float(high))
-
-
-def _line_is_exact(outcome: Outcome) -> float:
-    return float(first_line(outcome.text) == first_line(outcome.case.reference))
-
-
-def _matched(outcome: Outcome) -> float:
-    return float(matched_characters(outcome.text, outcome.case.reference))
 
 
 def _cases(folder: Path, completer: Completer, count: int, generator: random.Random) -> tuple[list[Case], list[Case]]:
