@@ -6,6 +6,7 @@ greedily and prints the peak of its resident memory in bytes.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.runtime.ort import ort
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as `engine.runtime.ort` does, which would load all of the engine
+
+import onnxruntime as ort  # noqa: E402 - the variable has to be set first
 
 _TYPES = {"float32": np.float32, "float16": np.float16}
 

@@ -31,7 +31,7 @@ from benchmarks import programs
 from benchmarks.arguments import parser_for
 from benchmarks.documents import own_sources
 from benchmarks.keystrokes.counted_server import MARK
-from benchmarks.keystrokes.editor import Editor, Session
+from benchmarks.keystrokes.editor import Editor, TypingSession
 from benchmarks.keystrokes.passages import read
 from benchmarks.keystrokes.server_process import ServerProcess
 from benchmarks.keystrokes.typing_model import Key
@@ -81,7 +81,7 @@ class Day:
     chance: random.Random
     keys: int = 0
     opened: int = 0
-    session: Session = field(default_factory=Session)
+    session: TypingSession = field(default_factory=TypingSession)
     editors: list[Editor] = field(default_factory=list)
     did: Counter[str] = field(default_factory=Counter)
 
@@ -100,7 +100,7 @@ class Day:
 
     async def sample(self) -> Sample:
         """Read the server's memory and count its objects."""
-        editor = Editor(self.server, COUNTER_URI, "vscode", Session())
+        editor = Editor(self.server, COUNTER_URI, "vscode", TypingSession())
         editor.open(MARK, "")
         before = len(self._counts())
         async with asyncio.timeout(60):

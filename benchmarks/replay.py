@@ -22,7 +22,7 @@ from typing import Any
 from benchmarks import programs
 from benchmarks.documents import own_sources
 from benchmarks.keystrokes.accounts import Figures, account, read_calls
-from benchmarks.keystrokes.editor import Editor, Session
+from benchmarks.keystrokes.editor import Editor, TypingSession
 from benchmarks.keystrokes.passages import Passage, draw, read
 from benchmarks.keystrokes.server_process import ServerProcess
 from benchmarks.keystrokes.typing_model import Hand, Typist
@@ -78,7 +78,7 @@ class Mode:
     healing: HealingMode
     server: ServerProcess
     log: Path
-    sessions: list[Session] = field(default_factory=list)
+    sessions: list[TypingSession] = field(default_factory=list)
     spans: list[tuple[float, float]] = field(default_factory=list)
     """When passages were typed (`time.monotonic`)."""
     cpu_s: float = 0.0
@@ -136,7 +136,7 @@ async def started(healing: HealingMode, folder: Path, options: BenchOptions) -> 
         async with asyncio.timeout(LOADING_S):
             while not (log.exists() and log.read_text(encoding="utf-8").endswith("\n")):
                 await asyncio.sleep(0.05)
-        editor = Editor(server, URI.format("first"), "vscode", Session())
+        editor = Editor(server, URI.format("first"), "vscode", TypingSession())
         editor.open("import os\n\n\ndef first(path):\n    return os.pa", "\n")
         await server.request("textDocument/inlineCompletion", editor.question(invoked=True))
         editor.close()
@@ -147,7 +147,7 @@ async def started(healing: HealingMode, folder: Path, options: BenchOptions) -> 
 
 async def type_passage(mode: Mode, passage: Passage, number: int, options: BenchOptions) -> None:
     """One passage in a document of its own, from its opening to its closing."""
-    session, clock = Session(), Clock(options.speed)
+    session, clock = TypingSession(), Clock(options.speed)
     editor = Editor(mode.server, URI.format(number), options.client, session, clock.now)
     line = passage.before.rpartition("\n")[2]
     typist = Typist(passage.text, Hand(), f"{options.seed}/{number}", passage.indent, line)

@@ -58,10 +58,10 @@ class Dispatcher:
     @property
     def exit_status(self) -> int:
         """0 after a shutdown request, 1 without, as the specification has it."""
-        return EXIT_CLEAN if self._server.session.phase == "shut down" else EXIT_UNCLEAN
+        return EXIT_CLEAN if self._server.state.phase == "shut down" else EXIT_UNCLEAN
 
     def _is_allowed(self, message: dict[str, Any]) -> bool:
-        method, phase = message["method"], self._server.session.phase
+        method, phase = message["method"], self._server.state.phase
         reason: tuple[types.ErrorCodes, str] | None = None
         if phase == "new" and method != types.INITIALIZE:
             reason = types.ErrorCodes.ServerNotInitialized, "the first request must be initialize"
@@ -81,7 +81,7 @@ class Dispatcher:
 
     def _call(self, message: dict[str, Any]) -> None:
         method: str = message["method"]
-        if method.startswith(_ABOUT_DOCUMENTS) and not self._server.session.begun:
+        if method.startswith(_ABOUT_DOCUMENTS) and not self._server.state.begun:
             # A client that forgets to say that it is ready is so by now; without that no model would ever be loaded.
             self._pass_on(JsonRPCNotification(types.INITIALIZED, "2.0", None))
         try:
@@ -152,8 +152,8 @@ async def converse(server: MidtokenServer, connection: Connection) -> int:
         status = dispatcher.handle(body)
         # A request's handler starts here, before the next message: it sees the document that its position speaks of.
         await asyncio.sleep(0)
-    await server.session.scheduler.finish(FAREWELL_S)
+    await server.state.scheduler.finish(FAREWELL_S)
     await _until_answered(server, FAREWELL_S)
     await connection.finish()
-    server.session.files.stop(0.0)
+    server.state.files.stop(0.0)
     return dispatcher.exit_status if status is None else status

@@ -13,7 +13,7 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol
 
 from lsp_server.logs import describe
-from lsp_server.session import Session
+from lsp_server.state import ServerState
 from lsp_server.status import METHOD, status_of
 
 log = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class _Protocol(LanguageServerProtocol):
 class MidtokenServer(LanguageServer):
     """A language server that carries the session of its client."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, state: ServerState) -> None:
         super().__init__(
             "midtoken",
             _version(),
@@ -63,7 +63,7 @@ class MidtokenServer(LanguageServer):
             text_document_sync_kind=types.TextDocumentSyncKind.Incremental,
             notebook_document_sync=NOTEBOOKS,
         )
-        self.session = session
+        self.state = state
         self._under_way: set[asyncio.Task[None]] = set()
         self._withheld: dict[str, Callable[..., object]] = {}
         for method in _OURS:
@@ -108,17 +108,17 @@ class MidtokenServer(LanguageServer):
 
     def tell(self, kind: types.MessageType, messages: Iterable[str]) -> None:
         """Show each message to the user, once in the session, and log it."""
-        for message in self.session.unreported(messages):
+        for message in self.state.unreported(messages):
             log.warning("%s", message)
             self.window_show_message(types.ShowMessageParams(kind, f"Midtoken: {message}"))
 
     def report_status(self) -> None:
         """Tell the client's status bar what the server does, if it has one and that is another thing than before."""
-        if not self.session.client.status or self.session.phase != "running":
+        if not self.state.client.status or self.state.phase != "running":
             return
-        status = status_of(self.session)
-        if replace(status, latency_ms=None) != self.session.status_sent:
-            self.session.status_sent = replace(status, latency_ms=None)
+        status = status_of(self.state)
+        if replace(status, latency_ms=None) != self.state.status_sent:
+            self.state.status_sent = replace(status, latency_ms=None)
             self.protocol.notify(METHOD, status.to_json())
 
     def tell_error(self, message: str) -> None:
@@ -127,13 +127,13 @@ class MidtokenServer(LanguageServer):
 
     def note_failure(self, reason: str | None) -> None:
         """The last completion failed for a reason, or worked."""
-        if reason != self.session.failure:
-            self.session.failure = reason
+        if reason != self.state.failure:
+            self.state.failure = reason
             self.report_status()
 
     def trace(self, message: str) -> None:
         """Log a line at the client if the ``trace`` setting asks for it. Never text of a document."""
-        if self.session.settings.trace != "off":
+        if self.state.settings.trace != "off":
             self.window_log_message(types.LogMessageParams(types.MessageType.Log, message))
 
 

@@ -26,8 +26,8 @@ from lsp_server.models.lookup import model_folder
 from lsp_server.scheduling.model import Finder, Loader, ModelHost, Probe, take_as_path, trust
 from lsp_server.scheduling.scheduler import Observers, Scheduler
 from lsp_server.scheduling.worker import ModelThread
-from lsp_server.session import Session
 from lsp_server.settings import read_environment, resolve
+from lsp_server.state import ServerState
 from lsp_server.transport.connection import Connection
 from lsp_server.transport.standard_streams import claim_standard_streams
 from lsp_server.transport.tcp import accept_client, loopback_family, read_token
@@ -48,9 +48,11 @@ def create_server(
     values, notes = read_environment(environment)
     thread = ModelThread()
     layers = {**values, **launch}
-    session = Session(ModelHost(thread, load, probe, find), Scheduler(thread), layers, notes, settings=resolve(layers))
-    server = MidtokenServer(session)
-    session.scheduler.observers = Observers(
+    state = ServerState(
+        ModelHost(thread, load, probe, find), Scheduler(thread), layers, notes, settings=resolve(layers)
+    )
+    server = MidtokenServer(state)
+    state.scheduler.observers = Observers(
         on_change=server.report_status,
         on_result=lambda where, result, took_ms: note_result(server, where, result, took_ms),
         on_error=lambda error: note_error(server, error),
@@ -104,12 +106,12 @@ def serve(
         if device is not None:
             launch["device"] = device
         server = create_server(launch, os.environ, load, probe, find)
-        server.session.log = recent
+        server.state.log = recent
         try:
             status = asyncio.run(converse(server, connection))
         except KeyboardInterrupt:
             status = 1
-        host = server.session.model
+        host = server.state.model
         if not host.close(CLOSING_TIMEOUT_S) or host.is_loading:
             # The interpreter's own end would take away what the native library of that thread stands on: it aborts.
             log.info("a model call or a load has not ended; the server leaves without it")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from lsp_server.session import Session
+from lsp_server.state import ServerState
 
 METHOD = "midtoken/status"
 State = Literal["loading", "ready", "busy", "off", "error"]
@@ -31,17 +31,17 @@ class Status:
         }
 
 
-def status_of(session: Session) -> Status:
+def status_of(server: ServerState) -> Status:
     """What to tell the client now. Off is stronger than loading, that than an error, that than work in progress."""
-    model, info = session.model, session.model.info
+    model, info = server.model, server.model.info
     state: State
-    if not session.enabled:
+    if not server.enabled:
         state, message = "off", None
     elif model.state in ("absent", "loading"):
         state, message = "loading", None
-    elif info is None or session.failure is not None:
-        state, message = "error", session.failure or model.problem
+    elif info is None or server.failure is not None:
+        state, message = "error", server.failure or model.problem
     else:
-        state, message = ("ready" if session.scheduler.idle else "busy"), model.problem
+        state, message = ("ready" if server.scheduler.idle else "busy"), model.problem
     name, device = (info.name, info.device) if info else (None, None)
-    return Status(state, message, name, device, session.statistics.median_ms)
+    return Status(state, message, name, device, server.statistics.median_ms)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.keystrokes.editor import Request, Session
+from benchmarks.keystrokes.editor import Request, TypingSession
 from benchmarks.keystrokes.observed_server import CONTEXT_CHARACTERS
 
 MAX_TYPED = 64
@@ -70,7 +70,7 @@ def read_calls(log: Path) -> list[Call]:
     ]
 
 
-def account(sessions: Sequence[Session], calls: Sequence[Call]) -> Figures:
+def account(sessions: Sequence[TypingSession], calls: Sequence[Call]) -> Figures:
     """The figures of one mode: all its sessions, and the calls of its server while they lasted."""
     requests = [request for session in sessions for request in session.requests]
     keys = [key for session in sessions for key in session.keys]

@@ -37,7 +37,7 @@ class Request:
 
 
 @dataclass(slots=True)
-class Session:
+class TypingSession:
     """What happened while a text was typed: figures of the client's side."""
 
     requests: list[Request] = field(default_factory=list)
@@ -75,7 +75,7 @@ class Editor:
         server: ServerProcess,
         uri: str,
         habit: Habit,
-        session: Session,
+        session: TypingSession,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.before = ""

@@ -63,8 +63,8 @@ class PromptBuilder:
         if request.healing.mode == "native":  # as other tools have it: nothing is taken back, all of it is prefix
             document = PromptParts(*self._tokenizer.encode_split(prefix, len(prefix)), suffix)
         elif has_cut(fim, order):
-            context, between, tail = self._cut(prefix, anchor_of(request.prefix, prefix, budget))
-            document = PromptParts(context, tail, suffix, between=between)
+            settled, between, tail = self._cut(prefix, anchor_of(request.prefix, prefix, budget))
+            document = PromptParts(settled, tail, suffix, between=between)
         else:
             document = PromptParts(*self._tokenizer.encode_split(prefix, self._boundary(prefix)), suffix)
         is_whole = len(prefix) == len(request.prefix)
@@ -83,7 +83,7 @@ class PromptBuilder:
     ) -> tuple[IdArray, ...]:
         """What of the document the prompt lacks: ``before`` and ``after`` its windows, and what was cut off to fit."""
         end = self._manifest.control.end[0]
-        whole, kept = document.context + document.between, len(fitted.context) + len(fitted.between)
+        whole, kept = document.settled + document.between, len(fitted.settled) + len(fitted.between)
         above = (*whole[: len(whole) - kept], end)
         below = document.suffix[len(fitted.suffix) :]
         return before, np.array(above, np.int32), np.array(below, np.int32), after, np.array([end], np.int32)
@@ -101,14 +101,14 @@ class PromptBuilder:
         fitted = fit(document, max(1, budget - len(snippets)))
         imports: TokenIds = ()
         if request.imports and not (
-            is_whole and fitted.between == document.between and fitted.context == document.context
+            is_whole and fitted.between == document.between and fitted.settled == document.settled
         ):
             imports = self._tokenizer.encode(request.imports)[: int(budget * IMPORTS_SHARE)]
             fitted = fit(document, max(1, budget - len(snippets) - len(imports)))
         if names is None:
-            return fitted, replace(fitted, context=snippets + imports + fitted.context)
+            return fitted, replace(fitted, settled=snippets + imports + fitted.settled)
         before = names.repository + snippets + names.document
-        return fitted, replace(fitted, context=names.inside + imports + fitted.context, before=before)
+        return fitted, replace(fitted, settled=names.inside + imports + fitted.settled, before=before)
 
     def _names(self, request: CompletionRequest, budget: int) -> FileNames | None:
         """The names of repository and file, where the model has tokens for them and the request says them."""
@@ -125,14 +125,14 @@ class PromptBuilder:
         return lambda snippet: self._tokenizer.encode(snippet.heading + snippet.text)
 
     def _cut(self, prefix: str, anchor: int) -> tuple[TokenIds, TokenIds, TokenIds]:
-        """The ids of ``prefix`` where a sentinel stands at ``anchor``: context, what is between, and tail.
+        """The ids of ``prefix`` where a sentinel stands at ``anchor``: settled, between, and tail.
 
         The middle does not begin a text: it goes without the space that some tokenizers put there, and so does the
         suffix (the rule of Code Llama, arXiv 2308.12950, section 2.3).
         """
         middle = prefix[anchor:]
-        context = self._tokenizer.encode(prefix[:anchor]) if anchor else ()
-        return context, *self._tokenizer.encode_split(middle, self._boundary(middle), inside=True)
+        settled = self._tokenizer.encode(prefix[:anchor]) if anchor else ()
+        return settled, *self._tokenizer.encode_split(middle, self._boundary(middle), inside=True)
 
     def _boundary(self, prefix: str) -> int:
         """Where the tail begins: before the cursor's line where that is near, for there it stays while one types."""

@@ -1,4 +1,4 @@
-"""Prompt assembly: token ids of context, tail and suffix into the sequence that the model reads.
+"""Prompt assembly: token ids of the settled text, the tail and the suffix into the sequence that the model reads.
 
 Control tokens enter as ids from the manifest, never as text. The tail, the part of the typed text that healing may
 take back, always ends the sequence. Where a sentinel stands between prefix and middle the prefix stops some lines above
@@ -32,12 +32,14 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class PromptParts:
-    """Token ids of the document around the cursor: what is settled, what may be healed, what comes after; ``between``
-    context and tail, what is settled but belongs to the middle; ``before`` all of them, and before the template, what
-    the model reads of repository and files, control ids included.
+    """Token ids of the document around the cursor.
+
+    ``settled`` stands before the tail and does not change while a line is typed, ``tail`` may be healed, ``suffix``
+    stands after the cursor. ``between`` stands between settled and tail: settled too, but on the middle's side of a
+    cut. ``before`` stands before the template: what the model reads of repository and files, control ids included.
     """
 
-    context: TokenIds
+    settled: TokenIds
     tail: TokenIds
     suffix: TokenIds
     before: TokenIds = ()
@@ -71,11 +73,11 @@ def assemble(parts: PromptParts, fim: FimTemplates | None, order: Order, control
     start = () if control.begin is None else (control.begin,)
     typed = parts.between + parts.tail
     if order == "plain" or fim is None:
-        if not start and not parts.before and not parts.context:
+        if not start and not parts.before and not parts.settled:
             start = (control.end[0],)
-        return Prompt(np.array((*start, *parts.before, *parts.context, *typed), np.int32), parts.tail, "plain")
+        return Prompt(np.array((*start, *parts.before, *parts.settled, *typed), np.int32), parts.tail, "plain")
     # The prefix is the last slot before what is typed, or a sentinel is: either way what is typed ends the prompt.
-    slots = {"prefix": parts.context, "suffix": parts.suffix}
+    slots = {"prefix": parts.settled, "suffix": parts.suffix}
     body = [token for part in fim.templates[order] for token in ((part,) if isinstance(part, int) else slots[part])]
     body.extend(typed)
     return Prompt(np.array([*start, *parts.before, *body], np.int32), parts.tail, order)

@@ -80,7 +80,7 @@ def _line_start_above(text: str, lines: int) -> int:
 def room_for_extra(parts: PromptParts, budget_tokens: int) -> int:
     """Tokens that pieces from elsewhere may take beside a document: their share, or what it leaves, in whole jumps."""
     jump = max(1, int(budget_tokens * JUMP_SHARE))
-    document = len(parts.context) + len(parts.between) + len(parts.tail) + len(parts.suffix)
+    document = len(parts.settled) + len(parts.between) + len(parts.tail) + len(parts.suffix)
     return max(int(budget_tokens * EXTRA_SHARE), (budget_tokens - document) // jump * jump)
 
 
@@ -94,17 +94,19 @@ def pieces_that_fit(pieces: Iterable[TokenIds], room_tokens: int) -> TokenIds:
 
 
 def fit(parts: PromptParts, budget_tokens: int) -> PromptParts:
-    """Cut ``parts`` to at most ``budget_tokens`` tokens (at least one): the suffix from its end, then the context, what
-    is between and, only where nothing else is left, the tail from their starts. The context loses whole jumps.
+    """Cut ``parts`` to at most ``budget_tokens`` tokens (at least one).
+
+    The suffix is cut from its end; then, from their starts, the settled tokens, those between, and, only where nothing
+    else is left, the tail. The settled tokens lose whole jumps.
     """
     assert budget_tokens >= 1
     jump = max(1, int(budget_tokens * JUMP_SHARE))
     tail = parts.tail[-budget_tokens:]
-    above = len(parts.context) + len(parts.between)
+    above = len(parts.settled) + len(parts.between)
     # What the text before the cursor leaves over, in jumps as well: the suffix comes first in some templates.
     spare = max(0, budget_tokens - len(tail) - above) // jump * jump
     suffix = parts.suffix[: min(max(spare, int(budget_tokens * SUFFIX_SHARE)), budget_tokens - len(tail))]
     excess = above + len(tail) + len(suffix) - budget_tokens
     drop = min(-(-excess // jump) * jump, above) if excess > 0 else 0
-    between = parts.between[max(0, drop - len(parts.context)) :]
-    return PromptParts(parts.context[drop:], tail, suffix, between=between)
+    between = parts.between[max(0, drop - len(parts.settled)) :]
+    return PromptParts(parts.settled[drop:], tail, suffix, between=between)

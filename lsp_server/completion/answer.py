@@ -26,7 +26,7 @@ def noting(server: MidtokenServer, request: EditorRequest) -> Note:
     def note(text: str) -> str:
         place = request.place
         is_ghost_text = request.kind == "inline"
-        return server.session.ledger.offer(
+        return server.state.ledger.offer(
             Offer(request.document.uri, place.start, len(place.typed), text, is_ghost_text)
         )
 
@@ -35,15 +35,15 @@ def noting(server: MidtokenServer, request: EditorRequest) -> Note:
 
 def document_of(server: MidtokenServer, uri: str) -> Document | None:
     """The open document that a request speaks of; None, with a log line, if there is none."""
-    document = server.session.documents.get(uri)
-    if document is None and uri not in server.session.left_out:
+    document = server.state.documents.get(uri)
+    if document is None and uri not in server.state.left_out:
         log.warning("a completion was asked for in a document that is not open; it is empty")
     return document
 
 
 async def answer(server: MidtokenServer, request: EditorRequest) -> tuple[Completion, ...]:
     """The candidates, best first; none where anything stands against it. Raises only `asyncio.CancelledError`."""
-    statistics = server.session.statistics
+    statistics = server.state.statistics
     statistics.requests += 1
     try:
         return await _answer(server, request)
@@ -53,18 +53,18 @@ async def answer(server: MidtokenServer, request: EditorRequest) -> tuple[Comple
 
 
 async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Completion, ...]:
-    session, document, arrived = server.session, request.document, time.monotonic()
-    around = session.neighbours(document)
-    if not session.is_on(document) or not await session.configured_within(session.settings.budget_ms / 1000):
+    state, document, arrived = server.state, request.document, time.monotonic()
+    around = state.neighbours(document)
+    if not state.is_on(document) or not await state.configured_within(state.settings.budget_ms / 1000):
         return ()
-    settings = session.settings
+    settings = state.settings
     others = around.others if settings.cross_file_context else ()
-    readable = await session.readable((document, *others))
-    if settings != session.settings:
+    readable = await state.readable((document, *others))
+    if settings != state.settings:
         return await _answer(server, request)  # what may be read is another question now
-    if document.uri not in session.documents or not session.is_on(document):
+    if document.uri not in state.documents or not state.is_on(document):
         return ()  # closed, or switched off, in the meantime
-    if session.phase == "shut down":
+    if state.phase == "shut down":
         return ()
     if document not in readable:
         server.trace(f"{request.kind}: the document is excluded, ignored by git, or of a language that is left out")
@@ -72,11 +72,11 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
     deadline = Deadline(arrived, settings.budget_ms)
     cursor = cursor_of(server, request)
     key = RequestKey(document.uri, document.version, request.kind)
-    delay_ms = session.debounce.delay_ms(arrived, settings.debounce_ms)
-    known = session.completion_cache.look_up(cursor)
+    delay_ms = state.debounce.delay_ms(arrived, settings.debounce_ms)
+    known = state.completion_cache.look_up(cursor)
     if known is not None:
-        session.scheduler.answered(key)
-        session.statistics.answered(deadline.took_ms, "memory")
+        state.scheduler.answered(key)
+        state.statistics.answered(deadline.took_ms, "memory")
         server.trace(f"{request.kind}: {len(known)} candidates, known before")
         return known
     around, shared = replace(around, others=readable[1:]), _is_shared(request, settings)
@@ -85,48 +85,48 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
         key,
         cursor,
         job,
-        ready=lambda: session.model.wait(deadline.left_ms / 1000),
+        ready=lambda: state.model.wait(deadline.left_ms / 1000),
         delay_s=delay_ms / 1000 if request.automatic else 0.0,
         shared=shared,
         deadline_s=deadline.at_s if shared else math.inf,
         so_far=job.so_far,
     )
     try:
-        found = await session.scheduler.run(pending)
+        found = await state.scheduler.run(pending)
     except Exception as error:  # whatever broke, the editor gets an empty list and the server lives
-        session.statistics.failed += 1
+        state.statistics.failed += 1
         note_error(server, error)
         return ()
     _count(server, found, deadline)
     server.trace(_line(request, found, deadline.took_ms, settings.trace == "verbose"))
     if found is not None and found.result.is_partial:
-        session.scheduler.read_ahead(cursor, reading_job(server, request, around))
+        state.scheduler.read_ahead(cursor, reading_job(server, request, around))
     return () if found is None else found.completions
 
 
 async def speculate(server: MidtokenServer, document: Document, offset: int) -> None:
     """Begin what will be asked next: ghost text at ``offset``, where an accepted item ends."""
-    session, settings = server.session, server.session.settings
+    state, settings = server.state, server.state.settings
     request = EditorRequest("inline", document, place_at(document, offset), 1, automatic=True)
-    if not session.is_on(document) or session.model.info is None or not _is_shared(request, settings):
+    if not state.is_on(document) or state.model.info is None or not _is_shared(request, settings):
         return
-    around = session.neighbours(document)
-    readable = await session.readable((document, *(around.others if settings.cross_file_context else ())))
-    if document not in readable or session.documents.get(document.uri) is not document:
+    around = state.neighbours(document)
+    readable = await state.readable((document, *(around.others if settings.cross_file_context else ())))
+    if document not in readable or state.documents.get(document.uri) is not document:
         return
     cursor = cursor_of(server, request)
-    if session.completion_cache.look_up(cursor) is None:
+    if state.completion_cache.look_up(cursor) is None:
         deadline = Deadline(time.monotonic(), settings.budget_ms)
         around = replace(around, others=readable[1:])
-        session.scheduler.speculate(cursor, CompletionJob(server, request, around, deadline))
+        state.scheduler.speculate(cursor, CompletionJob(server, request, around, deadline))
 
 
 def note_result(server: MidtokenServer, cursor: CursorContext, result: CompletionResult, took_ms: float) -> None:
     """A model call came to its end: what it says is kept, wanted or not."""
-    session = server.session
-    session.debounce.answered(took_ms)
-    if cursor.uri in session.documents:
-        session.completion_cache.remember(cursor, result.completions)
+    state = server.state
+    state.debounce.answered(took_ms)
+    if cursor.uri in state.documents:
+        state.completion_cache.remember(cursor, result.completions)
     server.note_failure(None)
 
 
@@ -144,12 +144,12 @@ def _is_shared(request: EditorRequest, settings: Settings) -> bool:
 
 
 def _count(server: MidtokenServer, found: Answer | None, deadline: Deadline) -> None:
-    statistics = server.session.statistics
+    statistics = server.state.statistics
     if found is not None:
         statistics.answered(deadline.took_ms, "running" if found.handed_on else "model")
     elif deadline.left_ms <= 0:
         statistics.out_of_time += 1
-    elif server.session.model.state == "failed":
+    elif server.state.model.state == "failed":
         statistics.failed += 1
     else:
         statistics.superseded += 1

@@ -12,7 +12,7 @@ from lsp_server.completion.prompt import Place
 from lsp_server.documents.documents import Document
 from lsp_server.documents.line_endings import to_document
 from lsp_server.documents.positions import PositionEncoding, range_of, span_of
-from lsp_server.session import Client
+from lsp_server.state import Client
 
 Note: TypeAlias = Callable[[str], str]
 """Notes an item of this text as offered, and gives the id by which the client can speak of it."""

@@ -58,7 +58,7 @@ class Deadline:
 
 def cursor_of(server: MidtokenServer, request: EditorRequest) -> CursorContext:
     """The place of a request, and who asks there."""
-    asker = Asker(server.session.settings, server.session.model.serial, request.candidates, request.automatic)
+    asker = Asker(server.state.settings, server.state.model.serial, request.candidates, request.automatic)
     document, place = request.document, request.place
     before, after = document.text[: place.start] + place.typed, document.text[place.end :]
     return cursor_context(document.uri, asker, before, after)
@@ -80,7 +80,7 @@ class CompletionJob:
         goes_on: bool = False,
     ) -> None:
         self._server = server
-        self._settings = server.session.settings
+        self._settings = server.state.settings
         self._request = request
         self._around = around
         self._deadline = deadline
@@ -89,7 +89,7 @@ class CompletionJob:
 
     def __call__(self, token: CancellationToken, on_text: OnText) -> CompletionResult | None:
         """On the model's thread."""
-        model, settings, left_ms = self._server.session.model, self._settings, self._deadline.left_ms
+        model, settings, left_ms = self._server.state.model, self._settings, self._deadline.left_ms
         if left_ms <= 0:
             return None
         code, asked = _asked(self._server, settings, self._request, self._around, token)
@@ -117,13 +117,13 @@ class CompletionJob:
 
 def reading_job(server: MidtokenServer, request: EditorRequest, around: Neighbours) -> ModelJob:
     """Reads all that a request at this place would have the model read, with no more than one core's share of time."""
-    settings = server.session.settings
+    settings = server.state.settings
 
     def job(token: CancellationToken, on_text: OnText) -> None:
         _, asked = _asked(server, settings, request, around, token)
         threads = settings.threads or os.cpu_count() or 1
-        server.session.model.keep_places(settings.cache_mb << 20)
-        server.session.model.read(asked, token, rest=threads - 1.0)
+        server.state.model.keep_places(settings.cache_mb << 20)
+        server.state.model.read(asked, token, rest=threads - 1.0)
 
     return job
 
@@ -135,7 +135,7 @@ def _asked(
     code = code_at(request.document, request.place, around, token.raise_if_cancelled)
     extra = Extra(imports=imports_of(request.document, request.place.end))
     if settings.cross_file_context:
-        extra = server.session.context.find(request.document, request.place.end, around.others)
+        extra = server.state.context.find(request.document, request.place.end, around.others)
     asked = build_request(
         request.document, code, settings, extra, candidates=request.candidates, automatic=request.automatic
     )

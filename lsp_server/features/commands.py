@@ -39,22 +39,22 @@ def did_partially_accept(ls: MidtokenServer, params: object) -> None:
 
 def did_show(ls: MidtokenServer, params: object) -> None:
     """The client shows an item. From the first of these on, shown is what it says and no longer what was sent."""
-    session, number = ls.session, _id_of(params)
-    if not isinstance(number, str) or session.ledger.find(number) is None:
+    state, number = ls.state, _id_of(params)
+    if not isinstance(number, str) or state.ledger.find(number) is None:
         log.warning("an item was shown that was not offered here, or too long ago; it is not counted")
         return
-    if not session.reports_shown:
-        session.reports_shown = True
-        session.statistics.shown = 0
-    session.statistics.shown += 1
+    if not state.reports_shown:
+        state.reports_shown = True
+        state.statistics.shown = 0
+    state.statistics.shown += 1
 
 
 def enable(ls: MidtokenServer, *arguments: object) -> None:
     """Complete again: everywhere, or in the language that is the argument."""
     if arguments:
-        ls.session.languages_off.discard(str(arguments[0]))
+        ls.state.languages_off.discard(str(arguments[0]))
     else:
-        ls.session.enabled = True
+        ls.state.enabled = True
     ls.report_status()
 
 
@@ -63,21 +63,21 @@ def disable(ls: MidtokenServer, *arguments: object) -> None:
 
     Running ones stop.
     """
-    session = ls.session
+    state = ls.state
     if arguments:
-        session.languages_off.add(str(arguments[0]))
-        for document in session.documents.values():
-            if not session.is_on(document):
-                session.scheduler.drop_document(document.uri)
+        state.languages_off.add(str(arguments[0]))
+        for document in state.documents.values():
+            if not state.is_on(document):
+                state.scheduler.drop_document(document.uri)
     else:
-        session.enabled = False
-        session.scheduler.drop_all()
+        state.enabled = False
+        state.scheduler.drop_all()
     ls.report_status()
 
 
 def model_info(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
     """What serves now; every field but ``state`` and ``problem`` is null without a model."""
-    model = ls.session.model
+    model = ls.state.model
     info = {} if model.info is None else asdict(model.info)
     names = {
         "name": "name",
@@ -101,31 +101,31 @@ def model_info(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
 
 def statistics(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
     """The figures of the session, and how much memory its parts take."""
-    session, counts = ls.session, ls.session.scheduler.counts
+    state, counts = ls.state, ls.state.scheduler.counts
     return {
-        **session.statistics.to_json(),
+        **state.statistics.to_json(),
         "modelCalls": counts.calls,
         "stoppedCalls": counts.stopped,
         "speculativeCalls": counts.speculative,
         "readings": counts.readings,
-        "shownReported": session.reports_shown,
-        "keptCharacters": session.ledger.kept_characters,
+        "shownReported": state.reports_shown,
+        "keptCharacters": state.ledger.kept_characters,
         "memory": {
             "residentBytes": resident_bytes(),
-            "documents": len(session.documents),
-            "documentCharacters": session.document_characters,
-            "documentsLeftOut": len(session.left_out),
-            "cachedCompletions": len(session.completion_cache),
-            "cachedCharacters": session.completion_cache.characters,
-            "contextPieces": session.context.index.pieces,
-            "contextCharacters": session.context.index.characters,
+            "documents": len(state.documents),
+            "documentCharacters": state.document_characters,
+            "documentsLeftOut": len(state.left_out),
+            "cachedCompletions": len(state.completion_cache),
+            "cachedCharacters": state.completion_cache.characters,
+            "contextPieces": state.context.index.pieces,
+            "contextCharacters": state.context.index.characters,
         },
     }
 
 
 def show_log(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
     """The last lines of the log. No document text is in them."""
-    return {"lines": ls.session.log.lines}
+    return {"lines": ls.state.log.lines}
 
 
 COMMANDS: dict[str, Callable[..., object]] = {
@@ -150,23 +150,23 @@ async def execute_command(ls: MidtokenServer, params: types.ExecuteCommandParams
 
 
 def _note(ls: MidtokenServer, number: object, units: int | None) -> None:
-    session = ls.session
-    offer = session.ledger.find(number) if isinstance(number, str) else None
+    state = ls.state
+    offer = state.ledger.find(number) if isinstance(number, str) else None
     if offer is None or not isinstance(number, str):
         log.warning("an item was accepted that was not offered here, or too long ago; it is not counted")
         return
     length = None
     if units is not None:
-        length = characters_of(session.client.insertable(offer.insert_text), units, "utf-16")
-        if not session.client.carriage_returns:
+        length = characters_of(state.client.insertable(offer.insert_text), units, "utf-16")
+        if not state.client.carriage_returns:
             length = length_in_document(offer.insert_text, length)
-    accepted = session.ledger.accept(number, session.documents.get(offer.uri), length)
+    accepted = state.ledger.accept(number, state.documents.get(offer.uri), length)
     assert accepted is not None, "the offer was found"
     if length is not None:
-        session.completion_cache.prefer(offer.uri, to_engine(offer.insert_text[offer.typed :]))
-    session.statistics.accepted += accepted.is_first
-    session.statistics.accepted_characters += accepted.characters
-    document = session.documents.get(offer.uri)
+        state.completion_cache.prefer(offer.uri, to_engine(offer.insert_text[offer.typed :]))
+    state.statistics.accepted += accepted.is_first
+    state.statistics.accepted_characters += accepted.characters
+    document = state.documents.get(offer.uri)
     if accepted.stands and offer.is_ghost_text and document is not None:
         ls.start(speculate(ls, document, accepted.end), "what will be asked next could not be begun")
 

@@ -21,7 +21,7 @@ async def completion(ls: MidtokenServer, asked: AskedCompletion) -> types.Comple
     Always marked incomplete, so that the client asks again as the user types instead of filtering guesses that were
     made for less text. The protocol does not tell typing from asking, so all requests wait as those of typing do.
     """
-    client = ls.session.client
+    client = ls.state.client
     document = document_of(ls, asked.uri)
     if document is None:
         return types.CompletionList(is_incomplete=True, items=[])
@@ -34,12 +34,12 @@ async def completion(ls: MidtokenServer, asked: AskedCompletion) -> types.Comple
 
 def resolve_item(ls: MidtokenServer, item: Mapping[str, object]) -> Mapping[str, object]:
     """Add the whole text of an item whose label shows only its first line; any other comes back as it is."""
-    session, number = ls.session, member(item, "data")
-    offer = session.ledger.find(number) if isinstance(number, str) else None
-    document = session.documents.get(offer.uri) if offer else None
+    state, number = ls.state, member(item, "data")
+    offer = state.ledger.find(number) if isinstance(number, str) else None
+    document = state.documents.get(offer.uri) if offer else None
     if offer is None or document is None or len(offer.insert_text.splitlines()) < 2:
         return item
-    markdown = session.client.markdown
+    markdown = state.client.markdown
     kind = types.MarkupKind.Markdown if markdown else types.MarkupKind.PlainText
-    text = preview(session.client.insertable(offer.insert_text), document.language, markdown=markdown)
+    text = preview(state.client.insertable(offer.insert_text), document.language, markdown=markdown)
     return {**item, "documentation": {"kind": kind.value, "value": text}}

@@ -30,12 +30,12 @@ def did_change_configuration(ls: MidtokenServer, settings: object) -> None:
 
 async def take_settings(ls: MidtokenServer, sent: object) -> None:
     """Read the client's settings, report what is wrong with them, and load the model that they name."""
-    session = ls.session
-    if not session.client.configuration:
-        await _apply(ls, session.configure(sent))
+    state = ls.state
+    if not state.client.configuration:
+        await _apply(ls, state.configure(sent))
         return
-    session.questions += 1
-    number = session.questions
+    state.questions += 1
+    number = state.questions
     asked = types.ConfigurationParams([types.ConfigurationItem(section=SECTION)])
     question = asyncio.ensure_future(ls.workspace_configuration_async(asked))
     await asyncio.wait((question,), timeout=CONFIGURATION_TIMEOUT_S)
@@ -49,39 +49,39 @@ async def take_settings(ls: MidtokenServer, sent: object) -> None:
             ls.start(_take_answer(ls, number, answer), SETTINGS_FAILED, tells=True)
 
     question.add_done_callback(take_late)
-    session.keep_configuration()
+    state.keep_configuration()
     await _apply(ls, ())
 
 
 async def _take_answer(ls: MidtokenServer, number: int, answer: "asyncio.Task[Any]") -> None:
     """Take what the client says, unless it answered a later question before. What it said last stays if it refuses."""
-    session = ls.session
-    if number < session.answered_question:
+    state = ls.state
+    if number < state.answered_question:
         return
-    session.answered_question = number
+    state.answered_question = number
     problems: tuple[str, ...] = ()
     error = answer.exception()
     said = None if error is not None else answer.result()
     if isinstance(said, list) and said:
-        problems = session.configure(said[0])
+        problems = state.configure(said[0])
     else:
         reason = "no list of settings" if error is None else describe(error)
         log.warning("the client does not tell its settings (%s); those from before stay", reason)
-        session.keep_configuration()
+        state.keep_configuration()
     await _apply(ls, problems)
 
 
 async def _apply(ls: MidtokenServer, problems: tuple[str, ...]) -> None:
-    ls.tell(types.MessageType.Warning, (*ls.session.notes, *problems))
+    ls.tell(types.MessageType.Warning, (*ls.state.notes, *problems))
     register_completions(ls)
     await load_model(ls)
 
 
 async def load_model(ls: MidtokenServer) -> None:
     """Load the model that the settings name, unless it is loaded; what goes wrong is told to the user."""
-    settings = ls.session.settings
+    settings = ls.state.settings
     wanted = ModelChoice(settings.model, settings.device, settings.threads)
-    loading = asyncio.ensure_future(ls.session.model.load(wanted))
+    loading = asyncio.ensure_future(ls.state.model.load(wanted))
     await asyncio.sleep(0)  # it is loading from the first step of the task on
     ls.report_status()
     try:
@@ -102,12 +102,12 @@ async def load_model(ls: MidtokenServer) -> None:
 
 
 def _consequence(ls: MidtokenServer) -> str:
-    return "there are no completions" if ls.session.model.info is None else "the model before stays in use"
+    return "there are no completions" if ls.state.model.info is None else "the model before stays in use"
 
 
 async def _show_progress(ls: MidtokenServer, loading: "asyncio.Task[CompleterLike | None]") -> None:
     """Show that the model loads, if the client can and before it is over; returns once it is."""
-    if not ls.session.client.progress or loading.done():
+    if not ls.state.client.progress or loading.done():
         return
     token = f"midtoken-{uuid.uuid4()}"
     created = asyncio.ensure_future(ls.work_done_progress.create_async(token))

@@ -18,7 +18,7 @@ INVOKED_CANDIDATES = 3
 
 async def inline_completion(ls: MidtokenServer, asked: AskedCompletion) -> types.InlineCompletionList:
     """Answer with items for the cursor, or for the item selected in the client's list."""
-    client = ls.session.client
+    client = ls.state.client
     document = document_of(ls, asked.uri)
     if document is None:
         return types.InlineCompletionList([])
@@ -27,7 +27,7 @@ async def inline_completion(ls: MidtokenServer, asked: AskedCompletion) -> types
     place = place_of_selected(document, cursor, selected, client.encoding) if selected else place_at(document, cursor)
     if place is None:
         return types.InlineCompletionList([])
-    automatic = not ls.session.is_invoked(asked.trigger_kind)
+    automatic = not ls.state.is_invoked(asked.trigger_kind)
     candidates = 1 if automatic else INVOKED_CANDIDATES
     request = EditorRequest("inline", document, place, candidates, automatic)
     completions = await answer(ls, request)
@@ -40,5 +40,5 @@ async def inline_completion(ls: MidtokenServer, asked: AskedCompletion) -> types
             completion for completion in await answer(ls, request) if place.typed + completion.text == selected.text
         )
     items = inline_items(document, place, completions, client, noting(ls, request))
-    ls.session.statistics.shown += bool(items) and not ls.session.reports_shown
+    ls.state.statistics.shown += bool(items) and not ls.state.reports_shown
     return types.InlineCompletionList(items)

@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 def initialize(ls: MidtokenServer, params: types.InitializeParams) -> None:
     """Note what the client can do and wants; pygls answers with the capabilities."""
     name = params.client_info.name if params.client_info else None
-    ls.session.begin(params.capabilities, params.initialization_options, name)
-    assert ls.workspace.position_encoding == ls.session.client.encoding, "pygls advertises another position encoding"
+    ls.state.begin(params.capabilities, params.initialization_options, name)
+    assert ls.workspace.position_encoding == ls.state.client.encoding, "pygls advertises another position encoding"
     hold_back(ls)
     if params.process_id is not None:
         watch_parent(params.process_id, _leave)
@@ -28,8 +28,8 @@ def initialized(ls: MidtokenServer, params: None) -> None:
 
     Once in a session. What fails here is told to the user: nothing would work, and nobody would know why.
     """
-    if not ls.session.begun:
-        ls.session.begun = True
+    if not ls.state.begun:
+        ls.state.begun = True
         ls.start(_begin(ls), SETTINGS_FAILED, tells=True)
 
 
@@ -40,8 +40,8 @@ async def _begin(ls: MidtokenServer) -> None:
 
 def shutdown(ls: MidtokenServer, params: None) -> None:
     """Answer what is open, and nothing more."""
-    ls.session.phase = "shut down"
-    ls.session.scheduler.drop_all()
+    ls.state.phase = "shut down"
+    ls.state.scheduler.drop_all()
 
 
 def _leave() -> None:

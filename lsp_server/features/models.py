@@ -21,9 +21,9 @@ NO_MODEL = "the argument must be a name of the list, or the path of a file or fo
 
 async def list_models(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
     """The table as ``midtoken models --json`` prints it, and what the setting names now; the loop is not blocked."""
-    setting = ls.session.settings.model
+    setting = ls.state.settings.model
     try:
-        entries = await asyncio.to_thread(ls.session.local_models.entries)
+        entries = await asyncio.to_thread(ls.state.local_models.entries)
     except MidtokenError as error:
         return {"models": [], "setting": setting and str(setting), "problem": str(error)}
     except Exception as error:  # what lies on a disk must not end a command
@@ -47,7 +47,7 @@ async def add_model(ls: MidtokenServer, *arguments: object) -> dict[str, object]
             adding.cancel()
 
     async with WorkDone(ls, f"Midtoken: adding {model}", cancel) as progress:
-        adding = asyncio.ensure_future(add_in_process(ls.session.local_models.worker, model, progress.report))
+        adding = asyncio.ensure_future(add_in_process(ls.state.local_models.worker, model, progress.report))
         try:
             await asyncio.wait((adding,))
         finally:
@@ -55,7 +55,7 @@ async def add_model(ls: MidtokenServer, *arguments: object) -> dict[str, object]
             await asyncio.wait((adding,))  # for the process to end
     outcome = Outcome("cancelled", model) if adding.cancelled() else adding.result()
     log.info("adding a model: %s", outcome.state)
-    if outcome.state == "added" and ls.session.settings.model == outcome.name:
-        ls.session.model.forget()
+    if outcome.state == "added" and ls.state.settings.model == outcome.name:
+        ls.state.model.forget()
         ls.start(load_model(ls), "the model that was added could not be loaded", tells=True)
     return asdict(outcome)

@@ -6,21 +6,21 @@ from lsp_server.documents.notebooks import Notebook
 from lsp_server.features.text_document import open_document, take_changes
 from lsp_server.language_server import MidtokenServer
 from lsp_server.messages.values import ChangedNotebook, ClosedNotebook, OpenedNotebook, Splice
-from lsp_server.session import Session
+from lsp_server.state import ServerState
 
 log = logging.getLogger(__name__)
 
 
 def did_open(ls: MidtokenServer, opened: OpenedNotebook) -> None:
     """Keep the notebook and the documents of its cells."""
-    ls.session.notebooks.put(Notebook(opened.uri, opened.cells))
+    ls.state.notebooks.put(Notebook(opened.uri, opened.cells))
     for document in opened.documents:
-        open_document(ls.session, document)
+        open_document(ls.state, document)
 
 
 def did_change(ls: MidtokenServer, changed: ChangedNotebook) -> None:
     """Cells came, went, moved, became prose or code, or have another text."""
-    notebooks = ls.session.notebooks
+    notebooks = ls.state.notebooks
     notebook = notebooks.get(changed.uri)
     if notebook is None:
         log.warning("a notebook that is not open was changed; its order is unknown")
@@ -30,15 +30,15 @@ def did_change(ls: MidtokenServer, changed: ChangedNotebook) -> None:
         notebooks.remove(changed.uri)
         if notebook is not None:
             notebooks.put(notebook.update(changed.kinds))
-    _take_texts(ls.session, changed)
+    _take_texts(ls.state, changed)
 
 
 def did_close(ls: MidtokenServer, closed: ClosedNotebook) -> None:
     """Forget the notebook and its cells, those too that the client does not name."""
-    notebook = ls.session.notebooks.remove(closed.uri)
+    notebook = ls.state.notebooks.remove(closed.uri)
     ours = [cell.uri for cell in notebook.cells] if notebook else []
     for uri in (*ours, *closed.cells):
-        ls.session.remove(uri)
+        ls.state.remove(uri)
 
 
 def _spliced(notebook: Notebook, splice: Splice) -> Notebook | None:
@@ -49,12 +49,12 @@ def _spliced(notebook: Notebook, splice: Splice) -> Notebook | None:
     return notebook.splice(splice.start, splice.delete_count, splice.cells)
 
 
-def _take_texts(session: Session, changed: ChangedNotebook) -> None:
+def _take_texts(state: ServerState, changed: ChangedNotebook) -> None:
     """The documents of cells that came, went or changed, whatever is known of their order."""
     if changed.splice is not None:
         for uri in changed.splice.closed:
-            session.remove(uri)
+            state.remove(uri)
         for opened in changed.splice.opened:
-            open_document(session, opened)
+            open_document(state, opened)
     for text in changed.texts:
-        take_changes(session, text)
+        take_changes(state, text)

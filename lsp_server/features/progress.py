@@ -21,7 +21,7 @@ class WorkDone:
         self._shown = False
 
     async def __aenter__(self) -> "WorkDone":
-        if self._ls.session.client.progress:
+        if self._ls.state.client.progress:
             created = asyncio.ensure_future(self._ls.work_done_progress.create_async(self._token))
             created.add_done_callback(lambda task: task.cancelled() or task.exception())
             await asyncio.wait((created,), timeout=CREATE_TIMEOUT_S)

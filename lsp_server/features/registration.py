@@ -13,13 +13,13 @@ TRIGGER_CHARACTERS = (".",)
 
 def hold_back(ls: MidtokenServer) -> None:
     """Leave out of the answer to ``initialize`` what will be registered; one method must not be offered twice."""
-    ls.withhold(ls.session.client.dynamic)
+    ls.withhold(ls.state.client.dynamic)
 
 
 def register(ls: MidtokenServer) -> None:
     """Register for changes of the settings, once the client is ready."""
     ls.restore()
-    if ls.session.client.configuration_registration:
+    if ls.state.client.configuration_registration:
         options = types.DidChangeConfigurationRegistrationOptions(section=SECTION)
         method = types.WORKSPACE_DID_CHANGE_CONFIGURATION
         ls.client_register_capability(types.RegistrationParams([types.Registration(method, method, options)]))
@@ -27,14 +27,14 @@ def register(ls: MidtokenServer) -> None:
 
 def register_completions(ls: MidtokenServer) -> None:
     """Register completions for the languages of the settings; anew where these are others than before."""
-    session, methods = ls.session, sorted(ls.session.client.dynamic)
-    languages = session.settings.languages
-    if not methods or languages == session.registered:
+    state, methods = ls.state, sorted(ls.state.client.dynamic)
+    languages = state.settings.languages
+    if not methods or languages == state.registered:
         return
-    if session.registered is not None:
+    if state.registered is not None:
         gone = [types.Unregistration(method, method) for method in methods]
         ls.client_unregister_capability(types.UnregistrationParams(gone))
-    session.registered = languages
+    state.registered = languages
     selector = [types.TextDocumentFilterLanguage(language) for language in languages] or None
     options = {
         types.TEXT_DOCUMENT_INLINE_COMPLETION: types.InlineCompletionRegistrationOptions(document_selector=selector),

@@ -8,48 +8,48 @@ from lsp_server.documents.changes import apply_changes
 from lsp_server.documents.documents import Document
 from lsp_server.language_server import MidtokenServer
 from lsp_server.messages.values import Change, ChangedDocument, OpenedDocument
-from lsp_server.session import Session
+from lsp_server.state import ServerState
 
 log = logging.getLogger(__name__)
 
 
 def did_open(ls: MidtokenServer, opened: OpenedDocument) -> None:
     """Keep the document."""
-    open_document(ls.session, opened)
+    open_document(ls.state, opened)
 
 
 def did_change(ls: MidtokenServer, changed: ChangedDocument) -> None:
     """Keep the document's next version."""
-    take_changes(ls.session, changed)
+    take_changes(ls.state, changed)
 
 
-def open_document(session: Session, opened: OpenedDocument) -> None:
+def open_document(state: ServerState, opened: OpenedDocument) -> None:
     """Keep a document of the client, which may be a cell of a notebook."""
     if opened.text is None:
-        session.lose(opened.uri, opened.language, "a document was opened without a text that can be read")
+        state.lose(opened.uri, opened.language, "a document was opened without a text that can be read")
         return
-    session.put(Document.create(opened.uri, opened.language, opened.version or 0, opened.text))
+    state.put(Document.create(opened.uri, opened.language, opened.version or 0, opened.text))
 
 
-def take_changes(session: Session, changed: ChangedDocument) -> None:
+def take_changes(state: ServerState, changed: ChangedDocument) -> None:
     """Keep a document's next version. Requests about the last one go on: a client may still show their answer.
 
     After a change that cannot be read nobody knows the text, until it is sent whole.
     """
-    document = session.documents.get(changed.uri)
-    if document is None and changed.uri not in session.left_out:
+    document = state.documents.get(changed.uri)
+    if document is None and changed.uri not in state.left_out:
         log.warning("a document that is not open was changed; the change is ignored")
         return
     whole, changes = _from_whole_text(changed.changes)
     if document is None:
         if not whole:
             return  # nobody knows what they change; its whole text would bring it back
-        document = Document.create(changed.uri, session.left_out[changed.uri], 0, "")
+        document = Document.create(changed.uri, state.left_out[changed.uri], 0, "")
     if None in changes:
-        session.lose(changed.uri, document.language, "a change of a document cannot be read")
+        state.lose(changed.uri, document.language, "a change of a document cannot be read")
         return
     readable = [change for change in changes if change is not None]
-    session.put(apply_changes(document, readable, _version_after(document, changed.version), session.client.encoding))
+    state.put(apply_changes(document, readable, _version_after(document, changed.version), state.client.encoding))
 
 
 def _from_whole_text(changes: tuple[Change, ...]) -> tuple[bool, tuple[Change, ...]]:
@@ -67,4 +67,4 @@ def _version_after(document: Document, said: int | None) -> int:
 
 def did_close(ls: MidtokenServer, uri: str) -> None:
     """Forget the document."""
-    ls.session.remove(uri)
+    ls.state.remove(uri)

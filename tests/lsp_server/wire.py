@@ -66,7 +66,7 @@ class Wire:
         await asyncio.wait_for(self.status, TIMEOUT_S)
         self._reading.cancel()
         await asyncio.wait((self._reading,))
-        assert await asyncio.to_thread(self.server.session.model.close, TIMEOUT_S)
+        assert await asyncio.to_thread(self.server.state.model.close, TIMEOUT_S)
 
     def send_raw(self, data: bytes) -> None:
         self.writer.write(data)

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.keystrokes.accounts import Call, account, read_calls, serves, stop_times
-from benchmarks.keystrokes.editor import Request, Session
+from benchmarks.keystrokes.editor import Request, TypingSession
 from benchmarks.keystrokes.typing_model import Key
 
 
@@ -42,7 +42,7 @@ def test_the_figures():
     cancelled = Request("a", 0.0, 0.04, cancelled_s=0.03, stale=True)
     first = answered("ab", "cd", sent=0.1)
     second = answered("abc", "d", sent=0.2, took=0.002)
-    session = Session([cancelled, first, second], suggestions=1, followed=1, withdrawn=0)
+    session = TypingSession([cancelled, first, second], suggestions=1, followed=1, withdrawn=0)
     session.keys = [Key("type", insert="a"), Key("accept", insert="cd"), Key("accept word", insert="efg")]
     calls = [call("a", outcome="cancelled", passes=3), call("ab", "cd", at=0.11, passes=4)]
     figures = account([session], calls)
@@ -56,7 +56,7 @@ def test_the_figures():
 
 def test_a_call_that_goes_on_after_its_request_was_cancelled_is_of_use_if_it_serves_the_next():
     cancelled = Request("re", 0.0, 0.04, cancelled_s=0.03, stale=True)
-    session = Session([cancelled, answered("ret", "urn", sent=0.031, took=0.03)])
+    session = TypingSession([cancelled, answered("ret", "urn", sent=0.031, took=0.03)])
     figures = account([session], [call("re", "turn", passes=5)])
     assert (figures.passes, figures.wasted, figures.stop_ms) == (5, 0, ())
     assert figures.without_pass == 0, "passes of the call ran while the request waited"

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from benchmarks.keystrokes.editor import NEOVIM_WAIT_S, Editor, Habit, Session
+from benchmarks.keystrokes.editor import NEOVIM_WAIT_S, Editor, Habit, TypingSession
 from benchmarks.keystrokes.server_process import Reply, ServerProcess
 from benchmarks.keystrokes.typing_model import Key
 
@@ -65,8 +65,8 @@ class Scripted:
         return sum(len(line) + 1 for line in lines[: place["line"]]) + len(before)
 
 
-def editor_of(habit: Habit = "vscode") -> tuple[Editor, Scripted, Session]:
-    server, session = Scripted(), Session()
+def editor_of(habit: Habit = "vscode") -> tuple[Editor, Scripted, TypingSession]:
+    server, session = Scripted(), TypingSession()
     return Editor(cast(ServerProcess, server), "file:///a.py", habit, session), server, session
 
 

@@ -15,7 +15,7 @@ FIM = FimTemplates(
 ONLY_SPM = FimTemplates(templates={"spm": FIM.templates["spm"]}, default="spm")
 WITH_BEGIN = ControlIds(BEGIN, (END,))
 WITHOUT_BEGIN = ControlIds(None, (END,))
-PARTS = PromptParts(context=(10, 11), tail=(20, 21), suffix=(30,))
+PARTS = PromptParts(settled=(10, 11), tail=(20, 21), suffix=(30,))
 text_ids = st.lists(st.integers(100, 200), max_size=5).map(tuple)
 
 
@@ -61,7 +61,7 @@ def test_every_prompt_ends_in_its_tail_keeps_its_controls_and_fits_its_overhead(
     ids = prompt.ids.tolist()
     assert len(ids) >= 1
     assert tuple(ids[len(ids) - len(parts.tail) :]) == parts.tail
-    text = len(parts.context) + len(parts.tail) + (len(parts.suffix) if order != "plain" else 0)
+    text = len(parts.settled) + len(parts.tail) + (len(parts.suffix) if order != "plain" else 0)
     assert text < len(ids) + 1 <= text + overhead(FIM, order) + 1
     if order != "plain":
         # Whatever healing takes back, it is less than the tail, so the sentinels stay.

@@ -151,9 +151,9 @@ def test_typing_changes_the_room_for_pieces_rarely():
 def test_fit_never_exceeds_the_budget_and_cuts_only_where_it_says(context, tail, suffix, budget):
     whole = parts(context, tail, suffix)
     fitted = fit(whole, budget)
-    assert len(fitted.context) + len(fitted.tail) + len(fitted.suffix) <= budget
+    assert len(fitted.settled) + len(fitted.tail) + len(fitted.suffix) <= budget
     # The context and the tail lose their starts, the suffix its end.
-    assert whole.context[len(whole.context) - len(fitted.context) :] == fitted.context
+    assert whole.settled[len(whole.settled) - len(fitted.settled) :] == fitted.settled
     assert whole.tail[len(whole.tail) - len(fitted.tail) :] == fitted.tail
     assert whole.suffix[: len(fitted.suffix)] == fitted.suffix
 
@@ -172,7 +172,7 @@ def test_what_clearly_fits_is_left_alone(context, tail, suffix, budget):
 def test_the_tail_is_cut_only_where_nothing_else_is_left(context, tail, suffix, budget):
     fitted = fit(parts(context, tail, suffix), budget)
     if len(fitted.tail) < tail:
-        assert fitted.context == fitted.suffix == ()
+        assert fitted.settled == fitted.suffix == ()
         assert len(fitted.tail) == budget
 
 
@@ -189,7 +189,7 @@ def test_a_long_suffix_gets_its_share_and_no_more_than_is_spare(context, suffix,
 def test_typing_moves_the_starts_of_the_windows_rarely(tail, suffix):
     budget, typed = 100, range(1, 600)
     fitted = [fit(parts(n, tail, suffix), budget) for n in typed]
-    starts = [n - len(f.context) for n, f in zip(typed, fitted, strict=True)]
+    starts = [n - len(f.settled) for n, f in zip(typed, fitted, strict=True)]
     assert starts == sorted(starts)
     # One jump for every 25 tokens typed.
     assert changes(starts) <= len(typed) // 25 + 1
@@ -199,7 +199,7 @@ def test_typing_moves_the_starts_of_the_windows_rarely(tail, suffix):
 def test_a_growing_tail_moves_the_windows_rarely_too():
     budget = 100
     fitted = [fit(parts(60, n, 500), budget) for n in range(40)]
-    assert changes(len(f.context) for f in fitted) <= 3
+    assert changes(len(f.settled) for f in fitted) <= 3
     assert changes(len(f.suffix) for f in fitted) <= 3
 
 

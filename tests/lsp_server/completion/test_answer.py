@@ -108,7 +108,7 @@ async def begun(wire: Wire, writer: Writer, typist: Typist) -> "asyncio.Future[o
     answer = typist.press("imp")
     await started(wire, writer)
     writer.permit(1)
-    [call] = wire.server.session.scheduler._calls
+    [call] = wire.server.state.scheduler._calls
     await wire.until(lambda: call.written == "o")
     return answer
 
@@ -120,7 +120,7 @@ async def test_one_call_serves_many_keystrokes():
             last = typist.press(key)
         with pytest.raises(WireError):
             await first
-        await wire.until(lambda: wire.server.session.statistics.requests == 5)
+        await wire.until(lambda: wire.server.state.statistics.requests == 5)
         writer.permit(100)
         assert await shown(last) == ["numpy as np"]
         assert await shown(typist.press("n")) == ["numpy as np"]
@@ -136,7 +136,7 @@ async def test_a_cancelled_call_that_was_followed_is_kept_for_the_next_request()
         await begun(wire, writer, typist)
         typist.type("o")
         writer.permit(100)
-        await wire.until(lambda: len(wire.server.session.completion_cache) == 1)
+        await wire.until(lambda: len(wire.server.state.completion_cache) == 1)
         assert await shown(typist.ask()) == ["import numpy as np"]
         assert len(writer.requests) == 1
 
@@ -145,11 +145,11 @@ async def test_a_keystroke_that_was_not_foretold_stops_the_call():
     async with typing() as (wire, writer, typist):
         await begun(wire, writer, typist)
         writer.permit(1)
-        call = next(iter(wire.server.session.scheduler._calls))
+        call = next(iter(wire.server.state.scheduler._calls))
         await wire.until(lambda: call.written == "or")
         typist.type("x")
         await wire.until(lambda: writer.cancelled == 1)
-        assert len(wire.server.session.completion_cache) == 0
+        assert len(wire.server.state.completion_cache) == 0
 
 
 async def accepted(typist: Typist, before: str) -> None:
@@ -166,7 +166,7 @@ async def test_what_comes_after_an_accepted_item_is_computed_before_it_is_asked_
         await accepted(typist, "impo")
         await started(wire, writer, 2)
         assert writer.requests[1].prefix == typist.text == "import n"
-        await wire.until(lambda: len(wire.server.session.completion_cache) == 2)
+        await wire.until(lambda: len(wire.server.state.completion_cache) == 2)
         assert await shown(typist.ask()) == ["numpy"]
         assert await shown(typist.press("u")) == ["numpy"]
         assert len(writer.requests) == 2
@@ -176,7 +176,7 @@ async def test_what_comes_after_an_accepted_item_is_computed_before_it_is_asked_
 async def test_that_nothing_comes_after_an_accepted_item_is_known_too():
     async with typing(permits=1000) as (wire, writer, typist):
         await accepted(typist, "impo")
-        await wire.until(lambda: len(wire.server.session.completion_cache) == 2)
+        await wire.until(lambda: len(wire.server.state.completion_cache) == 2)
         assert await shown(typist.ask()) == []
         assert len(writer.requests) == 2
 
@@ -186,7 +186,7 @@ async def test_the_first_keystroke_that_disagrees_abandons_it():
         await accepted(typist, "impo")
         await started(wire, writer, 2)
         writer.permit(1)
-        call = next(iter(wire.server.session.scheduler._calls))
+        call = next(iter(wire.server.state.scheduler._calls))
         await wire.until(lambda: call.written == "u")
         typist.type("\n")
         await wire.until(lambda: writer.cancelled == 1)
@@ -207,10 +207,10 @@ async def test_nothing_is_foreseen_when_it_is_disabled_or_not_there():
 
 async def test_a_slow_typist_never_waits_and_a_held_key_does():
     async with connected(FakeCompleter(), {"debounceMs": 60_000}) as wire:
-        wire.server.session.debounce.delay_ms = lambda now_s, longest_ms: 0.0  # type: ignore[method-assign]
+        wire.server.state.debounce.delay_ms = lambda now_s, longest_ms: 0.0  # type: ignore[method-assign]
         typist = Typist(wire)
         assert await shown(typist.press("a")) != []
-        wire.server.session.debounce.delay_ms = lambda now_s, longest_ms: longest_ms  # type: ignore[method-assign]
+        wire.server.state.debounce.delay_ms = lambda now_s, longest_ms: longest_ms  # type: ignore[method-assign]
         waiting = typist.press("b")
         assert await shown(typist.ask(trigger=1)) != [], "asked by hand, nothing waits"
         assert await shown(waiting) == []
@@ -220,12 +220,12 @@ async def test_nothing_is_kept_for_a_document_that_was_closed_meanwhile():
     async with typing() as (wire, writer, typist):
         await begun(wire, writer, typist)
         writer.permit(len("rt numpy as n"))
-        call = next(iter(wire.server.session.scheduler._calls))
+        call = next(iter(wire.server.state.scheduler._calls))
         await wire.until(lambda: call.written == "ort numpy as n")
-        del wire.server.session.documents[URI]
+        del wire.server.state.documents[URI]
         writer.permit(1)
-        await wire.until(lambda: wire.server.session.scheduler.idle)
-        assert len(wire.server.session.completion_cache) == 0
+        await wire.until(lambda: wire.server.state.scheduler.idle)
+        assert len(wire.server.state.completion_cache) == 0
 
 
 class Broken(FakeCompleter):

@@ -8,7 +8,7 @@ from lsp_server.completion.items import MAX_WORD, place_at, place_of_selected, p
 from lsp_server.completion.prompt import Place
 from lsp_server.documents.documents import Document
 from lsp_server.documents.positions import span_of
-from lsp_server.session import Client
+from lsp_server.state import Client
 from tests.lsp_server.fakes import completion_of
 from tests.lsp_server.texts import encodings, texts
 

@@ -66,7 +66,7 @@ class Server:
     def __init__(self, encoding: PositionEncoding) -> None:
         self._server = create_server({}, {}, FakeCompleter().load)
         connection = Connection(io.BytesIO(), io.BytesIO())
-        self._server.session.begun = True  # there is no loop here that could load a model
+        self._server.state.begun = True  # there is no loop here that could load a model
         self._server.protocol.set_writer(connection)
         self._dispatcher = Dispatcher(self._server, connection)
         capabilities = {"general": {"positionEncodings": [encoding]}}
@@ -86,10 +86,10 @@ class Server:
 
     @property
     def document(self) -> Document:
-        return self._server.session.documents[URI]
+        return self._server.state.documents[URI]
 
     def close(self) -> None:
-        self._server.session.model.close(5)
+        self._server.state.model.close(5)
 
 
 def as_json(change: tuple[types.Position, types.Position, str] | str) -> dict[str, Any]:

@@ -195,14 +195,14 @@ async def test_the_figures_count_what_happened():
 async def test_the_log_is_given_without_document_text():
     async with Wire(FakeCompleter().load) as wire:
         logging.getLogger("lsp_server").setLevel(logging.INFO)
-        logging.getLogger().addHandler(wire.server.session.log)
+        logging.getLogger().addHandler(wire.server.state.log)
         try:
             await wire.initialize()
             wire.open("geheim !crash")
             assert await wire.inline(0, 13) == []
             told = await run(wire, "showLog")
         finally:
-            logging.getLogger().removeHandler(wire.server.session.log)
+            logging.getLogger().removeHandler(wire.server.state.log)
         assert isinstance(told, dict)
         assert any("the model is loaded" in line for line in told["lines"])
         assert any("RuntimeError" in line for line in told["lines"])

@@ -41,7 +41,7 @@ async def test_the_client_is_asked_for_its_settings(monkeypatch):
     async with Wire(load, {"device": "cpu", "debounceMs": 0}, {"MIDTOKEN_BUDGET_MS": "700"}) as wire:
         await wire.initialize({"device": "cuda", "topP": 0.5})
         await wire.until(lambda: load.loaded)
-        settings = wire.server.session.settings
+        settings = wire.server.state.settings
         assert (settings.device, settings.debounce_ms, settings.top_p, settings.budget_ms) == ("cpu", 0, 0.5, 700)
         assert load.loaded == [(None, "cpu")]
         assert [asked["method"] for asked in wire.asked][:2] == ["client/registerCapability", "workspace/configuration"]
@@ -54,9 +54,9 @@ async def test_a_client_that_cannot_be_asked_sends_them():
         await wire.initialize({"device": "cpu"}, capabilities)
         await wire.until(lambda: load.loaded == [(None, "cpu")])
         wire.notify("workspace/didChangeConfiguration", {"settings": {"midtoken": {"budgetMs": 99}, "other": 1}})
-        await wire.until(lambda: wire.server.session.settings.budget_ms == 99)
+        await wire.until(lambda: wire.server.state.settings.budget_ms == 99)
         wire.notify("workspace/didChangeConfiguration", {"settings": None})
-        await wire.until(lambda: wire.server.session.settings.budget_ms == 1500)
+        await wire.until(lambda: wire.server.state.settings.budget_ms == 1500)
         assert wire.asked == []
         assert progress_of(wire) == []
 
@@ -70,7 +70,7 @@ async def test_a_client_that_does_not_answer_gets_its_completions(monkeypatch):
         await wire.initialize({"topP": 0.5})
         wire.open("x")
         assert await wire.inline(0, 1) != []
-        assert wire.server.session.settings.top_p == 0.5
+        assert wire.server.state.settings.top_p == 0.5
 
 
 GIVEN = {"exclude": ["secret.py"], "languages": ["python"], "budgetMs": 900}
@@ -81,7 +81,7 @@ async def with_settings_then(answer: object) -> Wire:
     wire = Wire(Gated(), GIVEN)
     await wire.__aenter__()
     await wire.initialize()
-    await wire.until(lambda: wire.server.session.settings.budget_ms == 900)
+    await wire.until(lambda: wire.server.state.settings.budget_ms == 900)
     wire.replies["workspace/configuration"] = answer
     return wire
 
@@ -111,7 +111,7 @@ async def test_settings_that_were_told_once_stay_when_the_client_refuses(answer,
         assert await wire.inline(0, 1, uri="file:///project/secret.py") == []
         assert await wire.inline(0, 1) != []
         await wire.until(lambda: not wire.server._under_way)
-        settings = wire.server.session.settings
+        settings = wire.server.state.settings
         assert (settings.exclude, settings.languages, settings.budget_ms) == (("secret.py",), ("python",), 900)
     finally:
         await wire.__aexit__()
@@ -121,20 +121,20 @@ async def test_a_late_answer_counts_unless_a_later_question_was_answered(monkeyp
     monkeypatch.setattr(configuration, "CONFIGURATION_TIMEOUT_S", 0.01)
     wire = await with_settings_then({})
     try:
-        session = wire.server.session
+        state = wire.server.state
         for _ in range(2):
             wire.notify("workspace/didChangeConfiguration")
         await wire.until(lambda: len([a for a in wire.asked if a["method"] == "workspace/configuration"]) == 3)
         await wire.until(lambda: not wire.server._under_way)
-        assert session.settings.budget_ms == 900
+        assert state.settings.budget_ms == 900
         first, second = [a["id"] for a in wire.asked if a["method"] == "workspace/configuration"][1:]
         wire.send(id=second, result=[{"budgetMs": 800}])
-        await wire.until(lambda: session.settings.budget_ms == 800)
+        await wire.until(lambda: state.settings.budget_ms == 800)
         wire.send(id=first, result=[{"budgetMs": 700}])
         wire.open("x")
         assert await wire.inline(0, 1) != []
         await wire.until(lambda: not wire.server._under_way)
-        assert session.settings.budget_ms == 800
+        assert state.settings.budget_ms == 800
     finally:
         await wire.__aexit__()
 
@@ -159,7 +159,7 @@ async def test_nothing_is_kept_of_a_change_that_is_over():
         for number in range(50):
             wire.configuration = {"budgetMs": 500 + number}
             wire.notify("workspace/didChangeConfiguration", {"settings": None})
-        await wire.until(lambda: wire.server.session.settings.budget_ms == 549)
+        await wire.until(lambda: wire.server.state.settings.budget_ms == 549)
         await wire.until(lambda: not wire.server._under_way)
         assert len(wire.server.protocol._request_futures) < 10
         await wire.until(lambda: wire.server.work_done_progress.tokens == {})
@@ -172,7 +172,7 @@ async def test_an_error_in_a_change_of_settings_is_told_once_and_the_server_live
         await wire.initialize()
         wire.open("x")
         assert await wire.inline(0, 1) != []
-        monkeypatch.setattr(type(wire.server.session), "configure", None)
+        monkeypatch.setattr(type(wire.server.state), "configure", None)
 
         def told() -> int:
             return len([text for text in wire.messages() if "the settings could not be taken (TypeError" in text])
@@ -246,7 +246,7 @@ async def test_the_model_is_loaded_again_only_if_it_is_another():
         await wire.until(lambda: len(load.loaded) == 1)  # one that has not begun is left out for the next
         wire.configuration = {"budgetMs": 800}
         wire.notify("workspace/didChangeConfiguration", {"settings": None})
-        await wire.until(lambda: wire.server.session.settings.budget_ms == 800)
+        await wire.until(lambda: wire.server.state.settings.budget_ms == 800)
         wire.configuration = {"device": "cpu"}
         wire.notify("workspace/didChangeConfiguration", {"settings": None})
         await wire.until(lambda: len(load.loaded) == 2)
@@ -312,6 +312,6 @@ async def test_another_model_is_loaded_beside_the_one_that_serves():
         for _ in range(2):
             wire.configuration = {"model": "/bad"}
             wire.notify("workspace/didChangeConfiguration", {"settings": None})
-        await wire.until(lambda: wire.messages() and wire.server.session.model.state == "ready")
+        await wire.until(lambda: wire.messages() and wire.server.state.model.state == "ready")
         assert wire.messages() == ["Midtoken: the model before stays in use: no model folder at bad; give one"]
         assert await shown("c") == "cnew"

@@ -54,7 +54,7 @@ async def test_what_git_ignores_is_no_context_of_others(project):
         assert (memory["contextPieces"], memory["contextCharacters"]) == (1, len("def helper(): ...\n"))
         wire.configuration = {}
         wire.notify("workspace/didChangeConfiguration", {"settings": None})
-        await wire.until(lambda: wire.server.session.context.index.pieces == 0)
+        await wire.until(lambda: wire.server.state.context.index.pieces == 0)
 
 
 async def test_without_the_setting_no_other_document_is_context():
@@ -92,18 +92,18 @@ async def test_settings_that_change_while_git_is_asked_count():
     completer = FakeCompleter()
     async with Wire(completer.load) as wire:
         await wire.initialize({"debounceMs": 0})
-        session = wire.server.session
+        state = wire.server.state
         wire.open("x")
-        await wire.until(lambda: session.model.info is not None)
-        told, readable = asyncio.Event(), session.readable
+        await wire.until(lambda: state.model.info is not None)
+        told, readable = asyncio.Event(), state.readable
 
         async def slow(documents: Sequence[Document]) -> tuple[Document, ...]:
             found = await readable(documents)
             if not told.is_set():
                 told.set()
-                session.configure({"exclude": ["*"]})
+                state.configure({"exclude": ["*"]})
             return found
 
-        with patch.object(type(session), "readable", lambda self, documents: slow(documents)):
+        with patch.object(type(state), "readable", lambda self, documents: slow(documents)):
             assert await wire.inline(0, 1) == []
         assert told.is_set()

@@ -76,8 +76,8 @@ async def test_the_list_is_that_of_the_command_line(tmp_path: Path):
     registry = registry_at(tmp_path)
     async with Wire(FakeCompleter().load, {"model": "/models/x"}) as wire:
         await wire.initialize()
-        wire.server.session.local_models = LocalModels(lambda: registry.table().entries)
-        await wire.until(lambda: wire.server.session.settings.model)
+        wire.server.state.local_models = LocalModels(lambda: registry.table().entries)
+        await wire.until(lambda: wire.server.state.settings.model)
         said = await execute(wire, "midtoken.server.listModels")
         assert [model["name"] for model in said["models"]] == ["bundled", "smol:135m"]
         assert said["models"][1] == registry.table().entries[1].to_json()
@@ -94,7 +94,7 @@ async def test_a_list_that_cannot_be_made_says_so(error: Exception, problem: str
 
     async with Wire(FakeCompleter().load) as wire:
         await wire.initialize()
-        wire.server.session.local_models = LocalModels(entries)
+        wire.server.state.local_models = LocalModels(entries)
         said = await execute(wire, "midtoken.server.listModels")
         assert said["models"] == []
         assert said["problem"].startswith(problem)
@@ -103,7 +103,7 @@ async def test_a_list_that_cannot_be_made_says_so(error: Exception, problem: str
 async def test_adding_shows_its_progress():
     async with Wire(FakeCompleter().load) as wire:
         await wire.initialize()
-        wire.server.session.local_models = LocalModels(worker=worker(ADDS))
+        wire.server.state.local_models = LocalModels(worker=worker(ADDS))
         said = await execute(wire, "midtoken.server.addModel", "smol:135m")
         assert said == {"state": "added", "name": "smol:135m", "path": "/store/smol:135m", "problem": None}
         begin, first, last, end = adding_progress(wire)
@@ -118,7 +118,7 @@ async def test_a_client_without_progress_gets_none():
     capabilities = {name: value for name, value in CAPABILITIES.items() if name != "window"}
     async with Wire(FakeCompleter().load) as wire:
         await wire.initialize(capabilities=capabilities)
-        wire.server.session.local_models = LocalModels(worker=worker(ADDS))
+        wire.server.state.local_models = LocalModels(worker=worker(ADDS))
         assert (await execute(wire, "midtoken.server.addModel", "x"))["state"] == "added"
         assert progress_of(wire) == []
 
@@ -128,7 +128,7 @@ async def test_cancelling_ends_the_process_and_completions_go_on_meanwhile(tmp_p
     heard = tmp_path / "heard"
     async with Wire(FakeCompleter().load) as wire:
         await wire.initialize()
-        wire.server.session.local_models = LocalModels(worker=worker(WAITS))
+        wire.server.state.local_models = LocalModels(worker=worker(WAITS))
         number, answer = wire.ask(
             "workspace/executeCommand", {"command": "midtoken.server.addModel", "arguments": [str(heard)]}
         )
@@ -173,7 +173,7 @@ async def test_a_process_that_does_not_stop_is_ended(monkeypatch: pytest.MonkeyP
 async def test_failures_are_one_line_and_the_server_lives(script: str, problem: str):
     async with Wire(FakeCompleter().load) as wire:
         await wire.initialize()
-        wire.server.session.local_models = LocalModels(worker=worker(script))
+        wire.server.state.local_models = LocalModels(worker=worker(script))
         said = await execute(wire, "midtoken.server.addModel", "x")
         assert said == {"state": "failed", "name": "x", "path": None, "problem": problem}
         wire.open("x")
@@ -212,10 +212,10 @@ async def test_the_model_that_the_setting_names_is_loaded_once_it_is_there():
         await wire.until(lambda: wire.messages())
         assert "smol:135m is still to be added: midtoken models add smol:135m" in wire.messages()[-1]
         added.append("smol:135m")
-        wire.server.session.local_models = LocalModels(worker=worker(ADDS))
+        wire.server.state.local_models = LocalModels(worker=worker(ADDS))
         await execute(wire, "midtoken.server.addModel", "smol:135m")
         await wire.until(lambda: loaded == ["smol:135m"])
-        await wire.until(lambda: wire.server.session.model.state == "ready")
+        await wire.until(lambda: wire.server.state.model.state == "ready")
         await execute(wire, "midtoken.server.addModel", "other")
         await execute(wire, "midtoken.server.addModel", "smol:135m")
         await wire.until(lambda: loaded == ["smol:135m", "smol:135m"])

@@ -71,7 +71,7 @@ async def test_changes_of_text_count():
         change(wire, textContent=[{"document": {"uri": uri("a"), "version": 2}, "changes": [edit]}])
         await wire.inline(0, 1, uri=uri("b"))
         assert fake.requests[0].prefix == "x = 😀é\n\n\ny"
-        assert wire.server.session.documents[uri("a")].version == 2
+        assert wire.server.state.documents[uri("a")].version == 2
 
 
 async def test_cells_come_move_and_go():
@@ -86,7 +86,7 @@ async def test_cells_come_move_and_go():
         change(wire, 3, structure={"array": moved, "didClose": [{"uri": uri("new")}]})
         assert [item["insertText"] for item in await wire.inline(0, 0, uri=uri("c"))] == ["one", "two", "three"]
         assert fake.requests[-1].prefix == "b = 1\n\n\na = 1\n\n\n"
-        assert uri("new") not in wire.server.session.documents
+        assert uri("new") not in wire.server.state.documents
         change(wire, 4, data=[cell("a", PROSE)])
         await wire.inline(0, 0, uri=uri("b"))
         assert (fake.requests[-1].prefix, fake.requests[-1].suffix) == ("", "b = 1\n\n\nc")
@@ -112,10 +112,10 @@ async def test_a_notebook_that_is_closed_is_forgotten_with_its_cells():
         wire.notify("notebookDocument/didClose", closed)
         assert (await answer)["items"] == []
         assert await wire.inline(0, 1, uri=uri("b")) == []
-        session = wire.server.session
-        assert session.documents == {}
-        assert session.notebooks.get(NOTEBOOK) is None
-        assert session.notebooks.of_cell(uri("a")) is None
+        state = wire.server.state
+        assert state.documents == {}
+        assert state.notebooks.get(NOTEBOOK) is None
+        assert state.notebooks.of_cell(uri("a")) is None
 
 
 async def test_a_notebook_that_is_not_open_is_not_changed_and_the_server_lives(caplog):

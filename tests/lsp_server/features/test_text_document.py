@@ -1,6 +1,6 @@
 import pytest
 
-from lsp_server import session
+from lsp_server import state
 from tests.lsp_server.wire import URI, connected
 
 pytestmark = pytest.mark.asyncio
@@ -17,7 +17,7 @@ async def test_edits_arrive_in_order():
         wire.change([edit((0, 1), (0, 3), ""), edit((0, 4), (1, 0), "\n")], 2)
         wire.change([edit((1, 1), (1, 9), "\u2028e")], 3)
         await wire.inline(1, 0)
-        document = wire.server.session.documents[URI]
+        document = wire.server.state.documents[URI]
         assert (document.text, document.version) == ("ab\fc\nd\u2028e", 3)
 
 
@@ -47,7 +47,7 @@ async def test_opening_again_replaces():
 
 
 async def test_a_document_that_is_too_long_is_left_out_until_it_is_shorter(monkeypatch, caplog):
-    monkeypatch.setattr(session, "MOST_CHARACTERS_OF_ONE", 10)
+    monkeypatch.setattr(state, "MOST_CHARACTERS_OF_ONE", 10)
     async with connected() as wire:
         wire.open("a\n23456789")
         assert await wire.inline(0, 1) != []
@@ -55,22 +55,22 @@ async def test_a_document_that_is_too_long_is_left_out_until_it_is_shorter(monke
         wire.change([edit((0, 0), (0, 0), "y")], 3)
         wire.change([{"text": "0123456789" * 2}], 4)
         assert await wire.inline(0, 1) == []
-        assert wire.server.session.documents == {}
-        assert wire.server.session.left_out == {URI: "python"}
+        assert wire.server.state.documents == {}
+        assert wire.server.state.left_out == {URI: "python"}
         assert caplog.text.count("is left out") == 1
         assert "not open" not in caplog.text
         wire.change([edit((0, 0), (0, 0), "z"), {"text": "ab"}, edit((0, 2), (0, 2), "c")], 5)
         assert (await wire.inline(0, 3))[0]["insertText"] == "abcone"
-        assert wire.server.session.left_out == {}
+        assert wire.server.state.left_out == {}
 
 
 async def test_what_was_not_changed_for_longest_is_left_out_first(monkeypatch):
-    monkeypatch.setattr(session, "MOST_CHARACTERS", 10)
+    monkeypatch.setattr(state, "MOST_CHARACTERS", 10)
     async with connected() as wire:
         for name in ("a", "b", "c"):
             wire.open("abcd", f"file:///{name}.py")
         assert await wire.inline(0, 4, uri="file:///c.py") != []
-        kept = wire.server.session
+        kept = wire.server.state
         assert (list(kept.documents), list(kept.left_out)) == (["file:///b.py", "file:///c.py"], ["file:///a.py"])
         assert kept.document_characters == 8
         wire.change([{"text": "e"}], 2, "file:///a.py")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lsprotocol import types
 
 from lsp_server.messages.introduction import introduction
-from lsp_server.session import Client
+from lsp_server.state import Client
 from tests.lsp_server.fakes import FakeCompleter
 from tests.lsp_server.wire import CAPABILITIES, Wire
 

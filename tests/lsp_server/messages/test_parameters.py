@@ -27,7 +27,7 @@ def test_every_method_that_is_served_has_a_reader():
     server = create_server({}, {}, FakeCompleter().load)
     features = server.protocol.fm
     assert {*features.features, *features.builtin_features, types.CANCEL_REQUEST} == {*READERS}
-    assert server.session.model.close(5)
+    assert server.state.model.close(5)
 
 
 @pytest.mark.parametrize(
@@ -175,12 +175,12 @@ async def test_a_notebook_whose_change_cannot_be_read_leaves_its_cells_to_themse
     notebook = {"uri": "nb:1", "notebookType": 3, "version": "x", "cells": [*cells, {"kind": 2}, 4]}
     async with connected() as wire:
         wire.notify(types.NOTEBOOK_DOCUMENT_DID_OPEN, {"notebookDocument": notebook, "cellTextDocuments": documents})
-        await wire.until(lambda: wire.server.session.notebooks.of_cell("cell:2"))
+        await wire.until(lambda: wire.server.state.notebooks.of_cell("cell:2"))
         text = {"document": {"uri": "cell:2", "version": None}, "changes": [{"text": "y"}]}
         change = {"cells": {"structure": {"array": {"start": "?"}}, "textContent": [text, 3]}}
         wire.notify(types.NOTEBOOK_DOCUMENT_DID_CHANGE, {"notebookDocument": {"uri": "nb:1"}, "change": change})
         assert (await wire.inline(0, 1, uri="cell:2"))[0]["insertText"] == "yone"
-        assert wire.server.session.notebooks.of_cell("cell:2") is None
+        assert wire.server.state.notebooks.of_cell("cell:2") is None
 
 
 @pytest.mark.asyncio

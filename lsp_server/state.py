@@ -1,4 +1,4 @@
-"""The state of one client's session: the only mutable state of the server."""
+"""What the server knows of its client: the only mutable state of the server."""
 
 import asyncio
 import logging
@@ -88,7 +88,7 @@ class Client:
 
 
 @dataclass(slots=True)
-class Session:
+class ServerState:
     """Settings, open documents, what was shown, running requests (in the scheduler) and the model (in its host).
 
     Only the event loop's thread reads or writes it. Handlers take what they need before their first ``await``: the
