@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as `engine.runtime.ort` does, which would load all of the engine
 
-import onnxruntime as ort  # noqa: E402 - the variable has to be set first
+import onnxruntime as ort
 
 _TYPES = {"float32": np.float32, "float16": np.float16}
 
