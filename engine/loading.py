@@ -1,5 +1,6 @@
 """From a model folder to its parts: manifest, tokenizer, prefix index, session. The manifest is read or derived."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,11 +8,11 @@ import numpy as np
 
 from engine.config import DeviceChoice
 from engine.errors import DeviceMemoryError, ModelFolderError
-from engine.healing.prefix_index import PrefixIndex, load_or_build_index
+from engine.healing.prefix_index import PrefixIndex, SortedIndex, load_or_build_index
 from engine.model_folder.contract import check_contract, check_round_trip
 from engine.model_folder.files import MOST_TOKENIZER_BYTES, read_text_file
 from engine.model_folder.foreign import ForeignFolder, derive_manifest, find_foreign
-from engine.model_folder.manifest import Manifest, load_manifest
+from engine.model_folder.manifest import Manifest, check_files, read_manifest
 from engine.runtime.captured_step import can_be_captured
 from engine.runtime.graph import Graph, open_graph
 from engine.runtime.session import LEAST_CONTEXT, ModelSession, OrtSession
@@ -41,20 +42,44 @@ def load_model(folder: Path, device: DeviceChoice, threads: int | None, context_
     """
     foreign = find_foreign(folder)
     if foreign is None:
-        manifest = load_manifest(folder)
-        tokenizer = load_tokenizer(folder, manifest)
-        hashed = [folder / name for name in manifest.files]
-        graph = open_graph(folder / manifest.model_file, device, threads, hashed=hashed)
+        manifest, tokenizer, graph = _load_own(folder, device, threads)
     else:
         graph = open_graph(foreign.folder / foreign.model_file, device, threads)
         manifest = derive_manifest(foreign, graph.signature)
         tokenizer = load_tokenizer(foreign.folder, manifest)
-    digest = manifest.files[manifest.tokenizer_file]
-    # libdatrie trusts a saved index like its own memory: one that came with a folder from elsewhere is never read.
-    index = load_or_build_index(tokenizer.vocabulary, folder if folder == BUNDLED_MODEL else None, digest)
+    index = _index_of(folder, tokenizer, manifest)
     session, smaller = _session_that_fits(graph, manifest, context_tokens)
     first_pass(session, manifest, tokenizer)
     return LoadedModel(manifest, tokenizer, index, session, _notices(graph, manifest, foreign, smaller))
+
+
+def _load_own(folder: Path, device: DeviceChoice, threads: int | None) -> tuple[Manifest, Tokenizer, Graph]:
+    """A folder with a manifest. The weights are read on a thread of their own, which needs the interpreter for moments
+    only, while the tokenizer is built.
+    """
+    manifest = read_manifest(folder)
+    # Wrong weights compute wrong numbers, but a graph and a tokenizer are looked at before anything is made of them.
+    small = {manifest.model_file, manifest.tokenizer_file}
+    check_files(folder, manifest, small)
+
+    def open_checked() -> Graph:
+        check_files(folder, manifest, manifest.files.keys() - small)
+        hashed = [folder / name for name in manifest.files]
+        return open_graph(folder / manifest.model_file, device, threads, hashed=hashed)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="weights") as pool:
+        opening = pool.submit(open_checked)
+        tokenizer = load_tokenizer(folder, manifest)
+        return manifest, tokenizer, opening.result()
+
+
+def _index_of(folder: Path, tokenizer: Tokenizer, manifest: Manifest) -> PrefixIndex:
+    """The index that the bundled model has beside it. libdatrie trusts a saved one like its own memory, so that of a
+    folder from elsewhere is never read; and to build a trie anew takes longer than its look-ups ever save.
+    """
+    if folder != BUNDLED_MODEL:
+        return SortedIndex(tokenizer.vocabulary)
+    return load_or_build_index(tokenizer.vocabulary, folder, manifest.files[manifest.tokenizer_file])
 
 
 def load_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import get_args
 
 from engine.errors import Cancelled, ExportError
+from engine.model_folder.known_hashes import sha256_of
 from engine.model_folder.manifest import (
     MANIFEST_NAME,
     GraphNames,
@@ -21,7 +22,6 @@ from engine.model_folder.manifest import (
     Manifest,
     VocabularySizes,
     dump_manifest,
-    sha256_of,
 )
 from onnx_export.gguf.header import GgufFile, read_header
 from onnx_export.gguf.model import GgufModel, read_model

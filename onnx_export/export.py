@@ -9,6 +9,7 @@ from typing import Any
 
 from engine.errors import ExportError, ModelFolderError
 from engine.model_folder.fim_spellings import fim_templates, repository_tokens
+from engine.model_folder.known_hashes import sha256_of
 from engine.model_folder.manifest import (
     MANIFEST_NAME,
     GraphNames,
@@ -16,7 +17,6 @@ from engine.model_folder.manifest import (
     Manifest,
     Precision,
     dump_manifest,
-    sha256_of,
 )
 from engine.model_folder.output_basis import OUTPUT_BASIS_FILE
 from engine.runtime.graph import choose_device

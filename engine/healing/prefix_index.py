@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from engine.model_folder.manifest import sha256_of
+from engine.model_folder.known_hashes import sha256_of
 from engine.text.vocabulary import Vocabulary
 from engine.types import IdArray
 

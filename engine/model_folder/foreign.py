@@ -16,6 +16,7 @@ from engine.model_folder.control_ids import control_ids
 from engine.model_folder.files import MOST_JSON_BYTES, MOST_TOKENIZER_BYTES, file_exists, read_json
 from engine.model_folder.fim_spellings import fim_templates, repository_tokens
 from engine.model_folder.json_fields import LONGEST_NAME, shown
+from engine.model_folder.known_hashes import sha256_of
 from engine.model_folder.manifest import (
     MANIFEST_NAME,
     MOST_CONTEXT,
@@ -28,7 +29,6 @@ from engine.model_folder.manifest import (
     Manifest,
     Precision,
     VocabularySizes,
-    sha256_of,
 )
 
 TOKENIZER = "tokenizer.json"

@@ -4,9 +4,8 @@ A folder is data: the manifest can name files of its own folder only, and nothin
 ``docs/models.md`` for the format in words.
 """
 
-import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -25,6 +24,7 @@ from engine.model_folder.json_fields import (
     read_weights,
     shown,
 )
+from engine.model_folder.known_hashes import known_sha256_of, user_cache_folder
 
 MANIFEST_NAME = "midtoken.json"
 FORMAT = 1
@@ -169,7 +169,22 @@ class Manifest:
 
 
 def load_manifest(folder: Path) -> Manifest:
-    """Read and check ``folder/midtoken.json`` and the presence and SHA-256 of every file that it names.
+    """`read_manifest`, with the presence and SHA-256 of every file that it names."""
+    manifest = read_manifest(folder)
+    check_files(folder, manifest, manifest.files)
+    return manifest
+
+
+def check_files(folder: Path, manifest: Manifest, names: Collection[str]) -> None:
+    """Compare the SHA-256 of some of the files with the manifest's; of large ones one that is known is taken
+    (`engine.model_folder.known_hashes`). Raises `ManifestError` where one is missing, differs or lies elsewhere.
+    """
+    for name in names:
+        _check_file(folder, name, manifest.files[name])
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read and check ``folder/midtoken.json``, not the files that it names.
 
     Raises `ModelFolderError` where there is no such folder or manifest, `ManifestError` where it is malformed, names a
     file outside the folder, or a file's hash differs.
@@ -187,10 +202,7 @@ def load_manifest(folder: Path) -> Manifest:
         raise ManifestError(str(error)) from None
     except (ValueError, RecursionError) as error:
         raise ManifestError(f"{path} cannot be read as JSON ({error}); export the model again") from None
-    manifest = parse_manifest(raw, path)
-    for name, digest in manifest.files.items():
-        _check_file(folder, name, digest)
-    return manifest
+    return parse_manifest(raw, path)
 
 
 def parse_manifest(raw: object, source: Path | str = MANIFEST_NAME) -> Manifest:
@@ -209,20 +221,11 @@ def dump_manifest(manifest: Manifest) -> str:
     return json.dumps(asdict(manifest), indent=2, ensure_ascii=False, default=dict) + "\n"
 
 
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file, read in blocks of one MiB."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _check_file(folder: Path, name: str, digest: str) -> None:
     path = folder / name
     try:
         file_size(folder, name)
-        actual = sha256_of(path)
+        actual = known_sha256_of(path, user_cache_folder("hashes"))
     except ModelFolderError as error:
         raise ManifestError(f"{MANIFEST_NAME} names {shown(name)}: {error}") from None
     except OSError as error:

@@ -14,6 +14,7 @@ from pathlib import Path
 import tokenizers
 
 from engine.errors import ModelFolderError
+from engine.model_folder.known_hashes import user_cache_folder
 from engine.runtime.ort import ort
 
 FORMAT = 1
@@ -66,16 +67,7 @@ def keep_problem(folder: Path | None, fingerprint: Fingerprint, problem: str) ->
 
 def verdict_folder() -> Path | None:
     """Where verdicts are kept; None for a user without a home."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    try:
-        return Path(base).expanduser() / "midtoken" / "probed" if base else None
-    except RuntimeError:
-        return None
+    return user_cache_folder("probed")
 
 
 def _name(fingerprint: Fingerprint) -> str:

@@ -362,5 +362,5 @@ def _is_utf8(data: bytes) -> bool:
 
 def _single_bytes(vocabulary: Vocabulary) -> dict[int, int]:
     """The id of every byte that is an entry."""
-    found = ((vocabulary.token_bytes[token], token) for token in vocabulary.candidate_ids.tolist())
-    return {data[0]: token for data, token in found if len(data) == 1}
+    token_bytes = vocabulary.token_bytes
+    return {token_bytes[token][0]: token for token in vocabulary.candidate_ids.tolist() if len(token_bytes[token]) == 1}

@@ -24,7 +24,7 @@ What is decided here, each with a test:
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -267,28 +267,40 @@ def _sentencepiece_bytes(spellings: Sequence[str]) -> list[bytes]:
 
 def _reachable(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> list[int]:
     """Ids of the entries that the encoder can produce, ascending."""
-    is_base = _base_test(file, bytes_by_spelling)
+    reached = _base(file, bytes_by_spelling)
+    entries = file.entries
     if file.ignore_merges:
         known: Collection[str] = (
-            _within_alphabet(file.entries)
+            _within_alphabet(entries)
             if file.kind == "byte-level"
-            else [text for text in file.entries if not _FALLBACK.match(text) or is_base(text)]
+            else [text for text in entries if not _FALLBACK.match(text) or text in reached]
         )
-        return sorted(file.entries[text] for text in known)
-    reached = {text for text in file.entries if is_base(text)}
+        return sorted(entries[text] for text in known)
     # Merges are ranked, so nearly every one finds its parts reached; the others wait for the part that is missing.
     waiting: dict[str, list[tuple[str, str]]] = {}
-    for merge in merge_pairs(file):
-        pending = [merge]
-        while pending:
-            left, right = pending.pop()
-            missing = left if left not in reached else right
-            if missing not in reached:
-                waiting.setdefault(missing, []).append((left, right))
-            elif (whole := left + right) in file.entries and whole not in reached:
-                reached.add(whole)
-                pending += waiting.pop(whole, ())
-    return sorted(file.entries[text] for text in reached)
+    for left, right in merge_pairs(file):
+        if left not in reached or right not in reached:
+            waiting.setdefault(right if left in reached else left, []).append((left, right))
+        elif (whole := left + right) in entries:
+            reached.add(whole)
+            if whole in waiting:
+                _reach_waiting(whole, waiting, reached, entries)
+    return sorted(entries[text] for text in reached)
+
+
+def _reach_waiting(
+    text: str, waiting: dict[str, list[tuple[str, str]]], reached: set[str], entries: Mapping[str, int]
+) -> None:
+    """What can be merged now that ``text`` is there; changes ``waiting`` and ``reached``."""
+    pending = waiting.pop(text)
+    while pending:
+        left, right = pending.pop()
+        missing = left if left not in reached else right
+        if missing not in reached:
+            waiting.setdefault(missing, []).append((left, right))
+        elif (whole := left + right) in entries and whole not in reached:
+            reached.add(whole)
+            pending += waiting.pop(whole, ())
 
 
 def _within_alphabet(spellings: Collection[str]) -> Collection[str]:
@@ -299,20 +311,15 @@ def _within_alphabet(spellings: Collection[str]) -> Collection[str]:
     return [text for text in spellings if alphabet.issuperset(text)]
 
 
-def _base_test(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> Callable[[str], bool]:
-    """Whether an entry is of the base alphabet: what the encoder starts from before the first merge."""
+def _base(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> set[str]:
+    """The entries of the base alphabet: what the encoder starts from before the first merge."""
     if file.kind == "byte-level":
-        alphabet = set(byte_alphabet())
-        return lambda text: len(text) == 1 and text in alphabet
-    own = {bytes_by_spelling[text] for text in file.entries if len(text) == 1}
-    fallback = bool(file.model.get("byte_fallback"))
-
-    def is_base(text: str) -> bool:
-        if len(text) == 1:
-            return True
-        return fallback and _FALLBACK.match(text) is not None and bytes_by_spelling[text] not in own
-
-    return is_base
+        return set(byte_alphabet()) & file.entries.keys()
+    found = {text for text in file.entries if len(text) == 1}
+    if file.model.get("byte_fallback"):
+        own = {bytes_by_spelling[text] for text in found}
+        found |= {text for text in file.entries if _FALLBACK.match(text) and bytes_by_spelling[text] not in own}
+    return found
 
 
 def merge_pairs(file: TokenizerFile) -> list[tuple[str, str]]:

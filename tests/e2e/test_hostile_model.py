@@ -6,7 +6,8 @@ import sys
 import pytest
 from lsprotocol import types
 
-from engine.model_folder.manifest import MANIFEST_NAME, dump_manifest, sha256_of
+from engine.model_folder.known_hashes import sha256_of
+from engine.model_folder.manifest import MANIFEST_NAME, dump_manifest
 from tests.e2e.clients import PATIENT, REAL_SERVER, Buffer, serving, until
 from tests.engine.probe.test_parent import slow_graph
 from tests.fakes import control_ids, make_manifest, toy_tokenizer

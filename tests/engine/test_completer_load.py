@@ -13,7 +13,8 @@ import pytest
 
 from engine import Completer, CompletionRequest, StopParams
 from engine.errors import ContractError, DeviceError, DeviceMemoryError, ManifestError, ModelFolderError, WeightsError
-from engine.model_folder.manifest import MANIFEST_NAME, dump_manifest, load_manifest, sha256_of
+from engine.model_folder.known_hashes import sha256_of
+from engine.model_folder.manifest import MANIFEST_NAME, dump_manifest, load_manifest
 from engine.runtime import session as session_module
 from engine.runtime.kv_buffers import SharedBuffers
 from engine.runtime.ort import ort

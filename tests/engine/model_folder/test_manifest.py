@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from engine.errors import ManifestError, ModelFolderError
+from engine.model_folder.known_hashes import sha256_of
 from engine.model_folder.manifest import (
     MANIFEST_NAME,
     ControlIds,
@@ -20,7 +21,6 @@ from engine.model_folder.manifest import (
     dump_manifest,
     load_manifest,
     parse_manifest,
-    sha256_of,
 )
 from tests.fakes import make_manifest
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from engine import BUNDLED_MODEL, CancellationToken, Cancelled, ModelFolderError, probe_model
-from engine.model_folder.manifest import MANIFEST_NAME, dump_manifest, sha256_of
+from engine.model_folder.known_hashes import sha256_of
+from engine.model_folder.manifest import MANIFEST_NAME, dump_manifest
 from engine.probe import parent
 from engine.probe.limits import GIB, Limits
 from engine.probe.parent import run_trial

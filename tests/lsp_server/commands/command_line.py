@@ -13,7 +13,8 @@ import pytest
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
 from engine import BUNDLED_MODEL, Completer, Completion, CompletionRequest, CompletionResult, ModelInfo
-from engine.model_folder.manifest import FimTemplates, Manifest, dump_manifest, sha256_of
+from engine.model_folder.known_hashes import sha256_of
+from engine.model_folder.manifest import FimTemplates, Manifest, dump_manifest
 from lsp_server.cli import main
 from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, make_manifest
 from tests.lsp_server.fakes import result_of

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from engine.errors import ExportError
-from engine.model_folder.manifest import ControlIds, FimTemplates, VocabularySizes, dump_manifest, sha256_of
+from engine.model_folder.known_hashes import sha256_of
+from engine.model_folder.manifest import ControlIds, FimTemplates, VocabularySizes, dump_manifest
 from onnx_export.export import STEPS
 from tests.fakes import ATTENTION_HEAD
 from tests.lsp_server.commands.command_line import (

@@ -1,0 +1,235 @@
+"""Our conversion of a GGUF file against llama.cpp on that file: the same distributions? how many tokens a second?
+
+    python -m benchmarks.llama_agreement FILE.gguf FOLDER FILES... [--float FOLDER32] [--tokens 2000] [--speed]
+
+FOLDER is FILE.gguf as ``midtoken export`` made it, FOLDER32 the same with ``--precision fp32``: the weights as floats
+and no activation rounded, so that it says how far either is from what the file means. FILES are real text; an equal
+part of each is read in windows of 500 tokens. All logits of both are compared (KL divergence in nats). ``--speed``
+reads 512 tokens and writes 32, in turn with llama.cpp, on the same threads. Needs ``xllamacpp``.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.arguments import parser_for
+from benchmarks.llama_library import LlamaModel
+from benchmarks.tables import Ratio, Report, Table, as_json, as_text, interleave, machine, median, median_ratio
+from engine import DocumentError, MidtokenError
+from engine.loading import load_tokenizer
+from engine.model_folder.manifest import load_manifest
+from engine.runtime.session import ModelSession, OrtSession
+from engine.runtime.token_cache import PREFILL_CHUNK
+from engine.text.tokenizer import Tokenizer
+from engine.types import FloatArray
+from lsp_server.commands.progress import progress_bar
+
+WINDOW = 500
+READ, WRITTEN, ROUNDS = 512, 32, 9
+OURS, PEER, FLOAT = "midtoken", "llama.cpp", "float32"
+_ROWS = 32
+MOST_KL, LEAST_SAME = 0.002, 0.995
+LEAST_SPEED_UP = 1.5
+Forward = Callable[[Sequence[int]], FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Per position: nats from the first's distribution to the second's, and whether the best token is the same."""
+
+    divergence: NDArray[np.float64]
+    same: NDArray[np.bool_]
+
+
+def difference(reference: FloatArray, other: FloatArray) -> Difference:
+    """Compare logits ``[S, V]``, some rows at once."""
+    divergence = []
+    for start in range(0, len(reference), _ROWS):
+        left, right = (_log_probabilities(rows[start : start + _ROWS]) for rows in (reference, other))
+        divergence.append((np.exp(left) * (left - right)).sum(axis=1))
+    return Difference(np.concatenate(divergence), reference.argmax(axis=1) == other.argmax(axis=1))
+
+
+def _log_probabilities(logits: FloatArray) -> NDArray[np.float64]:
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return shifted
+
+
+def _nats_of(logits: FloatArray, ids: Sequence[int]) -> float:
+    """Of the tokens ``ids`` ``[S]`` after logits ``[S, V]``."""
+    parts = range(0, len(ids), _ROWS)
+    return -sum(
+        float(_log_probabilities(logits[start : start + _ROWS])[range(len(part)), part].sum())
+        for start in parts
+        if (part := ids[start : start + _ROWS])
+    )
+
+
+def windows(files: Sequence[Path], tokenizer: Tokenizer, tokens: int, begin: int | None) -> list[list[int]]:
+    """Pieces of `WINDOW` tokens, as many from each file, spread over it; ``begin`` stands before each."""
+    each = math.ceil(tokens / WINDOW / len(files))
+    found = []
+    for file in files:
+        ids = list(tokenizer.encode(file.read_text(encoding="utf-8")))
+        if len(ids) < each * WINDOW:
+            raise DocumentError(f"{file} has only {len(ids)} tokens; give a longer file")
+        step = len(ids) // each
+        first = [] if begin is None else [begin]
+        found += [first + ids[place * step : place * step + WINDOW] for place in range(each)]
+    return found
+
+
+def agreement(models: dict[str, Forward], texts: Sequence[Sequence[int]]) -> Report:
+    """How far each model is from each that stands before it."""
+    pairs = [(left, right) for right in models for left in reversed(models) if left != right and left != OURS]
+    pairs = [pair for pair in pairs if pair != (PEER, FLOAT)]
+    found: dict[tuple[str, str], list[Difference]] = {pair: [] for pair in pairs}
+    nats = dict.fromkeys(models, 0.0)
+    progress = progress_bar("agreement")
+    for number, ids in enumerate(texts):
+        logits = {name: forward(ids) for name, forward in models.items()}
+        least = min(rows.shape[1] for rows in logits.values())
+        for left, right in pairs:
+            found[left, right].append(difference(logits[left][:, :least], logits[right][:, :least]))
+        for name, rows in logits.items():
+            nats[name] += _nats_of(rows[:-1], ids[1:])
+        progress(number + 1, len(texts))
+    rows, ratios = [], []
+    for (left, right), parts in found.items():
+        divergence, same = (np.concatenate([getattr(part, name) for part in parts]) for name in ("divergence", "same"))
+        rows.append(
+            (f"{left} -> {right}", divergence.mean(), median(divergence), np.percentile(divergence, 99), same.mean())
+        )
+        if (left, right) == (PEER, OURS):
+            ratios = [
+                Ratio("mean KL", float(divergence.mean()), MOST_KL),
+                Ratio("other best token", float(1 - same.mean()), 1 - LEAST_SAME),
+            ]
+    positions = sum(len(ids) for ids in texts)
+    bits = [(name, total / math.log(2) / (positions - len(texts))) for name, total in nats.items()]
+    return Report(
+        "agreement with llama.cpp",
+        {"positions": positions, "windows": len(texts)},
+        (
+            Table("KL divergence, nats", ("", "mean", "median", "p99", "same best token"), tuple(map(_plain, rows))),
+            Table("of the text", ("", "bits a token"), tuple(bits)),
+        ),
+        tuple(ratios),
+    )
+
+
+def _plain(row: tuple[str, *tuple[np.floating, ...]]) -> tuple[str, *tuple[float, ...]]:
+    return (row[0], *(float(value) for value in row[1:]))
+
+
+def speed(session: ModelSession, peer: LlamaModel, ids: Sequence[int], rounds: int) -> Report:
+    """Seconds of reading and of writing in turn; ours reads in parts, as it does while a user types."""
+
+    def ours(part: Sequence[int], start: int) -> None:
+        for first in range(0, len(part), PREFILL_CHUNK):
+            chunk = np.array(part[first : first + PREFILL_CHUNK], np.int32)
+            session.forward(chunk, start + first, (len(chunk) - 1,))
+
+    def theirs(part: Sequence[int], start: int) -> None:
+        peer.forward(part, start, (len(part) - 1,))
+
+    read, written = ids[:READ], ids[READ : READ + WRITTEN]
+    figures: dict[str, dict[str, list[float]]] = {"reading": {OURS: [], PEER: []}, "writing": {OURS: [], PEER: []}}
+
+    def timed(name: str, run: Callable[[Sequence[int], int], None]) -> Callable[[], float]:
+        def once() -> float:
+            time.sleep(0.1)  # the threads of the other have gone to sleep
+            began = time.perf_counter()
+            run(read, 0)
+            middle = time.perf_counter()
+            for place, token in enumerate(written):
+                run([token], READ + place)
+            end = time.perf_counter()
+            figures["reading"][name].append(middle - began)
+            figures["writing"][name].append(end - middle)
+            return end - began
+
+        return once
+
+    variants = {OURS: timed(OURS, ours), PEER: timed(PEER, theirs)}
+    interleave(variants, 1)
+    for kind in figures.values():
+        for values in kind.values():
+            values.clear()
+    interleave(variants, rounds, progress_bar("speed"))
+    rows = [
+        (name, READ / median(figures["reading"][name]), WRITTEN / median(figures["writing"][name])) for name in variants
+    ]
+    ratios = [
+        Ratio(f"{kind}, time over llama.cpp", median_ratio(values[OURS], values[PEER]), 1 / LEAST_SPEED_UP)
+        for kind, values in figures.items()
+    ]
+    return Report(
+        "speed against llama.cpp",
+        {"read": READ, "written": WRITTEN, "rounds": rounds},
+        (Table("tokens a second", ("", "reading", "writing"), tuple(rows)),),
+        tuple(ratios),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the reports; exit status 1 with one line where that cannot be done."""
+    parser = parser_for(__doc__)
+    parser.add_argument("gguf", type=Path, metavar="FILE.gguf")
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILES")
+    parser.add_argument("--float", type=Path, metavar="FOLDER32", dest="floats")
+    parser.add_argument("--tokens", type=int, default=2000)
+    parser.add_argument("--speed", action="store_true", help="in place of the comparison")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args(arguments)
+    try:
+        made = _speed(args.gguf, args.folder, args.files, args.rounds) if args.speed else _agreement(args)
+    except (MidtokenError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps({"machine": machine(), **as_json(made)}) if args.json else as_text(made))
+    return 0
+
+
+def _agreement(args: argparse.Namespace) -> Report:
+    manifest = load_manifest(args.folder)
+    texts = windows(args.files, load_tokenizer(args.folder, manifest), args.tokens, manifest.control.begin)
+    folders = {OURS: args.folder} | ({FLOAT: args.floats} if args.floats else {})
+    models = {name: _forward(folder) for name, folder in folders.items()}
+    peer = LlamaModel(args.gguf, WINDOW + 1, _cores())
+    models[PEER] = lambda ids: peer.forward(ids, 0, range(len(ids)))
+    return agreement(models, texts)
+
+
+def _forward(folder: Path) -> Forward:
+    session = OrtSession.load(folder, load_manifest(folder), device="cpu", context_length=WINDOW + 1)
+    return lambda ids: session.forward(np.array(ids, np.int32), 0, range(len(ids)))
+
+
+def _speed(gguf: Path, folder: Path, files: Sequence[Path], rounds: int) -> Report:
+    manifest = load_manifest(folder)
+    (ids,) = windows(files[:1], load_tokenizer(folder, manifest), WINDOW, None)
+    ids = (ids * 2)[: READ + WRITTEN]
+    threads = _cores()
+    session = OrtSession.load(folder, manifest, device="cpu", threads=threads, context_length=len(ids))
+    return speed(session, LlamaModel(gguf, len(ids), threads), ids, rounds)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

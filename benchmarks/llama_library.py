@@ -1,0 +1,100 @@
+"""llama.cpp as a function from tokens to logits, by the C interface of the library that ``xllamacpp`` carries.
+
+Its server gives the most likely tokens only. Its large structures of options are passed as they come from the library's
+own defaults, of which three numbers at the beginning are set; they are checked first, so that a library with another
+beginning is refused. For processors of 64 bits with the System V calling convention (Linux, macOS).
+"""
+
+import ctypes
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from engine import DocumentError
+from engine.types import FloatArray
+
+_DEFAULTS = (512, 2048, 512)
+"""What the library's options of a context begin with: positions, and the tokens of a pass and of a part of it."""
+
+
+class _Options(ctypes.Structure):
+    _fields_ = (("words", ctypes.c_uint32 * 256),)
+
+
+class _Batch(ctypes.Structure):
+    _fields_ = (
+        ("count", ctypes.c_int32),
+        ("token", ctypes.POINTER(ctypes.c_int32)),
+        ("embedding", ctypes.POINTER(ctypes.c_float)),
+        ("position", ctypes.POINTER(ctypes.c_int32)),
+        ("sequences", ctypes.POINTER(ctypes.c_int32)),
+        ("sequence", ctypes.POINTER(ctypes.POINTER(ctypes.c_int32))),
+        ("wanted", ctypes.POINTER(ctypes.c_int8)),
+    )
+
+
+class LlamaModel:
+    """A GGUF file in llama.cpp, on the CPU."""
+
+    def __init__(self, file: Path, context: int, threads: int) -> None:
+        """Raises `DocumentError` where the library is missing, is another one, or refuses the file."""
+        self._library = library = _library()
+        self._log = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(lambda *_: None)
+        library.llama_log_set(self._log, None)
+        self._model = library.llama_model_load_from_file(str(file).encode(), library.llama_model_default_params())
+        if not self._model:
+            raise DocumentError(f"llama.cpp refuses {file}")
+        options = library.llama_context_default_params()
+        if tuple(options.words[:3]) != _DEFAULTS:
+            raise DocumentError("this xllamacpp has another llama.cpp than is known here; take one of 2026")
+        options.words[:3] = (context, context, min(context, 512))
+        self._context = library.llama_init_from_model(self._model, options)
+        if not self._context:
+            raise DocumentError(f"llama.cpp has no memory for {file}")
+        library.llama_set_n_threads(self._context, threads, threads)
+        self._batch = library.llama_batch_init(context, 0, 1)
+        self.vocabulary = int(library.llama_vocab_n_tokens(library.llama_model_get_vocab(self._model)))
+
+    def forward(self, ids: Sequence[int], start: int, rows: Sequence[int]) -> FloatArray:
+        """Add ``ids`` at position ``start``; logits ``[len(rows), V]`` after those of ``rows``. 0 begins anew."""
+        library, batch = self._library, self._batch
+        if start == 0:
+            library.llama_memory_clear(library.llama_get_memory(self._context), False)
+        batch.count = len(ids)
+        wanted = set(rows)
+        for place, token in enumerate(ids):
+            batch.token[place], batch.position[place] = token, start + place
+            batch.sequences[place], batch.sequence[place][0] = 1, 0
+            batch.wanted[place] = place in wanted
+        if library.llama_decode(self._context, batch) != 0:
+            raise DocumentError("llama.cpp failed while running")
+        found = [library.llama_get_logits_ith(self._context, row) for row in rows]
+        return np.array([np.ctypeslib.as_array(row, (self.vocabulary,)) for row in found], np.float32)
+
+
+def _library() -> ctypes.CDLL:
+    try:
+        import xllamacpp
+    except ImportError:
+        raise DocumentError("xllamacpp is missing; pip install xllamacpp") from None
+    library = ctypes.CDLL(str(Path(xllamacpp.__file__).parent / "xllamacpp.abi3.so"))
+    pointer, number = ctypes.c_void_p, ctypes.c_int32
+    for name, result, arguments in (
+        ("llama_model_default_params", _Options, ()),
+        ("llama_context_default_params", _Options, ()),
+        ("llama_log_set", None, (pointer, pointer)),
+        ("llama_model_load_from_file", pointer, (ctypes.c_char_p, _Options)),
+        ("llama_init_from_model", pointer, (pointer, _Options)),
+        ("llama_set_n_threads", None, (pointer, number, number)),
+        ("llama_model_get_vocab", pointer, (pointer,)),
+        ("llama_vocab_n_tokens", number, (pointer,)),
+        ("llama_get_memory", pointer, (pointer,)),
+        ("llama_memory_clear", None, (pointer, ctypes.c_bool)),
+        ("llama_batch_init", _Batch, (number, number, number)),
+        ("llama_decode", number, (pointer, _Batch)),
+        ("llama_get_logits_ith", ctypes.POINTER(ctypes.c_float), (pointer, number)),
+    ):
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    return library

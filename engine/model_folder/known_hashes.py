@@ -1,0 +1,82 @@
+"""SHA-256 sums that were computed before, by what tells one state of a file from another, in the user's cache.
+
+To read some hundred megabytes anew each time a model is loaded takes half a second. A file counts as unchanged while
+its size, its number and its times of change are what they were; the system sets one of those times itself, so that
+nobody changes a file without changing that. A file that was changed moments ago may be changed again within the same
+tick of the clock: its sum is not kept.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+LEAST_BYTES = 1 << 20
+"""Smaller files are read faster than looked up."""
+SETTLED_NS = 2_000_000_000
+"""A file that is younger may be changed again without a sign; the coarsest clocks of file systems tick every two
+seconds."""
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file, read in blocks of one MiB."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def known_sha256_of(path: Path, folder: Path | None) -> str:
+    """The same, looked up in ``folder`` where the file is as it was when it was read; None: always read.
+
+    Raises `OSError` where the file cannot be read. A cache that cannot be written is no error.
+    """
+    state = _state(path)
+    if folder is None or state[0] < LEAST_BYTES:
+        return sha256_of(path)
+    place = folder / _name(path, state)
+    known = ""
+    with suppress(OSError, ValueError):
+        known = place.read_text(encoding="ascii").strip()
+    if len(known) == hashlib.sha256().digest_size * 2:
+        return known
+    found = sha256_of(path)
+    if _state(path) == state and max(state[1:3]) + SETTLED_NS < time.time_ns():
+        _keep(place, found)
+    return found
+
+
+def user_cache_folder(name: str) -> Path | None:
+    """The folder ``name`` among our own in the user's cache; None for a user without a home."""
+    if sys.platform == "win32":
+        base = os.environ.get("LOCALAPPDATA")
+    elif sys.platform == "darwin":
+        base = "~/Library/Caches"
+    else:
+        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        return Path(base).expanduser() / "midtoken" / name if base else None
+    except RuntimeError:
+        return None
+
+
+def _state(path: Path) -> tuple[int, int, int, int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev
+
+
+def _name(path: Path, state: tuple[int, ...]) -> str:
+    whole = "\0".join([str(path.resolve()), *map(str, state)])
+    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _keep(place: Path, digest: str) -> None:
+    with suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="ascii", dir=place.parent, delete=False) as stream:
+            stream.write(digest)
+        Path(stream.name).replace(place)
