@@ -60,7 +60,7 @@ def difference(reference: FloatArray, other: FloatArray) -> Difference:
 
 
 def _log_probabilities(logits: FloatArray) -> NDArray[np.float64]:
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    shifted: NDArray[np.float64] = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     shifted -= np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return shifted
 
@@ -104,11 +104,11 @@ def agreement(models: dict[str, Forward], texts: Sequence[Sequence[int]]) -> Rep
         for name, rows in logits.items():
             nats[name] += _nats_of(rows[:-1], ids[1:])
         progress(number + 1, len(texts))
-    rows, ratios = [], []
+    lines, ratios = [], []
     for (left, right), parts in found.items():
         divergence, same = (np.concatenate([getattr(part, name) for part in parts]) for name in ("divergence", "same"))
-        rows.append(
-            (f"{left} -> {right}", divergence.mean(), median(divergence), np.percentile(divergence, 99), same.mean())
+        lines.append(
+            (f"{left} -> {right}", divergence.mean(), np.median(divergence), np.percentile(divergence, 99), same.mean())
         )
         if (left, right) == (PEER, OURS):
             ratios = [
@@ -121,7 +121,7 @@ def agreement(models: dict[str, Forward], texts: Sequence[Sequence[int]]) -> Rep
         "agreement with llama.cpp",
         {"positions": positions, "windows": len(texts)},
         (
-            Table("KL divergence, nats", ("", "mean", "median", "p99", "same best token"), tuple(map(_plain, rows))),
+            Table("KL divergence, nats", ("", "mean", "median", "p99", "same best token"), tuple(map(_plain, lines))),
             Table("of the text", ("", "bits a token"), tuple(bits)),
         ),
         tuple(ratios),

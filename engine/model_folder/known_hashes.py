@@ -14,8 +14,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-LEAST_BYTES = 1 << 20
-"""Smaller files are read faster than looked up."""
+LEAST_BYTES = 64 << 20
+"""Smaller files are read in some hundredths of a second: for them nothing is kept."""
 SETTLED_NS = 2_000_000_000
 """A file that is younger may be changed again without a sign; the coarsest clocks of file systems tick every two
 seconds."""

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,12 +33,12 @@ def test_the_report_compares_each_with_llama_cpp_and_with_the_floats():
         return forward
 
     made = bench.agreement({bench.OURS: model(1), bench.FLOAT: model(1), bench.PEER: model(2)}, [[1, 2, 1], [1, 1, 1]])
-    rows = {row[0]: row[1:] for row in made.tables[0].rows}
+    rows: dict[Any, Any] = {row[0]: row[1:] for row in made.tables[0].rows}
     assert rows["float32 -> midtoken"] == pytest.approx((0, 0, 0, 1))
     assert rows["llama.cpp -> midtoken"][3] == 0
     assert rows["float32 -> llama.cpp"][0] > 0.5
     assert [ratio.name for ratio in made.ratios] == ["mean KL", "other best token"]
-    bits = dict(made.tables[1].rows)
+    bits: dict[Any, Any] = {row[0]: row[1] for row in made.tables[1].rows}
     assert bits["midtoken"] < bits["llama.cpp"]
 
 
@@ -55,10 +56,10 @@ def test_windows_are_spread_over_the_files(tmp_path: Path):
 
 
 def test_speed_is_told_as_a_ratio_of_the_same_rounds(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bench.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr("benchmarks.llama_agreement.time.sleep", lambda seconds: None)
 
     class Peer:
-        def __init__(self):
+        def __init__(self) -> None:
             self.asked: list[tuple[int, int]] = []
 
         def forward(self, ids, start, rows):

@@ -8,9 +8,15 @@ from pathlib import Path
 import pytest
 
 from engine.model_folder import known_hashes
-from engine.model_folder.known_hashes import LEAST_BYTES, SETTLED_NS, known_sha256_of, sha256_of
+from engine.model_folder.known_hashes import SETTLED_NS, known_sha256_of, sha256_of
 
+LEAST_BYTES = 1000
 LONG_AGO = time.time_ns() - 10 * SETTLED_NS
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_hashes, "LEAST_BYTES", LEAST_BYTES)
 
 
 @pytest.fixture
@@ -23,7 +29,9 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
     """The file is old enough."""
-    monkeypatch.setattr(known_hashes.time, "time_ns", lambda: time.monotonic_ns() + LONG_AGO + 1000 * SETTLED_NS)
+    monkeypatch.setattr(
+        "engine.model_folder.known_hashes.time.time_ns", lambda: time.monotonic_ns() + LONG_AGO + 1000 * SETTLED_NS
+    )
 
 
 @pytest.fixture
