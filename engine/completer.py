@@ -15,6 +15,7 @@ from engine.decoding.strategies import Run, Strategy, strategy_for
 from engine.decoding.suffix_overlap import common_end, trim_suffix_overlap
 from engine.healing.first_step import Healed, heal
 from engine.healing.k_step import Cover
+from engine.healing.known_words import KnownWords
 from engine.healing.prefix_index import PrefixIndex
 from engine.healing.trace import trace_healing
 from engine.loading import BUNDLED_MODEL, load_model
@@ -259,6 +260,9 @@ class Completer:
         healed = heal(
             prompt, self._cache, self._tokenizer, self._index, request.healing, checkpoint, best_only=strategy.best_only
         )
+        words = KnownWords.of(request.prefix, request.words, only=request.only_words) if request.words else None
+        if words is not None:
+            healed = replace(healed, first=words.first_step(healed.first, self._tokenizer.vocabulary))
         # 3. What the strategy writes with, and what its candidates begin with.
         decoder = Decoder(
             cache=self._cache,
@@ -269,6 +273,8 @@ class Completer:
             line_prefix=_line_prefix(request.prefix),
             checkpoint=checkpoint,
             first=healed.first,
+            words=words,
+            index=self._index,
         )
         run = strategy.run(
             decoder,
@@ -361,7 +367,7 @@ def _finished(candidate: Candidate, prepared: _Prepared, request: CompletionRequ
         surprise_bits=first.surprise_bits,
     )
     text = trim_suffix_overlap(tracker.text, request.suffix)
-    return Completion(text, candidate.logprob, len(candidate.tokens), tracker.ended, report)
+    return Completion(text, candidate.logprob, len(candidate.tokens), tracker.ended, report, tuple(candidate.along))
 
 
 def _distinct(completions: list[Completion]) -> tuple[Completion, ...]:

@@ -84,9 +84,11 @@ class CompletionRequest:
 
     ``extra_context`` are pieces of text from elsewhere, the most useful first. They stand before the document in this
     order, as many as have room in what the document leaves them. ``imports`` are lines from the document's beginning
-    that stand before the rest of it where the context window does not reach back to them. ``path`` is the document's
-    name in its repository, with forward slashes, and ``repository`` the name of that: models that were trained with
-    tokens for them are told, others are not. ``max_completions`` asks for that many distinct candidates, best first.
+    that stand before the rest of it where the context window does not reach back to them. ``words`` are known to be
+    there: the one at the cursor is more likely to become one of them than the model says, and with ``only_words``
+    there is no other. ``path`` is the document's name in its repository, with forward slashes, and ``repository`` the
+    name of that: models that were trained with tokens for them are told, others are not. ``max_completions`` asks for
+    that many distinct candidates, best first.
     Where ``reading_ms`` is given, the model reads no more context than it can in that time, beside what it has read
     before, the nearest first; what it says then depends on the requests before. None has it read everything.
     """
@@ -96,6 +98,8 @@ class CompletionRequest:
     language: str | None = None
     extra_context: tuple[Snippet, ...] = ()
     imports: str = ""
+    words: frozenset[str] = frozenset()
+    only_words: bool = False
     path: str = ""
     repository: str = ""
     max_completions: int = 1
@@ -138,13 +142,23 @@ class HealingReport:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Text to insert at the cursor, byte-exact after what is typed. ``logprob`` is natural, summed over ``tokens``."""
+    """Text to insert at the cursor, byte-exact after what is typed. ``logprob`` is natural, summed over ``tokens``.
+
+    ``along`` says how sure the model is of each beginning: characters of the text, ascending, and the natural
+    log-probability of the tokens up to there. The last may lie beyond a text that was cut. It is empty where the
+    strategy compares whole continuations; then ``logprob`` is all that is known.
+    """
 
     text: str
     logprob: float
     tokens: int
     stop: StopReason
     healing: HealingReport
+    along: tuple[tuple[int, float], ...] = ()
+
+    def logprob_at(self, end: int) -> float:
+        """The natural log-probability of the first ``end`` characters, or of a few more, where a token goes on."""
+        return next((logprob for characters, logprob in self.along if characters >= end), self.logprob)
 
 
 @dataclass(frozen=True, slots=True)

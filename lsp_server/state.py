@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 from lsprotocol import types
 
 from lsp_server.acceptance import Ledger
 from lsp_server.context.cross_file import ContextFinder
+from lsp_server.context.symbols import SymbolIndex
 from lsp_server.documents.documents import Document
 from lsp_server.documents.line_endings import BUFFERS_WITHOUT_CARRIAGE_RETURNS, without_carriage_returns
 from lsp_server.documents.notebooks import Neighbours, Notebooks
@@ -34,6 +36,9 @@ MOST_CHARACTERS = 64_000_000
 """Of all open documents together; those not changed for longest are left out first."""
 MOST_CHARACTERS_OF_ONE = 4_000_000
 """A longer document is data: nobody completes it, and every keystroke would copy it."""
+
+MOST_NEIGHBOURS = 32
+"""Other open documents that a request looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +116,8 @@ class ServerState:
     debounce: Debounce = field(default_factory=Debounce)
     context: ContextFinder = field(default_factory=ContextFinder)
     """Used on the model's thread only, but for its figures."""
+    symbols: SymbolIndex = field(default_factory=SymbolIndex)
+    """Used on the model's thread only."""
     notebooks: Notebooks = field(default_factory=Notebooks)
     git_ignores: GitIgnores = field(default_factory=GitIgnores)
     """Used on the thread of ``files`` only."""
@@ -267,8 +274,9 @@ class ServerState:
         notebook = self.notebooks.of_cell(document.uri)
         before, after = notebook.code_around(document.uri) if notebook is not None else ((), ())
         own = {document.uri, *(cell.uri for cell in (notebook.cells if notebook is not None else ()))}
-        others = tuple(other for other in reversed(self.documents.values()) if other.uri not in own)
-        return Neighbours(self._alike(document, before), self._alike(document, after), others)
+        others = (other for other in reversed(self.documents.values()) if other.uri not in own)
+        alike = islice((other for other in others if other.language == document.language), MOST_NEIGHBOURS)
+        return Neighbours(self._alike(document, before), self._alike(document, after), tuple(alike))
 
     def _alike(self, document: Document, uris: Iterable[str]) -> tuple[Document, ...]:
         found = (self.documents.get(uri) for uri in uris)

@@ -63,7 +63,7 @@ class Parrot:
             word[len(begun) :] for word in dict.fromkeys(reversed(words)) if word.startswith(begun) and word != begun
         ]
         report = HealingReport(request.healing.mode, "", 0, 0, 0.0)
-        found = tuple(Completion(text, -1.0, 1, "line", report) for text in longer[: request.max_completions])
+        found = tuple(Completion(text, -0.1, 1, "line", report) for text in longer[: request.max_completions])
         return CompletionResult(found, Timing(), 1, 0)
 
     def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0) -> None:

@@ -11,6 +11,8 @@ from engine.decoding.decode import DecodeStep, decode, tokens_before
 from engine.decoding.stopping import StopTracker
 from engine.healing.agreed_prefix import certain_beginning
 from engine.healing.k_step import Cover, FirstStep
+from engine.healing.known_words import KnownWords
+from engine.healing.prefix_index import PrefixIndex
 from engine.runtime.checkpoint import BudgetExceeded, Checkpoint
 from engine.runtime.token_cache import TokenCache
 from engine.sampling import TokenChooser
@@ -20,12 +22,16 @@ from engine.types import FloatArray, IdArray
 
 @dataclass(slots=True)
 class Candidate:
-    """A completion while it is written. ``logprob`` is natural, summed over ``tokens``; an end token is in neither."""
+    """A completion while it is written. ``logprob`` is natural, summed over ``tokens``; an end token is in neither.
+
+    ``along`` are the characters written after each token and `logprob` up to there.
+    """
 
     cover: Cover
     tracker: StopTracker
     tokens: list[int] = field(default_factory=list)
     logprob: float = 0.0
+    along: list[tuple[int, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,8 @@ class Decoder:
 
     ``prompt`` is ``[S] int32``; ``ends`` are the ids that end a completion; ``line_prefix`` is the cursor's line before
     the cursor. ``companion`` gives, for a strategy that compares, the other sequence whose row it wants with that of
-    each sequence (None where there is none): the two are run as one batch. ``first`` is what covers are chosen from.
+    each sequence (None where there is none): the two are run as one batch. ``first`` is what covers are chosen from,
+    ``words`` are more probable in the word at the cursor, their tokens are found with ``index``.
     """
 
     cache: TokenCache
@@ -46,6 +53,8 @@ class Decoder:
     checkpoint: Checkpoint
     companion: Callable[[IdArray], IdArray | None] | None = None
     first: FirstStep | None = None
+    words: KnownWords | None = None
+    index: PrefixIndex | None = None
 
     def start(self, cover: Cover) -> Candidate:
         """An empty candidate that will begin with ``cover``."""
@@ -79,7 +88,13 @@ class Decoder:
 
     def decode(self, prompt: IdArray, cover: Cover, chooser: TokenChooser) -> Iterator[DecodeStep]:
         """The decode loop on this request's cache."""
-        return decode(self.cache, prompt, cover, chooser, self.vocabulary.size, self.checkpoint)
+        return decode(self.cache, prompt, cover, chooser, self.vocabulary.size, self.checkpoint, self._known(cover))
+
+    def _known(self, cover: Cover) -> Callable[[FloatArray, Sequence[int]], FloatArray] | None:
+        words, index, vocabulary = self.words, self.index, self.vocabulary
+        if words is None or index is None:
+            return None
+        return lambda row, written: words.row(row, vocabulary.bytes_of(written)[cover.typed :], vocabulary, index)
 
     def write(self, candidate: Candidate, chooser: TokenChooser) -> Iterator[None]:
         """Decode ``candidate`` to its end; a pause after every token, where a caller may look at what is decided.
@@ -96,6 +111,7 @@ class Decoder:
                     return None if candidate.tokens else self._keep_what_is_certain(candidate)
                 candidate.tokens.append(step.token)
                 candidate.logprob += step.logprob
+                candidate.along.append((len(tracker.text), candidate.logprob))
                 if reason is not None:
                     return None
                 if len(candidate.tokens) >= self.stop.max_new_tokens:
@@ -118,6 +134,7 @@ class Decoder:
             candidate.tracker.push(text)
             candidate.tracker.finish("doubt")
             candidate.logprob = logprob
+            candidate.along.append((len(candidate.tracker.text), logprob))
 
     def write_together(self, candidates: Sequence[tuple[Candidate, TokenChooser]]) -> None:
         """Decode several candidates to their ends, token by token in turn: what each needs next is run as one batch.

@@ -4,7 +4,7 @@ It is a generator, so that nothing is computed that nobody takes: the forward pa
 after it is wanted.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +13,7 @@ from engine.healing.k_step import Cover
 from engine.runtime.checkpoint import Checkpoint
 from engine.runtime.token_cache import TokenCache
 from engine.sampling import History, TokenChooser, log_probability
-from engine.types import IdArray
+from engine.types import FloatArray, IdArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +32,11 @@ def decode(
     chooser: TokenChooser,
     vocabulary_size: int,
     checkpoint: Checkpoint,
+    weigh: Callable[[FloatArray, Sequence[int]], FloatArray] | None = None,
 ) -> Iterator[DecodeStep]:
     """Yield the steps of one completion of ``prompt`` (``[S] int32``) that begins with ``cover``, without an end.
 
+    ``weigh`` makes the row that is chosen from out of the model's (``[V] float32``) and the tokens written so far.
     Several iterators may take turns on one cache. One ends by itself only when the cache is full. Raises
     `engine.errors.Cancelled`, `engine.runtime.checkpoint.BudgetExceeded` or `engine.errors.DeviceError`.
     """
@@ -50,6 +52,8 @@ def decode(
     for length in range(len(before), cache.capacity):
         ids[length] = written[-1]
         logits = cache.row_after(ids[: length + 1], checkpoint)[:vocabulary_size]
+        if weigh is not None:
+            logits = weigh(logits, written)
         written.append(chooser.next_token(logits, history))
         yield DecodeStep(written[-1], 0, log_probability(logits, written[-1]))
 

@@ -93,6 +93,8 @@ class Scanner:
         """Where the first closer of the text stands for which nothing is open."""
         self.comment_at: int | None = None
         """Where the first comment begins."""
+        self.quoted: list[tuple[int, int]] = []
+        """From where to where there are comments and strings, with what opens and closes them, without their fields."""
 
     @property
     def state(self) -> State:
@@ -116,9 +118,11 @@ class Scanner:
                 self._checkpoint()
             if self._inside is not None:
                 end, closer = _end(self._inside, text, position)
+                is_field = end is not None and closer in self._inside.fields
+                self.quoted.append((position, len(text) if end is None else end - is_field))
                 if end is None:
                     return
-                if closer in self._inside.fields:
+                if is_field:
                     self._enter_field(closer, end)
                     position = end
                     continue
@@ -158,6 +162,7 @@ class Scanner:
             self._open[token] += 1
         elif token not in _OPENERS:
             self._inside, self._inside_at = self._by_opener[token], at
+            self.quoted.append((at, at + len(token)))
             if self._inside.kind == "comment" and self.comment_at is None:
                 self.comment_at = at
         elif self._open[_OPENERS[token]]:

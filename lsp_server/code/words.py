@@ -4,6 +4,9 @@ import re
 
 from engine import is_word_character
 
+_SEARCHED_WITHOUT_AN_EXPRESSION = 3
+"""Characters of a word that is rare enough in any text for plain searching to be faster."""
+
 
 def word_before(text: str) -> str:
     """The word characters that ``text`` ends with."""
@@ -23,4 +26,17 @@ def word_after(text: str) -> str:
 
 def has_word(text: str, word: str) -> bool:
     """Whether ``word`` stands in ``text``, not as a part of a longer one."""
-    return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
+    if len(word) < _SEARCHED_WITHOUT_AN_EXPRESSION:
+        return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
+    at = text.find(word)
+    while at >= 0:
+        end = at + len(word)
+        if not any(map(is_word_character, text[max(0, at - 1) : at] + text[end : end + 1])):
+            return True
+        at = text.find(word, end)
+    return False
+
+
+def words_that_begin(text: str, beginning: str) -> set[str]:
+    """The words of ``text`` that begin with ``beginning``, which is not empty, and go on."""
+    return set(re.findall(rf"(?<!\w){re.escape(beginning)}\w+", text)) if beginning in text else set()

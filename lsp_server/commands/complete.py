@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import Completer, CompletionRequest, CompletionResult, DocumentError, RequestError
+from lsp_server.code.known_names import Expected
 from lsp_server.code.scanner import scan
 from lsp_server.code.syntax import syntax_of
 from lsp_server.commands.options import (
@@ -88,12 +89,17 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the text to insert, or everything about it as JSON."""
     cursor = _read_cursor(args)
+    syntax = syntax_of(args.language or "")
+    code = Code(cursor.prefix, cursor.suffix, syntax, scan(cursor.prefix, syntax))
+    expected = code.expected if args.as_shown else Expected()
     request = CompletionRequest(
         prefix=cursor.prefix,
         suffix=cursor.suffix,
         language=args.language,
         path="" if cursor.file is None else cursor.file.path,
         repository="" if cursor.file is None else cursor.file.repository,
+        words=expected.names,
+        only_words=expected.is_all,
         max_completions=args.max_completions,
         budget_ms=args.budget_ms,
         healing=healing_params(args),
@@ -105,8 +111,7 @@ def run(args: argparse.Namespace) -> int:
     load_ms = (time.perf_counter() - started) * 1000
     result = completer.complete(request)
     if args.as_shown:
-        syntax = syntax_of(args.language or "")
-        result = fitted(result, Code(cursor.prefix, cursor.suffix, syntax, scan(cursor.prefix, syntax)))
+        result = fitted(result, code)
     result = _for_document(result, cursor.line_break)
     if args.json:
         print(json.dumps(as_json(result, completer, load_ms), ensure_ascii=False, allow_nan=False))

@@ -58,8 +58,7 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
     if not state.is_on(document) or not await state.configured_within(state.settings.budget_ms / 1000):
         return ()
     settings = state.settings
-    others = around.others if settings.cross_file_context else ()
-    readable = await state.readable((document, *others))
+    readable = await state.readable((document, *around.others))
     if settings != state.settings:
         return await _answer(server, request)  # what may be read is another question now
     if document.uri not in state.documents or not state.is_on(document):
@@ -111,7 +110,7 @@ async def speculate(server: MidtokenServer, document: Document, offset: int) -> 
     if not state.is_on(document) or state.model.info is None or not _is_shared(request, settings):
         return
     around = state.neighbours(document)
-    readable = await state.readable((document, *(around.others if settings.cross_file_context else ())))
+    readable = await state.readable((document, *around.others))
     if document not in readable or state.documents.get(document.uri) is not document:
         return
     cursor = cursor_of(server, request)

@@ -1,5 +1,6 @@
 """What the model's thread does for a request, and what it reads while nobody asks."""
 
+import math
 import os
 import re
 import time
@@ -104,12 +105,15 @@ class CompletionJob:
         return self._fitted(result, code) if result and (result.completions or in_time) else None
 
     def so_far(self, written: str) -> CompletionResult | None:
-        """What can be shown of a completion that is written so far: whole words, as fits the place."""
+        """What can be shown of a completion that is written so far: whole words, as fits the place.
+
+        How sure the model is of them is not known here: names that are nowhere are not among them.
+        """
         text, code = _BEGUN_WORD.sub("", written), self._code
         if code is None or not text.strip():
             return None
         report = HealingReport(self._settings.healing, "", 0, 0, 0.0)
-        return self._fitted(CompletionResult((Completion(text, 0.0, 0, "budget", report),), Timing(), 0, 0), code)
+        return self._fitted(CompletionResult((Completion(text, -math.inf, 0, "budget", report),), Timing(), 0, 0), code)
 
     def _fitted(self, result: CompletionResult, code: Code) -> CompletionResult:
         return fitted(result, code, several_lines=self._settings.multi_line is True)
@@ -133,6 +137,7 @@ def _asked(
 ) -> tuple[Code, CompletionRequest]:
     """The code at a request's place, and the engine's request for it, without a budget."""
     code = code_at(request.document, request.place, around, token.raise_if_cancelled)
+    code = replace(code, elsewhere=server.state.symbols.names(around.others))
     extra = Extra(imports=imports_of(request.document, request.place.end))
     if settings.cross_file_context:
         extra = server.state.context.find(request.document, request.place.end, around.others)

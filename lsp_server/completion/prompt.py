@@ -11,6 +11,7 @@ from engine import (
     StopParams,
 )
 from lsp_server.code.confidence import least_confidence
+from lsp_server.code.known_names import Expected, expected_names
 from lsp_server.code.line_mode import lines_wanted
 from lsp_server.code.scanner import State, scan
 from lsp_server.code.syntax import Syntax, syntax_of
@@ -40,12 +41,21 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What the model and the filters read: the text around the cursor, as the engine has it, and what is open there."""
+    """What the model and the filters read: the text around the cursor, as the engine has it, and what is open there.
+
+    ``elsewhere`` are the names in other open documents.
+    """
 
     prefix: str
     suffix: str
     syntax: Syntax
     state: State
+    elsewhere: tuple[frozenset[str], ...] = ()
+
+    @property
+    def expected(self) -> Expected:
+        """The names that the word at the cursor may become."""
+        return expected_names(self.prefix, self.suffix, self.syntax, self.state, self.elsewhere)
 
 
 def code_at(
@@ -79,12 +89,15 @@ def build_request(
 ) -> CompletionRequest:
     """The engine's request for a completion of ``code``, which is in ``document``, with what else the model may see."""
     file = named_file(document.uri)
+    expected = code.expected
     return CompletionRequest(
         prefix=code.prefix,
         suffix=code.suffix,
         language=document.language or None,
         extra_context=extra.pieces,
         imports=extra.imports,
+        words=expected.names,
+        only_words=expected.is_all,
         path=file.path,
         repository=file.repository,
         max_completions=candidates,

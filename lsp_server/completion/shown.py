@@ -17,7 +17,18 @@ def fitted(result: CompletionResult, code: Code, *, several_lines: bool = False)
     kept: dict[str, Completion] = {}
     for completion in result.completions:
         broken_off = completion.stop in BROKEN_OFF
-        draft = Draft(completion.text, code.prefix, code.suffix, code.syntax, code.state, several_lines, broken_off)
+        along = completion.along or ((len(completion.text), completion.logprob),)
+        draft = Draft(
+            completion.text,
+            code.prefix,
+            code.suffix,
+            code.syntax,
+            code.state,
+            several_lines,
+            broken_off,
+            along,
+            code.elsewhere,
+        )
         if text := shown(draft):
             stop = completion.stop if _characters(text) == _characters(completion.text) else "cut"
             kept.setdefault(text, replace(completion, text=text, stop=stop))

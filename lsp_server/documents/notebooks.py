@@ -40,7 +40,7 @@ class Notebook:
 @dataclass(frozen=True, slots=True)
 class Neighbours:
     """The documents around one: for a cell of a notebook the code cells of its language before and after it, and the
-    others that are open, most recently changed first.
+    others of its language that are open, most recently changed first.
     """
 
     before: tuple[Document, ...] = ()

@@ -13,6 +13,7 @@ from lsp_server.filters.draft import Draft, Filter
 from lsp_server.filters.errors import without_errors
 from lsp_server.filters.indentation import in_own_style
 from lsp_server.filters.loops import without_loops
+from lsp_server.filters.names import without_unknown_names
 from lsp_server.filters.neighbours import without_neighbours
 from lsp_server.filters.openers import without_dangling_openers
 from lsp_server.filters.rest_of_line import without_rest_of_line
@@ -26,6 +27,7 @@ FILTERS: tuple[Filter, ...] = (
     without_rest_of_line,
     within_a_known_word,
     without_lines_of_no_block,
+    without_unknown_names,
     in_own_style,
     without_second_definitions,
     without_neighbours,

@@ -13,7 +13,9 @@ class Draft:
     """The text of a completion before it is shown, and where it would stand: between ``prefix`` and ``suffix``.
 
     ``state`` is that of the code at the cursor; ``several_lines`` says that the user wants them everywhere,
-    ``broken_off`` that the text would go on if there were time and room for it.
+    ``broken_off`` that the text would go on if there were time and room for it. ``along`` is how sure the model is of
+    each beginning of the text (`engine.Completion.along`); empty where nothing is known of that, and all is believed.
+    ``elsewhere`` are the names in other open documents.
     """
 
     text: str
@@ -23,6 +25,8 @@ class Draft:
     state: State
     several_lines: bool = False
     broken_off: bool = False
+    along: tuple[tuple[int, float], ...] = ()
+    elsewhere: tuple[frozenset[str], ...] = ()
 
     @property
     def line_start(self) -> str:

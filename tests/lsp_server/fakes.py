@@ -103,4 +103,4 @@ def result_of(*texts: str) -> CompletionResult:
 
 
 def completion_of(text: str) -> Completion:
-    return Completion(text, -1.0, 2, "line", HealingReport("k-step", "", 0, 0, 0.0))
+    return Completion(text, -0.1, 2, "line", HealingReport("k-step", "", 0, 0, 0.0))

@@ -31,7 +31,7 @@ def _read_case(text: str) -> Case:
     head, document, model, expected = re.split(r"^===== \w+\n", text, flags=re.MULTILINE)
     name, *lines = head.splitlines()
     options = dict(line.split(": ", 1) for line in lines)
-    assert set(options) <= {"language", "asked"}, name
+    assert set(options) <= {"language", "asked", "sure", "elsewhere"}, name
     prefix, suffix = document.removesuffix("\n").split("█")
     opened = Document.create("file:///golden", options.get("language", "python"), 1, prefix + suffix)
     code = code_at(opened, Place(len(prefix), len(prefix), ""))

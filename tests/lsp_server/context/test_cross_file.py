@@ -10,7 +10,7 @@ from lsp_server.context.cross_file import MOST_CHARACTERS, MOST_PIECES, NEAR_BEF
 from lsp_server.documents.documents import Document
 
 SERVER = Path(__file__).parents[3] / "lsp_server"
-SOURCES = [SERVER / name for name in ("session.py", "scheduling/scheduler.py", "settings.py")]
+SOURCES = [SERVER / name for name in ("state.py", "scheduling/scheduler.py", "settings.py")]
 
 
 def document(text: str, name: str = "main.py", language: str = "python", version: int = 1) -> Document:

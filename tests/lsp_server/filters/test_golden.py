@@ -1,5 +1,6 @@
 """Every filter has its golden cases, in a file of its name; ``all`` is the whole loop."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -13,6 +14,7 @@ from lsp_server.filters.definitions import without_second_definitions
 from lsp_server.filters.errors import without_errors
 from lsp_server.filters.indentation import in_own_style
 from lsp_server.filters.loops import without_loops
+from lsp_server.filters.names import without_unknown_names
 from lsp_server.filters.neighbours import without_neighbours
 from lsp_server.filters.openers import without_dangling_openers
 from lsp_server.filters.rest_of_line import without_rest_of_line
@@ -28,6 +30,7 @@ BY_NAME: Mapping[str, tuple[Filter, ...]] = MappingProxyType(
         "block": (without_lines_of_no_block,),
         "definitions": (without_second_definitions,),
         "errors": (without_errors,),
+        "names": (without_unknown_names,),
         "openers": (without_dangling_openers,),
         "closers": (without_doubled_closers,),
         "indentation": (in_own_style,),
@@ -45,7 +48,10 @@ CASES = [
 
 
 def draft(case: Case, text: str) -> Draft:
-    return Draft(text, case.code.prefix, case.code.suffix, case.code.syntax, case.code.state)
+    code, sure = case.code, case.options.get("sure")
+    along = () if sure is None else ((len(case.model), math.log(float(sure))),)
+    elsewhere = (frozenset(case.options.get("elsewhere", "").split()),)
+    return Draft(text, code.prefix, code.suffix, code.syntax, code.state, along=along, elsewhere=elsewhere)
 
 
 @pytest.mark.parametrize(("filters", "case"), CASES)

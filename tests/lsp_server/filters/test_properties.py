@@ -1,17 +1,22 @@
 """What holds for every text at every place."""
 
+import math
 import re
+from dataclasses import replace
+from itertools import accumulate
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from lsp_server.code.references import names_in
 from lsp_server.code.scanner import Scanner, scan
 from lsp_server.code.syntax import indentation, syntax_of, width
 from lsp_server.filters import FILTERS, Draft, shown
 from lsp_server.filters.definitions import without_second_definitions
 from lsp_server.filters.indentation import in_own_style
 from lsp_server.filters.loops import without_loops
+from lsp_server.filters.names import LEAST, without_unknown_names
 from lsp_server.filters.openers import without_dangling_openers
 from lsp_server.filters.word import within_a_known_word
 
@@ -95,3 +100,25 @@ def test_a_scope_defines_a_name_once(names):
     assert (
         len(set(defined)) == len(defined) == next((n for n in range(len(names)) if names[n] in names[:n]), len(names))
     )
+
+
+words = st.sampled_from(["load", "rows", "len", "nowhere", "self", "path", "x1"])
+written = st.lists(st.one_of(words, st.sampled_from([".", "(", ")", " = ", ", ", " + ", "\n", " "])), max_size=12)
+
+
+@given(written.map("".join), st.lists(st.floats(0.0, 1.0), max_size=6), st.sampled_from(["python", "typescript"]))
+@example("nowhere", [0.4], "python")
+@example("rows = nowhere + rows", [0.9, 0.5], "typescript")
+def test_a_name_that_is_nowhere_is_one_that_the_model_is_sure_of(text, probabilities, language):
+    ends = sorted({round(len(text) * (at + 1) / len(probabilities)) for at in range(len(probabilities))})
+    along = tuple(zip(ends, accumulate(math.log(max(p, 1e-9)) for p in probabilities), strict=False))
+    made = replace(draft(text, "rows = load(path)\nprint(", "", language), along=along)
+    left = without_unknown_names(made)
+    assert text.startswith(left)
+    for name in names_in(left, made.prefix, "", made.syntax, made.state).used:
+        sure = [(end, logprob) for end, logprob in along if end <= name.start][-1:] or [(0, 0.0)]
+        upto = next((logprob for end, logprob in along if end >= name.end), along[-1][1] if along else 0.0)
+        if name.name in ("nowhere", "x1") and along:
+            assert math.exp(upto - sure[0][1]) >= LEAST["unknown"] - 1e-9
+    if not re.search(r"nowhere|x1|self|len|path\w|rows\w|load\w", text):
+        assert left == text  # all of it is there
