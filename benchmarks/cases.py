@@ -1,8 +1,9 @@
 """Cases for ``midtoken evaluate`` from real files: places where someone might stop typing.
 
-    python -m benchmarks.cases FOLDER OUT.jsonl --count 300 --cut identifier
+    python -m benchmarks.cases FOLDER OUT.jsonl --count 300 --cut identifier --language go
 
-Give it files that the model was not trained on. The same seed gives the same cases.
+Give it files that the model was not trained on. The same seed gives the same cases. ``--before`` and ``--after`` keep
+only so many characters around the cursor, for models that read slowly.
 """
 
 import json
@@ -10,6 +11,7 @@ import random
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,6 +25,26 @@ CUTS = {
     "word": re.compile(r"(?<!\w)(?=[A-Za-z_])"),
     # Anywhere in a line that is not its end.
     "any": re.compile(r"(?=[^\n])"),
+    # Where the line begins, its indentation still to be written.
+    "line": re.compile(r"\A"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Which files are of a language, and what the lines begin with that are no code."""
+
+    pattern: str
+    no_code: tuple[str, ...]
+
+
+_SLASHES = ("//", "/*", "*")
+LANGUAGES = {
+    "python": Source("*.py", ("#", '"', "'")),
+    "typescript": Source("*.ts", _SLASHES),
+    "go": Source("*.go", _SLASHES),
+    "c": Source("*.c", _SLASHES),
+    "lua": Source("*.lua", ("--",)),
 }
 
 
@@ -33,31 +55,49 @@ def main() -> int:
     parser.add_argument("out", type=Path)
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--cut", choices=sorted(CUTS), default="identifier")
+    parser.add_argument("--language", choices=sorted(LANGUAGES), default="python")
     parser.add_argument("--again", action="store_true", help="only in words that stand in the file above")
     parser.add_argument("--suffix", action="store_true", help="give the text after the cursor's line too")
     parser.add_argument("--path", action="store_true", help="give the file's path in FOLDER too")
+    parser.add_argument("--before", type=int, metavar="N", help="give at most so many characters before the cursor")
+    parser.add_argument("--after", type=int, metavar="N", help="give at most so many characters after it")
     args = parser.parse_args()
-    generator = random.Random(args.seed)
-    found = list(places(args.folder, CUTS[args.cut]))
+    found = list(places(args.folder, CUTS[args.cut], args.language))
     if args.again:
         found = [(path, offset) for path, offset in found if stands_above(path, offset)]
     if len(found) < args.count:
         print(f"{args.folder} has {len(found)} places of this kind; ask for fewer", file=sys.stderr)
         return 1
+    drawn = random.Random(args.seed).sample(found, args.count)
     with args.out.open("w", encoding="utf-8") as stream:
-        for path, offset in generator.sample(found, args.count):
-            text = path.read_text(encoding="utf-8")
-            end = text.find("\n", offset)
-            case = {
-                "id": f"{path.name}:{offset}",
-                "prefix": text[:offset],
-                "suffix": text[end:] if args.suffix else "",
-                "reference": text[offset:end],
-                "language": "python",
-                **({"path": path.relative_to(args.folder).as_posix()} if args.path else {}),
-            }
+        for path, offset in drawn:
+            case = case_at(path, offset, args.before, args.after if args.suffix else 0)
+            case["language"] = args.language
+            if args.path:
+                case["path"] = path.relative_to(args.folder).as_posix()
             stream.write(json.dumps(case, ensure_ascii=False) + "\n")
     return 0
+
+
+def case_at(path: Path, offset: int, before: int | None, after: int | None) -> dict[str, str]:
+    """A file cut at an offset, with at most so many characters before the cursor and after its line."""
+    text = path.read_text(encoding="utf-8")
+    end = text.find("\n", offset)
+    return {
+        "id": f"{path.name}:{offset}",
+        "prefix": nearest_before(text[:offset], before),
+        "suffix": text[end:][:after],
+        "reference": text[offset:end],
+    }
+
+
+def nearest_before(prefix: str, characters: int | None) -> str:
+    """The end of a text, at most so many characters, from a line start where there is one; all of it for None."""
+    if characters is None or len(prefix) <= characters:
+        return prefix
+    start = len(prefix) - characters
+    line = prefix.find("\n", start - 1)
+    return prefix[start if line < 0 else line + 1 :]
 
 
 @lru_cache(maxsize=1)
@@ -77,9 +117,13 @@ def stands_above(path: Path, offset: int) -> bool:
     return re.search(rf"\b{re.escape(text[start:end])}\b", text[:line]) is not None
 
 
-def places(folder: Path, cut: re.Pattern[str]) -> Iterator[tuple[Path, int]]:
-    """Files and offsets in lines of code, without comments, inner lines of doc strings, and lines too long to type."""
-    for path in sorted(folder.rglob("*.py")):
+def places(folder: Path, cut: re.Pattern[str], language: str = "python") -> Iterator[tuple[Path, int]]:
+    """Files and offsets in lines of code, without comments, inner lines of doc strings, and lines too long to type.
+
+    A cut is behind the first character of the line's code, but for those at its start.
+    """
+    source = LANGUAGES[language]
+    for path in sorted(folder.rglob(source.pattern)):
         try:
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
@@ -87,10 +131,9 @@ def places(folder: Path, cut: re.Pattern[str]) -> Iterator[tuple[Path, int]]:
         start = 0
         for line in text.split("\n")[:-1]:
             code = line.strip()
-            if 4 <= len(code) <= 120 and not code.startswith(("#", '"', "'")):
-                yield from (
-                    (path, start + match.start()) for match in cut.finditer(line) if line[: match.start()].strip()
-                )
+            if 4 <= len(code) <= 120 and not code.startswith(source.no_code):
+                ends = (match.start() for match in cut.finditer(line))
+                yield from ((path, start + end) for end in ends if cut is CUTS["line"] or line[:end].strip())
             start += len(line) + 1
 
 

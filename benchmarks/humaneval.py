@@ -18,6 +18,8 @@ from typing import Any
 
 from benchmarks.arguments import parser_for
 
+FILE = "solution.py"
+"""The name of each task's file, for models that read it: every mode is asked as an editor asks, which knows it."""
 CUTS = {
     "line": re.compile(r"\A"),
     "identifier": re.compile(r"(?<=\w)(?=\w)"),
@@ -77,6 +79,7 @@ def cut_tasks(
             "suffix": "\n" + task["suffix"],
             "reference": line[at:],
             "language": "python",
+            "path": FILE,
         }
 
 

@@ -3,20 +3,22 @@
     python -m benchmarks.peer_process midtoken MODEL_FOLDER
     python -m benchmarks.peer_process llama.cpp FILE.gguf
 
-Each line on standard input is a JSON object with ``prefix`` and ``suffix``; each answer is one with the `Reply`. A line
-``stop`` ends it; then it tells its peak memory and processor time.
+Each line on standard input is a JSON object with ``prefix``, ``suffix`` and ``path``; each answer is one with the
+`Reply`. A line ``stop`` ends it; then it tells its peak memory and processor time.
 """
 
 import http.client
 import json
-import os
 import resource
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
+
+from benchmarks.llama_cpp import cores, start
 
 MOST_TOKENS = 48
 CONTEXT_TOKENS = 2048
@@ -34,7 +36,8 @@ class Reply:
     written_ms: float = 0.0
 
 
-Complete: TypeAlias = Callable[[str, str], Reply]
+Complete: TypeAlias = Callable[[str, str, str], Reply]
+"""From prefix, suffix and path."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if line.strip() == "stop":
             break
         asked = json.loads(line)
-        print(json.dumps(asdict(complete(asked["prefix"], asked["suffix"]))), flush=True)
+        print(json.dumps(asdict(complete(asked["prefix"], asked["suffix"], asked["path"]))), flush=True)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({"peak_mb": used.ru_maxrss / 1024, "processor_s": used.ru_utime + used.ru_stime}), flush=True)
     return 0
@@ -56,12 +59,12 @@ def midtoken(folder: Path) -> Complete:
     """This engine, as the server asks it."""
     from engine import Completer, CompletionRequest, StopParams
 
-    completer = Completer.load(folder, device="cpu", threads=_cores(), context_tokens=CONTEXT_TOKENS)
+    completer = Completer.load(folder, device="cpu", threads=cores(), context_tokens=CONTEXT_TOKENS)
     stop = StopParams(max_new_tokens=MOST_TOKENS)
 
-    def complete(prefix: str, suffix: str) -> Reply:
+    def complete(prefix: str, suffix: str, path: str) -> Reply:
         began = time.perf_counter()
-        result = completer.complete(CompletionRequest(prefix, suffix, stop=stop))
+        result = completer.complete(CompletionRequest(prefix, suffix, path=path, stop=stop))
         total = (time.perf_counter() - began) * 1000
         text, tokens = (result.completions[0].text, result.completions[0].tokens) if result.completions else ("", 0)
         timing = result.timing
@@ -72,33 +75,30 @@ def midtoken(folder: Path) -> Complete:
 
 
 def llama_cpp(file: Path) -> Complete:
-    """llama.cpp's own server, asked as its editor plugin does: the prefix cut at the cursor, prompts cached; greedy."""
-    import xllamacpp
+    """llama.cpp's own server, asked as its editor plugin does: the prompt cut at the cursor, prompts cached; greedy.
 
-    params = xllamacpp.CommonParams()
-    params.model.path = str(file)
-    params.n_ctx, params.n_parallel, params.verbosity = CONTEXT_TOKENS, 1, -1
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = _cores()
-    params.warmup = False
-    server = xllamacpp.Server(params)
-    host, port = server.listening_address.split("://", 1)[1].rsplit(":", 1)
-    connection = http.client.HTTPConnection(host, int(port))
+    A model that cannot fill in is asked to go on from the prefix.
+    """
+    server, port = start(file, cores())
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    plain = {"n_predict": MOST_TOKENS, "temperature": 0.0, "stop": ["\n"], "cache_prompt": True}
 
-    def complete(prefix: str, suffix: str) -> Reply:
+    def post(path: str, asked: dict[str, Any]) -> dict[str, Any]:
         assert server is not None  # it lives as long as this function
-        line = prefix.rfind("\n") + 1
-        asked = {
-            "input_prefix": prefix[:line],
-            "prompt": prefix[line:],
-            "input_suffix": suffix,
-            "n_predict": MOST_TOKENS,
-            "temperature": 0.0,
-            "stop": ["\n"],
-            "cache_prompt": True,
-        }
-        began = time.perf_counter()
-        connection.request("POST", "/infill", json.dumps(asked), {"Content-Type": "application/json"})
+        connection.request("POST", path, json.dumps(asked), {"Content-Type": "application/json"})
         answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        return answer
+
+    fills_in = "error" not in post("/infill", {"input_prefix": "a", "input_suffix": "b", "n_predict": 1})
+
+    def complete(prefix: str, suffix: str, path: str) -> Reply:
+        line = prefix.rfind("\n") + 1
+        began = time.perf_counter()
+        if fills_in:
+            infill = {"input_prefix": prefix[:line], "prompt": prefix[line:], "input_suffix": suffix}
+            answer = post("/infill", {**plain, **infill})
+        else:
+            answer = post("/completion", {**plain, "prompt": prefix})
         total = (time.perf_counter() - began) * 1000
         took = answer["timings"]
         return Reply(
@@ -109,23 +109,19 @@ def llama_cpp(file: Path) -> Complete:
 
 
 def transformers(file: Path, *, healing: bool = False) -> Complete:
-    """The same weights in float32, by ``generate``; ``healing`` switches its own token healing on."""
+    """The same weights in float32, by ``generate``; ``healing`` switches its own token healing on, without a suffix."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    import onnx_export  # noqa: F401 - nothing is looked up on a hub
+    tokenizer, model = _in_torch(file)
+    fills_in = "<|fim_prefix|>" in tokenizer.get_vocab() and not healing
+    ways = {"max_new_tokens": MOST_TOKENS, "do_sample": False, "stop_strings": ["\n"], "token_healing": healing}
 
-    torch.set_num_threads(_cores())
-    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
-
-    def complete(prefix: str, suffix: str) -> Reply:
+    def complete(prefix: str, suffix: str, path: str) -> Reply:
         began = time.perf_counter()
-        prompt = prefix if healing else f"<|fim_prefix|>{prefix}<|fim_suffix|>{suffix}<|fim_middle|>"
+        prompt = f"<|fim_prefix|>{prefix}<|fim_suffix|>{suffix}<|fim_middle|>" if fills_in else prefix
         ids = tokenizer(prompt, return_tensors="pt").input_ids
-        more = {"token_healing": True, "tokenizer": tokenizer} if healing else {}
         with torch.no_grad():
-            written = model.generate(ids, max_new_tokens=MOST_TOKENS, do_sample=False, **more)[0]
+            written = model.generate(ids, tokenizer=tokenizer, **ways)[0]
         if healing:  # it may have replaced the last tokens of the prompt
             text = tokenizer.decode(written, skip_special_tokens=True)[len(prefix) :]
         else:
@@ -135,15 +131,100 @@ def transformers(file: Path, *, healing: bool = False) -> Complete:
     return complete
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def llguidance(file: Path) -> Complete:
+    """The same weights in float32 under llguidance, which takes back the last tokens of a prompt itself; no suffix."""
+    import llguidance as library
+    import torch
+
+    tokenizer, model = _in_torch(file)
+    rows = model.get_output_embeddings().weight.shape[0]
+    entries = library.LLTokenizer(tokenizer.backend_tokenizer.to_str(), n_vocab=rows, eos_token=tokenizer.eos_token_id)
+    grammar = library.LLMatcher.grammar_from_regex(r"[^\n]*\n")
+
+    def complete(prefix: str, suffix: str, path: str) -> Reply:
+        began = time.perf_counter()
+        guide = library.LLInterpreter(entries, grammar, enable_backtrack=False, enable_ff_tokens=False)
+        ids = guide.process_prompt(entries.tokenize_str(prefix))
+        known: Any = None
+        fresh = list(ids)
+        for _ in range(MOST_TOKENS):
+            mask, _ = guide.compute_mask()
+            if mask is None:
+                break
+            with torch.inference_mode():
+                out = model(input_ids=torch.tensor([fresh]), past_key_values=known, use_cache=True)
+            known = out.past_key_values
+            bits = torch.frombuffer(bytearray(mask), dtype=torch.uint8)
+            allowed = (bits[:, None] >> torch.arange(8, dtype=torch.uint8)).bitwise_and(1).flatten()[:rows].bool()
+            token = int(out.logits[0, -1].masked_fill(~allowed, float("-inf")).argmax())
+            guide.commit_token(token)
+            ids, fresh = [*ids, token], [token]
+        # What was taken back is written anew: the text begins where the prefix ended.
+        written = entries.decode_bytes(ids)[len(prefix.encode()) :].decode("utf-8", errors="replace")
+        return Reply(written.split("\n", 1)[0], (time.perf_counter() - began) * 1000)
+
+    return complete
+
+
+def onnxruntime_genai(file: Path) -> Complete:
+    """The same weights rounded to 4 bits by onnxruntime-genai's own builder, which reads no blocks; no healing."""
+    import numpy as np
+    import onnxruntime_genai as library
+
+    import engine.runtime.ort  # noqa: F401 - switches telemetry off before the library is loaded
+    from onnx_export.genai_graph import build
+    from onnx_export.quantize import plan
+
+    tokenizer, model = _in_torch(file)
+    with tempfile.TemporaryDirectory() as name:
+        checkpoint = Path(name, "checkpoint")
+        model.save_pretrained(checkpoint)
+        tokenizer.save_pretrained(checkpoint)
+        del model
+        build(checkpoint, plan("int4", "cpu"), Path(name, "model"), tied=True)
+        runs = library.Model(str(Path(name, "model")))
+    fills_in = "<|fim_prefix|>" in tokenizer.get_vocab()
+
+    def complete(prefix: str, suffix: str, path: str) -> Reply:
+        began = time.perf_counter()
+        prompt = f"<|fim_prefix|>{prefix}<|fim_suffix|>{suffix}<|fim_middle|>" if fills_in else prefix
+        ids = tokenizer(prompt).input_ids
+        params = library.GeneratorParams(runs)
+        params.set_search_options(do_sample=False, max_length=len(ids) + MOST_TOKENS)
+        generator = library.Generator(runs, params)
+        generator.append_tokens(np.array([ids], np.int32))
+        read_ms = (time.perf_counter() - began) * 1000
+        written: list[int] = []
+        while not generator.is_done() and "\n" not in tokenizer.decode(written):
+            generator.generate_next_token()
+            written.append(int(generator.get_next_tokens()[0]))
+        total = (time.perf_counter() - began) * 1000
+        text = tokenizer.decode(written, skip_special_tokens=True)
+        return Reply(text.split("\n", 1)[0], total, len(ids), read_ms, len(written), total - read_ms)
+
+    return complete
+
+
+def _in_torch(file: Path) -> tuple[Any, Any]:
+    """Tokenizer and model of a GGUF file, in float32."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    import onnx_export  # noqa: F401 - nothing is looked up on a hub
+
+    torch.set_num_threads(cores())
+    tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    return tokenizer, model.eval()
 
 
 PEERS: dict[str, Callable[[Path], Complete]] = {
     "midtoken": midtoken,
     "llama.cpp": llama_cpp,
+    "llguidance": llguidance,
     "transformers": transformers,
-    "transformers, token_healing": lambda file: transformers(file, healing=True),
+    "transformers-healing": lambda file: transformers(file, healing=True),
+    "onnxruntime-genai": onnxruntime_genai,
 }
 
 

@@ -1,32 +1,46 @@
 """Peers on the same weights: what each completes at the same places, how soon, and what it takes of the machine.
 
-    python -m benchmarks.peers CASES.jsonl --gguf FILE.gguf --model FOLDER --places 200
+    midtoken bench peers --gguf FILE.gguf --cases CASES.jsonl --places 200
 
-FOLDER is FILE.gguf as ``midtoken export`` made it. llama.cpp runs by way of ``xllamacpp``, as its editor plugin asks;
-``--peers`` adds transformers (float32, with and without its token healing; it needs the extra `export`). Each runs in a
-process of its own and is asked in turn (A B, B A). A place is asked for twice: *cold*, and *warm*, one typed character
-later. Ratios are medians of ours over the peer's at the same place.
+Our model is the folder that FILE.gguf was converted to (`midtoken models add`), or ``--model``. llama.cpp runs by way
+of ``xllamacpp``, asked as its editor plugin asks, but greedily; transformers in float32, with and without its token
+healing; llguidance with its own healing over transformers; onnxruntime-genai at int4. Each runs in a process of its own
+and is asked in turn (A B, B A). A place is asked for twice: *cold*, and *warm*, one typed character later. Ratios are
+medians of ours over the peer's at the same place.
 """
 
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.arguments import parser_for
-from benchmarks.baselines import estimate, line_is_exact
-from benchmarks.peer_process import PEERS, Reply
-from benchmarks.tables import Ratio, Report, Table, as_json, as_text, machine, median_ratio, percentile
-from engine import DocumentError, MidtokenError
+import engine
+from benchmarks.baselines import Estimate, estimate, line_is_exact, paired_difference
+from benchmarks.cases import CUTS, case_at, places
+from benchmarks.peer_process import Reply
+from benchmarks.tables import BenchOptions, Cell, Progress, Ratio, Report, Table, median_ratio, no_progress, percentile
+from engine import DocumentError, RequestError
 from lsp_server.commands.evaluation import Case, Outcome, identifier_matches, read_cases
-from lsp_server.commands.progress import progress_bar
 
 OURS = "midtoken"
+NEEDED: Mapping[str, tuple[str, ...]] = {
+    "llama.cpp": ("xllamacpp",),
+    "llguidance": ("llguidance", "torch", "transformers", "gguf"),
+    "transformers": ("torch", "transformers", "gguf"),
+    "transformers-healing": ("torch", "transformers", "gguf", "pygtrie"),
+    "onnxruntime-genai": ("onnxruntime_genai", "torch", "transformers", "gguf"),
+}
+"""The peers, and the packages that each needs."""
+BEFORE, AFTER = 900, 200
+"""Characters around the cursor at places of our own sources."""
+QUALITY_COLUMNS = ("", "first line", "identifier", "ours more, first line")
 
 
 class PeerProcess:
@@ -40,9 +54,9 @@ class PeerProcess:
         )
         self._answer()
 
-    def complete(self, prefix: str, suffix: str) -> Reply:
+    def complete(self, prefix: str, suffix: str, path: str = "") -> Reply:
         """Ask for one line."""
-        self._ask(json.dumps({"prefix": prefix, "suffix": suffix}))
+        self._ask(json.dumps({"prefix": prefix, "suffix": suffix, "path": path}))
         return Reply(**self._answer())
 
     def stop(self) -> dict[str, float]:
@@ -89,28 +103,47 @@ class Record:
     used: Mapping[str, float] = field(default_factory=dict)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the table and the ratios; exit status 1 with one line where that cannot be done."""
-    parser = parser_for(__doc__)
-    parser.add_argument("cases", type=Path, metavar="CASES.jsonl")
-    parser.add_argument("--gguf", type=Path, required=True, metavar="FILE.gguf")
-    parser.add_argument("--model", type=Path, required=True, metavar="FOLDER")
-    parser.add_argument("--places", type=int, default=200)
-    parser.add_argument("--peers", nargs="*", default=["llama.cpp"], choices=[name for name in PEERS if name != OURS])
-    parser.add_argument("--json", action="store_true")
-    args = parser.parse_args(arguments)
-    try:
-        cases = read_cases(args.cases.read_text(encoding="utf-8").split("\n"), str(args.cases))[: args.places]
-        records = run_all(cases, {OURS: args.model} | dict.fromkeys(args.peers, args.gguf))
-    except (MidtokenError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    made = report(records)
-    print(json.dumps({"machine": machine(), **as_json(made)}) if args.json else as_text(made))
-    return 0
+def run(options: BenchOptions) -> Report:
+    """Ask all at every place. Raises `RequestError` for peers that are not known or not there, `DocumentError`."""
+    assert options.gguf is not None
+    unknown = [name for name in options.peers if name not in NEEDED]
+    if unknown:
+        raise RequestError(f"no peer is called {unknown[0]!r}; there are {', '.join(NEEDED)}")
+    names = options.peers or tuple(name for name in NEEDED if is_installed(name))
+    if not names:
+        raise RequestError("no peer is installed; 'pip install xllamacpp' brings llama.cpp")
+    cases = cases_of(options)
+    models = {OURS: options.model or options.gguf} | dict.fromkeys(names, options.gguf)
+    made = report(run_all(cases, models, options.progress))
+    conditions: dict[str, Cell] = {
+        "weights": options.gguf.name,
+        "model folder": str(models[OURS].name),
+        "places": len(cases),
+    }
+    return replace(made, conditions=conditions)
 
 
-def run_all(cases: Sequence[Case], peers: Mapping[str, Path]) -> dict[str, Record]:
+def is_installed(peer: str) -> bool:
+    """Whether the packages of a peer are there."""
+    return all(find_spec(package) is not None for package in NEEDED[peer])
+
+
+def cases_of(options: BenchOptions) -> list[Case]:
+    """Those of a file, or cuts inside identifiers of our own sources. Raises `DocumentError` or `RequestError`."""
+    if options.cases is not None:
+        try:
+            lines = options.cases.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RequestError(f"{options.cases} cannot be read ({error}); give a file of cases") from None
+        return read_cases(lines, str(options.cases))[: options.places]
+    folder = Path(engine.__file__).parent
+    found = list(places(folder, CUTS["identifier"]))
+    drawn = random.Random(options.seed).sample(found, min(options.places, len(found)))
+    made = ((path, case_at(path, offset, BEFORE, AFTER)) for path, offset in drawn)
+    return [Case(**case, language="python", path=path.relative_to(folder).as_posix()) for path, case in made]
+
+
+def run_all(cases: Sequence[Case], peers: Mapping[str, Path], progress: Progress = no_progress) -> dict[str, Record]:
     """Ask every peer at every place, in turn."""
     with ExitStack() as stack:
         processes = {}
@@ -118,7 +151,6 @@ def run_all(cases: Sequence[Case], peers: Mapping[str, Path]) -> dict[str, Recor
             processes[name] = PeerProcess(name, path)
             stack.callback(processes[name].kill)
         records = {name: Record() for name in peers}
-        progress = progress_bar("peers")
         names = list(peers)
         for number, case in enumerate(cases):
             for name in names if number % 2 == 0 else reversed(names):
@@ -131,54 +163,62 @@ def run_all(cases: Sequence[Case], peers: Mapping[str, Path]) -> dict[str, Recor
 
 def ask(process: PeerProcess, case: Case, record: Record) -> None:
     """One place, cold and one character later."""
-    cold = process.complete(case.prefix, case.suffix)
+    cold = process.complete(case.prefix, case.suffix, case.path)
     record.cold.append(cold)
     record.outcomes.append(Outcome(case, cold.text, cold.total_ms))
-    record.warm.append(process.complete(case.prefix + case.reference[:1], case.suffix))
+    record.warm.append(process.complete(case.prefix + case.reference[:1], case.suffix, case.path))
 
 
 def report(records: Mapping[str, Record]) -> Report:
     """Quality, times and what was used, one row a peer."""
-    columns = ("", "first line %", "identifier %", "cold p50 ms", "warm p50 ms", "warm p95 ms", "read /s", "written /s")
-    rows, ratios = [], []
+    columns = ("", "cold p50 ms", "warm p50 ms", "warm p95 ms", "read /s", "written /s", "peak MB", "processor s")
+    quality, rows, ratios = [], [], []
+    ours = records[OURS]
     for name, record in records.items():
-        inside = [outcome for outcome in record.outcomes if outcome.case.inside_identifier]
+        quality.append((name, *_quality(record.outcomes, ours.outcomes)))
         warm = [reply.total_ms for reply in record.warm]
         rows.append(
             (
                 name,
-                100 * estimate(record.outcomes, line_is_exact).mean,
-                100 * estimate(inside, identifier_matches).mean if inside else 0.0,
                 median([reply.total_ms for reply in record.cold]),
                 median(warm),
                 percentile(warm, 95),
                 _rate([(reply.read, reply.read_ms) for reply in record.cold]),
                 _rate([(reply.written, reply.written_ms) for reply in record.cold]),
+                record.used["peak_mb"],
+                record.used["processor_s"],
             )
         )
-    ours = records[OURS]
-    for name, record in records.items():
         if name != OURS:
             for what, own, other in (("cold", ours.cold, record.cold), ("warm", ours.warm, record.warm)):
                 ratio = median_ratio([r.total_ms for r in own], [r.total_ms for r in other])
                 ratios.append(Ratio(f"{what}, over {name}", ratio, 0.67 if what == "cold" else None))
-    used = tuple((name, record.used["peak_mb"], record.used["processor_s"]) for name, record in records.items())
     return Report(
         "peers on the same weights",
         {"places": len(ours.cold)},
         (
-            Table("one line, greedy", columns, tuple(rows)),
-            Table("of the machine", ("", "peak MB", "processor s"), used),
+            Table("one line, greedy: % of the places, with 95 % intervals", QUALITY_COLUMNS, tuple(quality)),
+            Table("times from request to answer, and what all of it took of the machine", columns, tuple(rows)),
         ),
         tuple(ratios),
     )
+
+
+def _quality(outcomes: Sequence[Outcome], ours: Sequence[Outcome]) -> tuple[str, str, str]:
+    inside = [number for number, outcome in enumerate(outcomes) if outcome.case.inside_identifier]
+    identifiers = [outcomes[number] for number in inside]
+    return (
+        _percent(estimate(outcomes, line_is_exact)),
+        _percent(estimate(identifiers, identifier_matches)) if inside else "-",
+        _percent(paired_difference(ours, outcomes, line_is_exact)) if outcomes is not ours else "",
+    )
+
+
+def _percent(found: Estimate) -> str:
+    return f"{100 * found.mean:.1f} [{100 * found.low:.0f}, {100 * found.high:.0f}]"
 
 
 def _rate(passes: Sequence[tuple[int, float]]) -> float:
     """Tokens a second; 0 where a peer does not tell."""
     took = sum(milliseconds for _, milliseconds in passes)
     return 1000 * sum(tokens for tokens, _ in passes) / took if took else 0.0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,17 +3,18 @@
 Passages of real files are typed character by character at human speed (`typing_model`), by a client that behaves as an
 editor does (`editor`), into ``midtoken serve`` over its standard streams (`server_process`, `observed_server`). Each
 healing mode has a server of its own and types the same passages with the same typos; they take turns by the passage.
+With a peer it is the mode `exact` and llama.cpp's server on the same weights, asked as its plugin asks (`plugin`).
 
-Time is real but for one thing: in a pause of which `QUIET_S` have passed while nothing was on its way, the rest is not
-waited for. The server computes nothing then, which the figure of CPU time while idle shows; the skipped time counts as
-passed for the person.
+Time is real but for one thing: in a pause of which `QUIET_S` have passed while nothing was on its way and the server
+computed nothing, the rest is not waited for; the skipped time counts as passed for the person.
 """
 
 import asyncio
+import json
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,10 +22,11 @@ from typing import Any
 
 from benchmarks import programs
 from benchmarks.documents import own_sources
-from benchmarks.keystrokes.accounts import Figures, account, read_calls
-from benchmarks.keystrokes.editor import Editor, TypingSession
+from benchmarks.keystrokes.accounts import Call, Figures, account, read_calls
+from benchmarks.keystrokes.editor import Editor, Server, TypingSession
 from benchmarks.keystrokes.passages import Passage, draw, read
-from benchmarks.keystrokes.server_process import ServerProcess
+from benchmarks.keystrokes.plugin import Plugin
+from benchmarks.keystrokes.server_process import TIMEOUT_S, ServerProcess
 from benchmarks.keystrokes.typing_model import Hand, Typist
 from benchmarks.replay_report import ModeResult, report
 from benchmarks.tables import BenchOptions, Report
@@ -35,7 +37,11 @@ CHARACTERS = 300
 QUIET_S = 0.5
 IDLE_S = 2.0
 LOADING_S = 120.0
+WORKING_SHARE = 0.1
+"""Of a core: who uses more of it is at work."""
 OBSERVED_SERVER = (sys.executable, "-m", "benchmarks.keystrokes.observed_server")
+LLAMA_CPP_SERVER = (sys.executable, "-m", "benchmarks.llama_cpp")
+PEER = "llama.cpp"
 URI = "file:///replay/passage_{}.py"
 
 
@@ -71,35 +77,62 @@ class Clock:
             await asyncio.sleep(min(left, QUIET_S / 4) / self._speed)
 
 
+class Work:
+    """Whether a process computes, asked or not: it may read in advance."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._at_s, self._cpu_s = time.monotonic(), programs.cpu_seconds(pid)
+
+    def goes_on(self) -> bool:
+        """Whether it used more than `WORKING_SHARE` of a core since this was last asked; False without psutil."""
+        at_s, cpu_s = time.monotonic(), programs.cpu_seconds(self._pid)
+        used, passed = cpu_s - self._cpu_s, at_s - self._at_s
+        self._at_s, self._cpu_s = at_s, cpu_s
+        return used > WORKING_SHARE * passed
+
+
 @dataclass(slots=True)
 class Mode:
-    """A healing mode at work: its server, and what it cost so far."""
+    """A healing mode, or the peer, at work: its server, and what it cost so far."""
 
-    healing: HealingMode
-    server: ServerProcess
-    log: Path
+    name: str
+    server: Server
+    pid: int
+    calls: Callable[[], Sequence[Call]]
+    """What was asked of its model so far."""
     sessions: list[TypingSession] = field(default_factory=list)
     spans: list[tuple[float, float]] = field(default_factory=list)
     """When passages were typed (`time.monotonic`)."""
     cpu_s: float = 0.0
     typing_s: float = 0.0
 
-    async def own_account(self) -> dict[str, Any]:
-        """The statistics that the server keeps itself."""
+    async def own_account(self) -> Mapping[str, Any] | None:
+        """The statistics that the server keeps itself; None where it keeps none."""
         command = {"command": "midtoken.server.statistics", "arguments": []}
-        statistics: dict[str, Any] = await self.server.request("workspace/executeCommand", command)
+        reply = await asyncio.wait_for(self.server.ask("workspace/executeCommand", command)[1], TIMEOUT_S)
+        statistics: Mapping[str, Any] | None = reply.result
         return statistics
 
     def figures(self) -> Figures:
-        calls = [c for c in read_calls(self.log) if any(start <= c.started <= end for start, end in self.spans)]
+        calls = [c for c in self.calls() if any(start <= c.started <= end for start, end in self.spans)]
         return account(self.sessions, calls)
+
+    def result(self, idle: float, own_account: Mapping[str, Any] | None) -> ModeResult:
+        peak_mb = programs.peak_memory_bytes(self.pid) / 1e6
+        passages = len(self.sessions)
+        return ModeResult(self.name, self.figures(), self.cpu_s, self.typing_s, idle, passages, own_account, peak_mb)
 
 
 async def _replay(passages: Sequence[Passage], options: BenchOptions) -> list[ModeResult]:
     rounds = len(passages)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        modes = [await stack.enter_async_context(started(healing, folder, options)) for healing in HEALING_MODES]
+        contexts = [started(healing, folder, options) for healing in HEALING_MODES]
+        if options.replay_peer:
+            assert options.gguf is not None
+            contexts = [started_peer(options.gguf), started("exact", folder, options)]
+        modes = [await stack.enter_async_context(context) for context in contexts]
         began, done = time.monotonic(), 0
         for number, passage in enumerate(passages):
             if options.seconds is not None and time.monotonic() - began > options.seconds:
@@ -110,18 +143,7 @@ async def _replay(passages: Sequence[Passage], options: BenchOptions) -> list[Mo
                 options.progress(done, rounds * len(modes))
         idle = [await _idle_cpu(mode) for mode in modes]
         options.progress(1, 1)
-        return [
-            ModeResult(
-                mode.healing,
-                mode.figures(),
-                mode.cpu_s,
-                mode.typing_s,
-                share,
-                len(mode.sessions),
-                await mode.own_account(),
-            )
-            for mode, share in zip(modes, idle, strict=True)
-        ]
+        return [mode.result(cpu, await mode.own_account()) for mode, cpu in zip(modes, idle, strict=True)]
 
 
 @asynccontextmanager
@@ -131,33 +153,74 @@ async def started(healing: HealingMode, folder: Path, options: BenchOptions) -> 
     model = str(options.model or BUNDLED_MODEL)
     command = [*OBSERVED_SERVER, str(log), model, options.device]
     server = await ServerProcess.started(command, programs.environment(folder / "modules"), {"healing": healing})
-    mode = Mode(healing, server, log)
+    mode = Mode(healing, server, server.process.pid, lambda: read_calls(log))
     try:
         async with asyncio.timeout(LOADING_S):
             while not (log.exists() and log.read_text(encoding="utf-8").endswith("\n")):
                 await asyncio.sleep(0.05)
-        editor = Editor(server, URI.format("first"), "vscode", TypingSession())
-        editor.open("import os\n\n\ndef first(path):\n    return os.pa", "\n")
-        await server.request("textDocument/inlineCompletion", editor.question(invoked=True))
-        editor.close()
+        await _ask_once(server)
         yield mode
     finally:
         await server.close()
 
 
+@asynccontextmanager
+async def started_peer(file: Path) -> AsyncIterator[Mode]:
+    """llama.cpp's server on a GGUF file, one completion behind it. Raises `RequestError` where it does not start."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(*LLAMA_CPP_SERVER, str(file), stdin=pipe, stdout=pipe, stderr=pipe)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        async with asyncio.timeout(LOADING_S):
+            while (line := await process.stdout.readline()) and not line.startswith(b"{"):
+                pass  # libraries print lines of their own
+            if not line:
+                said = (await process.stderr.read()).decode(errors="replace").strip().splitlines() or ["no message"]
+                raise RequestError(f"llama.cpp does not start ({said[-1][:200]}); it needs the package xllamacpp")
+        silence = asyncio.ensure_future(_discard(process.stdout, process.stderr))
+        plugin = Plugin(int(json.loads(line)["port"]))
+        await _ask_once(plugin)
+        await plugin.settle()
+        yield Mode(PEER, plugin, process.pid, lambda: plugin.calls)
+        await plugin.settle()
+        silence.cancel()
+    finally:
+        process.stdin.close()
+        if process.returncode is None:
+            process.kill()  # nothing of it is kept
+        await process.wait()
+
+
+async def _discard(*streams: asyncio.StreamReader) -> None:
+    """Read what nobody wants, so that its writer is never held up."""
+    await asyncio.gather(*(stream.read() for stream in streams))
+
+
+async def _ask_once(server: Server) -> None:
+    """One completion, in which libraries set themselves up."""
+    editor = Editor(server, URI.format("first"), "vscode", TypingSession())
+    editor.open("import os\n\n\ndef first(path):\n    return os.pa", "\n")
+    await asyncio.wait_for(server.ask("textDocument/inlineCompletion", editor.question(invoked=True))[1], TIMEOUT_S)
+    editor.close()
+
+
 async def type_passage(mode: Mode, passage: Passage, number: int, options: BenchOptions) -> None:
     """One passage in a document of its own, from its opening to its closing."""
     session, clock = TypingSession(), Clock(options.speed)
-    editor = Editor(mode.server, URI.format(number), options.client, session, clock.now)
+    target = passage.before + passage.text + passage.after
+    editor = Editor(mode.server, URI.format(number), options.client, session, clock.now, target)
+    work = Work(mode.pid)
     line = passage.before.rpartition("\n")[2]
     typist = Typist(passage.text, Hand(), f"{options.seed}/{number}", passage.indent, line)
     editor.open(passage.before, passage.after)
-    began, began_s, cpu_s = time.monotonic(), clock.now(), programs.cpu_seconds(mode.server.process.pid)
+    began, began_s, cpu_s = time.monotonic(), clock.now(), programs.cpu_seconds(mode.pid)
     while not typist.done:
-        await clock.wait(typist.pause(), lambda: editor.busy)
+        await clock.wait(typist.pause(), lambda: work.goes_on() or editor.busy)
         editor.press(typist.press(editor.ghost_text, editor.visible_s))
     await editor.settle()
-    mode.cpu_s += programs.cpu_seconds(mode.server.process.pid) - cpu_s
+    mode.cpu_s += programs.cpu_seconds(mode.pid) - cpu_s
     mode.typing_s += clock.now() - began_s
     mode.spans.append((began, time.monotonic()))
     mode.sessions.append(session)
@@ -167,9 +230,9 @@ async def type_passage(mode: Mode, passage: Passage, number: int, options: Bench
 
 async def _idle_cpu(mode: Mode) -> float:
     """CPU seconds a minute of a server that nobody asks anything."""
-    before = programs.cpu_seconds(mode.server.process.pid)
+    before = programs.cpu_seconds(mode.pid)
     await asyncio.sleep(IDLE_S)
-    return (programs.cpu_seconds(mode.server.process.pid) - before) / IDLE_S * 60
+    return (programs.cpu_seconds(mode.pid) - before) / IDLE_S * 60
 
 
 def _texts(options: BenchOptions) -> list[str]:

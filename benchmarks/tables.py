@@ -26,6 +26,9 @@ class BenchOptions:
 
     The last group is for ``replay``: files or folders of text that is typed, how many characters of it and for how many
     seconds at most (None leaves it to the benchmark), how much faster than a person, by which kind of editor.
+
+    ``gguf`` is the file that peers run: ``replay`` types into llama.cpp too with ``replay_peer``, ``peers`` completes
+    at ``places`` places of ``cases``, or of our own sources, with the ``peers`` named or all that are installed.
     """
 
     model: Path | None = None
@@ -39,6 +42,11 @@ class BenchOptions:
     speed: float = 1.0
     client: Literal["vscode", "neovim"] = "vscode"
     seed: int = 0
+    gguf: Path | None = None
+    replay_peer: bool = False
+    cases: Path | None = None
+    places: int = 200
+    peers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +60,12 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Ours over the peer's. ``at_most`` is the goal, None where there is none."""
+    """Ours over the peer's. ``at_most`` or ``at_least`` is the goal, None where there is none."""
 
     name: str
     value: float
     at_most: float | None = None
+    at_least: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +161,11 @@ def _ratio(value: float) -> str:
 
 
 def _verdict(ratio: Ratio) -> str:
-    if ratio.at_most is None:
-        return ""
-    return f"  (goal: at most {ratio.at_most:g}, {'met' if ratio.value <= ratio.at_most else 'missed'})"
+    if ratio.at_most is not None:
+        return f"  (goal: at most {ratio.at_most:g}, {'met' if ratio.value <= ratio.at_most else 'missed'})"
+    if ratio.at_least is not None:
+        return f"  (goal: at least {ratio.at_least:g}, {'met' if ratio.value >= ratio.at_least else 'missed'})"
+    return ""
 
 
 def _aligned(table: Table) -> list[str]:

@@ -1,13 +1,14 @@
 """From what the client saw and what the model did to the figures of the report."""
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from benchmarks.keystrokes.editor import Request, TypingSession
-from benchmarks.keystrokes.observed_server import CONTEXT_CHARACTERS
+from benchmarks.keystrokes.observed_server import CONTEXT_CHARACTERS, READING
 
 MAX_TYPED = 64
 """Characters typed while a call runs, at most."""
@@ -25,11 +26,16 @@ class Call:
     written: str
     """What was certain of the best text when the call ended, however it did."""
     passes: tuple[float, ...]
+    read_tokens: int = 0
+    written_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """One healing mode. ``latency_ms`` holds one number for each request that was answered in time to be shown."""
+    """One healing mode, or the peer. ``latency_ms`` holds one number for each request that was answered in time to be
+    shown, before the next key. ``read`` tokens went through passes over several, ``written`` through passes over one.
+    ``wrong`` characters were shown and are not what was typed there in the end.
+    """
 
     requests: int
     latency_ms: tuple[float, ...]
@@ -45,6 +51,14 @@ class Figures:
     accepted_words: int
     kept: int
     keys: int
+    read: int = 0
+    written: int = 0
+    wrong: int = 0
+
+    @property
+    def all_ms(self) -> tuple[float, ...]:
+        """One number for each request: infinity where the next key came before the answer."""
+        return (*self.latency_ms, *(math.inf,) * (self.requests - len(self.latency_ms)))
 
     @property
     def saved(self) -> int:
@@ -64,6 +78,8 @@ def read_calls(log: Path) -> list[Call]:
             tuple(line["texts"]),
             line["written"],
             tuple(line["passes"]),
+            line["read"],
+            line["written_tokens"],
         )
         for line in lines
         if "context" in line
@@ -71,7 +87,12 @@ def read_calls(log: Path) -> list[Call]:
 
 
 def account(sessions: Sequence[TypingSession], calls: Sequence[Call]) -> Figures:
-    """The figures of one mode: all its sessions, and the calls of its server while they lasted."""
+    """The figures of one mode: all its sessions, and the calls of its server while they lasted.
+
+    What only reads in advance is counted by its tokens, not by its passes: nobody can tell which of them was of use.
+    """
+    read, written = sum(call.read_tokens for call in calls), sum(call.written_tokens for call in calls)
+    calls = [call for call in calls if call.outcome != READING]
     requests = [request for session in sessions for request in session.requests]
     keys = [key for session in sessions for key in session.keys]
     answered = [request for request in requests if request.answered_s is not None and not request.stale]
@@ -93,6 +114,9 @@ def account(sessions: Sequence[TypingSession], calls: Sequence[Call]) -> Figures
         accepted_words=sum(key.kind == "accept word" for key in taken),
         kept=sum(len(key.insert) for key in taken),
         keys=len(keys),
+        read=read,
+        written=written,
+        wrong=sum(session.wrong for session in sessions),
     )
 
 

@@ -9,15 +9,28 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from benchmarks.keystrokes.server_process import Reply, ServerProcess
+from benchmarks.keystrokes.server_process import Reply
 from benchmarks.keystrokes.typing_model import Key
 
 Habit = Literal["vscode", "neovim"]
 NEOVIM_WAIT_S = 0.2
 CONTEXT_CHARACTERS = 400
 """Of the text before the cursor, what is kept with a request."""
+
+
+class Server(Protocol):
+    """Who is asked: our server's process, or a peer that is spoken to in the same way."""
+
+    def ask(self, method: str, params: Any) -> tuple[int, "asyncio.Future[Reply]"]:
+        """Send a request; its number, for `cancel`, and its answer to come."""
+
+    def notify(self, method: str, params: Any) -> None:
+        """Tell."""
+
+    def cancel(self, number: int) -> None:
+        """Say that nobody waits for an answer any more."""
 
 
 @dataclass(slots=True)
@@ -48,6 +61,8 @@ class TypingSession:
     """Of those, the ones that were typed along by a key at least."""
     withdrawn: int = 0
     """Of those, the ones that another answer changed or took away although they still fitted."""
+    wrong: int = 0
+    """Characters shown that are not what stands there in the end, each ghost text counted when it appears."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +87,14 @@ class Editor:
 
     def __init__(
         self,
-        server: ServerProcess,
+        server: Server,
         uri: str,
         habit: Habit,
         session: TypingSession,
         clock: Callable[[], float] = time.monotonic,
+        target: str = "",
     ) -> None:
+        """``target`` is the document as it will be, to judge what is shown; empty for who does not judge."""
         self.before = ""
         self.after = ""
         self._server = server
@@ -85,6 +102,7 @@ class Editor:
         self._habit = habit
         self._session = session
         self._clock = clock
+        self._target = target
         self._version = 0
         self._ghost: Ghost | None = None
         self._pending: dict[int, Request] = {}
@@ -232,7 +250,15 @@ class Editor:
             return
         self._session.withdrawn += bool(shown and old and shown.followed)
         self._session.suggestions += bool(new)
+        self._judge(new)
         self._ghost = ghost if new else None
+
+    def _judge(self, shown: str) -> None:
+        """Count what is wrong of a new ghost text; where a typo stands before it nobody can say."""
+        if self._target.startswith(self.before):
+            coming = self._target[len(self.before) :]
+            agreed = next((at for at, (a, b) in enumerate(zip(shown, coming, strict=False)) if a != b), len(shown))
+            self._session.wrong += len(shown) - agreed
 
     def _position(self, index: int) -> dict[str, int]:
         """A place before the cursor, in UTF-16 units."""

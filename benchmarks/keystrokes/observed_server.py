@@ -2,7 +2,8 @@
 
 The server is the real one. Around its completer stands a clock that writes one JSON line to LOG for each call of the
 model: what it was asked (the end of the text before the cursor), when it began and ended, when each forward pass ran,
-how it ended. A client cannot see that; least of all of requests that it cancelled.
+how many tokens were read and written, how it ended. A client cannot see that; least of all of requests that it
+cancelled.
 """
 
 import json
@@ -21,26 +22,36 @@ from lsp_server.server import serve
 
 CONTEXT_CHARACTERS = 200
 """Of the text before the cursor, what tells one place from another."""
+READING = "reading"
+"""The outcome of a call that only reads, in advance."""
 
 
 class Passes:
-    """When forward passes began, since it was last asked."""
+    """When forward passes began, and how many tokens they read and wrote, since it was last asked."""
 
     def __init__(self) -> None:
         self._begun: list[float] = []
+        self._read = self._written = 0
 
-    def count(self, run: Any) -> Any:
-        """``run`` with its calls noted."""
+    def count(self, run: Any, *, writes: bool = False) -> Any:
+        """``run``, a method of a session, with its calls noted. One that ``writes`` has a token of each sequence."""
 
         def counted(*args: Any, **keywords: Any) -> Any:
             self._begun.append(time.monotonic())
+            tokens = len(args[1]) if len(args) > 1 else 1
+            if writes or tokens == 1:
+                self._written += tokens
+            else:
+                self._read += tokens
             return run(*args, **keywords)
 
         return counted
 
-    def take(self) -> list[float]:
-        begun, self._begun = self._begun, []
-        return begun
+    def take(self) -> dict[str, Any]:
+        """What was noted, as a line of the log holds it."""
+        taken = {"passes": self._begun, "read": self._read, "written_tokens": self._written}
+        self._begun, self._read, self._written = [], 0, 0
+        return taken
 
 
 class Observer:
@@ -83,8 +94,18 @@ class Observer:
         finally:
             call = {"started": started, "ended": time.monotonic(), "outcome": outcome, "texts": texts}
             place = {"context": request.prefix[-CONTEXT_CHARACTERS:], "written": written}
-            self.write({**place, "passes": self._passes.take(), **call})
+            self.write({**place, **self._passes.take(), **call})
         return result
+
+    def reading(self, run: Callable[[], None], request: CompletionRequest) -> None:
+        """What the model reads while nobody waits."""
+        self._passes.take()
+        started = time.monotonic()
+        try:
+            run()
+        finally:
+            call = {"started": started, "ended": time.monotonic(), "outcome": READING, "texts": [], "written": ""}
+            self.write({"context": request.prefix[-CONTEXT_CHARACTERS:], **self._passes.take(), **call})
 
     def write(self, value: dict[str, Any]) -> None:
         self._log.write(json.dumps(value) + "\n")
@@ -104,6 +125,10 @@ class ObservedCompleter(WrappedCompleter):
         """See `lsp_server.scheduling.model.CompleterLike`."""
         return self._observer.call(lambda heard: self._completer.complete(request, cancel, heard), request, on_text)
 
+    def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0) -> None:
+        """See `lsp_server.scheduling.model.CompleterLike`."""
+        self._observer.reading(lambda: self._completer.read(request, cancel, rest), request)
+
 
 def main() -> int:
     """Serve until the client leaves."""
@@ -111,7 +136,7 @@ def main() -> int:
     passes = Passes()
     # Every forward pass goes through one of the two; nothing in the server knows that they are counted.
     OrtSession.forward = passes.count(OrtSession.forward)  # type: ignore[method-assign]
-    OrtSession.step = passes.count(OrtSession.step)  # type: ignore[method-assign]
+    OrtSession.step = passes.count(OrtSession.step, writes=True)  # type: ignore[method-assign]
     with Path(log).open("w", encoding="utf-8") as stream:
         observer = Observer(stream, Completer.load, passes)
         return serve(model=Path(model), device=device, load=observer.load)  # type: ignore[arg-type]

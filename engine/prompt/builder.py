@@ -48,7 +48,9 @@ class PromptBuilder:
         ``most`` bounds the tokens of the prompt further.
         """
         fim = self._manifest.fim
-        order = choose_order(fim, request.suffix)
+        native = request.healing.mode == "native"
+        # Other tools use the template wherever there is one, so their way is measured with it.
+        order = fim.default if native and fim is not None else choose_order(fim, request.suffix)
         capacity = self._capacity()
         if most is not None:
             capacity = min(capacity, most + request.stop.max_new_tokens)
@@ -60,7 +62,7 @@ class PromptBuilder:
         prefix = prefix_window(request.prefix, budget)
         below = "" if order == "plain" else suffix_window(request.suffix, budget)
         suffix = self._tokenizer.encode_inside(below) if below else ()
-        if request.healing.mode == "native":  # as other tools have it: nothing is taken back, all of it is prefix
+        if native:  # as other tools have it: nothing is taken back, all of it is prefix
             document = PromptParts(*self._tokenizer.encode_split(prefix, len(prefix)), suffix)
         elif has_cut(fim, order):
             settled, between, tail = self._cut(prefix, anchor_of(request.prefix, prefix, budget))

@@ -7,8 +7,10 @@ import pytest
 
 from benchmarks import peer_process, peers
 from benchmarks.peer_process import Reply
+from benchmarks.tables import BenchOptions
 from engine import BUNDLED_MODEL, DocumentError
 from lsp_server.commands.evaluation import Case, Outcome
+from tests.lsp_server.commands.command_line import run
 
 CASE = Case("a", "import nump", "", "y as np")
 
@@ -40,17 +42,63 @@ def test_the_report_has_ratios_to_each_peer():
         ("cold, over llama.cpp", 0.5),
         ("warm, over llama.cpp", 0.5),
     ]
-    assert made.tables[0].rows[0][:3] == (peers.OURS, 100.0, 100.0)
-    assert made.tables[0].rows[1][:3] == ("llama.cpp", 0.0, 100.0)
-    assert made.tables[0].rows[0][6] == 2000.0
+    assert made.tables[0].rows[0][:3] == (peers.OURS, "100.0 [100, 100]", "100.0 [100, 100]")
+    assert made.tables[0].rows[1] == ("llama.cpp", "0.0 [0, 0]", "100.0 [100, 100]", "100.0 [100, 100]")
+    assert made.tables[1].rows[0][4] == 2000.0
 
 
-def test_a_wrong_file_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def gguf_in(folder: Path) -> Path:
+    path = folder / "weights.gguf"
+    path.write_bytes(b"")
+    return path
+
+
+def test_one_command_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    # In place of llama.cpp, which needs weights: our engine again.
+    monkeypatch.setattr(peers, "run_all", lambda cases, models, progress: asked(cases, models))
     cases = tmp_path / "cases.jsonl"
-    cases.write_text(json.dumps({"prefix": "x"}), encoding="utf-8")
-    assert peers.main([str(cases), "--gguf", "none.gguf", "--model", "none"]) == 1
-    assert capsys.readouterr().err.startswith("error: line 1")
+    cases.write_text(json.dumps({"prefix": CASE.prefix, "reference": CASE.reference}), encoding="utf-8")
+    options = ["--gguf", gguf_in(tmp_path), "--cases", cases, "--model", BUNDLED_MODEL, "--peers", "llama.cpp"]
+    outcome = run(capsys, "bench", "peers", *options, "--json")
+    assert outcome.status == 0, outcome.err
+    [made] = json.loads(outcome.out)["benchmarks"]
+    assert made["conditions"] == {"weights": "weights.gguf", "model folder": "bundled", "places": 1}
+    assert [row[0] for row in made["tables"][0]["rows"]] == ["midtoken", "llama.cpp"]
+
+
+def asked(cases: list[Case], models: dict[str, Path]) -> dict[str, peers.Record]:
+    assert [case.prefix for case in cases] == [CASE.prefix]
+    assert {name: path.name for name, path in models.items()} == {"midtoken": "bundled", "llama.cpp": "weights.gguf"}
+    reply = Reply("y as np", 10.0)
+    return {
+        name: peers.Record(
+            [reply], [reply], [Outcome(cases[0], reply.text, 10.0)], {"peak_mb": 1.0, "processor_s": 1.0}
+        )
+        for name in models
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--peers", "nobody"], "no peer is called 'nobody'"),
+        (["--cases", "none.jsonl"], "none.jsonl cannot be read"),
+        (["--places", "0"], "--places is 0; it must be above 0"),
+    ],
+)
+def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str):
+    options = ["--gguf", gguf_in(tmp_path), "--model", BUNDLED_MODEL, "--peers", "llama.cpp", *arguments]
+    outcome = run(capsys, "bench", "peers", *options)
+    assert outcome.status == 2
+    assert says in outcome.err
+
+
+def test_places_of_our_own_sources_are_inside_identifiers_and_the_same_each_time(tmp_path: Path):
+    found = peers.cases_of(BenchOptions(places=20))
+    assert found == peers.cases_of(BenchOptions(places=20))
+    assert all(case.inside_identifier and case.path for case in found)
+    assert max(len(case.prefix) for case in found) <= peers.BEFORE
 
 
 def test_every_peer_is_known_by_the_process():
-    assert next(iter(peer_process.PEERS)) == peers.OURS
+    assert list(peer_process.PEERS) == [peers.OURS, *peers.NEEDED]

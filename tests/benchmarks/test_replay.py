@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from benchmarks import programs, replay
 from benchmarks.keystrokes.passages import Passage
 from benchmarks.replay import Clock, started, type_passage
 from benchmarks.tables import BenchOptions
+from engine import BUNDLED_MODEL
 from tests.benchmarks.fake_observed_server import KNOWN
 from tests.e2e.clients import environment
 from tests.lsp_server.commands.command_line import run
@@ -31,12 +33,13 @@ def _fake(monkeypatch):
 @pytest.mark.usefixtures("_fake")
 @pytest.mark.parametrize("client", ["vscode", "neovim"])
 def test_a_passage_is_typed_and_what_is_right_is_kept(tmp_path, client):
-    async def type_it() -> tuple[replay.Mode, dict[str, Any]]:
+    async def type_it() -> tuple[replay.Mode, Mapping[str, Any] | None]:
         async with started("exact", tmp_path, OPTIONS) as mode:
             await type_passage(mode, Passage("", KNOWN.rstrip(), "\n"), 0, replace(OPTIONS, client=client))
             return mode, await mode.own_account()
 
     mode, statistics = asyncio.run(type_it())
+    assert statistics is not None
     figures = mode.figures()
     assert 0 < len(figures.latency_ms) <= figures.requests <= figures.keys
     assert figures.kept > 0
@@ -78,7 +81,36 @@ class TestCommand:
         assert report["name"] == "replay"
         assert [row[0] for row in report["tables"][0]["rows"]] == ["off", "k-step", "exact"]
         assert all(row[1] > 0 for row in report["tables"][0]["rows"])
-        assert [row[0] for row in report["tables"][-1]["rows"]][:2] == ["p50 ms", "p95 ms"]
+        assert [row[0] for row in report["tables"][-1]["rows"]][:3] == ["in time %", "all p50 ms", "all p95 ms"]
+
+    def test_llama_cpp_types_the_same(self, capsys, tmp_path, monkeypatch):
+        fake = [sys.executable, "-m", "tests.benchmarks.fake_llama_server", KNOWN]
+        monkeypatch.setattr(replay, "LLAMA_CPP_SERVER", fake)
+        path, gguf = tmp_path / "known.py", tmp_path / "weights.gguf"
+        path.write_text(KNOWN * 3)
+        gguf.write_bytes(b"")
+        options = ["--files", path, "--characters", 20, "--speed", 5, "--model", BUNDLED_MODEL]
+        outcome = run(capsys, "bench", "replay", *options, "--peer", "--gguf", gguf, "--json")
+        assert outcome.status == 0, outcome.err
+        [report] = json.loads(outcome.out)["benchmarks"]
+        answers, work, gain = (table["rows"] for table in report["tables"][:3])
+        assert [row[0] for row in answers] == ["llama.cpp", "exact"]
+        assert all(row[1] > 0 for row in answers)
+        assert answers[0][-1] == "-"  # it keeps no statistics of its own
+        peer = dict(zip(report["tables"][1]["columns"], work[0], strict=True))
+        assert peer["tokens read"] > 0
+        assert peer["written"] > 0
+        assert peer["peak MB"] > 1
+        assert gain[0][1] > 0
+        assert "CPU a minute: ours / peer" in [ratio["name"] for ratio in report["ratios"]]
+
+    def test_a_peer_that_does_not_start_says_why(self, capsys, tmp_path, monkeypatch):
+        monkeypatch.setattr(replay, "LLAMA_CPP_SERVER", [sys.executable, "-c", "raise SystemExit('no such thing')"])
+        gguf = tmp_path / "weights.gguf"
+        gguf.write_bytes(b"")
+        outcome = run(capsys, "bench", "replay", "--peer", "--gguf", gguf, "--model", BUNDLED_MODEL)
+        assert outcome.status == 2
+        assert "llama.cpp does not start (no such thing)" in outcome.err
 
     @pytest.mark.parametrize(
         ("arguments", "says"),
@@ -87,6 +119,8 @@ class TestCommand:
             (["--characters", "0"], "--characters is 0; it must be above 0"),
             (["--speed", "nan"], "--speed is nan; it must be above 0"),
             (["--seconds", "-1"], "--seconds is -1; it must be above 0"),
+            (["--peer"], "a peer needs weights; give --gguf FILE"),
+            (["--peer", "--gguf", "none.gguf", "--model", str(BUNDLED_MODEL)], "there is no file at none.gguf"),
         ],
     )
     def test_wrong_usage(self, capsys, arguments, says):

@@ -75,7 +75,7 @@ def test_a_report_is_json():
     raw = json.loads(json.dumps(as_json(REPORT)))
     assert set(raw) == {"name", "conditions", "tables", "ratios", "notes"}
     assert raw["tables"][0]["columns"] == ["reader", "p50 ms"]
-    assert raw["ratios"][0] == {"name": "ours / other", "value": 1.05, "at_most": 1.1}
+    assert raw["ratios"][0] == {"name": "ours / other", "value": 1.05, "at_most": 1.1, "at_least": None}
 
 
 def test_the_machine_is_described():

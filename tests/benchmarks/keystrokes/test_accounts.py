@@ -1,10 +1,12 @@
 import json
+import math
 from dataclasses import replace
 
 import pytest
 
 from benchmarks.keystrokes.accounts import Call, account, read_calls, serves, stop_times
 from benchmarks.keystrokes.editor import Request, TypingSession
+from benchmarks.keystrokes.observed_server import READING
 from benchmarks.keystrokes.typing_model import Key
 
 
@@ -85,6 +87,17 @@ def test_the_time_to_stop_counts_from_the_first_cancellation_that_left_the_call_
     assert stop_times(requests, [useless, call("b", at=3.0)]) == pytest.approx([stopped_ms])
 
 
+def test_every_request_counts_and_what_only_reads_in_advance_is_tokens():
+    late = Request("a", 0.0, 0.04, cancelled_s=0.03, stale=True)
+    session = TypingSession([late, answered("ab", "cd", sent=0.1)], wrong=3)
+    reading = replace(call("ab", at=0.05, outcome=READING), read_tokens=500)
+    made = replace(call("ab", "cd", at=0.11), read_tokens=10, written_tokens=4)
+    figures = account([session], [reading, made])
+    assert figures.all_ms == pytest.approx((60.0, math.inf))
+    assert (figures.passes, figures.wasted, figures.calls) == (2, 0, 1)
+    assert (figures.read, figures.written, figures.wrong) == (510, 4, 3)
+
+
 def test_a_log_is_read(tmp_path):
     log = tmp_path / "log.jsonl"
     line = {
@@ -95,6 +108,8 @@ def test_a_log_is_read(tmp_path):
         "texts": ["t"],
         "written": "t",
         "passes": [1.5],
+        "read": 7,
+        "written_tokens": 2,
     }
     log.write_text(json.dumps({"loaded": 0.5}) + "\n" + json.dumps(line) + "\n")
-    assert read_calls(log) == [Call("c", 1.0, 2.0, "finished", ("t",), "t", (1.5,))]
+    assert read_calls(log) == [Call("c", 1.0, 2.0, "finished", ("t",), "t", (1.5,), 7, 2)]
