@@ -35,9 +35,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     replay.add_argument("--seed", type=int, default=0, metavar="N", help="of passages, pauses and typos")
     replay.add_argument("--peer", action="store_true", help="type into llama.cpp's server too, on the same weights")
     peers = parser.add_argument_group("who is compared with us by 'peers', and by 'replay --peer'")
-    peers.add_argument(
-        "--gguf", type=Path, metavar="FILE", help="its weights (default: the file MODEL was made of)"
-    )
+    peers.add_argument("--gguf", type=Path, metavar="FILE", help="its weights (default: the file MODEL was made of)")
     peers.add_argument(
         "--cases", type=Path, metavar="CASES.jsonl", help="places, as for evaluate (default: our sources)"
     )
