@@ -13,6 +13,8 @@ from engine.decoding.candidates import Candidate, Decoder
 from engine.decoding.second_view import SecondView, matching_row
 from engine.decoding.strategies import Run, Strategy, strategy_for
 from engine.decoding.suffix_overlap import common_end, trim_suffix_overlap
+from engine.drafting.drafter import Drafter
+from engine.drafting.drafters import Drafters
 from engine.healing.first_step import Healed, heal
 from engine.healing.k_step import Cover
 from engine.healing.known_words import KnownWords
@@ -36,6 +38,7 @@ from engine.types import (
     Completion,
     CompletionRequest,
     CompletionResult,
+    DraftCounts,
     HealingReport,
     HealingTrace,
     ModelInfo,
@@ -61,6 +64,7 @@ class _Prepared:
     run: Run
     covers: list[Cover]
     timing: Timing
+    drafter: Drafter | None
     is_partial: bool = False
 
     def write(self) -> Iterator[list[Candidate]]:
@@ -89,6 +93,7 @@ class Completer:
         self._bat: BasisAware | None = None
         self._lock = threading.Lock()
         self._ends = tokenizer.vocabulary.control_ids | set(manifest.control.end)
+        self._drafters = Drafters(cache, tokenizer.vocabulary, self._ends)
         self.notices: tuple[str, ...] = ()
 
     @classmethod
@@ -203,7 +208,14 @@ class Completer:
                 total_ms=_milliseconds_since(started),
             )
         distinct = _distinct(completions)
-        return CompletionResult(distinct, timing, len(prepared.prompt.ids), prepared.healed.reused, prepared.is_partial)
+        return CompletionResult(
+            distinct,
+            timing,
+            len(prepared.prompt.ids),
+            prepared.healed.reused,
+            prepared.is_partial,
+            DraftCounts() if prepared.drafter is None else prepared.drafter.counts,
+        )
 
     def stream(self, request: CompletionRequest, cancel: CancellationToken | None = None) -> Generator[str, None, None]:
         """Yield the text of the best completion in pieces, each as soon as no later token can take it back.
@@ -264,6 +276,8 @@ class Completer:
         if words is not None:
             healed = replace(healed, first=words.first_step(healed.first, self._tokenizer.vocabulary))
         # 3. What the strategy writes with, and what its candidates begin with.
+        alone = count == 1 and strategy.follows_rows and request.speculation == "auto"
+        drafter = self._drafters.begin(request, prompt) if alone else None
         decoder = Decoder(
             cache=self._cache,
             prompt=prompt.ids,
@@ -275,6 +289,7 @@ class Completer:
             first=healed.first,
             words=words,
             index=self._index,
+            ahead=drafter,
         )
         run = strategy.run(
             decoder,
@@ -291,7 +306,7 @@ class Completer:
             heal_ms=(total_seconds - healed.model_seconds) * 1000,
             prefill_ms=healed.model_seconds * 1000,
         )
-        return _Prepared(prompt, healed, strategy, run, covers, timing, is_partial)
+        return _Prepared(prompt, healed, strategy, run, covers, timing, drafter, is_partial)
 
     def _prompt(self, request: CompletionRequest) -> tuple[Prompt, bool]:
         """The prompt, and whether it has less context than there is: what there is time to read, the nearest first."""

@@ -16,11 +16,13 @@ BaselineMode = Literal["native", "constrained"]
 Strategy = Literal["greedy", "sample", "edt", "adapt", "kl", "entropy-gate", "sed", "beam", "best-first", "branch"]
 DeviceChoice = Literal["auto", "cpu", "cuda", "cuda-graph"]
 LineMode = Literal["single", "multi"]
+Speculation = Literal["auto", "off"]
 
 HEALING_MODES: tuple[HealingMode, ...] = get_args(HealingMode)
 BASELINE_MODES: tuple[BaselineMode, ...] = get_args(BaselineMode)
 """What other tools do, to compare with: `engine.healing.constrained`, and the prompt cut at the cursor."""
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+SPECULATIONS: tuple[Speculation, ...] = get_args(Speculation)
 DEVICES: tuple[DeviceChoice, ...] = get_args(DeviceChoice)
 
 

@@ -12,7 +12,17 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.config import BEAMS, HealingParams, SamplingParams, StopParams, require_count, require_range
+from engine.config import (
+    BEAMS,
+    SPECULATIONS,
+    HealingParams,
+    SamplingParams,
+    Speculation,
+    StopParams,
+    require_choice,
+    require_count,
+    require_range,
+)
 from engine.errors import Cancelled, RequestError
 
 TokenIds: TypeAlias = tuple[int, ...]
@@ -91,6 +101,7 @@ class CompletionRequest:
     that many distinct candidates, best first.
     Where ``reading_ms`` is given, the model reads no more context than it can in that time, beside what it has read
     before, the nearest first; what it says then depends on the requests before. None has it read everything.
+    ``speculation`` says whether passes may verify drafts of the next tokens: a matter of time, not of what is written.
     """
 
     prefix: str
@@ -108,8 +119,10 @@ class CompletionRequest:
     healing: HealingParams = field(default_factory=HealingParams)
     sampling: SamplingParams = field(default_factory=SamplingParams)
     stop: StopParams = field(default_factory=StopParams)
+    speculation: Speculation = "auto"
 
     def __post_init__(self) -> None:
+        require_choice("speculation", self.speculation, SPECULATIONS)
         require_count("max_completions", self.max_completions, 1, 64)
         if not all(isinstance(piece, Snippet) for piece in self.extra_context):
             raise RequestError("extra_context holds something other than Snippet; write Snippet(text) around each text")
@@ -173,11 +186,23 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class DraftCounts:
+    """Tokens that were drafted and verified by a pass, and those of them that were written, by where a draft is from:
+    the document, or the small model.
+    """
+
+    lookup_drafted: int = 0
+    lookup_accepted: int = 0
+    model_drafted: int = 0
+    model_accepted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CompletionResult:
     """Distinct completions, best first (possibly none), with the timing of the whole request.
 
     ``reused_tokens`` of the ``prompt_tokens`` were still in the key/value cache from the request before. ``is_partial``
-    says that the model read less context than there is, for want of time.
+    says that the model read less context than there is, for want of time. ``drafts`` counts what was drafted.
     """
 
     completions: tuple[Completion, ...]
@@ -185,6 +210,7 @@ class CompletionResult:
     prompt_tokens: int
     reused_tokens: int
     is_partial: bool = False
+    drafts: DraftCounts = field(default_factory=DraftCounts)
 
 
 @dataclass(frozen=True, slots=True)

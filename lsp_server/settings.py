@@ -14,11 +14,13 @@ from typing import Any, Literal, TypeAlias, get_args
 from engine import (
     DEVICES,
     HEALING_MODES,
+    SPECULATIONS,
     DeviceChoice,
     HealingMode,
     HealingParams,
     MidtokenError,
     SamplingParams,
+    Speculation,
     StopParams,
     Strategy,
 )
@@ -80,6 +82,7 @@ class Settings:
     cross_file_context: bool = False
     read_ahead: bool = True
     cache_mb: int = 256
+    speculation: Speculation = "auto"
     trace: TraceLevel = "off"
 
 
@@ -307,6 +310,7 @@ _SETTINGS = (
     _Setting("crossFileContext", "cross_file_context", _truth),
     _Setting("readAhead", "read_ahead", _truth),
     _Setting("cacheMb", "cache_mb", _megabytes),
+    _Setting("speculation", "speculation", _choice(SPECULATIONS)),
     _Setting("trace", "trace", _trace),
 )
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from engine import DraftCounts
+
 Source = Literal["model", "running", "memory"]
 """Where an answer came from: a call of its own, a call that was under way for an earlier request, what was known."""
 RECENT_ANSWERS = 1000
@@ -39,6 +41,8 @@ class Statistics:
     shown: int = 0
     accepted: int = 0
     accepted_characters: int = 0
+    drafted_tokens: int = 0
+    drafted_tokens_kept: int = 0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_ANSWERS))
     started: float = field(default_factory=time.monotonic)
 
@@ -46,6 +50,11 @@ class Statistics:
         """A request was answered with what is to be shown, or with the knowledge that there is nothing."""
         self.answers[source] += 1
         self.latencies_ms.append(latency_ms)
+
+    def drafted(self, drafts: DraftCounts) -> None:
+        """A model call verified drafts of the next tokens."""
+        self.drafted_tokens += drafts.lookup_drafted + drafts.model_drafted
+        self.drafted_tokens_kept += drafts.lookup_accepted + drafts.model_accepted
 
     @property
     def median_ms(self) -> float | None:
@@ -71,6 +80,8 @@ class Statistics:
             "shown": self.shown,
             "accepted": self.accepted,
             "acceptedCharacters": self.accepted_characters,
+            "draftedTokens": self.drafted_tokens,
+            "draftedTokensKept": self.drafted_tokens_kept,
             "latencyMs": {name: _rounded(percentile(latencies, share)) for name, share in shares.items()},
         }
 

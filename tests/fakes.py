@@ -307,7 +307,7 @@ def fake_completer(
     )
     completer = Completer(session, tokenizer, SortedIndex(tokenizer.vocabulary), manifest, info)
     # Passes take no time: what a prefill is cut into does not depend on how busy the machine of the tests is.
-    completer._cache._clock = lambda: 0.0
+    completer._cache._clock = completer._drafters._clock = lambda: 0.0
     return completer, session
 
 

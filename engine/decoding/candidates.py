@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engine.config import StopParams
-from engine.decoding.decode import DecodeStep, decode, tokens_before
+from engine.decoding.decode import DecodeStep, Rows, decode, tokens_before
 from engine.decoding.stopping import StopTracker
 from engine.healing.agreed_prefix import certain_beginning
 from engine.healing.k_step import Cover, FirstStep
@@ -41,7 +41,8 @@ class Decoder:
     ``prompt`` is ``[S] int32``; ``ends`` are the ids that end a completion; ``line_prefix`` is the cursor's line before
     the cursor. ``companion`` gives, for a strategy that compares, the other sequence whose row it wants with that of
     each sequence (None where there is none): the two are run as one batch. ``first`` is what covers are chosen from,
-    ``words`` are more probable in the word at the cursor, their tokens are found with ``index``.
+    ``words`` are more probable in the word at the cursor, their tokens are found with ``index``. ``ahead`` is where a
+    candidate that is written alone has its rows from, if not from ``cache``.
     """
 
     cache: TokenCache
@@ -55,6 +56,7 @@ class Decoder:
     first: FirstStep | None = None
     words: KnownWords | None = None
     index: PrefixIndex | None = None
+    ahead: Rows | None = None
 
     def start(self, cover: Cover) -> Candidate:
         """An empty candidate that will begin with ``cover``."""
@@ -87,8 +89,10 @@ class Decoder:
             self.rows_after([*group, *(ids for ids in companions if ids is not None)])
 
     def decode(self, prompt: IdArray, cover: Cover, chooser: TokenChooser) -> Iterator[DecodeStep]:
-        """The decode loop on this request's cache."""
-        return decode(self.cache, prompt, cover, chooser, self.vocabulary.size, self.checkpoint, self._known(cover))
+        """The decode loop of this request."""
+        return decode(
+            self.ahead or self.cache, prompt, cover, chooser, self.vocabulary.size, self.checkpoint, self._known(cover)
+        )
 
     def _known(self, cover: Cover) -> Callable[[FloatArray, Sequence[int]], FloatArray] | None:
         words, index, vocabulary = self.words, self.index, self.vocabulary

@@ -6,14 +6,25 @@ after it is wanted.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from engine.healing.k_step import Cover
 from engine.runtime.checkpoint import Checkpoint
-from engine.runtime.token_cache import TokenCache
 from engine.sampling import History, TokenChooser, log_probability
 from engine.types import FloatArray, IdArray
+
+
+class Rows(Protocol):
+    """Where the loop has its rows from: a `TokenCache`, or a `Drafter` over one."""
+
+    @property
+    def capacity(self) -> int:
+        """Tokens that a sequence may have."""
+
+    def row_after(self, ids: IdArray, checkpoint: Callable[[], None]) -> FloatArray:
+        """The logits after the last token of ``ids`` (``[S] int32``, S >= 1), ``[V] float32``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +37,7 @@ class DecodeStep:
 
 
 def decode(
-    cache: TokenCache,
+    rows: Rows,
     prompt: IdArray,
     cover: Cover,
     chooser: TokenChooser,
@@ -37,7 +48,7 @@ def decode(
     """Yield the steps of one completion of ``prompt`` (``[S] int32``) that begins with ``cover``, without an end.
 
     ``weigh`` makes the row that is chosen from out of the model's (``[V] float32``) and the tokens written so far.
-    Several iterators may take turns on one cache. One ends by itself only when the cache is full. Raises
+    Several iterators may take turns on one source of rows. One ends by itself only when the cache is full. Raises
     `engine.errors.Cancelled`, `engine.runtime.checkpoint.BudgetExceeded` or `engine.errors.DeviceError`.
     """
     # 1. The first token is already chosen: it needs no forward pass to be shown.
@@ -45,13 +56,13 @@ def decode(
     written = [cover.token]
     # 2. What stands before the cover's token; a further candidate finds most of it in the cache.
     before = tokens_before(prompt, cover)
-    ids: IdArray = np.empty(cache.capacity, np.int32)
+    ids: IdArray = np.empty(rows.capacity, np.int32)
     ids[: len(before)] = before
     history = History(before, written)
     # 3. Ordinary decoding.
-    for length in range(len(before), cache.capacity):
+    for length in range(len(before), rows.capacity):
         ids[length] = written[-1]
-        logits = cache.row_after(ids[: length + 1], checkpoint)[:vocabulary_size]
+        logits = rows.row_after(ids[: length + 1], checkpoint)[:vocabulary_size]
         if weigh is not None:
             logits = weigh(logits, written)
         written.append(chooser.next_token(logits, history))

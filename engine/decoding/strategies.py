@@ -45,6 +45,8 @@ class Strategy(ABC):
 
     can_stream: ClassVar[bool] = False
     """Whether a single candidate is written from left to right, so that its beginning is known before it is whole."""
+    follows_rows: ClassVar[bool] = False
+    """Whether a single candidate asks for the row after its tokens and for no other: then drafts pay."""
     compares: ClassVar[bool] = False
     """Whether it looks at the model with less context too (`SecondView`)."""
 
@@ -101,6 +103,7 @@ class TokenByToken(Strategy):
     """
 
     can_stream = True
+    follows_rows = True
 
     def write(self, run: Run, covers: Sequence[Cover]) -> Iterator[list[Candidate]]:
         """See `Strategy`."""
@@ -129,10 +132,13 @@ class WithReference(TokenByToken):
     """KL-guided temperature: as `TokenByToken`, compared with the model that has less context."""
 
     compares = True
+    follows_rows = False
 
 
 class LookingAhead(TokenByToken):
     """As `TokenByToken`, but at a fork each option is followed for a while. A subclass says what a fork is."""
+
+    follows_rows = False
 
     @property
     def covers_wanted(self) -> int:

@@ -40,7 +40,8 @@ class PromptBuilder:
         self._tokenizer = tokenizer
         self._manifest = manifest
         self._capacity = capacity
-        self._outside = OutOfWindow(tokenizer) if copies else None
+        self._copies = copies
+        self._outside = OutOfWindow(tokenizer)
 
     def build(self, request: CompletionRequest, most: int | None = None) -> Prompt:
         """Window, tokenise, split at the stable boundary, fit the budget, assemble. Raises `RequestError`.
@@ -72,7 +73,7 @@ class PromptBuilder:
         is_whole = len(prefix) == len(request.prefix)
         fitted, parts = self._with_more(document, request, budget, is_whole=is_whole)
         prompt = assemble(parts, fim, order, self._manifest.control)
-        if self._outside is None:
+        if not self._copies and request.speculation == "off":
             return prompt
         before = self._outside.before(request.prefix[: len(request.prefix) - len(prefix)])
         after = self._outside.after(request.suffix[len(below) :])

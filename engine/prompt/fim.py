@@ -21,7 +21,7 @@ Order = Literal["plain", "psm", "spm"]
 class Prompt:
     """``ids`` is ``[S] int32``, S >= 1; its last ``len(tail)`` entries are ``tail``, which holds text only.
 
-    ``source``, ``[R] int32``, is what a model that copies may copy from; empty for others.
+    ``source``, ``[R] int32``, is what a model that copies may copy from, and drafts too; empty where there are neither.
     """
 
     ids: IdArray

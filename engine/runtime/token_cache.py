@@ -64,6 +64,8 @@ class TokenCache:
         self._written: IdArray = np.zeros((session.slots, session.context_length), np.int32)
         self._lengths: NDArray[np.intp] = np.zeros(session.slots, np.intp)
         self._rows: OrderedDict[bytes, FloatArray] = OrderedDict()
+        # Rows after drafted tokens: of the last draft only, for most of a wrong one is never asked for.
+        self._ahead: dict[bytes, FloatArray] = {}
         self._totals: OrderedDict[bytes, float] = OrderedDict()
 
     @property
@@ -109,6 +111,7 @@ class TokenCache:
         if self._copier is not None and not np.array_equal(source, self._source):
             self._source = source
             self._rows.clear()
+            self._ahead.clear()
             self._totals.clear()
 
     def prefill(
@@ -144,6 +147,30 @@ class TokenCache:
         """The logits after the last token of ``ids`` (``[S] int32``, S >= 1), ``[V] float32``; otherwise `prefill`."""
         row: FloatArray = self.prefill(ids, (len(ids) - 1,), checkpoint)[0][0]
         return row
+
+    def remembers(self, ids: IdArray) -> bool:
+        """Whether the row after ``ids``, ``[S] int32``, is known: `row_after` takes no pass."""
+        key = ids.tobytes()
+        return key in self._rows or key in self._ahead
+
+    def row_ahead(self, ids: IdArray, draft: IdArray, checkpoint: Callable[[], None]) -> tuple[FloatArray, int]:
+        """What `row_after` returns, and how many tokens were run for it.
+
+        Where ``ids`` need no more than a pass over their last token, those of ``draft``, ``[D] int32``, are run with
+        it. The rows after them are known until the next draft, if they do follow ``ids``.
+        """
+        last = len(ids) - 1
+        assert len(ids) + len(draft) <= self.capacity, "the sequence is longer than the cache"
+        if not len(draft) or self._remembered(ids.tobytes()) is not None or self._continue_best(ids, last, 0) < last:
+            rows, reused = self.prefill(ids, (last,), checkpoint)
+            return rows[0], len(ids) - reused
+        checkpoint()
+        sequence = np.concatenate([ids, draft])
+        logits = self._pass(0, sequence, last, len(sequence), list(range(last, len(sequence))))
+        row = logits[0].copy()  # the others are not to stay in memory with it
+        row.flags.writeable = False
+        self._ahead = {sequence[: last + 2 + n].tobytes(): values for n, values in enumerate(logits[1:])}
+        return self._remember(ids.tobytes(), row), 1 + len(draft)
 
     def rows_after(
         self, sequences: Sequence[IdArray], checkpoint: Callable[[], None], *, aside: bool = False
@@ -274,19 +301,23 @@ class TokenCache:
         self._lengths[target] = end
 
     def _run(self, slot: int, ids: IdArray, start: int, end: int, rows: list[int]) -> FloatArray:
-        """A forward pass over the tokens ``start`` to ``end``; the logits after the tokens at ``rows``, ``[K, V]``."""
-        # Forgotten first: a pass that fails half-way has written over something.
-        self._lengths[slot] = start
+        """`_pass` as a part of a prefill; the rows are remembered."""
         began = self._clock()
-        with self._as_large():
-            logits = self._session.forward(ids[start:end], start, [row - start for row in rows], slot)
+        logits = self._pass(slot, ids, start, end, rows)
         self._adapt(end - start, self._clock() - began)
-        self._written[slot, start:end] = ids[start:end]
-        self._lengths[slot] = end
-        logits = self._law([ids[: row + 1] for row in rows], logits)
         for row, values in zip(rows, logits, strict=True):
             self._remember(ids[: row + 1].tobytes(), values)
         return logits
+
+    def _pass(self, slot: int, ids: IdArray, start: int, end: int, rows: list[int]) -> FloatArray:
+        """A forward pass over the tokens ``start`` to ``end``; the logits after the tokens at ``rows``, ``[K, V]``."""
+        # Forgotten first: a pass that fails half-way has written over something.
+        self._lengths[slot] = start
+        with self._as_large():
+            logits = self._session.forward(ids[start:end], start, [row - start for row in rows], slot)
+        self._written[slot, start:end] = ids[start:end]
+        self._lengths[slot] = end
+        return self._law([ids[: row + 1] for row in rows], logits)
 
     def _adapt(self, tokens: int, seconds: float) -> None:
         """Learn how fast it reads from a pass over ``tokens``; choose how many the next one of a prefill has."""
@@ -318,6 +349,10 @@ class TokenCache:
     def _remembered(self, key: bytes) -> FloatArray | None:
         if key in self._rows:
             self._rows.move_to_end(key)
+        elif key in self._ahead:
+            row = self._ahead.pop(key).copy()
+            row.flags.writeable = False
+            return self._remember(key, row)
         return self._rows.get(key)
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +105,7 @@ def run(args: argparse.Namespace) -> int:
         healing=healing_params(args),
         sampling=sampling_params(args),
         stop=stop_params(args),
+        speculation=args.speculation,
     )
     started = time.perf_counter()
     completer = load_completer(args)
@@ -151,6 +152,7 @@ def as_json(result: CompletionResult, completer: Completer, load_ms: float) -> d
             "decode": timing.decode_ms,
             "total": load_ms + timing.total_ms,
         },
+        "drafts": asdict(result.drafts),
         "model": {
             "path": info.path,
             "device": info.device,

@@ -47,7 +47,13 @@ def run(args: argparse.Namespace) -> int:
     """Print a table, one row a mode."""
     modes = [HealingParams(mode=mode) for mode in args.healing.split(",")]
     cases = read_cases(read_document(args.cases).split("\n"), str(args.cases))
-    request = CompletionRequest("", sampling=sampling_params(args), stop=stop_params(args), budget_ms=args.budget_ms)
+    request = CompletionRequest(
+        "",
+        sampling=sampling_params(args),
+        stop=stop_params(args),
+        budget_ms=args.budget_ms,
+        speculation=args.speculation,
+    )
     completer = load_completer(args)
     scores = {params.mode: evaluate(completer, cases, replace(request, healing=params)) for params in modes}
     if args.json:

@@ -10,6 +10,7 @@ import sys
 from engine import (
     DEVICES,
     HEALING_MODES,
+    SPECULATIONS,
     Completer,
     HealingParams,
     LineMode,
@@ -34,7 +35,7 @@ def use_environment(parser: argparse.ArgumentParser) -> None:
     """Make ``MIDTOKEN_*`` the defaults of the options; what is wrong with them is in ``args.environment_notes``."""
     values, notes = read_environment(os.environ)
     parser.set_defaults(environment=values, environment_notes=notes)
-    names = ("model", "device", "healing", "max_surprise_bits", "max_new_tokens", "budget_ms")
+    names = ("model", "device", "healing", "max_surprise_bits", "max_new_tokens", "budget_ms", "speculation")
     parser.set_defaults(**{name: values[name] for name in names if name in values})
     if values.get("multi_line", "auto") != "auto":
         parser.set_defaults(lines="multi" if values["multi_line"] else "single")
@@ -95,6 +96,12 @@ def add_completion_options(parser: argparse.ArgumentParser) -> None:
         "--multi-line", dest="lines", action="store_const", const="multi", help="end with the indented block"
     )
     add_sampling_options(parser)
+    parser.add_argument(
+        "--speculation",
+        choices=SPECULATIONS,
+        default="auto",
+        help="verify drafts of the next tokens, where that saves time; what is written stays the same (default: auto)",
+    )
     parser.add_argument("--budget-ms", type=float, metavar="N", help="return what is written after N milliseconds")
 
 

@@ -146,6 +146,8 @@ def _count(server: MidtokenServer, found: Answer | None, deadline: Deadline) -> 
     statistics = server.state.statistics
     if found is not None:
         statistics.answered(deadline.took_ms, "running" if found.handed_on else "model")
+        if not found.handed_on:
+            statistics.drafted(found.result.drafts)
     elif deadline.left_ms <= 0:
         statistics.out_of_time += 1
     elif server.state.model.state == "failed":

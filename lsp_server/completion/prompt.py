@@ -105,6 +105,7 @@ def build_request(
         healing=HealingParams(mode=settings.healing, max_surprise_bits=settings.max_surprise_bits),
         sampling=_sampling(settings),
         stop=_stop(code, settings, automatic),
+        speculation=settings.speculation,
     )
 
 

@@ -12,6 +12,7 @@ from engine import (
     CompletionRequest,
     CompletionResult,
     DeviceChoice,
+    DraftCounts,
     HealingReport,
     ModelInfo,
     RequestError,
@@ -99,7 +100,9 @@ class FakeCompleter:
 
 
 def result_of(*texts: str) -> CompletionResult:
-    return CompletionResult(tuple(completion_of(text) for text in texts), Timing(), prompt_tokens=7, reused_tokens=3)
+    return CompletionResult(
+        tuple(completion_of(text) for text in texts), Timing(), 7, 3, drafts=DraftCounts(5, 4, 3, 1)
+    )
 
 
 def completion_of(text: str) -> Completion:

@@ -30,6 +30,7 @@ def test_every_setting_of_the_interface_is_read():
         "crossFileContext": True,
         "readAhead": False,
         "cacheMb": 64,
+        "speculation": "off",
         "trace": "verbose",
     }
     assert set(raw) == set(NAMES)
@@ -54,6 +55,7 @@ def test_every_setting_of_the_interface_is_read():
         cross_file_context=True,
         read_ahead=False,
         cache_mb=64,
+        speculation="off",
         trace="verbose",
     )
 
@@ -78,6 +80,7 @@ def test_every_setting_is_read_from_the_environment():
         "MIDTOKEN_CROSS_FILE_CONTEXT": "Yes",
         "MIDTOKEN_READ_AHEAD": "0",
         "MIDTOKEN_CACHE_MB": "64",
+        "MIDTOKEN_SPECULATION": "off",
         "MIDTOKEN_TRACE": "off",
         "PATH": "/bin",
     }
@@ -136,6 +139,8 @@ def test_nothing_and_null_and_empty_mean_the_default():
         ("cacheMb", -1),
         ("cacheMb", 65_537),
         ("cacheMb", 0.5),
+        ("speculation", "always"),
+        ("speculation", True),
         ("trace", "loud"),
         ("trace", {"server": 1}),
     ],

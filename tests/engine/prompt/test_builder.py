@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +56,8 @@ def test_what_the_windows_lack_of_the_document_can_be_copied_from(above: int, be
     assert sum(map(len, read)) - len(window) + len(after) == len(suffix)
     assert suffix.endswith(after)
     assert "".join(settled) + TOKENIZER.decode_bytes(prompt.tail).decode() == "".join(read)
-    assert not len(build(asked, fim=fim).source)
+    assert np.array_equal(build(asked, fim=fim).source, prompt.source)  # drafts are taken from it too
+    assert not len(build(replace(asked, speculation="off"), fim=fim).source)
 
 
 def texts_between_control_ids(ids: list[int]) -> list[str]:

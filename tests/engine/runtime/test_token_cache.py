@@ -75,6 +75,24 @@ class CacheMachine(RuleBasedStateMachine):
         self.held = [*self.held, token]
         np.testing.assert_array_equal(self.cache.row_after(ids_of(*self.held), nothing), MODEL(tuple(self.held)))
 
+    @rule(kept=st.integers(0, CAPACITY), added=st.lists(tokens, max_size=3), draft=st.lists(tokens, max_size=4))
+    def row_ahead(self, kept: int, added: list[int], draft: list[int]):
+        self.held = self.changed(kept, added)
+        draft = draft[: self.CAPACITY - len(self.held)]
+        before = self.session.tokens
+        row, run = self.cache.row_ahead(ids_of(*self.held), ids_of(*draft), nothing)
+        assert self.session.tokens - before == run
+        np.testing.assert_array_equal(row, MODEL(tuple(self.held)))
+
+    @rule(kept=st.integers(0, CAPACITY), draft=st.lists(tokens, min_size=1, max_size=4), wrong=st.integers(0, 4))
+    def cancelled_or_failing_draft(self, kept: int, draft: list[int], wrong: int):
+        self.held = self.changed(kept, [])
+        draft = draft[: self.CAPACITY - len(self.held)]
+        self.session.fail_at = self.session.calls + 1 if wrong else None
+        with contextlib.suppress(Cancelled, DeviceError):
+            self.cache.row_ahead(ids_of(*self.held), ids_of(*draft), nothing if wrong else self.allowing(0))
+        self.session.fail_at = None
+
     @rule(
         branches=st.lists(st.tuples(st.integers(0, CAPACITY), st.lists(tokens, max_size=4)), min_size=1, max_size=6),
         next_one=st.integers(0, 5),
@@ -138,6 +156,47 @@ def test_the_chunk_size_changes_nothing_but_the_number_of_calls(ids, chunk):
     assert reused == 0
     assert session.calls == -(-len(ids) // chunk)
     assert session.largest_call <= chunk
+
+
+def test_a_draft_goes_through_the_pass_of_its_last_token_and_its_rows_are_known_if_it_is_right():
+    cache, session = make(chunk=8)
+    cache.prefill(ids_of(1, 2, 3), (2,), nothing)
+    session.reset_counts()
+    cache.row_ahead(ids_of(1, 2, 3, 4), ids_of(5, 6), nothing)
+    assert (session.calls, session.tokens) == (1, 3)
+    for ids in (ids_of(1, 2, 3, 4), ids_of(1, 2, 3, 4, 5), ids_of(1, 2, 3, 4, 5, 6)):
+        assert cache.remembers(ids)
+        np.testing.assert_array_equal(cache.row_after(ids, nothing), MODEL(tuple(ids.tolist())))
+    assert session.calls == 1
+
+
+def test_rejected_tokens_are_cut_back_without_a_pass_of_their_own():
+    cache, session = make(chunk=8)
+    cache.row_ahead(ids_of(1, 2, 3), ids_of(), nothing)
+    cache.row_ahead(ids_of(1, 2, 3, 4), ids_of(5, 6), nothing)
+    session.reset_counts()
+    _, run = cache.row_ahead(ids_of(1, 2, 3, 4, 0), ids_of(6), nothing)
+    assert (run, session.calls, session.tokens) == (2, 1, 2)
+
+
+def test_rows_of_rejected_drafts_push_no_other_row_out():
+    cache, session = make(chunk=8, context_length=200)
+    cache.prefill(ids_of(1), (0,), nothing)
+    ids = [1, 2]
+    for _ in range(REMEMBERED_ROWS - 2):
+        cache.row_ahead(ids_of(*ids), ids_of(3, 4, 5), nothing)
+        ids.append(2)
+    session.reset_counts()
+    cache.row_after(ids_of(1), nothing)
+    assert session.calls == 0
+    assert not cache.remembers(ids_of(1, 2, 3))
+
+
+def test_a_draft_waits_where_more_than_the_last_token_is_new():
+    cache, session = make(chunk=8)
+    _, run = cache.row_ahead(ids_of(1, 2, 3), ids_of(4, 5), nothing)
+    assert (run, session.calls, session.tokens) == (3, 1, 3)
+    assert not cache.remembers(ids_of(1, 2, 3, 4))
 
 
 def test_a_longer_prompt_costs_its_new_tokens_only():

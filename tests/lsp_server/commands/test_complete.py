@@ -218,6 +218,7 @@ class TestOutput:
                 }
             ],
             "timing_ms": dict.fromkeys(("load", "tokenize", "heal", "prefill", "decode", "total"), "float"),
+            "drafts": dict.fromkeys(("lookup_drafted", "lookup_accepted", "model_drafted", "model_accepted"), "int"),
             "model": {"path": "str", "device": "str", "precision": "str", "vocabulary": "int"},
         }
         assert printed["completions"][0]["text"] == "y as np"

@@ -187,6 +187,7 @@ async def test_the_figures_count_what_happened():
         told = await figures(wire)
         assert (told["requests"], told["answeredByModel"], told["answeredWithoutModel"]) == (4, 1, 1)
         assert (told["failed"], told["cancelled"], told["shown"]) == (1, 1, 2)
+        assert (told["draftedTokens"], told["draftedTokensKept"]) == (8, 5)
         memory = told["memory"]
         assert isinstance(memory, dict)
         assert (memory["documents"], memory["documentCharacters"], memory["cachedCompletions"]) == (1, 5, 1)

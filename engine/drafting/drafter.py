@@ -1,0 +1,103 @@
+"""The decode loop's rows, with drafts run ahead: a draft is a prefetch.
+
+The loop asks for the row after its tokens, as it asks a `TokenCache`. Where that takes a pass, the tokens that are
+likely to come next go through the same pass; if they do come, their rows are there. The loop chooses from the model's
+own rows and never sees a draft. So a draft cannot change what is written, greedy or drawn: to draw from the model's row
+and see whether that is the drafted token is the accept-or-resample rule of Leviathan et al. (2023, arXiv 2211.17192,
+section 2.3) for a draft that has all of the probability on one token.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from engine.drafting.draft import LEAST_GAIN, NO_DRAFT, Acceptance, PassCost, SourceName, Tally, best_length
+from engine.drafting.lookup import FIRST_SHARES, Lookup
+from engine.runtime.token_cache import TokenCache
+from engine.types import DraftCounts, FloatArray, IdArray
+
+
+@dataclass(slots=True)
+class Experience:
+    """What is learned of drafts for one model, from all completions before."""
+
+    cost: PassCost = field(default_factory=PassCost)
+    acceptance: dict[SourceName, Acceptance] = field(default_factory=lambda: {"lookup": Acceptance(FIRST_SHARES)})
+
+
+class Drafter:
+    """The rows of one completion (`engine.decoding.decode.Rows`).
+
+    ``useful`` says how many of some tokens a completion may still take, after so many as its sequence has: what it ends
+    with, or may not have any more, is not worth a row.
+    """
+
+    def __init__(
+        self,
+        cache: TokenCache,
+        experience: Experience,
+        lookup: Lookup,
+        useful: Callable[[Sequence[int], int], int],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._tallies: dict[SourceName, Tally] = {"lookup": Tally(), "model": Tally()}
+        self._cache = cache
+        self._experience = experience
+        self._lookup = lookup
+        self._useful = useful
+        self._clock = clock
+        # The last draft, where it began, and how many of its tokens went through the pass. The others are looked at
+        # too: what a draft would have been worth is learned without it.
+        self._draft = NO_DRAFT
+        self._start = 0
+        self._verified = 0
+
+    @property
+    def counts(self) -> DraftCounts:
+        """What was drafted up to now."""
+        lookup, model = self._tallies["lookup"], self._tallies["model"]
+        return DraftCounts(lookup.drafted, lookup.accepted, model.drafted, model.accepted)
+
+    @property
+    def capacity(self) -> int:
+        """See `TokenCache.capacity`."""
+        return self._cache.capacity
+
+    def row_after(self, ids: IdArray, checkpoint: Callable[[], None]) -> FloatArray:
+        """See `TokenCache.row_after`."""
+        self._compare(ids)
+        if self._cache.remembers(ids):
+            return self._cache.row_after(ids, checkpoint)
+        count = self._propose(ids)
+        draft = np.array(self._draft.tokens[:count], np.int32)
+        began = self._clock()
+        row, run = self._cache.row_ahead(ids, draft, checkpoint)
+        if run == 1 + count:  # else something of the prompt had to be read, which tells nothing
+            self._experience.cost.note(count, self._clock() - began)
+        return row
+
+    def _compare(self, ids: IdArray) -> None:
+        """What the last token of ``ids`` says about the draft."""
+        place = len(ids) - 1 - self._start
+        if not 0 <= place < len(self._draft.tokens):
+            return
+        right = bool(ids[-1] == self._draft.tokens[place])
+        self._experience.acceptance[self._draft.source].note(self._draft.grades[place], right=right)
+        if right and place < self._verified:
+            self._tallies[self._draft.source].accepted += 1
+        if not right:
+            self._draft = NO_DRAFT
+
+    def _propose(self, ids: IdArray) -> int:
+        """Find a draft of what follows ``ids``; return how many of its tokens are worth their rows."""
+        draft = self._lookup.propose(ids)
+        useful = min(self._useful(draft.tokens, len(ids)), self._cache.capacity - len(ids))
+        acceptance = self._experience.acceptance[draft.source]
+        shares = [acceptance.share(grade) for grade in draft.grades[: max(0, useful)]]
+        count, gain = best_length(shares, self._experience.cost)
+        self._draft, self._start = draft, len(ids)
+        self._verified = count if gain >= LEAST_GAIN else 0
+        self._tallies[draft.source].drafted += self._verified
+        return self._verified

@@ -1,0 +1,45 @@
+"""Who drafts for a request: what one model's completions share, and what of a draft a completion can use."""
+
+import time
+from collections.abc import Collection, Sequence
+
+import numpy as np
+
+from engine.drafting.drafter import Drafter, Experience
+from engine.drafting.lookup import Lookup
+from engine.prompt.fim import Prompt
+from engine.runtime.token_cache import TokenCache
+from engine.text.vocabulary import Vocabulary
+from engine.types import CompletionRequest
+
+
+class Drafters:
+    """Makes the `Drafter` of each request; what it has learned stays for the next. One for each model."""
+
+    def __init__(self, cache: TokenCache, vocabulary: Vocabulary, ends: Collection[int]) -> None:
+        """``ends`` are the ids that end a completion."""
+        self._cache = cache
+        self._vocabulary = vocabulary
+        self._clock = time.perf_counter
+        self._experience = Experience()
+        self._control = np.zeros(vocabulary.size, np.bool_)
+        self._control[[*vocabulary.control_ids, *ends]] = True
+
+    def begin(self, request: CompletionRequest, prompt: Prompt) -> Drafter:
+        """The drafter of a completion of ``prompt`` that is written alone, from left to right."""
+        token_bytes, is_single = self._vocabulary.token_bytes, request.stop.lines == "single"
+        settled = len(prompt.ids) - len(prompt.tail)
+        longest = len(prompt.ids) + request.stop.max_new_tokens
+
+        def useful(tokens: Sequence[int], length: int) -> int:
+            # The row after the last token is not asked for, nor the one after a line's end.
+            tokens = tokens[: max(0, longest - 1 - length)]
+            ends = (n for n, token in enumerate(tokens) if is_single and _breaks_line(token_bytes[token]))
+            return next(ends, len(tokens))
+
+        lookup = Lookup(prompt.source, settled, self._cache.capacity, self._control)
+        return Drafter(self._cache, self._experience, lookup, useful, self._clock)
+
+
+def _breaks_line(data: bytes) -> bool:
+    return b"\n" in data or b"\r" in data
