@@ -23,13 +23,16 @@ from engine.model_folder.manifest import (
     VocabularySizes,
     dump_manifest,
 )
+from onnx_export.entry_counts import Cut
 from onnx_export.gguf.header import GgufFile, read_header
 from onnx_export.gguf.model import GgufModel, read_model
 from onnx_export.gguf.tokenizer import fim_of, read_entries, read_tokenizer, split_rule_of
 from onnx_export.graph_writer.build import DATA_FILE, MODEL_FILE, write_graph
 from onnx_export.graph_writer.rounding import Rounded, Rounding, form_of
 from onnx_export.graph_writer.untrained import untrained_of
+from onnx_export.graph_writer.weights import Weights
 from onnx_export.placing import require_replaceable, swap, workspace
+from onnx_export.vocabulary_cut import CutRows, cut_tokenizer, kept_entries
 
 TOKENIZER_FILE = "tokenizer.json"
 SPARE_BYTES = 64 << 20
@@ -103,6 +106,7 @@ def convert(
     *,
     precision: Rounding = "keep",
     context: int | None = None,
+    cut: Cut | None = None,
     progress: Progress | None = None,
     cancelled: IsCancelled | None = None,
 ) -> Manifest:
@@ -110,8 +114,8 @@ def convert(
 
     The folder is built beside ``out`` and takes its place at the end; what was there before stays until then, and
     nothing is left where it fails or is cancelled. ``precision`` ``keep`` holds on to the file's own blocks, the others
-    round anew. ``context`` bounds the positions. ``progress`` is called with the share that is done and what is being
-    done; ``cancelled`` is asked several times a second.
+    round anew. ``context`` bounds the positions, ``cut`` the entries of the vocabulary. ``progress`` is called
+    with the share that is done and what is being done; ``cancelled`` is asked several times a second.
 
     Errors: ExportError for a file that cannot be converted, a full disk, a file that changes while it is read;
     Cancelled once ``cancelled`` says so.
@@ -123,18 +127,22 @@ def convert(
     progress(0.0, "header")
     model = read_model(read_header(source), context)
     tokenizer = read_tokenizer(model.file)
-    head = model.shape("output.weight") or model.shape("token_embd.weight")
-    embedding = model.shape("token_embd.weight")
-    assert head is not None
+    rows = model.file.tensors["token_embd.weight"].shape[0]
+    if tokenizer.entries > rows:
+        raise ExportError(f"{source} has {tokenizer.entries} entries but {rows} rows of weights; fetch it again")
+    weights: Weights = model
+    if cut is not None:
+        progress(0.0, "entries")
+        kept = kept_entries(tokenizer, cut.scores(tokenizer.text), cut.entries)
+        tokenizer, weights = cut_tokenizer(tokenizer, kept), CutRows(model, kept)
+    embedding = weights.shape("token_embd.weight")
+    head = weights.shape("output.weight") or embedding
     assert embedding is not None
-    if tokenizer.entries > embedding[0]:
-        raise ExportError(
-            f"{source} has {tokenizer.entries} entries but {embedding[0]} rows of weights; fetch it again"
-        )
+    assert head is not None
     _require_room(out, converted_bytes(model, precision))
     with workspace(out) as folder:
-        write_graph(model.decoder, Rounded(model, precision), folder, _Tick(model, progress, cancelled))
-        untrained = untrained_of(model.matrix("token_embd.weight"), tokenizer.entries)
+        write_graph(model.decoder, Rounded(weights, precision), folder, _Tick(model, progress, cancelled))
+        untrained = untrained_of(weights.matrix("token_embd.weight"), tokenizer.entries)
         (folder / TOKENIZER_FILE).write_text(tokenizer.text, encoding="utf-8")
         progress(0.95, "checksums")
         decoder = model.decoder

@@ -21,6 +21,9 @@ _EXTRA = (
 )
 
 
+DEFAULT_ENTRIES = 32_768
+"""Entries that a cut keeps unless told."""
+
 # What is being done while so many steps are finished.
 _STEPS = ("the graph", "the folder", "checks", "export")
 
@@ -45,6 +48,17 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="C",
         help="keep C columns of the output embedding, 20 for example, which --bat needs (default: 0, none)",
     )
+    parser.add_argument(
+        "--keep-entries-of",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="PATH",
+        help="of a GGUF file's vocabulary keep what this file or folder of code uses most; may be given several times",
+    )
+    parser.add_argument(
+        "--entries", type=int, metavar="N", help="keep at most so many entries (default: 32768 with --keep-entries-of)"
+    )
     parser.set_defaults(run=run)
 
 
@@ -52,6 +66,8 @@ def run(args: argparse.Namespace) -> int:
     """Export, quantise, validate; what stood at OUT before stays until the new folder has passed every check."""
     if args.checkpoint.is_file():
         return _convert(args)
+    if args.keep_entries_of or args.entries is not None:
+        raise ExportError("--keep-entries-of and --entries are for GGUF files, not for checkpoints")
     if args.precision == "keep":
         raise ExportError("--precision keep is for GGUF files, whose blocks are kept; name another for a checkpoint")
     bar = progress_bar("export")
@@ -82,14 +98,19 @@ def _convert(args: argparse.Namespace) -> int:
     """A GGUF file: without torch, and without checks against it."""
     if args.precision == "fp16" or args.device == "cuda" or args.output_basis:
         raise ExportError("--precision fp16, --device cuda and --output-basis are for checkpoints, not for GGUF files")
+    if args.entries is not None and not args.keep_entries_of:
+        raise ExportError("--entries needs --keep-entries-of PATH, the code whose entries are kept")
     from onnx_export.convert import convert
+    from onnx_export.entry_counts import Cut
 
+    texts = tuple(args.keep_entries_of)
     bar = progress_bar("export")
     try:
         convert(
             args.checkpoint,
             args.out,
             precision=args.precision or "keep",
+            cut=Cut(texts, DEFAULT_ENTRIES if args.entries is None else args.entries) if texts else None,
             progress=lambda done, what: bar(round(100 * done), 100, what),
         )
     finally:
