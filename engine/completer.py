@@ -10,7 +10,7 @@ from pathlib import Path
 
 from engine.config import DeviceChoice, SamplingParams
 from engine.decoding.candidates import Candidate, Decoder
-from engine.decoding.second_view import SecondView, matching_row
+from engine.decoding.second_view import SecondViews
 from engine.decoding.strategies import Run, Strategy, strategy_for
 from engine.decoding.suffix_overlap import common_end, trim_suffix_overlap
 from engine.drafting.drafter import Drafter
@@ -26,7 +26,8 @@ from engine.model_folder.manifest import Manifest
 from engine.model_folder.output_basis import load_output_basis
 from engine.prompt.builder import MAX_TAIL_CHARACTERS, PromptBuilder
 from engine.prompt.fim import Prompt
-from engine.runtime.checkpoint import BudgetExceeded, Checkpoint, Resting
+from engine.reading import Reader
+from engine.runtime.checkpoint import BudgetExceeded, Checkpoint
 from engine.runtime.copy_mixture import copier
 from engine.runtime.session import ModelSession
 from engine.runtime.token_cache import CUDA_PREFILL_CHUNK, PREFILL_CHUNK, TokenCache
@@ -47,11 +48,6 @@ from engine.types import (
 
 DEFAULT_CONTEXT_TOKENS = 2048
 """Positions reserved in the key/value cache unless the caller asks for others; models often allow many more."""
-LEAST_READ = 64
-"""Tokens of context that there is always time for."""
-NEAR_LINES = 8
-"""KL-guided temperature compares with what the model says without other documents; where there are none, with what it
-says after this many lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +83,10 @@ class Completer:
         self._index = index
         self._manifest = manifest
         # Not by way of `self`: in a circle the weights would stay in memory until Python looks for circles.
-        self._prompts = PromptBuilder(tokenizer, manifest, lambda: cache.capacity, copies=copies is not None)
+        prompts = PromptBuilder(tokenizer, manifest, lambda: cache.capacity, copies=copies is not None)
+        self._reader = Reader(prompts, cache)
+        self._second_views = SecondViews(prompts, cache, tokenizer, index)
         self._info = info
-        self._second_cache: TokenCache | None = None
         self._bat: BasisAware | None = None
         self._lock = threading.Lock()
         self._ends = tokenizer.vocabulary.control_ids | set(manifest.control.end)
@@ -165,12 +162,7 @@ class Completer:
         `DeviceError`; what was read by then is kept.
         """
         with self._lock:
-            prompt = self._prompts.build(request)
-            settled = prompt.ids[: len(prompt.ids) - len(prompt.tail)]
-            if len(settled):
-                self._cache.copy_from(prompt.source)
-                cancel.on_cancel(self._cache.interruptible())
-                self._cache.prefill(settled, (len(settled) - 1,), Resting(cancel, rest))
+            self._reader.read_ahead(request, cancel, rest)
 
     def complete(
         self,
@@ -263,7 +255,7 @@ class Completer:
         deadline = math.inf if request.budget_ms is None else time.monotonic() + request.budget_ms / 1000
         checkpoint = Checkpoint(cancel, deadline)
         cancel.on_cancel(self._cache.interruptible())
-        prompt, is_partial = self._prompt(request)
+        prompt, is_partial = self._reader.prompt(request)
         self._cache.copy_from(prompt.source)
         tokenized = time.perf_counter()
         # 2. The distribution of the first step, as far as the strategy looks at it.
@@ -296,7 +288,7 @@ class Completer:
             healed,
             prompt.tail,
             basis_aware=self._basis_aware(params),
-            second=self._second_view(request, prompt, healed, decoder) if strategy.compares else None,
+            second=self._second_views.beside(request, prompt, healed, decoder) if strategy.compares else None,
         )
         is_surprising = healed.first.surprise_bits > request.healing.max_surprise_bits
         covers = [] if is_surprising else strategy.covers(run)
@@ -308,19 +300,6 @@ class Completer:
         )
         return _Prepared(prompt, healed, strategy, run, covers, timing, drafter, is_partial)
 
-    def _prompt(self, request: CompletionRequest) -> tuple[Prompt, bool]:
-        """The prompt, and whether it has less context than there is: what there is time to read, the nearest first."""
-        whole = self._prompts.build(request)
-        if request.reading_ms is None:
-            return whole, False
-        unread = len(whole.ids) - self._cache.known(whole.ids)
-        if unread * 1000 <= request.reading_ms * self._cache.tokens_per_s or unread <= LEAST_READ:
-            return whole, False
-        most = max(LEAST_READ, int(request.reading_ms * self._cache.tokens_per_s / 1000))
-        part = self._prompts.build(request, most)
-        # What lies around the cursor may be in the cache as a part of the whole.
-        return (part, True) if len(part.ids) - self._cache.known(part.ids) < unread else (whole, False)
-
     def _basis_aware(self, params: SamplingParams) -> BasisAware | None:
         """The rule of ``bat``. Raises `RequestError` where the model folder or the installation lacks what it needs."""
         if not (params.bat and params.draws):
@@ -329,39 +308,6 @@ class Completer:
         if self._bat is None or self._bat.threshold != params.bat:
             self._bat = BasisAware(load_output_basis(Path(self._info.path), self._manifest), params.bat)
         return self._bat
-
-    def _second_view(
-        self, request: CompletionRequest, prompt: Prompt, healed: Healed, decoder: Decoder
-    ) -> SecondView | None:
-        """The same request with less context, for KL-guided temperature; None where it comes out differently."""
-        near = "".join(request.prefix.splitlines(keepends=True)[-NEAR_LINES:])
-        prefix = request.prefix if request.extra_context else near
-        other = self._prompts.build(replace(request, extra_context=(), imports="", prefix=prefix))
-        if other.tail != prompt.tail or other.order != prompt.order:
-            return None
-        cache = self._cache_beside()
-        cache.copy_from(prompt.source)
-        second = heal(
-            other,
-            cache,
-            self._tokenizer,
-            self._index,
-            request.healing,
-            decoder.checkpoint,
-            best_only=False,
-            aside=cache is self._cache,
-        )
-        length = len(prompt.tail)
-        row = matching_row(healed.first, len(prompt.ids) - length, second.first, len(other.ids) - length)
-        return SecondView(cache, other.ids, decoder, length, row)
-
-    def _cache_beside(self) -> TokenCache:
-        """The cache for a second prompt: another only where the session holds one sequence."""
-        if self._cache.slots > 1:
-            return self._cache
-        if self._second_cache is None:
-            self._second_cache = self._cache.sibling()
-        return self._second_cache
 
 
 def _show(candidates: list[Candidate], on_text: Callable[[str], None]) -> None:

@@ -1,14 +1,22 @@
 """The model beside itself: the same tokens after a prompt that holds less context, for KL-guided temperature."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine.decoding.candidates import Decoder
+from engine.healing.first_step import Healed, heal
 from engine.healing.k_step import CoverGroup, FirstStep
+from engine.healing.prefix_index import PrefixIndex
+from engine.prompt.builder import PromptBuilder
+from engine.prompt.fim import Prompt
 from engine.runtime.token_cache import TokenCache
 from engine.sampling import History
-from engine.types import FloatArray, IdArray, TokenIds
+from engine.text.tokenizer import Tokenizer
+from engine.types import CompletionRequest, FloatArray, IdArray, TokenIds
+
+NEAR_LINES = 8
+"""Lines that the second prompt keeps where there are no other documents to leave out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,50 @@ class SecondView:
         if ids is None:
             return None
         return self.cache.row_after(ids, self.decoder.checkpoint)[: self.decoder.vocabulary.size]
+
+
+class SecondViews:
+    """Makes the second view of a request. Keeps the cache that it needs where a session holds one sequence."""
+
+    def __init__(self, prompts: PromptBuilder, cache: TokenCache, tokenizer: Tokenizer, index: PrefixIndex) -> None:
+        self._prompts = prompts
+        self._cache = cache
+        self._tokenizer = tokenizer
+        self._index = index
+        self._own_cache: TokenCache | None = None
+
+    def beside(self, request: CompletionRequest, prompt: Prompt, healed: Healed, decoder: Decoder) -> SecondView | None:
+        """The same request with less context: without other documents, or else with the last `NEAR_LINES` lines only.
+
+        None where its prompt does not end in the same tail. Raises as `heal` does.
+        """
+        near = "".join(request.prefix.splitlines(keepends=True)[-NEAR_LINES:])
+        prefix = request.prefix if request.extra_context else near
+        other = self._prompts.build(replace(request, extra_context=(), imports="", prefix=prefix))
+        if other.tail != prompt.tail or other.order != prompt.order:
+            return None
+        cache = self._second_cache()
+        cache.copy_from(prompt.source)
+        second = heal(
+            other,
+            cache,
+            self._tokenizer,
+            self._index,
+            request.healing,
+            decoder.checkpoint,
+            best_only=False,
+            aside=cache is self._cache,
+        )
+        length = len(prompt.tail)
+        row = matching_row(healed.first, len(prompt.ids) - length, second.first, len(other.ids) - length)
+        return SecondView(cache, other.ids, decoder, length, row)
+
+    def _second_cache(self) -> TokenCache:
+        if self._cache.slots > 1:
+            return self._cache
+        if self._own_cache is None:
+            self._own_cache = self._cache.sibling()
+        return self._own_cache
 
 
 def matching_row(first: FirstStep, base: int, other: FirstStep, other_base: int) -> FloatArray | None:

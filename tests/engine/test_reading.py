@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from engine.completer import LEAST_READ
 from engine.config import StopParams
 from engine.errors import Cancelled
+from engine.reading import LEAST_READ
 from engine.runtime.checkpoint import Resting
 from engine.types import CancellationToken, CompletionRequest
 from tests.fakes import endless_completer, toy_fim, toy_tokenizer
@@ -60,7 +60,7 @@ def test_reading_that_is_called_off_keeps_what_it_has_read_and_the_next_goes_on_
     read, session.cancel_at = session.tokens, None
     assert read > 0
     completer.read(asked(), CancellationToken())
-    assert session.tokens <= len(completer._prompts.build(asked()).ids) + 64  # the pass that was broken off
+    assert session.tokens <= len(completer._reader.prompts.build(asked()).ids) + 64  # the pass that was broken off
 
 
 def test_with_nothing_measured_everything_is_read():
