@@ -12,12 +12,12 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 
-import numpy as np
 from tokenizers import models
 
 from engine.errors import ContractError, RequestError
 from engine.text.blow_up import check_expressions, expressions
-from engine.text.byte_pairs import first_bytes, inner_pairs, last_bytes
+from engine.text.boundaries import StableBoundaries
+from engine.text.byte_pairs import inner_pairs
 from engine.text.partial_utf8 import PlaceheldText, hold_places, valid_pieces
 from engine.text.prefix_encodings import CONTINUATIONS, Continuations, CutPieces, Pieces, common_length
 from engine.text.tokenizer_library import (
@@ -27,6 +27,7 @@ from engine.text.tokenizer_library import (
     merging_model,
     pretokenization,
     renumbered,
+    splitter,
 )
 from engine.text.unwritten_bytes import UnwrittenBytes
 from engine.text.vocabulary import (
@@ -43,12 +44,10 @@ BLOCK_CHARACTERS = 4096
 """A text that is longer than two of them is encoded in blocks, where there are boundaries that are certain."""
 MOST_SECONDS = 10.0
 """Of processor time, for one text; usual tokenizers take a second for some million characters."""
-_BLOCK = 4096
-"""Bytes that are searched at once for a byte pair that no entry holds."""
 
 
 class Tokenizer:
-    """A tokenizer from the text of its ``tokenizer.json``; `load_vocabulary` tells the parameters and the errors.
+    """A tokenizer from the text of its ``tokenizer.json``; see `load_vocabulary` for parameters and errors.
 
     Safe to use from several threads.
     """
@@ -66,17 +65,25 @@ class Tokenizer:
             self._pretokenization = pretokenization(file)
             self._renumbered = renumbered(file, self._library)
         self._spaced = file.kind == "sentencepiece"
+        self._split = splitter(self._library, name)
         self._model = self._library.model
         self._ordinary = tuple(file.ordinary)
         self._alphabet = byte_alphabet()
         self._single = _single_bytes(self.vocabulary)
-        self._inner = inner_pairs(self.vocabulary)
         whole = [text for text in file.entries if len(text) == 1] if self._spaced else ()
         self._unwritten = UnwrittenBytes(self.vocabulary.missing, whole)
         if not self._pretokenization.appends_only:  # else nothing is ever tried twice
             check_expressions(list(expressions(file.raw.get("pre_tokenizer"))), self._split)
         self._continuations = Continuations(self._pretokenization.signature)
         self._looks_up = file.ignore_merges
+        self._boundaries = StableBoundaries(
+            self._pretokenization,
+            self._split,
+            self._ordinary,
+            inner_pairs(self.vocabulary),
+            spaced=self._spaced,
+            looks_up=file.ignore_merges,
+        )
         # Inside a pre-token the lookup of whole entries could tell a part from the rest of it.
         self._settled = self._pretokenization.appends_only and not file.ignore_merges
         both = (self._model, merging_model(file)) if file.ignore_merges else (self._model,)
@@ -149,24 +156,9 @@ class Tokenizer:
         """The greatest position up to ``cursor`` (default: the end) that is certain to stay a token boundary.
 
         Whatever is typed at the cursor: the ids before the position never change, and the ids behind it are
-        ``encode_bytes`` of the bytes behind it. Three rules, proved in `engine.text.pretokenization` and here:
-
-        1. the two characters around the position separate pre-tokens in every text (`Pretokenization.separates`);
-        2. where a single step cuts the text and typing only ever extends its last pre-token, the beginning of that;
-        3. within such a pre-token, a position whose two bytes stand side by side in no entry: a merge across it would
-           make an entry that holds them. So the parts left and right of it never meet.
-
-        0 where nothing is certain. Looks only as far back as it must.
+        ``encode_bytes`` of the bytes behind it. 0 where nothing is certain. `engine.text.boundaries` has the rules.
         """
-        head = self.readable(text[: len(text) if cursor is None else cursor])
-        position = self._last_separated(head)
-        if not self._pretokenization.appends_only or len(self._pretokenization.steps) > 1:
-            return position
-        start = position
-        if self._pretokenization.steps and not any(token in head[position:] for token in self._ordinary):
-            last = position + self._last_piece(head[position:])
-            start = last if self._splits_no_added_token(head, last) else position
-        return self._last_uncrossed(head, start) if self._settled else start
+        return self._boundaries.last(self.readable(text[: len(text) if cursor is None else cursor]))
 
     def encode_split(self, text: str, boundary: int, *, inside: bool = False) -> tuple[TokenIds, TokenIds]:
         """The ids of ``text`` from its beginning, divided at the character position ``boundary``: context and tail.
@@ -251,7 +243,7 @@ class Tokenizer:
         while len(text) - at > 2 * BLOCK_CHARACTERS:
             at += BLOCK_CHARACTERS
             head = text[max(start, at - BLOCK_CHARACTERS) : at + 1]
-            end = at + 1 - len(head) + self._last_separated(head)
+            end = at + 1 - len(head) + self._boundaries.last_separated(head)
             if end > max(start, at - BLOCK_CHARACTERS):
                 yield text[start:end]
                 start = end
@@ -276,12 +268,6 @@ class Tokenizer:
 
     def _encode_in_library(self, spelled: str) -> list[int]:
         return self._library.encode(spelled, add_special_tokens=False).ids
-
-    def _split(self, spelled: str) -> list[str]:
-        """The pre-tokens of a text as the library spells them."""
-        splitter = self._library.pre_tokenizer
-        assert splitter is not None, "byte-level vocabularies have a pre-tokenizer"
-        return [piece for piece, _ in guarded(splitter.pre_tokenize_str, spelled, self._name)]
 
     def _encode_mapped_bytes(self, held: PlaceheldText) -> TokenIds:
         """Byte-level: pre-tokens of a text with placeholders, their true bytes through the BPE model."""
@@ -312,40 +298,6 @@ class Tokenizer:
         if not text or self._leading == "never" or (self._leading == "unless-space" and text[0] in (" ", SPACE_MARK)):
             return ""
         return " "
-
-    def _last_separated(self, head: str) -> int:
-        for position in self._pretokenization.separated(head):
-            if self._splits_no_added_token(head, position):
-                return position
-        return 0
-
-    def _splits_no_added_token(self, head: str, position: int) -> bool:
-        around = head[position - 1 : position + 1]
-        return not any(around in token for token in self._ordinary)
-
-    def _last_piece(self, text: str) -> int:
-        """Where the last pre-token of ``text`` begins, in characters."""
-        if self._library.pre_tokenizer is None or not text:
-            return 0
-        if self._spaced:
-            return len(text) - len(self._split(text.replace(" ", SPACE_MARK))[-1])
-        # One character of a mapped piece is one byte.
-        return len(text) - len(text.encode()[-len(self._split(text)[-1]) :].decode())
-
-    def _last_uncrossed(self, head: str, start: int) -> int:
-        """The greatest position after ``start``, where a pre-token begins, that no merge can cross; else ``start``."""
-        high = len(head)
-        while high > start + 1:
-            low = max(start, high - _BLOCK)
-            data = np.frombuffer(head[low:high].encode("utf-32-le", "surrogatepass"), np.uint32)
-            left, right = last_bytes(data[:-1]), first_bytes(data[1:])
-            for offset in np.flatnonzero(~self._inner[left, right])[::-1].tolist():
-                position = low + int(offset) + 1
-                if self._splits_no_added_token(head, position):
-                    piece = head[start : position + 1]
-                    return position if self._pretokenization.restarts(piece, position - start) else start
-            high = low + 1
-        return start
 
 
 def _write_piece(model: models.Model, piece: str) -> TokenIds:

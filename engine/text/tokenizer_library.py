@@ -40,14 +40,22 @@ def guarded(call: Callable[[str], T], text: str, model: str) -> T:
     """What the library answers. A panic of its is no `Exception`; it becomes a `ContractError` that names the model."""
     try:
         return call(text)
-    except Exception:
-        raise
     except BaseException as error:
         if type(error).__name__ != "PanicException":
             raise
         raise ContractError(
             f"the tokenizer of {model} gives up on a text ({str(error)[:80]}); use another model"
-        ) from None
+        ) from error
+
+
+def splitter(library: tokenizers.Tokenizer, model: str) -> Callable[[str], list[str]]:
+    """A function from a text to its pre-tokens, both as the library spells them. A tokenizer without a pre-tokenizer
+    does not split at all. The function raises `ContractError`, which names the ``model``, where the library gives up.
+    """
+    split = library.pre_tokenizer
+    if split is None:
+        return lambda spelled: [spelled]
+    return lambda spelled: [piece for piece, _ in guarded(split.pre_tokenize_str, spelled, model)]
 
 
 def merging_model(file: TokenizerFile) -> models.Model:
