@@ -7,6 +7,7 @@ environment of `make test-export`.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -95,9 +96,10 @@ def midtoken(folder: Path, device: DeviceChoice = "cpu") -> Run:
 
 def genai(folder: Path) -> Run:
     """onnxruntime-genai's generator on a folder of its own builder, greedy."""
-    import onnxruntime_genai as library
+    from engine.runtime.ort import TELEMETRY_OFF
 
-    import engine.runtime.ort  # noqa: F401 - switches telemetry off before the library is loaded
+    assert os.environ[TELEMETRY_OFF], "the module that sets it comes before the library"
+    import onnxruntime_genai as library
 
     model = library.Model(str(folder))
 

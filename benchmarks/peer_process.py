@@ -9,6 +9,7 @@ Each line on standard input is a JSON object with ``prefix``, ``suffix`` and ``p
 
 import http.client
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -168,10 +169,12 @@ def llguidance(file: Path) -> Complete:
 
 def onnxruntime_genai(file: Path) -> Complete:
     """The same weights rounded to 4 bits by onnxruntime-genai's own builder, which reads no blocks; no healing."""
+    from engine.runtime.ort import TELEMETRY_OFF
+
+    assert os.environ[TELEMETRY_OFF], "the module that sets it comes before the library"
     import numpy as np
     import onnxruntime_genai as library
 
-    import engine.runtime.ort  # noqa: F401 - switches telemetry off before the library is loaded
     from onnx_export.genai_graph import build
     from onnx_export.quantize import plan
 
@@ -207,10 +210,11 @@ def onnxruntime_genai(file: Path) -> Complete:
 
 def _in_torch(file: Path) -> tuple[Any, Any]:
     """Tokenizer and model of a GGUF file, in float32."""
+    from onnx_export import OFFLINE
+
+    os.environ.update(OFFLINE)
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    import onnx_export  # noqa: F401 - nothing is looked up on a hub
 
     torch.set_num_threads(cores())
     tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)

@@ -21,6 +21,7 @@ import numpy as np
 from benchmarks.arguments import parser_for
 from benchmarks.baselines import Estimate, bootstrap
 from engine import HealingParams, MidtokenError
+from engine.config import BaselineMode, HealingMode
 from engine.healing.first_step import heal
 from engine.loading import LoadedModel, load_model
 from engine.prompt.fim import Prompt
@@ -31,7 +32,7 @@ from engine.types import CancellationToken, FloatArray, IdArray, TokenIds
 from lsp_server.commands.evaluation import Case, read_cases
 from lsp_server.commands.progress import progress_bar
 
-MODES = ("off", "k-step", "constrained", "exact")
+MODES: tuple[HealingMode | BaselineMode, ...] = ("off", "k-step", "constrained", "exact")
 AHEAD_BYTES = 3
 THRESHOLD = 1e-4
 PROMPT_CHARACTERS = 600
@@ -117,17 +118,19 @@ def compare(model: LoadedModel, cache: TokenCache, place: Place) -> tuple[dict[s
     # The least probability that counts is relative to that of the typed text, which exact healing knows.
     typed = log_probability_of_typed(starts["exact"], logits)
     truth, total = brute_force(model, place, logits, math.log(THRESHOLD) + typed)
-    found = {}
+    found: dict[str, float] = {}
     for mode, covers in starts.items():
         next_bytes = follow(model, covers, len(place.typed), logits, math.log(THRESHOLD))
         found[mode] = total_variation(truth, next_bytes)
     return found, min(1.0, total / math.exp(typed))
 
 
-def first_step(model: LoadedModel, cache: TokenCache, place: Place, mode: str) -> dict[TokenIds, float]:
+def first_step(
+    model: LoadedModel, cache: TokenCache, place: Place, mode: HealingMode | BaselineMode
+) -> dict[TokenIds, float]:
     """What a mode begins with: token sequences after the context with their log-probabilities."""
     prompt = Prompt(np.array((*place.context, *place.tail), np.int32), place.tail, "plain")
-    params = HealingParams(mode=mode)  # type: ignore[arg-type]
+    params = HealingParams(mode=mode)
     healed = heal(prompt, cache, model.tokenizer, model.index, params, Checkpoint(CancellationToken()), best_only=False)
     starts: dict[TokenIds, float] = {}
     logprobs = healed.first.logprobs

@@ -42,7 +42,7 @@ class Editor:
     def __init__(self, case: Case, home: Path) -> None:
         values = {"HOME": str(home), "XDG_CACHE_HOME": None, "MIDTOKEN_BUDGET_MS": "60000", **case.environment}
         env = {name: value for name, value in {**os.environ, **values}.items() if value is not None}
-        errors = Path(case.errors_to).open("wb") if case.errors_to else subprocess.PIPE  # noqa: SIM115
+        errors = Path(case.errors_to).open("wb") if case.errors_to else subprocess.PIPE  # noqa: SIM115 - closed with the process
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
             COMMAND, stdin=pipe, stdout=pipe, stderr=errors, env=env, preexec_fn=case.limits

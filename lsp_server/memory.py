@@ -3,6 +3,10 @@
 import ctypes
 import os
 import sys
+from pathlib import Path
+
+_STATM = Path("/proc/self/statm")
+_MEMINFO = Path("/proc/meminfo")
 
 
 def resident_bytes() -> int | None:
@@ -10,8 +14,7 @@ def resident_bytes() -> int | None:
     if sys.platform != "linux":
         return None
     try:
-        with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(_STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return None
 
@@ -21,8 +24,8 @@ def available_bytes() -> int | None:
     if sys.platform != "linux":
         return None
     try:
-        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
-            return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable:"))
+        lines = _MEMINFO.read_text("ascii").splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
     except (OSError, ValueError, IndexError, StopIteration):
         return None
 

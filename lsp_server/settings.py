@@ -15,6 +15,7 @@ from engine import (
     DEVICES,
     HEALING_MODES,
     SPECULATIONS,
+    STRATEGIES,
     DeviceChoice,
     HealingMode,
     HealingParams,
@@ -302,7 +303,7 @@ _SETTINGS = (
     _Setting("debounceMs", "debounce_ms", _milliseconds(0)),
     _Setting("multiLine", "multi_line", _truth_or_auto),
     _Setting("minConfidence", "min_confidence", _share),
-    _Setting("strategy", "strategy", lambda value: SamplingParams(strategy=_text(value)).strategy),  # type: ignore[arg-type]
+    _Setting("strategy", "strategy", _choice(STRATEGIES)),
     _Setting("temperature", "temperature", lambda value: SamplingParams(temperature=_number(value)).temperature),
     _Setting("topP", "top_p", lambda value: SamplingParams(top_p=_number(value)).top_p),
     _Setting("languages", "languages", _texts),

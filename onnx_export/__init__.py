@@ -1,6 +1,10 @@
 """Checkpoint to model folder: train, export, quantise, validate. The only package that imports torch."""
 
 import os
+from types import MappingProxyType
 
-# Whatever is exported lies on this machine. huggingface-hub and transformers read these as they are imported.
-os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
+OFFLINE = MappingProxyType({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"})
+"""Variables that huggingface-hub and transformers read when they are imported. With them, nothing is looked up on a
+hub: whatever is exported lies on this machine.
+"""
+os.environ.update(OFFLINE)

@@ -90,11 +90,10 @@ def export_checkpoint(
 
 def _build_graph(source: Checkpoint, chosen: Plan, folder: Path) -> None:
     try:
-        import onnx  # noqa: F401
+        from onnx_export import surgery
+        from onnx_export.quantize import quantise_embedding, quantise_products
     except ImportError as error:
-        raise ExportError("the package onnx is missing; install Midtoken with its 'export' extra") from error
-    from onnx_export import surgery
-    from onnx_export.quantize import quantise_embedding, quantise_products
+        raise ExportError(f"{error.name} is missing; install Midtoken with its 'export' extra") from error
 
     tied = source.vocabulary.tied is True
     with tempfile.TemporaryDirectory(dir=folder) as scratch:

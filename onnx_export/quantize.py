@@ -12,6 +12,7 @@ and in a small model with a large vocabulary most of the harm of 4 bits is done 
 """
 
 import logging
+import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -131,9 +132,10 @@ def _quantiser() -> Any:
     """onnxruntime's class. To import it sets up logging for the whole process, a line a node: that is taken back."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
-    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+    from engine.runtime.ort import TELEMETRY_OFF
 
-    import engine.runtime.ort  # noqa: F401 - switches telemetry off before the library is loaded
+    assert os.environ[TELEMETRY_OFF], "the module that sets it comes before the library"
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
+from unittest.mock import patch
 
 from benchmarks.keystrokes.wrapping import WrappedCompleter
-from engine import CancellationToken, Cancelled, Completer, CompletionRequest, CompletionResult, DeviceChoice
+from engine import DEVICES, CancellationToken, Cancelled, Completer, CompletionRequest, CompletionResult, DeviceChoice
 from engine.runtime.session import OrtSession
 from lsp_server.scheduling.model import CompleterLike, Loader
 from lsp_server.scheduling.model_call import OnText
@@ -134,12 +135,15 @@ def main() -> int:
     """Serve until the client leaves."""
     log, model, device = sys.argv[1:]
     passes = Passes()
-    # Every forward pass goes through one of the two; nothing in the server knows that they are counted.
-    OrtSession.forward = passes.count(OrtSession.forward)  # type: ignore[method-assign]
-    OrtSession.step = passes.count(OrtSession.step, writes=True)  # type: ignore[method-assign]
-    with Path(log).open("w", encoding="utf-8") as stream:
+    # Every forward pass goes through one of the two. Nothing in the server knows that they are counted.
+    counted = {
+        "forward": passes.count(OrtSession.forward),
+        "step": passes.count(OrtSession.step, writes=True),
+    }
+    with Path(log).open("w", encoding="utf-8") as stream, patch.multiple(OrtSession, **counted):
         observer = Observer(stream, Completer.load, passes)
-        return serve(model=Path(model), device=device, load=observer.load)  # type: ignore[arg-type]
+        chosen = next(choice for choice in DEVICES if choice == device)
+        return serve(model=Path(model), device=chosen, load=observer.load)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ What is decided here, each with a test:
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -231,8 +232,7 @@ def _check_ids(ids: Collection[Any]) -> None:
     if ids and not (min(ids) >= 0 and max(ids) < MAX_SIZE):
         raise ContractError(f"tokenizer.json has ids from {min(ids)} to {max(ids)}; they must be 0 to {MAX_SIZE - 1}")
     if len(set(ids)) < len(ids):
-        seen: set[int] = set()
-        twice = next(token for token in ids if token in seen or seen.add(token))  # type: ignore[func-returns-value]
+        [(twice, _)] = Counter(ids).most_common(1)
         raise ContractError(f"tokenizer.json gives id {twice} to two entries; export the model again")
 
 

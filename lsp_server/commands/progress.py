@@ -5,7 +5,7 @@ import sys
 from tqdm import tqdm
 
 
-class _Bar(tqdm):  # type: ignore[misc]
+class _Bar(tqdm):  # type: ignore[misc]  # tqdm has no types: its class is Any
     """Without tqdm's watching thread: what is shown changes when something was done."""
 
     monitor_interval = 0

@@ -168,10 +168,8 @@ def _wild(part: bytes) -> Glob:
 
 def _plain(part: Glob) -> bytes | None:
     """The name that a part without wild cards stands for."""
-    try:
-        return bytes(part)  # type: ignore[arg-type]
-    except (TypeError, ValueError):  # a set, or below 0
-        return None
+    name = [token for token in part if isinstance(token, int) and token >= 0]  # wild cards are sets or below 0
+    return bytes(name) if len(name) == len(part) else None
 
 
 def _without_spaces_at_end(line: bytes) -> bytes:

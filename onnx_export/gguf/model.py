@@ -198,7 +198,8 @@ def _check_tensors(file: GgufFile, decoder: Decoder) -> None:
         raise ExportError(f"{file.path} has a tensor {unknown[0]!r}, with which this is another model than is known")
 
 
-Shapes = tuple[tuple[int, ...] | None, ...]
+Shape = tuple[int, ...]
+Shapes = tuple[Shape, *tuple[Shape | None, ...]]
 
 
 def _expected(file: GgufFile, decoder: Decoder) -> Mapping[str, Shapes]:
@@ -231,7 +232,7 @@ def _expected(file: GgufFile, decoder: Decoder) -> Mapping[str, Shapes]:
         }
         for name, shapes in parts.items():
             found[f"{block}.{name}.weight"] = shapes
-            found[f"{block}.{name}.bias"] = ((shapes[0][0],), None)  # type: ignore[index]
+            found[f"{block}.{name}.bias"] = ((shapes[0][0],), None)
         for name, length in (
             ("attn_norm", width),
             ("ffn_norm", width),

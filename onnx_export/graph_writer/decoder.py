@@ -40,7 +40,8 @@ class Rope:
     def tables(self, length: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Cosine and sine, ``[length, size / 2]`` each."""
         angles = np.outer(np.arange(length, dtype=np.float64), self.frequencies())
-        return tuple((self.magnitude * part(angles)).astype(np.float32) for part in (np.cos, np.sin))  # type: ignore[return-value]
+        cosine, sine = self.magnitude * np.cos(angles), self.magnitude * np.sin(angles)
+        return cosine.astype(np.float32), sine.astype(np.float32)
 
     def frequencies(self) -> NDArray[np.float64]:
         """Radians a position, ``[size / 2]``."""

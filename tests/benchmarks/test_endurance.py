@@ -3,6 +3,8 @@ import random
 import re
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -103,7 +105,7 @@ def test_a_short_day(capsys):
 @pytest.mark.parametrize(("leaks", "status"), [([], 0), (["threads grew"], 1)])
 def test_the_exit_status_tells_whether_it_grew(monkeypatch, capsys, leaks, status):
     async def short(*_: object) -> tuple[list[Sample], list[Sample], Day]:
-        return STEADY, STEADY, Day(None, None, [TEXT], random.Random(0))  # type: ignore[arg-type]
+        return STEADY, STEADY, Day(MagicMock(), Path("log"), [TEXT], random.Random(0))
 
     monkeypatch.setattr(endurance, "live", short)
     monkeypatch.setattr(endurance, "grown", lambda *_: leaks)

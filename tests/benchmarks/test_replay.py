@@ -65,8 +65,13 @@ class TestClock:
 
     def test_it_is_waited_for_while_something_is_under_way(self):
         clock = Clock(speed=100)
-        asked = []
-        asyncio.run(clock.wait(20, lambda: not asked.append(clock.now())))  # type: ignore[func-returns-value]
+        asked: list[float] = []
+
+        def under_way() -> bool:
+            asked.append(clock.now())
+            return True
+
+        asyncio.run(clock.wait(20, under_way))
         assert asked[-1] - asked[0] > 10
 
 

@@ -142,8 +142,8 @@ def main() -> None:
         ("tmux", TMUX),
         ("Chromium", BROWSER),
     ):
-        print(f"{name} {recipe.find()}", flush=True)  # noqa: T201
-    print(f"VS Code {code_server.find().version}: code-server {code_server.VERSION}")  # noqa: T201
+        print(f"{name} {recipe.find()}", flush=True)  # noqa: T201 - a command line
+    print(f"VS Code {code_server.find().version}: code-server {code_server.VERSION}")  # noqa: T201 - a command line
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from engine.config import HEALING_MODES, HealingParams, SamplingParams, StopParams
+from engine.config import HEALING_MODES, HealingMode, HealingParams, LineMode, SamplingParams, StopParams
 from engine.errors import RequestError
 from engine.model_folder.manifest import FimOrder
 from engine.text.tokenizer import Tokenizer
@@ -40,10 +41,10 @@ TYPED = (
 
 
 def request(
-    prefix: str, suffix: str = "", *, mode: str = "k-step", lines: str = "multi", **fields
+    prefix: str, suffix: str = "", *, mode: HealingMode = "k-step", lines: LineMode = "multi", **fields: Any
 ) -> CompletionRequest:
-    stop = fields.pop("stop", None) or StopParams(max_new_tokens=12, lines=lines)  # type: ignore[arg-type]
-    return CompletionRequest(prefix, suffix, healing=HealingParams(mode), stop=stop, **fields)  # type: ignore[arg-type]
+    stop = fields.pop("stop", None) or StopParams(max_new_tokens=12, lines=lines)
+    return CompletionRequest(prefix, suffix, healing=HealingParams(mode), stop=stop, **fields)
 
 
 def sampled(seed: int) -> SamplingParams:

@@ -8,6 +8,7 @@ import shutil
 import struct
 import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,13 +35,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write_manifest(folder: Path, **changes: object) -> None:
+def write_manifest(folder: Path, **changes: Any) -> None:
     files = {name: sha256_of(folder / name) for name in ("model.onnx", "tokenizer.json")}
     end, *_ = control_ids(TOKENIZER)
     manifest = make_manifest(
         TOKENIZER.vocabulary.size, head=ATTENTION_HEAD, end=(end,), fim=toy_fim(TOKENIZER), files=files
     )
-    changed = dataclasses.replace(manifest, **changes)  # type: ignore[arg-type]
+    changed = dataclasses.replace(manifest, **changes)
     (folder / MANIFEST_NAME).write_text(dump_manifest(changed), encoding="utf-8")
 
 

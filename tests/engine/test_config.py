@@ -131,4 +131,4 @@ def test_large_numbers_are_not_rounded_in_messages():
 
 def test_parameters_are_frozen():
     with pytest.raises(AttributeError):
-        StopParams().max_new_tokens = 5  # type: ignore[misc]
+        StopParams().max_new_tokens = 5  # type: ignore[misc]  # the mistake that is tested

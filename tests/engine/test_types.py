@@ -53,7 +53,7 @@ def test_requests_with_equal_fields_are_equal():
 
 def test_context_that_is_no_snippet_is_refused():
     with pytest.raises(RequestError, match=r"extra_context holds something other than Snippet; write Snippet\(text\)"):
-        CompletionRequest("a", extra_context=("b",))  # type: ignore[arg-type]
+        CompletionRequest("a", extra_context=("b",))  # type: ignore[arg-type]  # the mistake that is tested
 
 
 def test_who_wants_to_know_of_a_cancellation_is_told_once_and_never_too_late():

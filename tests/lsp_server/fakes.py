@@ -71,7 +71,7 @@ class FakeCompleter:
         if "!crash" in line:
             raise RuntimeError(f"cannot complete {line}")
         if "!print" in line:
-            print("printed by Python", flush=True)  # noqa: T201
+            print("printed by Python", flush=True)  # noqa: T201 - what must not reach the client
             os.write(1, b"printed by a library\n")
         texts = self.texts
         if "!count" in line:

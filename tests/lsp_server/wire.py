@@ -114,7 +114,7 @@ class Wire:
         document = {"uri": uri, "languageId": language, "version": 1, "text": text}
         self.notify(types.TEXT_DOCUMENT_DID_OPEN, {"textDocument": document})
 
-    def change(self, changes: list[dict[str, Any]], version: int = 2, uri: str = URI) -> None:
+    def change(self, changes: list[dict[str, Any]], version: int | None = 2, uri: str = URI) -> None:
         params = {"textDocument": {"uri": uri, "version": version}, "contentChanges": changes}
         self.notify(types.TEXT_DOCUMENT_DID_CHANGE, params)
 

@@ -1,5 +1,7 @@
 """Strategies that look ahead, on models whose forks are known: which branch wins, and what a look costs."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -212,13 +214,13 @@ def test_covers_of_two_prompts_match_by_what_they_write():
 # --- whole requests --------------------------------------------------------------------------------------------------
 
 
-def texts(completer: Completer, prefix: str, params: SamplingParams, count: int = 1, **fields: object) -> list[str]:
+def texts(completer: Completer, prefix: str, params: SamplingParams, count: int = 1, **fields: Any) -> list[str]:
     request = CompletionRequest(
         prefix,
         max_completions=count,
         sampling=params,
         stop=StopParams(max_new_tokens=6),
-        **fields,  # type: ignore[arg-type]
+        **fields,
     )
     return [completion.text for completion in completer.complete(request).completions]
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from engine.config import StopParams
+from engine.config import LineMode, StopParams
 from engine.decoding.stopping import StopTracker, block_end, indent_width, single_line_end
 from engine.decoding.suffix_overlap import trim_suffix_overlap
 
@@ -35,7 +36,7 @@ def read_golden(path: Path) -> Golden:
     prefix, suffix = document.removesuffix("\n").split("█")
     stops = tuple(unescape(value).decode() for name, value in options if name == "stop")
     lines = next((value for name, value in options if name == "lines"), "single")
-    params = StopParams(lines=lines, stop_strings=stops)  # type: ignore[arg-type]
+    params = StopParams(lines=cast("LineMode", lines), stop_strings=stops)
     return Golden(params, prefix, suffix, unescape(raw.removesuffix("\n")), expected.removesuffix("\n"))
 
 

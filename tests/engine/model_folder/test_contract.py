@@ -1,6 +1,7 @@
 """Tokenizer, embedding, head and control ids must agree."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ VOCABULARY = Vocabulary(
 FIM = FimTemplates(templates={"psm": (1, "prefix", 2, "suffix", 3)}, default="psm")
 
 
-def changed(**fields: object) -> Manifest:
-    return dataclasses.replace(make_manifest(8, fim=FIM), **fields)  # type: ignore[arg-type]
+def changed(**fields: Any) -> Manifest:
+    return dataclasses.replace(make_manifest(8, fim=FIM), **fields)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +102,7 @@ def test_a_tokenizer_that_loses_text_is_refused(what: str, monkeypatch: pytest.M
     assert [name for name, value in found.items() if value == "lost"] == [f"round trip, {what}"]
 
 
-def found_in(**fields: object) -> dict[str, tuple[str, str]]:
+def found_in(**fields: Any) -> dict[str, tuple[str, str]]:
     return {c.name: (c.value, c.note) for c in clauses(changed(**fields), toy_tokenizer("byte-level"))}
 
 

@@ -1,5 +1,7 @@
 """How names and files are written for a model: the published orders, spelled out, and what text cannot do to them."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -22,10 +24,10 @@ CODEGEMMA = RepositoryTokens(FILE, separates=True)
 SNIPPETS = (Snippet("a = 1\n\n", "src/a.py", "# src/a.py\n"), Snippet("b = 2", "src/b.py", "# src/b.py\n"))
 
 
-def build(tokens: RepositoryTokens | None, order: str, prefix: str = "import os\nx = se", **fields: object) -> Prompt:
+def build(tokens: RepositoryTokens | None, order: str, prefix: str = "import os\nx = se", **fields: Any) -> Prompt:
     fim = None if order == "plain" else toy_fim(TOKENIZER, "spm" if order == "spm" else "psm")
     manifest = make_manifest(TOKENIZER.vocabulary.size, end=(END,), fim=fim, repository=tokens)
-    request = CompletionRequest(prefix, "\ny = 1\n", **fields)  # type: ignore[arg-type]
+    request = CompletionRequest(prefix, "\ny = 1\n", **fields)
     return PromptBuilder(TOKENIZER, manifest, lambda: CAPACITY).build(request)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,12 +57,12 @@ def test_where_cuda_cannot_start_the_cpu_serves_and_the_notice_says_what_to_inst
     assert capsys.readouterr() == ("", "")
 
 
-def renamed(manifest: Manifest, **names: str | None) -> Manifest:
-    return dataclasses.replace(manifest, graph=dataclasses.replace(GraphNames(), **names))  # type: ignore[arg-type]
+def renamed(manifest: Manifest, **names: Any) -> Manifest:
+    return dataclasses.replace(manifest, graph=dataclasses.replace(GraphNames(), **names))
 
 
-def resized(manifest: Manifest, **sizes: object) -> Manifest:
-    return dataclasses.replace(manifest, key_value=dataclasses.replace(manifest.key_value, **sizes))  # type: ignore[arg-type]
+def resized(manifest: Manifest, **sizes: Any) -> Manifest:
+    return dataclasses.replace(manifest, key_value=dataclasses.replace(manifest.key_value, **sizes))
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def load(graph: Path) -> OrtSession:
 
 @pytest.fixture(params=[SEPARATE_GRAPH, ATTENTION_GRAPH], ids=["plain operators", "fused attention"])
 def graph(request: pytest.FixtureRequest) -> Path:
-    return request.param  # type: ignore[no-any-return]
+    return Path(request.param)
 
 
 def fresh(graph: Path, ids: IdArray) -> FloatArray:

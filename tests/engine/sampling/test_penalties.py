@@ -1,5 +1,7 @@
 """Penalties, on rows worked by hand."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -66,8 +68,8 @@ def test_which_history_counts():
     history = History(np.array([0], np.int32), [1])
     logits = row(4, 4, 4)
 
-    def after(**params: float) -> list[float]:
-        shaped: list[float] = build_chooser(SamplingParams(**params)).shape(logits, history).tolist()  # type: ignore[arg-type]
+    def after(**params: Any) -> list[float]:
+        shaped: list[float] = build_chooser(SamplingParams(**params)).shape(logits, history).tolist()
         return shaped
 
     assert after(repetition_penalty=2.0) == [2, 2, 4]

@@ -119,7 +119,7 @@ def request_of(stub: StubCompleter) -> CompletionRequest:
     return request
 
 
-def make_model_folder(folder: Path, **changes: object) -> Manifest:
+def make_model_folder(folder: Path, **changes: Any) -> Manifest:
     """A model folder that loads: bytes as tokens and some words, one layer; ``changes`` go to the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(ATTENTION_GRAPH, folder / "model.onnx")
@@ -130,7 +130,7 @@ def make_model_folder(folder: Path, **changes: object) -> Manifest:
     end, before, after, middle = range(size - 4, size)
     fim = FimTemplates({"psm": (before, "prefix", after, "suffix", middle)}, "psm")
     manifest = make_manifest(size, head=ATTENTION_HEAD, end=(end,), fim=fim, files=files)
-    manifest = dataclasses.replace(manifest, **changes)  # type: ignore[arg-type]
+    manifest = dataclasses.replace(manifest, **changes)
     (folder / "midtoken.json").write_text(dump_manifest(manifest), encoding="utf-8")
     return manifest
 

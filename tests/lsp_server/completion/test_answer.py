@@ -205,12 +205,12 @@ async def test_nothing_is_foreseen_when_it_is_disabled_or_not_there():
         assert (await statistics(wire))["speculativeCalls"] == 0
 
 
-async def test_a_slow_typist_never_waits_and_a_held_key_does():
+async def test_a_slow_typist_never_waits_and_a_held_key_does(monkeypatch):
     async with connected(FakeCompleter(), {"debounceMs": 60_000}) as wire:
-        wire.server.state.debounce.delay_ms = lambda now_s, longest_ms: 0.0  # type: ignore[method-assign]
+        monkeypatch.setattr(wire.server.state.debounce, "delay_ms", lambda now_s, longest_ms: 0.0)
         typist = Typist(wire)
         assert await shown(typist.press("a")) != []
-        wire.server.state.debounce.delay_ms = lambda now_s, longest_ms: longest_ms  # type: ignore[method-assign]
+        monkeypatch.setattr(wire.server.state.debounce, "delay_ms", lambda now_s, longest_ms: longest_ms)
         waiting = typist.press("b")
         assert await shown(typist.ask(trigger=1)) != [], "asked by hand, nothing waits"
         assert await shown(waiting) == []

@@ -1,5 +1,6 @@
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
@@ -30,6 +31,14 @@ class Gated:
         if model_dir and model_dir.name == "broken":
             raise RuntimeError("protobuf parsing failed")
         return self.fake
+
+
+class Silent(Wire):
+    """A client that answers no request of the server."""
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if not ("id" in message and "method" in message):
+            super()._take(message)
 
 
 def progress_of(wire: Wire) -> list[str]:
@@ -63,10 +72,7 @@ async def test_a_client_that_cannot_be_asked_sends_them():
 
 async def test_a_client_that_does_not_answer_gets_its_completions(monkeypatch):
     monkeypatch.setattr(configuration, "CONFIGURATION_TIMEOUT_S", 0.01)
-    wire = Wire(Gated())
-    wire._take_asked = wire._take  # type: ignore[attr-defined]
-    wire._take = lambda message: None if "id" in message and "method" in message else Wire._take(wire, message)  # type: ignore[method-assign]
-    async with wire:
+    async with Silent(Gated()) as wire:
         await wire.initialize({"topP": 0.5})
         wire.open("x")
         assert await wire.inline(0, 1) != []

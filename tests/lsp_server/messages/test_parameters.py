@@ -127,7 +127,7 @@ async def test_after_a_change_that_cannot_be_read_the_document_is_unknown_until_
         assert caplog.text.count("counts as unknown until its text is sent whole") == 1
         wire.change([edit(at(0, 0), at(0, 0), "y")], 3)
         assert await wire.inline(0, 1) == []
-        wire.change([UNREADABLE, {"text": "ab"}, edit(at(0, 2), at(0, 2), "c")], None)  # type: ignore[arg-type]
+        wire.change([UNREADABLE, {"text": "ab"}, edit(at(0, 2), at(0, 2), "c")], None)
         assert (await wire.inline(0, 3))[0]["insertText"] == "abcone"
         wire.change([{"text": "d"}, UNREADABLE], 5)
         assert await wire.inline(0, 1) == []

@@ -3,6 +3,7 @@
 import asyncio
 import queue
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -85,7 +86,7 @@ class Harness:
         kind: RequestKind = "inline",
         version: int = 1,
         uri: str = URI,
-        **more: object,
+        **more: Any,
     ) -> tuple[Model, "asyncio.Task[Answer | None]"]:
         """Ask for a completion between two texts."""
         chosen = model or Model()
@@ -95,14 +96,14 @@ class Harness:
             return bool(has_model)
 
         key = RequestKey(uri, version, kind)
-        request = PendingRequest(key, place(before, after, uri), chosen.job, ready, **more)  # type: ignore[arg-type]
+        request = PendingRequest(key, place(before, after, uri), chosen.job, ready, **more)
         return chosen, asyncio.ensure_future(self.scheduler.run(request))
 
     async def running(
-        self, before: str, after: str = "", *, written: str = "", **more: object
+        self, before: str, after: str = "", *, written: str = "", **more: Any
     ) -> tuple[Model, "asyncio.Task[Answer | None]"]:
         """A request that the model works on, and has written so much for."""
-        model, task = self.ask(before, after, **more)  # type: ignore[arg-type]
+        model, task = self.ask(before, after, **more)
         await until(lambda: model.state == "runs")
         if written:
             model.write(written)

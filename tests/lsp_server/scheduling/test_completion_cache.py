@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from engine import Completion, HealingReport
+from engine import Completion, HealingReport, StopReason
 from lsp_server.scheduling.completion_cache import KEPT, MORE_FROM_CHARACTERS, CompletionCache
 from lsp_server.scheduling.cursor_context import LOOK_BACK_CHARACTERS, Asker, CursorContext, cursor_context
 from lsp_server.settings import Settings
@@ -16,11 +16,11 @@ def at(typed: str, suffix: str = "\n", uri: str = "file:///a.py", asker: Asker =
     return cursor_context(uri, asker, BEFORE + typed, suffix)
 
 
-def completion(text: str, stop: str = "line") -> Completion:
-    return Completion(text, -1.0, 3, stop, REPORT)  # type: ignore[arg-type]
+def completion(text: str, stop: StopReason = "line") -> Completion:
+    return Completion(text, -1.0, 3, stop, REPORT)
 
 
-def shown(*texts: str, stop: str = "line") -> CompletionCache:
+def shown(*texts: str, stop: StopReason = "line") -> CompletionCache:
     memory = CompletionCache()
     memory.remember(at("import n"), tuple(completion(text, stop) for text in texts))
     return memory
