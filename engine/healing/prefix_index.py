@@ -136,7 +136,7 @@ class DatrieIndex:
                 return None
             return cls(vocabulary, ids, datrie.BaseTrie.load(str(folder / _TRIE)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, datrie.DatrieError):
-            return None
+            return None  # not stored yet, or damaged: it is built again
 
 
 def load_or_build_index(vocabulary: Vocabulary, folder: Path | None, tokenizer_sha256: str) -> PrefixIndex:

@@ -166,7 +166,7 @@ def _check_size(found: _Found) -> None:
 
     try:
         too_many = max([nodes(found.nodes), *map(size, found.functions)]) > MOST_NODES
-    except RecursionError:
+    except RecursionError:  # functions that call each other without end
         too_many = True
     if too_many:
         raise _TooMuch(f"has more than {MOST_NODES} nodes")

@@ -50,7 +50,7 @@ def known_problem(folder: Path | None, fingerprint: Fingerprint) -> str | None:
         verdict = json.loads((folder / _name(fingerprint)).read_text(encoding="utf-8"))
         problem, at = str(verdict["problem"]), float(verdict["at"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return None  # no verdict yet, or a damaged one: the model is tried again
     return problem if not problem or 0 <= time.time() - at < DAY_S else None
 
 
@@ -98,4 +98,4 @@ def _listed(folder: Path) -> "list[os.DirEntry[str]]":
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError:
-        return []
+        return []  # loading says what is wrong with the folder

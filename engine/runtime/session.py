@@ -243,7 +243,7 @@ class OrtSession:
             self._session.run_with_iobinding(binding, self._options)
         except Exception as error:
             if self._options.terminate:
-                raise Cancelled("the completion was cancelled") from None
+                raise Cancelled("the completion was cancelled") from error
             raise self._failure(error) from error
         outputs = binding.get_outputs()
         buffers.keep(outputs[1:], longest)

@@ -109,7 +109,7 @@ def _parse(path: Path) -> IgnoreList | None:
     try:
         with path.open("rb") as stream:
             data = stream.read(LONGEST_LIST_BYTES + 1)
-    except OSError:
+    except OSError:  # git passes over a list that it cannot read, too
         return _EMPTY
     try:
         if len(data) > LONGEST_LIST_BYTES:

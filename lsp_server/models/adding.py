@@ -107,7 +107,7 @@ def add(
             _copy(what.found, out, progress, cancelled)
         try:
             unchanged = what.fingerprint.is_of(source)
-        except OSError:
+        except OSError:  # gone, which is a change too
             unchanged = False
         if not unchanged:
             raise ExportError(f"{source} has changed while it was read; add it again when its download is finished")

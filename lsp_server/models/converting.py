@@ -104,4 +104,4 @@ def missing_extras_named() -> Iterator[None]:
         module = (error.name or "").partition(".")[0]
         if module not in EXTRA:
             raise
-        raise ExportError(f"exporting needs {module}; install it with: pip install 'midtoken[export]'") from None
+        raise ExportError(f"exporting needs {module}; install it with: pip install 'midtoken[export]'") from error

@@ -120,10 +120,10 @@ class ModelStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.folder / _LOCK, timeout=0)
             lock.acquire()
-        except Timeout:
+        except Timeout as error:
             raise ExportError(
                 f"another process is adding or removing a model in {self.folder}; try again when it is done"
-            ) from None
+            ) from error
         except OSError as error:
             raise ExportError(f"the store {self.folder} cannot be written ({reason_of(error)})") from None
         try:
@@ -160,6 +160,7 @@ def _added(folder: Path) -> Added:
             raw = json.loads(stream.read(_MOST_RECORD_BYTES))
         return Added(str(raw["name"]), folder, _origin(raw["origin"]))
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        # A record that is missing or damaged takes nothing from the model: it is listed by the name of its folder.
         return Added(folder.name, folder)
 
 

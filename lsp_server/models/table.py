@@ -115,7 +115,7 @@ def _state_of_source(added: Added, findings: Findings) -> str:
     path = origin.path if now is None else now.path
     try:
         same = origin.fingerprint.is_of(path.resolve())
-    except OSError:
+    except OSError:  # the source is gone
         return ""
     again = f"'midtoken models add {added.name}' takes the new one"
     where = str(path) if origin.source == "path" else f"its source in {PLACES[origin.source]}"

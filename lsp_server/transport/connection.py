@@ -92,7 +92,7 @@ class Connection:
             poller = poll()
             poller.register(self._source.fileno(), hang_up)  # that a pipe was closed is told in any case
             return bool(poller.poll(0))
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # not a file that can be watched
             return False
 
     def _read_all(self) -> None:
@@ -111,7 +111,7 @@ class Connection:
         try:
             while (data := self._next()) is not None:
                 self._send(data)
-        except (OSError, ValueError):
+        except (OSError, ValueError):  # the client has left
             self._inbox.abandon()
         with self._to_write:
             self._open = False

@@ -106,8 +106,8 @@ def _meet(
             client.settimeout(None)
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             found.put(Connection(source, cast(BinaryIO, client.makefile("wb", buffering=0)), body))
-    except OSError:
-        log.warning("a connection was lost before it showed the token")
+    except OSError as error:
+        log.warning("a connection was lost before it showed the token (%s)", error.strerror or "closed")
     finally:
         out_of_patience.cancel()
         strangers.release()
