@@ -26,7 +26,7 @@ from engine.runtime.token_cache import TokenCache
 from engine.text.tokenizer import Tokenizer
 from engine.types import CancellationToken, FloatArray, TokenIds
 from tests.fakes import FakeSession, LogitsOf
-from tests.reference.covers import conditional_law, total_variation
+from tests.reference.covers import conditional_distribution, total_variation
 
 MODES = {
     "off": HealingParams(mode="off"),
@@ -92,7 +92,7 @@ def count_model(tokenizer: Tokenizer) -> LogitsOf:
     return logits_of
 
 
-def next_bytes_law(
+def next_bytes_distribution(
     starts: dict[TokenIds, float], typed: int, tokenizer: Tokenizer, model: LogitsOf
 ) -> dict[bytes, float]:
     """The distribution of the ``AHEAD_BYTES`` bytes after the typed ones, decoding on from each start."""
@@ -115,7 +115,7 @@ def next_bytes_law(
     return dict(distribution)
 
 
-def mode_law(params: HealingParams, typed: str, tokenizer: Tokenizer, model: LogitsOf) -> dict[bytes, float]:
+def mode_distribution(params: HealingParams, typed: str, tokenizer: Tokenizer, model: LogitsOf) -> dict[bytes, float]:
     """What a mode samples: its first step written out, then ordinary decoding."""
     tail = tokenizer.encode(typed)
     prompt = Prompt(np.array((0, *tail), np.int32), tail, "plain")
@@ -127,15 +127,15 @@ def mode_law(params: HealingParams, typed: str, tokenizer: Tokenizer, model: Log
     starts: dict[TokenIds, float] = defaultdict(float)
     for cover in valid:
         starts[*tail[: cover.kept - 1], *cover.extra, cover.token] += float(np.exp(cover.logprob) / total)
-    return next_bytes_law(starts, len(typed.encode()), tokenizer, model)
+    return next_bytes_distribution(starts, len(typed.encode()), tokenizer, model)
 
 
 def distributions(typed: str, tokenizer: Tokenizer) -> dict[str, dict[bytes, float]]:
     """The distribution of the next bytes under each mode, and the truth."""
     model = count_model(tokenizer)
-    truth = conditional_law(typed.encode(), (0,), model, tokenizer)
-    result = {"truth": next_bytes_law(truth, len(typed.encode()), tokenizer, model)}
-    return result | {name: mode_law(params, typed, tokenizer, model) for name, params in MODES.items()}
+    truth = conditional_distribution(typed.encode(), (0,), model, tokenizer)
+    result = {"truth": next_bytes_distribution(truth, len(typed.encode()), tokenizer, model)}
+    return result | {name: mode_distribution(params, typed, tokenizer, model) for name, params in MODES.items()}
 
 
 def main() -> None:

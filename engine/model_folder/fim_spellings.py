@@ -13,6 +13,7 @@ from engine.model_folder.manifest import FimOrder, FimTemplates, RepositoryToken
 
 # In a template these stand for the control tokens of a row; "prefix" and "suffix" for the document.
 _PRE, _SUF, _MID = "<pre>", "<suf>", "<mid>"
+_STARS = ("<fim_prefix>", "<fim_suffix>", "<fim_middle>")
 _PSM = (_PRE, "prefix", _SUF, "suffix", _MID)
 _SPM = (_PRE, _SUF, "suffix", _MID, "prefix")
 
@@ -65,9 +66,7 @@ SPELLINGS: Sequence[FimSpelling] = (
     # StarCoder2 (arXiv 2402.19173, section 5.1): files are rearranged with their paths in them.
     FimSpelling(
         "starcoder2",
-        "<fim_prefix>",
-        "<fim_suffix>",
-        "<fim_middle>",
+        *_STARS,
         {"psm": _PSM, "spm": _SPM},
         ends=("<|endoftext|>", "<fim_pad>", "<file_sep>"),
         file="<file_sep>",
@@ -78,17 +77,13 @@ SPELLINGS: Sequence[FimSpelling] = (
     # (arXiv 2405.04324). Where the path stands beside a template is not published: before it, as with Qwen.
     FimSpelling(
         "starcoder",
-        "<fim_prefix>",
-        "<fim_suffix>",
-        "<fim_middle>",
+        *_STARS,
         {"psm": _PSM, "spm": _SPM},
         ends=("<|endoftext|>", "<fim_pad>", "<filename>"),
         file="<filename>",
         repository="<reponame>",
     ),
-    FimSpelling(
-        "stars", "<fim_prefix>", "<fim_suffix>", "<fim_middle>", {"psm": _PSM, "spm": _SPM}, ends=("<fim_pad>",)
-    ),
+    FimSpelling("stars", *_STARS, {"psm": _PSM, "spm": _SPM}, ends=("<fim_pad>",)),
     # SantaCoder (arXiv 2301.03988): hyphens.
     FimSpelling(
         "santacoder",
@@ -146,7 +141,7 @@ def fim_templates(added: Mapping[str, int], orders: Sequence[FimOrder] | None = 
     ids = {_PRE: added[spelling.prefix], _SUF: added[spelling.suffix], _MID: added[spelling.middle]}
 
     def filled(parts: tuple[str, ...]) -> tuple[TemplatePart, ...]:
-        return tuple(ids.get(part, part) for part in parts)  # type: ignore[arg-type]
+        return tuple("prefix" if part == "prefix" else "suffix" if part == "suffix" else ids[part] for part in parts)
 
     known: dict[FimOrder, tuple[str, ...]] = dict(spelling.templates)
     if known.get("psm") == _PSM:

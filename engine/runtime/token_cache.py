@@ -233,7 +233,7 @@ class TokenCache:
         for slot, ids, last in zip(slots, sequences, starts, strict=True):
             self._written[slot, last] = ids[last]
             self._lengths[slot] = last + 1
-        rows = self._law(sequences, logits)
+        rows = self._mixed(sequences, logits)
         return {(key := ids.tobytes()): self._remember(key, row) for ids, row in zip(sequences, rows, strict=True)}
 
     def _arrange(self, sequences: Sequence[IdArray], slots: range) -> list[IdArray]:
@@ -317,7 +317,7 @@ class TokenCache:
             logits = self._session.forward(ids[start:end], start, [row - start for row in rows], slot)
         self._written[slot, start:end] = ids[start:end]
         self._lengths[slot] = end
-        return self._law([ids[: row + 1] for row in rows], logits)
+        return self._mixed([ids[: row + 1] for row in rows], logits)
 
     def _adapt(self, tokens: int, seconds: float) -> None:
         """Learn how fast it reads from a pass over ``tokens``; choose how many the next one of a prefill has."""
@@ -331,7 +331,7 @@ class TokenCache:
         elif seconds < PASS_S / 2:
             self._chunk = min(self._most, self._chunk * 2)
 
-    def _law(self, sequences: Sequence[IdArray], logits: FloatArray) -> FloatArray:
+    def _mixed(self, sequences: Sequence[IdArray], logits: FloatArray) -> FloatArray:
         """The session's ``logits``, ``[K, V]``, after each of ``sequences``, mixed with what is copied; read-only."""
         if self._copier is not None and len(logits):
             logits = _stacked(

@@ -1,54 +1,17 @@
-"""VS Code with the packaged extension, the real server and the bundled model: what a user sees and does.
+"""VS Code with the packaged extension, the real server and the bundled model: ghost text, lists and notebooks.
 
 Which words the model finds is not for these tests: only that there is ghost text, and what becomes of it.
 """
 
 import json
-import shutil
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.editors.vscode import BAR, EXTENSION, SETTINGS, TIMEOUT_S, Code
+from tests.editors.vscode import SETTINGS, TIMEOUT_S, Code
 from tests.editors.vscode_server import Workbench
+from tests.editors.vscode_window import METHOD, it, start, wait_text, window
 
-METHOD = "import os\n\n\ndef first(self):\n    ret"
-
-
-@pytest.fixture(scope="module")
-def window(workbench: Workbench) -> Iterator[Code]:
-    with workbench(SETTINGS) as server, server.window() as started:
-        started.open("")
-        started.wait_ready()
-        yield started
-
-
-@pytest.fixture
-def it(window: Code) -> Iterator[Code]:
-    """The shared window with nothing open, no message on the screen, and the settings as they were."""
-    yield window
-    window.press("Escape")
-    window.run(
-        """await vscode.commands.executeCommand('workbench.action.revertAndCloseActiveEditor');
-        await vscode.commands.executeCommand('workbench.action.closeAllEditors');
-        await vscode.commands.executeCommand('workbench.action.closePanel');
-        await vscode.commands.executeCommand('notifications.clearAll');"""
-    )
-    window.settings(SETTINGS)
-    window.wait_ready()
-
-
-def start(it: Code, text: str, name: str = "a.py") -> str:
-    """Ghost text behind ``text``, whose last character is typed."""
-    it.open(text[:-1], name)
-    it.type(text[-1])
-    return it.wait_ghost()
-
-
-def wait_text(it: Code, text: str) -> None:
-    it.until(lambda: it.text() == text, f"the text {text!r}")
+__all__ = ["it", "window"]
 
 
 @pytest.mark.parametrize("text", ["import nump", METHOD, "while Tru", "import json\n\njson.lo", "if __na"])
@@ -185,125 +148,6 @@ def test_ghost_text_stays_when_a_list_opens_on_what_it_says(it: Code):
     assert it.wait_ghost()
 
 
-def test_every_command_is_there(it: Code):
-    declared = {command["command"] for command in it.manifest()["contributes"]["commands"]}
-    assert declared <= set(it.run("return vscode.commands.getCommands(true)"))
-
-
-def test_disable_and_enable(it: Code):
-    start(it, "import nump")
-    it.command("midtoken.disable")
-    it.until(lambda: it.status()["state"] == "off", "the end of the server")
-    it.type("x")
-    it.until(lambda: it.ghost() == "", "the end of the ghost text")
-    assert it.setting("midtoken.enabled") is False
-    it.command("midtoken.enable")
-    it.wait_ready()
-    assert start(it, "import o", "b.py")
-
-
-def test_disable_and_enable_a_language(it: Code):
-    with it.restarting():
-        it.settings({**SETTINGS, "midtoken.languages": ["python", "lua"]})
-    it.open("import ")
-    it.command("midtoken.disableLanguage")
-    it.until(lambda: it.setting("midtoken.enabled", "python") is False, "the setting")
-    it.type("o")
-    it.command("midtoken.trigger")
-    it.open("import ", "a.lua")
-    it.type("o")
-    it.wait_ghost()  # of the other language; by now the first one would have had its own
-    assert it.command("midtoken.server.statistics")["requests"] == 1
-    it.open("import ", "b.py")
-    it.command("midtoken.enableLanguage")
-    it.type("o")
-    it.wait_ghost()
-    with it.restarting():
-        it.settings(SETTINGS)
-
-
-def test_a_setting_takes_effect(it: Code):
-    long = start(it, METHOD)
-    it.settings({**SETTINGS, "midtoken.maxNewTokens": 1})
-    short = start(it, METHOD, "b.py")
-    assert len(short) < len(long)
-    assert long.startswith(short)
-
-
-def test_restart(it: Code):
-    it.run(f"globalThis.states = []; {EXTENSION}.exports.onDidChangeStatus((status) => states.push(status))")
-    with it.restarting():
-        it.command("midtoken.restart")
-    states = it.run("return globalThis.states")
-    assert states[0]["state"] == "loading"
-    assert all(status["model"] for status in states if status["state"] == "ready")
-    assert start(it, "import o")
-
-
-def choose_folder(it: Code, folder: Path) -> None:
-    """In the dialog that VS Code has in a browser. It may put a folder of its own in the box after ours is there."""
-    it.begin("midtoken.chooseModelFolder")
-    dialog = it.page.locator('.quick-input-widget:visible:has-text("Choose a model folder")')
-    box = dialog.locator("input:visible")
-    box.wait_for()
-
-    def over() -> bool:
-        box.fill(f"{folder}/")
-        it.page.wait_for_timeout(500)  # for something that is not to happen
-        if box.input_value() == f"{folder}/":
-            dialog.locator('a.monaco-button:has-text("Use This Model")').click()
-            dialog.wait_for(state="hidden")
-            return True
-        return False
-
-    it.until(over, "the choice")
-
-
-def test_a_model_folder_is_chosen(it: Code, tmp_path: Path):
-    choose_folder(it, tmp_path)
-    it.wait_told(f"{tmp_path} is no model folder: there is no model.onnx in it")
-    bundled = it.command("midtoken.server.modelInfo")["path"]
-    folder = shutil.copytree(bundled, tmp_path / "model")
-    with it.restarting():
-        choose_folder(it, folder)
-    assert it.setting("midtoken.model") == str(folder)
-    assert it.command("midtoken.server.modelInfo")["path"] == str(folder)
-    assert start(it, "import o")
-    with it.restarting():
-        it.begin("midtoken.chooseModel")
-        it.page.click('.quick-input-widget .monaco-list-row :text("bundled")')
-    assert it.setting("midtoken.model") == ""
-    assert it.command("midtoken.server.modelInfo")["path"] == bundled
-
-
-@pytest.mark.parametrize(
-    ("command", "fact"), [("midtoken.modelInfo", "vocabulary"), ("midtoken.statistics", "requests")]
-)
-def test_facts(it: Code, command: str, fact: str):
-    it.begin(command)
-    dialog = it.page.wait_for_selector(".monaco-dialog-box")
-    assert fact in dialog.inner_text().lower()
-    it.press("Escape")
-    it.page.wait_for_selector(".monaco-dialog-box", state="detached")
-
-
-def test_the_log(it: Code):
-    it.command("midtoken.showLog")
-    it.page.wait_for_selector(".panel .output-view-content, .panel .monaco-editor")
-    shown = ".panel .view-line"
-    it.until(lambda: any("starting " in line for line in it.texts(shown)), "the log")
-
-
-def test_the_status_bar(it: Code):
-    assert start(it, "import o")
-    it.until(lambda: it.bar().endswith(" ms"), "the time of answers")
-    it.page.click(BAR)
-    it.page.wait_for_selector('.quick-input-widget :text("Restart server")')
-    it.press("Escape")
-    it.open("words", "a.txt")
-    it.until(lambda: it.bar() == "", "the end of the item")
-
-
 def test_a_cell_of_a_notebook(it: Code):
     cell: dict[str, object] = {"cell_type": "code", "metadata": {}, "outputs": [], "source": ["import "]}
     python = {"language_info": {"name": "python"}}
@@ -331,19 +175,6 @@ def test_the_walkthrough(it: Code):
     it.page.wait_for_selector('.gettingStarted [data-done-step-id$="#server"].complete', timeout=TIMEOUT_S * 1000)
     for step in it.manifest()["contributes"]["walkthroughs"][0]["steps"]:
         it.page.click(f".gettingStarted :text({json.dumps(step['title'])})")
-
-
-def test_suggestions_that_are_turned_off_are_told_once(it: Code):
-    text = "Midtoken can show nothing: inline suggestions are turned off in the editor"
-    it.open("import o")
-    it.settings({**SETTINGS, "editor.inlineSuggest.enabled": False})
-    it.until(lambda: any(told.startswith(text) for told in it.told()), "the warning")
-    it.command("notifications.clearAll")
-    it.settings(SETTINGS)
-    it.settings({**SETTINGS, "editor.inlineSuggest.enabled": False})
-    it.open("import o", "b.py")
-    time.sleep(1)  # for something that is not to happen
-    assert it.told() == []
 
 
 def test_two_windows_on_one_folder(workbench: Workbench):

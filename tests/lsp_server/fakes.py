@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from engine import (
@@ -18,6 +17,7 @@ from engine import (
     RequestError,
     Timing,
 )
+from lsp_server.scheduling.model_call import OnText
 
 SLOW_S = 5.0
 STUCK_S = 60.0
@@ -57,10 +57,16 @@ class FakeCompleter:
         self,
         request: CompletionRequest,
         cancel: CancellationToken | None = None,
-        on_text: Callable[[str], None] | None = None,
+        on_text: OnText | None = None,
     ) -> CompletionResult:
         self.requests.append(request)
         self.started.set()
+        return result_of(*self.write(request, cancel, on_text))
+
+    def write(
+        self, request: CompletionRequest, cancel: CancellationToken | None, on_text: OnText | None
+    ) -> tuple[str, ...]:
+        """The texts of the answer."""
         line = request.prefix.rsplit("\n", 1)[-1]
         if "!slow" in line or "!step" in line:
             self._wait(cancel, SLOW_S if "!slow" in line else 0.05)
@@ -80,7 +86,7 @@ class FakeCompleter:
             texts = ("if x:\n    y()",)
         elif "!nothing" in line:
             texts = ()
-        return result_of(*texts[: request.max_completions])
+        return texts[: request.max_completions]
 
     def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0) -> None:
         self.read_requests.append(request)

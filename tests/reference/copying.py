@@ -1,4 +1,4 @@
-"""The mixed law of `engine.runtime.copy_mixture`, from its formula."""
+"""The mixed distribution of `engine.runtime.copy_mixture`, from its formula."""
 
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def mixed_law(
+def mixed_distribution(
     ids: Sequence[int],
     model: NDArray[np.float64],
     weights: Sequence[float],

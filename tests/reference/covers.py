@@ -14,7 +14,7 @@ Sequence = tuple[int, ...]
 Key = TypeVar("Key", bound=Hashable)
 
 
-def conditional_law(
+def conditional_distribution(
     typed: bytes, context: Sequence, logits_of: LogitsOf, tokenizer: Tokenizer, alphabet: str = ""
 ) -> dict[Sequence, float]:
     """Probabilities of the canonical sequences that begin with ``typed`` and cross its end with their last token.

@@ -7,6 +7,7 @@ import pytest
 
 from engine.completer import Completer
 from engine.config import SamplingParams, StopParams
+from engine.decoding.candidates import Decoder
 from engine.decoding.lookahead import BranchQuadrant, ChaoticPoint, ForkTest, LookAhead
 from engine.decoding.ranking import write_ranked
 from engine.decoding.second_view import SecondView, matching_row
@@ -18,7 +19,7 @@ from engine.runtime.checkpoint import BudgetExceeded
 from engine.sampling import Chooser, History, build_chooser
 from engine.types import CancellationToken, CompletionRequest, FloatArray, Snippet, TokenIds
 from tests.engine.decoders import END, PROMPT, logs, plain_covers, scene_of
-from tests.fakes import fake_completer, hash_model, scripted_model, table_model, toy_tokenizer
+from tests.fakes import LogitsOf, fake_completer, hash_model, scripted_model, table_model, toy_tokenizer
 
 GREEDY = Chooser((), None)
 SED = SamplingParams("sed")
@@ -118,18 +119,28 @@ def test_a_look_can_be_cancelled():
     assert session.calls == 2
 
 
-def test_branches_are_ranked_by_the_mean_gap():
+def three_tokens_after(*first: float) -> LogitsOf:
+    """Three tokens, then the end. ``first`` are the probabilities of the first one; what follows "b" is the surest."""
+
     def model(history: TokenIds) -> FloatArray:
         written = history[len(PROMPT) :]
         if not written:
-            return logs(0.05, 0.45, 0.4, 0.1)
+            return logs(*first)
         if len(written) == 3:
             return logs(0.97, 0.01, 0.01, 0.01)
         return logs(0.05, 0.05, 0.1, 0.8) if written[0] == B else logs(0.05, 0.05, 0.4, 0.5)
 
+    return model
+
+
+def branches_of(model: LogitsOf) -> tuple[Decoder, Healed, list[Cover]]:
     decoder, _ = scene_of(model, 4, 8)
     covers = [cover for cover in plain_covers(model) if cover.token != END]
-    healed = Healed(FirstStep((group_of(model),), 0.0), 0, 0.0, lambda cover: True)
+    return decoder, Healed(FirstStep((group_of(model),), 0.0), 0, 0.0, lambda cover: True), covers
+
+
+def test_branches_are_ranked_by_the_mean_gap():
+    decoder, healed, covers = branches_of(three_tokens_after(0.05, 0.45, 0.4, 0.1))
     ranked = write_ranked(decoder, healed, covers, [GREEDY] * len(covers))
     # Gaps: a 0.05 then 0.1, 0.1, 0.96; b -0.05 then 0.7, 0.7, 0.96; c -0.35 then 0.1, 0.1, 0.96.
     assert [candidate.tracker.text for candidate in ranked] == ["bcc", "acc", "ccc"]
@@ -137,17 +148,7 @@ def test_branches_are_ranked_by_the_mean_gap():
 
 
 def test_the_first_choice_stays_in_front_and_the_others_are_ranked_by_confidence():
-    def model(history: TokenIds) -> FloatArray:
-        written = history[len(PROMPT) :]
-        if not written:
-            return logs(0.05, 0.45, 0.2, 0.3)
-        if len(written) == 3:
-            return logs(0.97, 0.01, 0.01, 0.01)
-        return logs(0.05, 0.05, 0.1, 0.8) if written[0] == B else logs(0.05, 0.05, 0.4, 0.5)
-
-    decoder, _ = scene_of(model, 4, 8)
-    healed = Healed(FirstStep((group_of(model),), 0.0), 0, 0.0, lambda cover: True)
-    covers = [cover for cover in plain_covers(model) if cover.token != END]
+    decoder, healed, covers = branches_of(three_tokens_after(0.05, 0.45, 0.2, 0.3))
     assert [cover.token for cover in covers] == [A, C, B]
 
     def written(count: int) -> list[str]:

@@ -15,8 +15,8 @@ from engine.runtime.copy_mixture import Copier, TokenKind, copier, kind_of
 from engine.runtime.token_cache import TokenCache
 from engine.types import CancellationToken, CompletionRequest, FloatArray, IdArray, TokenIds
 from tests.fakes import FakeSession, fake_completer, hash_model, toy_fim, toy_tokenizer
-from tests.reference.copying import mixed_law
-from tests.reference.covers import conditional_law, total_variation
+from tests.reference.copying import mixed_distribution
+from tests.reference.covers import conditional_distribution, total_variation
 
 SIZE, CONTROL = 8, 0
 WEIGHTS = (0.2, 0.5, 0.9)
@@ -34,8 +34,8 @@ def array(ids: list[int]) -> IdArray:
 
 def softmax(row: FloatArray) -> NDArray[np.float64]:
     shifted = np.exp(row.astype(np.float64) - row.max())
-    law: NDArray[np.float64] = shifted / shifted.sum()
-    return law
+    distribution: NDArray[np.float64] = shifted / shifted.sum()
+    return distribution
 
 
 texts = st.lists(st.integers(0, 4), max_size=40)
@@ -46,7 +46,9 @@ def test_the_law_is_the_mixture(ids: list[int], source: list[int], weights: tupl
     row = MODEL(tuple(ids))
     before = row.copy()
     mixed = a_copier(weights).mixed(array(ids), row, array(source))
-    np.testing.assert_allclose(softmax(mixed), mixed_law(ids, softmax(row), weights, source, {CONTROL}), atol=1e-6)
+    np.testing.assert_allclose(
+        softmax(mixed), mixed_distribution(ids, softmax(row), weights, source, {CONTROL}), atol=1e-6
+    )
     np.testing.assert_array_equal(row, before)
 
 
@@ -124,7 +126,7 @@ def test_without_weights_nothing_is_forgotten():
 
 @pytest.mark.parametrize("text", ["impo", "import nump", "return s", "num"])
 @pytest.mark.parametrize("seed", range(3))
-def test_healing_is_exact_for_the_mixed_law(text: str, seed: int):
+def test_healing_is_exact_for_the_mixed_distribution(text: str, seed: int):
     tokenizer = toy_tokenizer("superword")
     copies = copier((0.3, 0.6, 0.9), tokenizer.vocabulary)
     assert copies is not None
@@ -152,10 +154,10 @@ def test_healing_is_exact_for_the_mixed_law(text: str, seed: int):
         for cover in covers
         if result.is_valid(cover)
     }
-    law = {sequence: weight / sum(weights.values()) for sequence, weight in weights.items()}
-    truth = conditional_law(text.encode(), context, logits_of, tokenizer)
-    assert total_variation(law, truth) <= 5e-6
-    assert total_variation(law, conditional_law(text.encode(), context, model, tokenizer)) > 1e-3
+    distribution = {sequence: weight / sum(weights.values()) for sequence, weight in weights.items()}
+    truth = conditional_distribution(text.encode(), context, logits_of, tokenizer)
+    assert total_variation(distribution, truth) <= 5e-6
+    assert total_variation(distribution, conditional_distribution(text.encode(), context, model, tokenizer)) > 1e-3
 
 
 @pytest.mark.parametrize("place", ["in the window", "far above", "far below"])

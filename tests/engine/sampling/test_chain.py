@@ -1,4 +1,4 @@
-"""Any strategy with anything else: no chain empties the support, the seed decides, draws keep their law."""
+"""Any strategy with anything else: no chain empties the support, the seed decides, draws keep their distribution."""
 
 import itertools
 
@@ -63,7 +63,7 @@ def test_draws_follow_the_shaped_row(params):
     assert ((counts[probabilities > 0] - expected) ** 2 / expected).sum() < 20.5  # 5 degrees of freedom at 0.001
 
 
-def test_a_draw_from_a_whole_vocabulary_keeps_its_law():
+def test_a_draw_from_a_whole_vocabulary_keeps_its_distribution():
     # More entries than are summed at once, the mass at the ends of such blocks and in between.
     logits = np.full(5000, -INF, np.float32)
     likely = [0, 511, 512, 513, 2000, 4607, 4608, 4999]

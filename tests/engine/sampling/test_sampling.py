@@ -1,4 +1,4 @@
-"""The sampling chain: supports on rows worked by hand, the law of the draws, and what no row may break."""
+"""The sampling chain: supports on rows worked by hand, the distribution of the draws, and what no row may break."""
 
 import math
 

@@ -49,52 +49,45 @@ def test_python(text, brackets, inside):
     assert open_at(text) == (brackets, inside)
 
 
-@pytest.mark.parametrize(
-    ("language", "text", "brackets", "inside"),
-    [
-        ("c", "/* ' \n", "", "/*"),
-        ("c", "/* ' */ (", "(", ""),
-        ("c", "'{' + f(", "(", ""),
-        ("javascript", "`a\nb", "", "`"),
-        ("rust", "fn f<'a>(", "(", ""),
-        ("rust", "// it's", "", "//"),
-        ("html", "<!-- it's (\n", "", "<!--"),
-        ("html", "it's (", "(", ""),
-        ("lua", "--[[ a\n", "", "--[["),
-        ("lua", "-- a", "", "--"),
-        ("lua", "x = '--' .. f(", "(", ""),
-        ("kotlin", '"""a\n"', "", '"""'),
-        ("plaintext", "it's # so (", "(", ""),
-    ],
-)
-def test_other_languages(language, text, brackets, inside):
-    assert open_at(text, language) == (brackets, inside)
+OTHER_LANGUAGES = [
+    ("c", "/* ' \n", "", "/*"),
+    ("c", "/* ' */ (", "(", ""),
+    ("c", "'{' + f(", "(", ""),
+    ("javascript", "`a\nb", "", "`"),
+    ("rust", "fn f<'a>(", "(", ""),
+    ("rust", "// it's", "", "//"),
+    ("html", "<!-- it's (\n", "", "<!--"),
+    ("html", "it's (", "(", ""),
+    ("lua", "--[[ a\n", "", "--[["),
+    ("lua", "-- a", "", "--"),
+    ("lua", "x = '--' .. f(", "(", ""),
+    ("kotlin", '"""a\n"', "", '"""'),
+    ("plaintext", "it's # so (", "(", ""),
+]
+FIELDS_OF_STRINGS = [
+    ("python", 'f"a {b', "{", ""),
+    ("python", 'f"a {b}', "", 'f"'),
+    ("python", 'f"a {{b', "", 'f"'),
+    ("python", 'f"a {b(c)!r:>{d', "{{", ""),
+    ("python", 'print(f"{a)}")', "", ""),
+    ("python", 'print(f"{a"', "(", ""),
+    ("python", 'f"{a\n(', "(", ""),
+    ("python", 'f"""{a\n(', "{(", ""),
+    ("python", "rf'{a['b", "", ""),
+    ("python", 'xf"{', "", '"'),
+    ("javascript", "`${a(`${b", "{({", ""),
+    ("javascript", "`${a}` + `", "", "`"),
+    ("javascript", "`\\${a", "", "`"),
+    ("swift", '"\\(a', "(", ""),
+    ("ruby", '"#{a["b"', "{[", ""),
+    ("ruby", "'#{a", "", "'"),
+    ("shellscript", 'echo "${a#b}" (', "(", ""),
+    ("csharp", '$"{a', "{", ""),
+]
 
 
-@pytest.mark.parametrize(
-    ("language", "text", "brackets", "inside"),
-    [
-        ("python", 'f"a {b', "{", ""),
-        ("python", 'f"a {b}', "", 'f"'),
-        ("python", 'f"a {{b', "", 'f"'),
-        ("python", 'f"a {b(c)!r:>{d', "{{", ""),
-        ("python", 'print(f"{a)}")', "", ""),
-        ("python", 'print(f"{a"', "(", ""),
-        ("python", 'f"{a\n(', "(", ""),
-        ("python", 'f"""{a\n(', "{(", ""),
-        ("python", "rf'{a['b", "", ""),
-        ("python", 'xf"{', "", '"'),
-        ("javascript", "`${a(`${b", "{({", ""),
-        ("javascript", "`${a}` + `", "", "`"),
-        ("javascript", "`\\${a", "", "`"),
-        ("swift", '"\\(a', "(", ""),
-        ("ruby", '"#{a["b"', "{[", ""),
-        ("ruby", "'#{a", "", "'"),
-        ("shellscript", 'echo "${a#b}" (', "(", ""),
-        ("csharp", '$"{a', "{", ""),
-    ],
-)
-def test_fields_of_strings(language, text, brackets, inside):
+@pytest.mark.parametrize(("language", "text", "brackets", "inside"), [*OTHER_LANGUAGES, *FIELDS_OF_STRINGS])
+def test_every_language(language, text, brackets, inside):
     assert open_at(text, language) == (brackets, inside)
 
 

@@ -2,15 +2,16 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
-from engine import CancellationToken, CompletionRequest, CompletionResult, DeviceError
+from engine import CancellationToken, CompletionRequest, DeviceError
 from lsp_server.completion.jobs import READING_MS
-from tests.lsp_server.fakes import FakeCompleter, result_of
+from lsp_server.scheduling.model_call import OnText
+from tests.lsp_server.fakes import FakeCompleter
 from tests.lsp_server.wire import TIMEOUT_S, URI, Wire, WireError, connected
 
 pytestmark = pytest.mark.asyncio
@@ -28,13 +29,9 @@ class Writer(FakeCompleter):
     def permit(self, characters: int) -> None:
         self._permits.release(characters)
 
-    def complete(
-        self,
-        request: CompletionRequest,
-        cancel: CancellationToken | None = None,
-        on_text: Callable[[str], None] | None = None,
-    ) -> CompletionResult:
-        self.requests.append(request)
+    def write(
+        self, request: CompletionRequest, cancel: CancellationToken | None, on_text: OnText | None
+    ) -> tuple[str, ...]:
         at = KNOWN.find(request.prefix)
         rest = KNOWN[at + len(request.prefix) :].partition("\n")[0][: self._ahead] if at >= 0 else "?"
         for count in range(1, len(rest) + 1):
@@ -44,7 +41,7 @@ class Writer(FakeCompleter):
                     cancel.raise_if_cancelled()
             if on_text is not None:
                 on_text(rest[:count])
-        return result_of(*filter(None, [rest]))
+        return (rest,) if rest else ()
 
 
 class Typist:

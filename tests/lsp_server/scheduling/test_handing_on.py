@@ -1,14 +1,26 @@
 """Calls that the next request takes over, and calls begun for what will be asked next."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from engine import CancellationToken
-from tests.lsp_server.scheduling.fake_calls import OTHER, Model, cancel, harness, place, texts, until
+from lsp_server.scheduling.scheduler import Answer
+from tests.lsp_server.scheduling.fake_calls import OTHER, Harness, Model, cancel, harness, place, texts, until
 
 pytestmark = pytest.mark.asyncio
 __all__ = ["harness"]
+
+
+async def superseded(
+    harness: Harness, by: str, *, written: str = "", **more: Any
+) -> tuple[Model, Model, "asyncio.Task[Answer | None]"]:
+    """A request after "im" that a newer one gives up. The older model, the newer one, and the newer request's task."""
+    model, older = await harness.running("im", written=written)
+    own, newer = harness.ask(by, version=2, **more)
+    assert await older is None
+    return model, own, newer
 
 
 async def test_a_request_takes_over_the_call_of_the_one_it_supersedes(harness):
@@ -33,9 +45,7 @@ async def test_it_is_handed_on_again_and_again(harness):
 
 
 async def test_a_call_that_turns_out_to_write_something_else_gives_way(harness):
-    model, older = await harness.running("im", written="p")
-    own, newer = harness.ask("impo", version=2)
-    assert await older is None
+    model, own, newer = await superseded(harness, "impo", written="p")
     own.end("rt")
     model.write("page")
     assert texts(await newer) == ["rt"]
@@ -43,9 +53,7 @@ async def test_a_call_that_turns_out_to_write_something_else_gives_way(harness):
 
 
 async def test_a_call_whose_words_are_used_up_gives_way(harness):
-    model, older = await harness.running("im", written="po")
-    own, newer = harness.ask("import", version=2)
-    assert await older is None
+    model, own, newer = await superseded(harness, "import", written="po")
     model.end("port")
     own.end(" os")
     assert texts(await newer) == [" os"]
@@ -74,18 +82,14 @@ async def test_a_call_for_another_place_is_not_taken_over(harness, before, after
 
 
 async def test_one_that_still_reads_gives_way_to_who_typed_on_and_that_one_waits_for_nothing(harness):
-    model, older = await harness.running("im")
-    own, newer = harness.ask("imp", version=2, delay_s=60.0)
-    assert await older is None
+    model, own, newer = await superseded(harness, "imp", delay_s=60.0)
     own.end("ort")
     assert texts(await newer) == ["ort"]
     assert model.state == "stopped"
 
 
 async def test_one_that_still_reads_serves_who_asks_at_the_same_place(harness):
-    model, older = await harness.running("im")
-    unused, newer = harness.ask("im", version=2, delay_s=60.0)
-    assert await older is None
+    model, unused, newer = await superseded(harness, "im", delay_s=60.0)
     model.end("port")
     assert texts(await newer) == ["port"]
     assert unused.state == "asked"

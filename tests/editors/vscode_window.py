@@ -1,0 +1,44 @@
+"""One window of VS Code that the tests of a module share, and what they do in it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.editors.vscode import SETTINGS, Code
+from tests.editors.vscode_server import Workbench
+
+METHOD = "import os\n\n\ndef first(self):\n    ret"
+
+
+@pytest.fixture(scope="module")
+def window(workbench: Workbench) -> Iterator[Code]:
+    with workbench(SETTINGS) as server, server.window() as started:
+        started.open("")
+        started.wait_ready()
+        yield started
+
+
+@pytest.fixture
+def it(window: Code) -> Iterator[Code]:
+    """The shared window with nothing open, no message on the screen, and the settings as they were."""
+    yield window
+    window.press("Escape")
+    window.run(
+        """await vscode.commands.executeCommand('workbench.action.revertAndCloseActiveEditor');
+        await vscode.commands.executeCommand('workbench.action.closeAllEditors');
+        await vscode.commands.executeCommand('workbench.action.closePanel');
+        await vscode.commands.executeCommand('notifications.clearAll');"""
+    )
+    window.settings(SETTINGS)
+    window.wait_ready()
+
+
+def start(it: Code, text: str, name: str = "a.py") -> str:
+    """Ghost text behind ``text``, whose last character is typed."""
+    it.open(text[:-1], name)
+    it.type(text[-1])
+    return it.wait_ghost()
+
+
+def wait_text(it: Code, text: str) -> None:
+    it.until(lambda: it.text() == text, f"the text {text!r}")
