@@ -99,6 +99,7 @@ STARTS: Mapping[str, tuple[list[str], str | dict[str, str], Sequence[str]]] = {
     "the program": (["midtoken"], {}, WITHOUT_PYTHON_PATH),
     "the program, with PYTHONPATH=.": (["midtoken"], {"PYTHONPATH": "."}, WITH_PYTHON_PATH),
     "python -m": (["python", "-m", "lsp_server"], {}, WITH_PYTHON_PATH),
+    "python -P -m": (["python", "-P", "-m", "lsp_server"], {}, WITHOUT_PYTHON_PATH),
     "python -m, with PYTHONPATH=.": (["python", "-m", "lsp_server"], {"PYTHONPATH": "."}, WITH_PYTHON_PATH),
     "as Neovim does, with PYTHONPATH=.": (["midtoken"], "nvim", WITHOUT_PYTHON_PATH),
     "as VS Code does, with PYTHONPATH=.": (["python", "-m", "lsp_server"], "vscode", WITHOUT_PYTHON_PATH),

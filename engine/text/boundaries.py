@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from engine.text.byte_pairs import first_bytes, last_bytes
 from engine.text.pretokenization import Pretokenization
-from engine.text.vocabulary import SPACE_MARK
+from engine.text.spellings import SPACE_MARK
 
 _BLOCK = 4096
 """Characters that are searched at once for a byte pair that no entry holds."""

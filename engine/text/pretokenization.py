@@ -27,8 +27,8 @@ from typing import Any, Protocol
 
 from engine.errors import ContractError
 from engine.text.pattern_classes import UnknownSyntax
+from engine.text.spellings import SPACE_MARK
 from engine.text.split_pattern import Pattern, parse_pattern
-from engine.text.vocabulary import SPACE_MARK
 
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 """What the ByteLevel pre-tokenizer splits at, unless told not to."""

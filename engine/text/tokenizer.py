@@ -20,6 +20,7 @@ from engine.text.boundaries import StableBoundaries
 from engine.text.byte_pairs import inner_pairs
 from engine.text.partial_utf8 import PlaceheldText, hold_places, valid_pieces
 from engine.text.prefix_encodings import CONTINUATIONS, Continuations, CutPieces, Pieces, common_length
+from engine.text.spellings import SPACE_MARK, byte_alphabet
 from engine.text.tokenizer_library import (
     guarded,
     leading_space,
@@ -31,10 +32,8 @@ from engine.text.tokenizer_library import (
 )
 from engine.text.unwritten_bytes import UnwrittenBytes
 from engine.text.vocabulary import (
-    SPACE_MARK,
     Vocabulary,
     build_vocabulary,
-    byte_alphabet,
     parse_tokenizer,
     reading_parts,
 )

@@ -14,7 +14,8 @@ from tokenizers import AddedToken, models, pre_tokenizers
 
 from engine.errors import ContractError
 from engine.text.pretokenization import Pretokenization, parse_pretokenization
-from engine.text.vocabulary import SPACE_MARK, TokenizerFile, components, merge_pairs
+from engine.text.spellings import SPACE_MARK
+from engine.text.vocabulary import TokenizerFile, components, merge_pairs
 
 T = TypeVar("T")
 LeadingSpace = Literal["never", "always", "unless-space"]

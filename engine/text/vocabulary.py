@@ -2,7 +2,7 @@
 
 Read from a ``tokenizer.json`` (the file format of the ``tokenizers`` library) with a BPE model of one of two kinds:
 
-- *byte-level* (GPT-2): an entry spells its bytes with the 256 characters of `byte_alphabet`;
+- *byte-level* (GPT-2): an entry spells its bytes with the 256 characters of `engine.text.spellings.byte_alphabet`;
 - *SentencePiece-style*: an entry is text in which ``▁`` (U+2581) stands for a space, and ``<0xNN>`` is one byte of a
   character that has no entry of its own (byte fallback).
 
@@ -23,7 +23,6 @@ What is decided here, each with a test:
 """
 
 import json
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -34,18 +33,17 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.errors import ContractError, ModelFolderError
+from engine.text.spellings import FALLBACK, SPACE_MARK, byte_alphabet, byte_level_bytes, sentencepiece_bytes
 from engine.types import IdArray
 
 Kind = Literal["byte-level", "sentencepiece"]
 
-SPACE_MARK = "▁"
 MAX_SIZE = 1 << 20
 """More ids than any vocabulary has; a stray huge id must not become a huge tuple."""
 LONGEST_ENTRY = 4096
 """Characters of an entry; real ones have up to about a thousand."""
 MOST_ADDED = 1 << 14
 """Added tokens; real files have up to seven thousand."""
-_FALLBACK = re.compile(r"<0x([0-9A-F]{2})>\Z")
 # Bytes that occur in UTF-8 text.
 _UTF8_BYTES = frozenset(range(256)) - {0xC0, 0xC1, *range(0xF5, 0x100)}
 # Bytes of any code: without an entry for one of them a vocabulary is of no use.
@@ -132,7 +130,7 @@ def reading_parts() -> Iterator[None]:
 def build_vocabulary(file: TokenizerFile) -> Vocabulary:
     """Bytes, control ids and candidates of a parsed file. Raises `ContractError` where a byte cannot be written."""
     spellings = list(file.entries)
-    spelled = _byte_level_bytes(spellings) if file.kind == "byte-level" else _sentencepiece_bytes(spellings)
+    spelled = byte_level_bytes(spellings) if file.kind == "byte-level" else sentencepiece_bytes(spellings)
     token_bytes = [b""] * (1 + max([*file.entries.values(), *file.ordinary.values(), *file.control], default=-1))
     for token, data in zip(file.entries.values(), spelled, strict=True):
         token_bytes[token] = data
@@ -146,16 +144,6 @@ def build_vocabulary(file: TokenizerFile) -> Vocabulary:
     candidates.flags.writeable = False
     longest = max(map(len, token_bytes), default=0)
     return Vocabulary(tuple(token_bytes), control, candidates, longest, file.kind, missing)
-
-
-def byte_alphabet() -> str:
-    """The GPT-2 alphabet: the character at index b spells byte b.
-
-    Printable Latin-1 characters stand for themselves, the other 68 bytes for U+0100 onwards: 0x20 is ``Ġ``.
-    """
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = iter(range(0x100, 0x200))
-    return "".join(chr(byte if byte in printable else next(others)) for byte in range(256))
 
 
 def _parse(raw: Any, wanted: Collection[int]) -> TokenizerFile:
@@ -236,35 +224,6 @@ def _check_ids(ids: Collection[Any]) -> None:
         raise ContractError(f"tokenizer.json gives id {twice} to two entries; export the model again")
 
 
-def _byte_level_bytes(spellings: Sequence[str]) -> list[bytes]:
-    """Translate all entries at once: one character is one byte, so the joined text is cut by the lengths again."""
-    table = {ord(character): byte for byte, character in enumerate(byte_alphabet())}
-    translation: dict[int, int | str] = dict(table)
-    # A Latin-1 character that spells nothing must not pass for a byte.
-    translation |= {code: "\uffff" for code in range(256) if code not in table}
-    try:
-        data = "".join(spellings).translate(translation).encode("latin-1")
-    except UnicodeEncodeError:
-        return [_spelled_bytes(text, table) for text in spellings]
-    ends = np.cumsum(np.fromiter(map(len, spellings), np.int64, len(spellings))).tolist()
-    return [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
-
-
-def _spelled_bytes(text: str, table: Mapping[int, int]) -> bytes:
-    try:
-        return bytes([table[ord(character)] for character in text])
-    except KeyError:
-        # Never the result of encoding; its bytes are its text, as the library decodes it.
-        return text.encode()
-
-
-def _sentencepiece_bytes(spellings: Sequence[str]) -> list[bytes]:
-    return [
-        bytes([int(match[1], 16)]) if (match := _FALLBACK.match(text)) else text.replace(SPACE_MARK, " ").encode()
-        for text in spellings
-    ]
-
-
 def _reachable(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> list[int]:
     """Ids of the entries that the encoder can produce, ascending."""
     reached = _base(file, bytes_by_spelling)
@@ -273,7 +232,7 @@ def _reachable(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> l
         known: Collection[str] = (
             _within_alphabet(entries)
             if file.kind == "byte-level"
-            else [text for text in entries if not _FALLBACK.match(text) or text in reached]
+            else [text for text in entries if not FALLBACK.match(text) or text in reached]
         )
         return sorted(entries[text] for text in known)
     # Merges are ranked, so nearly every one finds its parts reached; the others wait for the part that is missing.
@@ -318,7 +277,7 @@ def _base(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> set[st
     found = {text for text in file.entries if len(text) == 1}
     if file.model.get("byte_fallback"):
         own = {bytes_by_spelling[text] for text in found}
-        found |= {text for text in file.entries if _FALLBACK.match(text) and bytes_by_spelling[text] not in own}
+        found |= {text for text in file.entries if FALLBACK.match(text) and bytes_by_spelling[text] not in own}
     return found
 
 

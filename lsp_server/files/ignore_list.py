@@ -121,7 +121,7 @@ def parse(line: bytes) -> Pattern | None:
         return None
     if is_name:
         return Pattern(ignores, True, folders_only, parts)
-    deep = tuple(DEEP if part == DEEP else part for part in parts)
+    deep = tuple(DEEP if _is_deep(part) else part for part in parts)
     if deep[-1] is DEEP:
         deep = (*deep, (STAR,))  # what is in the folder, not the folder
     return Pattern(ignores, False, folders_only, deep)
@@ -160,6 +160,11 @@ def _parts(text: bytes) -> Parts | None:
 
 def _is_plain(part: bytes) -> bool:
     return b"*" not in part and b"?" not in part
+
+
+def _is_deep(part: Glob) -> bool:
+    """Two stars between slashes stand for any number of folders. To git, so do three or more."""
+    return len(part) >= len(DEEP) and set(part) == {STAR}
 
 
 def _wild(part: bytes) -> Glob:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.errors import ExportError
 from engine.model_folder.fim_spellings import end_ids, fim_templates, repository_tokens
 from engine.model_folder.manifest import ControlIds, FimTemplates, RepositoryTokens
-from engine.text.vocabulary import SPACE_MARK
+from engine.text.spellings import SPACE_MARK
 from onnx_export.gguf.header import GgufFile
 from onnx_export.gguf.split_rules import BEGINS_TEXTS, SPLIT_RULES
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import ContractError, ModelFolderError
-from engine.text.vocabulary import LONGEST_ENTRY, MAX_SIZE, MOST_ADDED, Vocabulary, byte_alphabet, load_vocabulary
+from engine.text.spellings import byte_alphabet
+from engine.text.vocabulary import LONGEST_ENTRY, MAX_SIZE, MOST_ADDED, Vocabulary, load_vocabulary
 from tests.real import real_json, real_tokenizer
 from tests.strategies import random_vocabularies
 from tests.toy import (

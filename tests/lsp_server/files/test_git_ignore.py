@@ -174,6 +174,7 @@ patterns = st.lists(pieces, min_size=1, max_size=7).map("".join)
         st.lists(names | st.just("é"), min_size=1, max_size=4).map("/".join), min_size=20, max_size=40, unique=True
     ),
 )
+@example(["****/a[ab]", "***/b/***", "!/***/c"], ["a", "a/aa", "a/a/ab", "b", "a/b/c", "b/c", "c", "a/c"])
 @example(
     ["a/**/b", "**/a", "a/**", "/a", "b/", "!a/b", "\\!a", "a\\ ", "a\\/b"],
     ["a", "a/b", "a/a/b", "b/a", "b", "!a", "a "],
