@@ -67,7 +67,7 @@ def test_speed_is_told_as_a_ratio_of_the_same_rounds(monkeypatch: pytest.MonkeyP
 
     peer = Peer()
     session = FakeSession(hash_model(8), context_length=bench.READ + bench.WRITTEN)
-    made = bench.speed(session, peer, [1] * (bench.READ + bench.WRITTEN), 2)  # type: ignore[arg-type]
+    made = bench.speed(session, peer, [1] * (bench.READ + bench.WRITTEN), 2)  # type: ignore[arg-type]  # all that is called of it
     assert peer.asked[:2] == [(bench.READ, 0), (1, bench.READ)]
     assert [ratio.name for ratio in made.ratios] == ["reading, time over llama.cpp", "writing, time over llama.cpp"]
 

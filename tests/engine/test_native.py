@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.config import HealingParams, StopParams
+from engine.config import BaselineMode, HealingMode, HealingParams, StopParams
+from engine.model_folder.manifest import FimOrder
 from engine.text.vocabulary import Vocabulary
 from engine.types import CompletionRequest
 from tests.fakes import control_ids, fake_completer, hash_model, toy_fim, toy_tokenizer
@@ -16,10 +17,10 @@ BYTE_LEVEL = ("byte-level", "superword", "plain")
 SUFFIX = "\nx = 1\n"
 
 
-def asked(prefix: str, order: str, mode: str) -> CompletionRequest:
+def asked(prefix: str, order: str, mode: HealingMode | BaselineMode) -> CompletionRequest:
     # The token that ends what was typed counts where it is chosen anew, as `exact` does.
     most = TOKENS + (mode == "exact")
-    healing = HealingParams(mode=mode)  # type: ignore[arg-type]
+    healing = HealingParams(mode=mode)
     return CompletionRequest(
         prefix, SUFFIX if order == "spm" else "", healing=healing, stop=StopParams(max_new_tokens=most)
     )
@@ -47,7 +48,7 @@ def test_exact_is_native_to_the_token_but_where_a_token_crosses_the_cursor(
     model, begin = hash_model(tokenizer.vocabulary.size, salt=salt), control_ids(tokenizer)[0]
     completer, _ = fake_completer(tokenizer, model, begin=begin, fim=fim)
     exact, native = (asked(prefix, order, mode) for mode in ("exact", "native"))
-    build = completer._prompts.build
+    build = completer._reader.prompts.build
     assert build(exact).ids.tolist() == build(native).ids.tolist()
     covers = completer.trace(exact).covers
     crossing = any(cover.chosen and len(cover.data) > cover.typed for cover in covers)
@@ -63,12 +64,12 @@ def test_exact_is_native_to_the_token_but_where_a_token_crosses_the_cursor(
 
 @pytest.mark.parametrize("name", sorted(TOYS))
 @pytest.mark.parametrize("order", ["psm", "spm"])
-def test_native_uses_the_template_where_nothing_follows_as_other_tools_do(name: str, order: str):
+def test_native_uses_the_template_where_nothing_follows_as_other_tools_do(name: str, order: FimOrder):
     tokenizer = toy_tokenizer(name)
-    fim = toy_fim(tokenizer, order)  # type: ignore[arg-type]
+    fim = toy_fim(tokenizer, order)
     completer, _ = fake_completer(tokenizer, fim=fim)
     controls = {part for part in fim.templates[fim.default] if isinstance(part, int)}
     for suffix in ("", "\n"):
         native = CompletionRequest("x = se", suffix, healing=HealingParams(mode="native"))
-        assert controls <= set(completer._prompts.build(native).ids.tolist())
-        assert not controls & set(completer._prompts.build(CompletionRequest("x = se", suffix)).ids.tolist())
+        assert controls <= set(completer._reader.prompts.build(native).ids.tolist())
+        assert not controls & set(completer._reader.prompts.build(CompletionRequest("x = se", suffix)).ids.tolist())
