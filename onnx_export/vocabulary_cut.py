@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ExportError
 from engine.model_folder.manifest import ControlIds, FimTemplates, RepositoryTokens
-from engine.text.vocabulary import SPACE_MARK
+from engine.text.spellings import SPACE_MARK
 from onnx_export.gguf.tokenizer import TokenizerOfFile
 from onnx_export.graph_writer.rounding import OUTER
 from onnx_export.graph_writer.weights import Blocks, Floats, Matrix, Weights
