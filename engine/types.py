@@ -30,6 +30,8 @@ IdArray: TypeAlias = NDArray[np.int32]
 """Token ids, ``[S] int32``: no vocabulary comes near 2**31 entries."""
 FloatArray: TypeAlias = NDArray[np.float32]
 
+LEAST_CONTEXT_TOKENS = 64
+"""Fewer would not hold a template and a line."""
 StopReason = Literal["end", "stop-string", "line", "block", "doubt", "length", "context", "budget", "cut"]
 """Why a completion ended: an end-of-sequence or template control id, a stop string, the end of the line, the end of
 the indented block, confidence that ran out, ``max_new_tokens``, the model's context length, the time budget, or the
@@ -102,6 +104,7 @@ class CompletionRequest:
     Where ``reading_ms`` is given, the model reads no more context than it can in that time, beside what it has read
     before, the nearest first; what it says then depends on the requests before. None has it read everything.
     ``speculation`` says whether passes may verify drafts of the next tokens: a matter of time, not of what is written.
+    ``context_tokens``, 64 or more, bounds the prompt further; None: what the model holds.
     """
 
     prefix: str
@@ -116,6 +119,7 @@ class CompletionRequest:
     max_completions: int = 1
     budget_ms: float | None = None
     reading_ms: float | None = None
+    context_tokens: int | None = None
     healing: HealingParams = field(default_factory=HealingParams)
     sampling: SamplingParams = field(default_factory=SamplingParams)
     stop: StopParams = field(default_factory=StopParams)
@@ -130,6 +134,8 @@ class CompletionRequest:
             require_range("budget_ms", self.budget_ms, 0, math.inf, open_low=True)
         if self.reading_ms is not None:
             require_range("reading_ms", self.reading_ms, 0, math.inf)
+        if self.context_tokens is not None:
+            require_count("context_tokens", self.context_tokens, LEAST_CONTEXT_TOKENS)
         width = self.sampling.beam_width
         if self.sampling.strategy in BEAMS and self.max_completions > width:
             raise RequestError(

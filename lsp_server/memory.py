@@ -1,32 +1,23 @@
 """What the process occupies, and what it need not."""
 
 import ctypes
-import os
-import sys
-from pathlib import Path
 
-_STATM = Path("/proc/self/statm")
-_MEMINFO = Path("/proc/meminfo")
+import psutil
 
 
 def resident_bytes() -> int | None:
-    """Memory that the process occupies now; None where the system does not say it in a file."""
-    if sys.platform != "linux":
-        return None
+    """Memory that the process occupies now; None where the system does not say."""
     try:
-        return int(_STATM.read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
+        return int(psutil.Process().memory_info().rss)
+    except (psutil.Error, OSError):
         return None
 
 
 def available_bytes() -> int | None:
-    """Memory that programs can still have; None where the system does not say it in a file."""
-    if sys.platform != "linux":
-        return None
+    """Memory that programs can still have; None where the system does not say."""
     try:
-        lines = _MEMINFO.read_text("ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, ValueError, IndexError, StopIteration):
+        return int(psutil.virtual_memory().available)
+    except (psutil.Error, OSError, ValueError):
         return None
 
 

@@ -15,15 +15,17 @@ from lsp_server.features import notebook
 from lsp_server.features.commands import COMMANDS, did_partially_accept, did_show, execute_command
 from lsp_server.features.completion import completion, resolve_item
 from lsp_server.features.configuration import did_change_configuration
+from lsp_server.features.focus import did_focus
 from lsp_server.features.inline_completion import inline_completion
 from lsp_server.features.lifecycle import initialize, initialized, shutdown
 from lsp_server.features.registration import TRIGGER_CHARACTERS
 from lsp_server.features.text_document import did_change, did_close, did_open
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import logging_to
-from lsp_server.messages.parameters import DID_PARTIALLY_ACCEPT, DID_SHOW
+from lsp_server.messages.parameters import DID_FOCUS, DID_PARTIALLY_ACCEPT, DID_SHOW
 from lsp_server.models.lookup import model_folder
 from lsp_server.scheduling.model import Finder, Loader, ModelHost, Probe, take_as_path, trust
+from lsp_server.scheduling.priority import give_way
 from lsp_server.scheduling.scheduler import Observers, Scheduler
 from lsp_server.scheduling.worker import ModelThread
 from lsp_server.settings import read_environment, resolve
@@ -46,7 +48,7 @@ def create_server(
 ) -> MidtokenServer:
     """A server with every method in its place. ``launch`` holds settings of the command line, by field name."""
     values, notes = read_environment(environment)
-    thread = ModelThread()
+    thread = ModelThread(begin=give_way)
     layers = {**values, **launch}
     state = ServerState(
         ModelHost(thread, load, probe, find), Scheduler(thread), layers, notes, settings=resolve(layers)
@@ -71,6 +73,7 @@ def create_server(
     options = types.CompletionOptions(trigger_characters=TRIGGER_CHARACTERS, resolve_provider=True)
     server.feature(types.TEXT_DOCUMENT_COMPLETION, options)(completion)
     server.feature(types.COMPLETION_ITEM_RESOLVE)(resolve_item)
+    server.feature(DID_FOCUS)(did_focus)
     server.feature(DID_SHOW)(did_show)
     server.feature(DID_PARTIALLY_ACCEPT)(did_partially_accept)
     server.feature(types.WORKSPACE_EXECUTE_COMMAND)(execute_command)

@@ -26,6 +26,7 @@ from engine import (
     Strategy,
 )
 from lsp_server.code.confidence import DEFAULT_CONFIDENCE
+from lsp_server.effort import Effort
 from lsp_server.models.names import is_name, looks_like_path
 
 SECTION = "midtoken"
@@ -82,6 +83,7 @@ class Settings:
     exclude: tuple[str, ...] = SECRETS
     cross_file_context: bool = False
     read_ahead: bool = True
+    effort: Effort = "normal"
     cache_mb: int = 256
     speculation: Speculation = "auto"
     trace: TraceLevel = "off"
@@ -310,6 +312,7 @@ _SETTINGS = (
     _Setting("exclude", "exclude", _texts),
     _Setting("crossFileContext", "cross_file_context", _truth),
     _Setting("readAhead", "read_ahead", _truth),
+    _Setting("effort", "effort", _choice(get_args(Effort))),
     _Setting("cacheMb", "cache_mb", _megabytes),
     _Setting("speculation", "speculation", _choice(SPECULATIONS)),
     _Setting("trace", "trace", _trace),

@@ -16,6 +16,7 @@ from lsp_server.documents.documents import Document
 from lsp_server.documents.line_endings import BUFFERS_WITHOUT_CARRIAGE_RETURNS, without_carriage_returns
 from lsp_server.documents.notebooks import Neighbours, Notebooks
 from lsp_server.documents.positions import PositionEncoding, negotiated_encoding
+from lsp_server.effort import Machine
 from lsp_server.files.excluded import ExcludePatterns, is_selected
 from lsp_server.files.git_ignore import GitIgnores
 from lsp_server.logs import RecentLines
@@ -124,6 +125,9 @@ class ServerState:
     files: ModelThread = field(default_factory=lambda: ModelThread("midtoken-files"))
     """Looks at the file system, which may be slow."""
     local_models: LocalModels = field(default_factory=LocalModels)
+    machine: Machine = field(default_factory=Machine)
+    focus: tuple[str, int] | None = None
+    """Where the user is as far as is known: a document and a character of it."""
     phase: Phase = "new"
     begun: bool = False
     """Whether the client said that it is ready, after which it is asked for settings and the model is loaded."""

@@ -17,6 +17,10 @@ MEDIAN_OF = 50
 """The median that a client shows is that of the last few answers: it should follow a change of model."""
 
 
+PAUSE_S = 5.0
+"""Who does nothing for longer is not typing: no more than this counts of a pause."""
+
+
 def percentile(values: Sequence[float], share: float) -> float | None:
     """The smallest value that at least ``share`` of the values do not exceed; None of no values.
 
@@ -45,6 +49,19 @@ class Statistics:
     drafted_tokens_kept: int = 0
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_ANSWERS))
     started: float = field(default_factory=time.monotonic)
+    typing_s: float = 0.0
+    """Between requests that follow on each other."""
+    _last_request: float | None = None
+    _processor_before: float = 0.0
+
+    def asked(self, now: float, processor_s: float) -> None:
+        """A request came, when the process had used so much time of processors: loading a model does not count."""
+        self.requests += 1
+        if self._last_request is None:
+            self._processor_before = processor_s
+        else:
+            self.typing_s += min(now - self._last_request, PAUSE_S)
+        self._last_request = now
 
     def answered(self, latency_ms: float, source: Source) -> None:
         """A request was answered with what is to be shown, or with the knowledge that there is nothing."""
@@ -65,6 +82,7 @@ class Statistics:
         """The figures by the names of ``docs/protocol.md``."""
         answered = sum(self.answers.values())
         latencies = list(self.latencies_ms)
+        processor_s = 0.0 if self._last_request is None else time.process_time() - self._processor_before
         shares = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99}
         return {
             "uptimeSeconds": round(time.monotonic() - self.started),
@@ -82,6 +100,9 @@ class Statistics:
             "acceptedCharacters": self.accepted_characters,
             "draftedTokens": self.drafted_tokens,
             "draftedTokensKept": self.drafted_tokens_kept,
+            "typingSeconds": round(self.typing_s),
+            "processorSeconds": round(processor_s, 1),
+            "processorSecondsPerMinuteOfTyping": _rounded(60 * processor_s / self.typing_s if self.typing_s else None),
             "latencyMs": {name: _rounded(percentile(latencies, share)) for name, share in shares.items()},
         }
 

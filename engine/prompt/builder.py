@@ -53,8 +53,9 @@ class PromptBuilder:
         # Other tools use the template wherever there is one, so their way is measured with it.
         order = fim.default if native and fim is not None else choose_order(fim, request.suffix)
         capacity = self._capacity()
-        if most is not None:
-            capacity = min(capacity, most + request.stop.max_new_tokens)
+        for limit in (most, request.context_tokens):
+            if limit is not None:
+                capacity = min(capacity, limit + request.stop.max_new_tokens)
         budget = capacity - request.stop.max_new_tokens - overhead(fim, order)
         if budget < 1:
             raise RequestError(

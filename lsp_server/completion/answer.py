@@ -9,8 +9,9 @@ from dataclasses import replace
 from engine import Completion, CompletionResult, DeviceError, ModelFolderError, can_stream
 from lsp_server.acceptance import Offer
 from lsp_server.completion.items import Note, place_at
-from lsp_server.completion.jobs import CompletionJob, Deadline, EditorRequest, cursor_of, reading_job
+from lsp_server.completion.jobs import CompletionJob, Deadline, EditorRequest, cursor_of, reading_job, share_now
 from lsp_server.documents.documents import Document
+from lsp_server.documents.notebooks import Neighbours
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
 from lsp_server.scheduling.cursor_context import CursorContext
@@ -44,7 +45,7 @@ def document_of(server: MidtokenServer, uri: str) -> Document | None:
 async def answer(server: MidtokenServer, request: EditorRequest) -> tuple[Completion, ...]:
     """The candidates, best first; none where anything stands against it. Raises only `asyncio.CancelledError`."""
     statistics = server.state.statistics
-    statistics.requests += 1
+    statistics.asked(time.monotonic(), time.process_time())
     try:
         return await _answer(server, request)
     except asyncio.CancelledError:
@@ -98,7 +99,7 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
         return ()
     _count(server, found, deadline)
     server.trace(_line(request, found, deadline.took_ms, settings.trace == "verbose"))
-    if found is not None and found.result.is_partial:
+    if found is not None and found.result.is_partial and share_now(server).reads_ahead:
         state.scheduler.read_ahead(cursor, reading_job(server, request, around))
     return () if found is None else found.completions
 
@@ -109,15 +110,38 @@ async def speculate(server: MidtokenServer, document: Document, offset: int) -> 
     request = EditorRequest("inline", document, place_at(document, offset), 1, automatic=True)
     if not state.is_on(document) or state.model.info is None or not _is_shared(request, settings):
         return
-    around = state.neighbours(document)
-    readable = await state.readable((document, *around.others))
-    if document not in readable or state.documents.get(document.uri) is not document:
+    around = await _readable_around(server, document)
+    if around is None:
         return
     cursor = cursor_of(server, request)
     if state.completion_cache.look_up(cursor) is None:
         deadline = Deadline(time.monotonic(), settings.budget_ms)
-        around = replace(around, others=readable[1:])
         state.scheduler.speculate(cursor, CompletionJob(server, request, around, deadline))
+
+
+async def read_around(server: MidtokenServer) -> None:
+    """Read ahead what a request would have the model read where the user is, unless there is something else to do."""
+    state = server.state
+    uri, offset = state.focus or ("", 0)
+    document = state.documents.get(uri)
+    if document is None or state.model.info is None or not state.is_on(document) or not state.settings.read_ahead:
+        return
+    if not await state.configured_within(state.settings.budget_ms / 1000) or not share_now(server).reads_ahead:
+        return
+    around = await _readable_around(server, document)
+    if around is not None and state.focus == (uri, offset) and state.phase == "running":
+        request = EditorRequest("inline", document, place_at(document, offset), 1, automatic=True)
+        state.scheduler.read_ahead(cursor_of(server, request), reading_job(server, request, around))
+
+
+async def _readable_around(server: MidtokenServer, document: Document) -> Neighbours | None:
+    """The neighbours of a document that may be read; None where the document itself may not, or has changed."""
+    state = server.state
+    around = state.neighbours(document)
+    readable = await state.readable((document, *around.others))
+    if document not in readable or state.documents.get(document.uri) is not document:
+        return None
+    return replace(around, others=readable[1:])
 
 
 def note_result(server: MidtokenServer, cursor: CursorContext, result: CompletionResult, took_ms: float) -> None:

@@ -12,6 +12,7 @@ from lsp_server.completion.shown import fitted
 from lsp_server.context.cross_file import Extra, imports_of
 from lsp_server.documents.documents import Document
 from lsp_server.documents.notebooks import Neighbours
+from lsp_server.effort import Share, share_of
 from lsp_server.language_server import MidtokenServer
 from lsp_server.scheduling.cursor_context import Asker, CursorContext, cursor_context
 from lsp_server.scheduling.model_call import ModelJob, OnText
@@ -20,8 +21,6 @@ from lsp_server.settings import Settings
 
 GOES_ON = 2.0
 """A call that is late goes on for so many times the budget: the next request takes over what it writes."""
-READING_MS = 500.0
-"""Of a request's time, at most so much is spent on reading what the model has not read yet, and no more than half."""
 _BEGUN_WORD = re.compile(r"[^\W\d]\w*\Z|\d\w*\Z")
 
 
@@ -82,6 +81,7 @@ class CompletionJob:
     ) -> None:
         self._server = server
         self._settings = server.state.settings
+        self._share = share_now(server)
         self._request = request
         self._around = around
         self._deadline = deadline
@@ -95,11 +95,18 @@ class CompletionJob:
             return None
         code, asked = _asked(self._server, settings, self._request, self._around, token)
         self._code = code
-        reading_ms = min(READING_MS, left_ms / 2) if settings.read_ahead else None
+        reading_ms = min(self._share.reading_ms, left_ms / 2) if settings.read_ahead else None
         token.raise_if_cancelled()
         model.keep_places(settings.cache_mb << 20)
         result = model.complete(
-            replace(asked, budget_ms=left_ms + self._more_ms, reading_ms=reading_ms), token, on_text
+            replace(
+                asked,
+                budget_ms=left_ms + self._more_ms,
+                reading_ms=reading_ms,
+                context_tokens=self._share.context_tokens,
+            ),
+            token,
+            on_text,
         )
         in_time = self._deadline.left_ms + self._more_ms > 0
         return self._fitted(result, code) if result and (result.completions or in_time) else None
@@ -120,16 +127,21 @@ class CompletionJob:
 
 
 def reading_job(server: MidtokenServer, request: EditorRequest, around: Neighbours) -> ModelJob:
-    """Reads all that a request at this place would have the model read, with no more than one core's share of time."""
-    settings = server.state.settings
+    """Reads all that a request at this place would have the model read."""
+    settings, share = server.state.settings, share_now(server)
 
     def job(token: CancellationToken, on_text: OnText) -> None:
         _, asked = _asked(server, settings, request, around, token)
-        threads = settings.threads or os.cpu_count() or 1
         server.state.model.keep_places(settings.cache_mb << 20)
-        server.state.model.read(asked, token, rest=threads - 1.0)
+        server.state.model.read(replace(asked, context_tokens=share.context_tokens), token, share.rest)
 
     return job
+
+
+def share_now(server: MidtokenServer) -> Share:
+    """What may be taken of the machine as it is now."""
+    settings = server.state.settings
+    return share_of(settings.effort, server.state.machine.is_scarce, settings.threads or os.cpu_count() or 1)
 
 
 def _asked(

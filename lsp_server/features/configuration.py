@@ -9,6 +9,7 @@ from typing import Any
 from lsprotocol import types
 
 from engine import MidtokenError
+from lsp_server.completion.answer import read_around
 from lsp_server.features.registration import register_completions
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
@@ -96,6 +97,7 @@ async def load_model(ls: MidtokenServer) -> None:
             log.info("the model is loaded")
             ls.note_failure(None)
             ls.tell(types.MessageType.Warning, completer.notices)
+            await read_around(ls)
     finally:
         loading.cancel()
         ls.report_status()

@@ -6,6 +6,7 @@ from lsprotocol import types
 
 from lsp_server.documents.changes import apply_changes
 from lsp_server.documents.documents import Document
+from lsp_server.features.focus import focus_on
 from lsp_server.language_server import MidtokenServer
 from lsp_server.messages.values import Change, ChangedDocument, OpenedDocument
 from lsp_server.state import ServerState
@@ -14,8 +15,11 @@ log = logging.getLogger(__name__)
 
 
 def did_open(ls: MidtokenServer, opened: OpenedDocument) -> None:
-    """Keep the document."""
+    """Keep the document, and let the model read it: with a prefix first in a prompt, all places share it."""
     open_document(ls.state, opened)
+    document = ls.state.documents.get(opened.uri)
+    if document is not None:
+        focus_on(ls, document.uri, len(document.text))
 
 
 def did_change(ls: MidtokenServer, changed: ChangedDocument) -> None:

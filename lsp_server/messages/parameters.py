@@ -30,6 +30,7 @@ from lsp_server.messages.values import (
     Splice,
 )
 
+DID_FOCUS = "midtoken/didFocus"
 DID_SHOW = "textDocument/didShowCompletion"
 DID_PARTIALLY_ACCEPT = "textDocument/didPartiallyAcceptCompletion"
 
@@ -177,6 +178,7 @@ READERS: Mapping[str, Callable[[object], object]] = MappingProxyType(
         types.TEXT_DOCUMENT_INLINE_COMPLETION: _asked_completion,
         types.TEXT_DOCUMENT_COMPLETION: _asked_completion,
         types.COMPLETION_ITEM_RESOLVE: _object,
+        DID_FOCUS: _asked_completion,
         DID_SHOW: lambda params: params,
         DID_PARTIALLY_ACCEPT: lambda params: params,
     }

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, TypeAlias
 from engine import CancellationToken, Cancelled, CompletionRequest, CompletionResult, DeviceChoice, ModelInfo
 from lsp_server.logs import describe
 from lsp_server.memory import give_back_free_memory
+from lsp_server.scheduling.priority import give_way
 from lsp_server.scheduling.worker import ModelThread
 
 
@@ -88,7 +89,7 @@ class ModelHost:
         self._probe = probe
         self._trial = CancellationToken()
         self._thread = thread
-        self._loading_thread = ModelThread("midtoken-loader")
+        self._loading_thread = ModelThread("midtoken-loader", give_way)
         self._load = load
         self._last_load: Future[CompleterLike | None] | None = None
         self._wanted: ModelChoice | None = None

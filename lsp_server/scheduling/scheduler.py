@@ -150,8 +150,12 @@ class Scheduler:
             self._begin(cursor, job, shared=True)
 
     def read_ahead(self, cursor: CursorContext, job: ModelJob) -> None:
-        """Let the model read what may be asked next, unless it has something to do; gives way to everything."""
-        if self.idle and not self._calls:
+        """Let the model read what may be asked next, unless it has something to do.
+
+        It gives way to everything, also to what is to be read instead.
+        """
+        if self.idle:
+            self._stop(self._calls)
             self.counts.readings += 1
             self._begin(cursor, job, shared=False, background=True)
 

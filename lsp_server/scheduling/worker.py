@@ -16,7 +16,9 @@ class ModelThread:
     stuck must not keep a server alive whose editor is gone.
     """
 
-    def __init__(self, name: str = "midtoken-model") -> None:
+    def __init__(self, name: str = "midtoken-model", begin: Callable[[], None] = lambda: None) -> None:
+        """``begin`` is the first thing that the thread does."""
+        self._begin = begin
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
@@ -34,6 +36,7 @@ class ModelThread:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        self._begin()
         while (entry := self._jobs.get()) is not None:
             future, job = entry
             if not future.set_running_or_notify_cancel():

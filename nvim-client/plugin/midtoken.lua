@@ -25,6 +25,16 @@ vim.api.nvim_create_autocmd({ 'LspRequest', 'LspAttach', 'LspDetach' }, {
   end,
 })
 
+vim.api.nvim_create_autocmd({ 'BufEnter', 'LspAttach' }, {
+  group = group,
+  desc = 'Midtoken: let the server read what the first request will need',
+  callback = function(event)
+    if vim.lsp.is_enabled('midtoken') then
+      require('midtoken.server').tell_focus(event.buf)
+    end
+  end,
+})
+
 for name, action in pairs({
   accept = 'accept',
   ['accept-word'] = 'accept_word',

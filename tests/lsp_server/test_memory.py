@@ -2,16 +2,32 @@ import ctypes
 import sys
 
 import numpy as np
+import psutil
 import pytest
 
-from lsp_server.memory import give_back_free_memory, resident_bytes
+from lsp_server.memory import available_bytes, give_back_free_memory, resident_bytes
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says it in a file")
 def test_the_memory_of_this_process():
     size = resident_bytes()
     assert size is not None
     assert 1_000_000 < size < 100_000_000_000
+
+
+def test_the_memory_that_is_left():
+    left = available_bytes()
+    assert left is not None
+    assert left > 1_000_000
+
+
+@pytest.mark.parametrize("ask", [resident_bytes, available_bytes])
+def test_where_the_system_does_not_say_it_is_not_known(monkeypatch, ask):
+    def refuse(*_: object) -> object:
+        raise psutil.AccessDenied
+
+    monkeypatch.setattr(psutil, "Process", refuse)
+    monkeypatch.setattr(psutil, "virtual_memory", refuse)
+    assert ask() is None
 
 
 @pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc only")

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,3 +43,17 @@ def test_the_median_follows_the_last_answers_and_memory_is_bounded():
         figures.answered(90.0, "model")
     assert figures.median_ms == 90.0
     assert len(figures.latencies_ms) == RECENT_ANSWERS
+
+
+def test_processor_time_is_told_by_the_minute_of_typing():
+    figures = Statistics()
+    assert figures.to_json()["processorSecondsPerMinuteOfTyping"] is None
+    used = time.process_time()
+    figures.asked(100.0, used - 2.0)
+    figures.asked(101.0, used)
+    figures.asked(901.0, used)  # a pause
+    told = figures.to_json()
+    assert told["typingSeconds"] == 6
+    assert told["processorSeconds"] == pytest.approx(2.0, abs=0.5)
+    assert told["processorSecondsPerMinuteOfTyping"] == pytest.approx(20.0, abs=5.0)
+    assert told["requests"] == 3

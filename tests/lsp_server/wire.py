@@ -10,6 +10,7 @@ from typing import Any
 from lsprotocol import types
 
 from lsp_server.dispatch import converse
+from lsp_server.effort import Machine
 from lsp_server.scheduling.model import Loader
 from lsp_server.server import create_server
 from lsp_server.transport.connection import Connection
@@ -54,6 +55,9 @@ class Wire:
     async def __aenter__(self) -> "Wire":
         ours, theirs = socket.socketpair()
         self.server = create_server({}, self.environment, self.load)
+        self.server.state.machine = Machine(
+            on_battery=lambda: False, used=lambda: (0.0, 0.0)
+        )  # whatever else runs here
         with theirs:
             connection = Connection(theirs.makefile("rb"), theirs.makefile("wb"))
         self.status = asyncio.ensure_future(converse(self.server, connection))

@@ -3,7 +3,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import { InlineCompletionTriggerKind, type LogOutputChannel } from "vscode";
+import { InlineCompletionTriggerKind, languages, window, type LogOutputChannel, type TextEditor } from "vscode";
 import {
   CancellationToken,
   CloseAction,
@@ -46,6 +46,7 @@ export interface ConnectionEvents {
   onNothingFound(): void;
 }
 
+const FOCUS_METHOD = "midtoken/didFocus";
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 2_000;
 
@@ -99,6 +100,7 @@ export class Connection {
     try {
       await this.client.start();
       this.open = true;
+      this.tellFocus(window.activeTextEditor);
     } finally {
       clearTimeout(timer);
     }
@@ -113,6 +115,18 @@ export class Connection {
       await this.exited(STOP_TIMEOUT_MS);
     }
     this.kill();
+  }
+
+  /** Tells the server where the user is, so that it reads what the first request there needs. */
+  tellFocus(editor: TextEditor | undefined): void {
+    if (this.open && editor !== undefined && languages.match(this.options.selector, editor.document) > 0) {
+      const converter = this.client.code2ProtocolConverter;
+      const place = {
+        textDocument: converter.asTextDocumentIdentifier(editor.document),
+        position: converter.asPosition(editor.selection.active),
+      };
+      this.client.sendNotification(FOCUS_METHOD, place).catch(() => undefined); // the server is about to end
+    }
   }
 
   /** Runs a command of the server. */

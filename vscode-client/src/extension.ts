@@ -112,6 +112,7 @@ class Extension {
         },
       }),
       window.onDidChangeActiveTextEditor(() => {
+        this.host.current?.tellFocus(window.activeTextEditor);
         this.bar.refresh();
         this.bar.completeWalkthroughStep(); // the walkthrough may have been opened
         this.checkInlineSuggestions();

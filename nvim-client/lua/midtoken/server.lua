@@ -101,6 +101,17 @@ function M.on_exit(code, signal, client_id)
   end)
 end
 
+--- Tell the server where the user is, so that it reads what the first request there needs.
+---@param bufnr integer
+function M.tell_focus(bufnr)
+  if bufnr ~= vim.api.nvim_get_current_buf() then
+    return
+  end
+  for _, client in ipairs(vim.lsp.get_clients({ name = 'midtoken', bufnr = bufnr })) do
+    client:notify('midtoken/didFocus', vim.lsp.util.make_position_params(0, client.offset_encoding))
+  end
+end
+
 --- Start the server again, with a clean record.
 function M.restart()
   crashes, worked, told, M.stopped = {}, false, {}, false

@@ -180,3 +180,10 @@ def test_what_is_read_of_a_document_is_its_text_around_the_cursor(above, below, 
     assert (lines + "self.na").endswith("".join(text for text in read if not asked.suffix.startswith(text)))
     if whole and below < 200:
         assert len("".join(read)) == len(asked.prefix) + (len(asked.suffix) if below and order != "plain" else 0)
+
+
+@pytest.mark.parametrize("fim", [None, toy_fim(TOKENIZER, "spm"), toy_fim(TOKENIZER, "psm")])
+def test_a_prompt_is_as_long_as_the_request_allows(fim: FimTemplates | None):
+    asked = replace(request(LINE * 200, suffix="\n" + LINE * 200), context_tokens=64)
+    short, whole = build(asked, fim=fim), build(replace(asked, context_tokens=None), fim=fim)
+    assert 48 <= len(short.ids) <= 64 < len(whole.ids)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from engine import CancellationToken, CompletionRequest, DeviceError
-from lsp_server.completion.jobs import READING_MS
+from lsp_server.effort import READING_MS
 from lsp_server.scheduling.model_call import OnText
 from tests.lsp_server.fakes import FakeCompleter
 from tests.lsp_server.wire import TIMEOUT_S, URI, Wire, WireError, connected
