@@ -81,5 +81,6 @@ async def test_what_is_read_says_nothing(harness: Harness):
         return None
 
     harness.scheduler.read_ahead(place("x = "), job)
-    await until(lambda: not harness.scheduler._calls)
+    await until(lambda: bool(harness.told))
     assert harness.told == ["idle"]
+    assert not harness.scheduler._calls
