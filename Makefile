@@ -11,7 +11,7 @@ $(VENVS)/$(1)/bin/pip install $(PIP_FLAGS) 'midtoken[datrie]' 2>$(VENVS)/$(1)/da
 	  echo "midtoken: no datrie here (why: $(VENVS)/$(1)/datrie.log); a sorted array takes its place"
 endef
 
-.PHONY: demo test vocabularies check vscode test-thorough test-fuzz test-export test-editors sampling-figures screenshots packaged clean
+.PHONY: demo test vocabularies check vscode test-thorough test-fuzz test-export test-export-slow test-editors sampling-figures screenshots packaged clean
 
 demo: $(VENVS)/demo/ready
 	$(VENVS)/demo/bin/python docs/examples/demo.py
@@ -45,8 +45,15 @@ vscode: $(VENVS)/dev/ready vscode-client/node_modules/.package-lock.json
 	cd vscode-client && npm run lint && npm run types && npm test
 	cd vscode-client && PYTHON=$(abspath $(VENVS))/dev/bin/python npm run package
 
+# One thread each: the threads of torch wait for each other awake, which takes minutes where something else runs.
+TEST_EXPORT = HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(VENVS)/export/bin/python -m pytest tests/onnx_export --override-ini=addopts=-ra
+
 test-export: $(VENVS)/export/ready
-	HF_HUB_OFFLINE=1 $(VENVS)/export/bin/python -m pytest tests/onnx_export --override-ini=addopts=-ra
+	$(TEST_EXPORT) -m 'not slow'
+
+# Training, and every family of checkpoints: half an hour or more.
+test-export-slow: $(VENVS)/export/ready
+	$(TEST_EXPORT) -m slow
 
 # Editors are fetched once, 2 GB, and kept in ~/.cache/midtoken-editors.
 test-editors: $(VENVS)/editors/ready packaged

@@ -44,6 +44,7 @@ def test_cases_and_pieces_are_held_out_text(tmp_path: Path, corpus: Corpus, monk
     assert cases == held_out_cases(corpus, tmp_path, "identifier", 8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [vocabularies, segmentation])
 def test_the_commands(
     tmp_path: Path, sources: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module

@@ -16,6 +16,8 @@ from onnx_export.export import export_checkpoint
 from tests.onnx_export.families import EXAMPLES, VARIANTS, write_example
 from tests.onnx_export.source_text import make_source
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [make_source(seed) for seed in range(30)]
 
 

@@ -13,6 +13,8 @@ from onnx_export.__main__ import main as export
 from onnx_export.measure import measure
 from onnx_export.train.__main__ import main as train
 
+pytestmark = pytest.mark.slow
+
 PARTS = ("asyncio", "email", "http", "json", "logging", "unittest", "urllib", "xml", "importlib", "concurrent")
 STEPS = 60
 

@@ -21,6 +21,8 @@ from onnx_export.train.loop import TrainingSettings, done_share, rate_factor, tr
 from onnx_export.train.model import build_model
 from onnx_export.train.tokenizer import control_ids
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = TrainingSettings(
     size="tiny",
     window=64,
