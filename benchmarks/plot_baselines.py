@@ -59,11 +59,15 @@ def read_model(argument: str) -> tuple[str, list[Case], dict[tuple[str, str], Re
 
 
 def shares_of(cases: Sequence[Case], results: Mapping[tuple[str, str], Result]) -> dict[str, dict[str, Estimate]]:
-    """By mode: the share of identifiers completed exactly, over all places (``all``) and by bytes typed (`GROUPS`)."""
+    """By mode: the share of identifiers completed exactly, over all places (``all``) and by bytes typed (`GROUPS`).
+
+    Only places that every mode which was run has completed count: a run may be broken off.
+    """
     found: dict[str, dict[str, Estimate]] = {}
-    inside = [case for case in cases if case.inside_identifier]
-    for mode in MODES:
-        done = [(case, results[case.id, mode]) for case in inside if (case.id, mode) in results]
+    modes = [mode for mode in MODES if any(done == mode for _, done in results)]
+    inside = [case for case in cases if case.inside_identifier and all((case.id, mode) in results for mode in modes)]
+    for mode in modes:
+        done = [(case, results[case.id, mode]) for case in inside]
         if not done:
             continue
         groups = {"all": [Outcome(case, result.text, 0.0) for case, result in done]}

@@ -11,10 +11,12 @@ from lsp_server.commands.evaluation import Case
 
 def test_shares_by_mode_and_bytes_typed():
     cases = [Case("a", "import nu", "", "mpy"), Case("b", "x = sp", "", "am"), Case("c", "x = ", "", "1")]
+    cases.append(Case("d", "y = sp", "", "am"))  # its run was broken off
     results = {
         ("a", "exact"): Result("a", "exact", "mpy as np", 2, 0.0),
         ("b", "exact"): Result("b", "exact", "an", 7, 0.0),
         ("c", "exact"): Result("c", "exact", "1", 0, 0.0),
+        ("d", "exact"): Result("d", "exact", "am", 7, 0.0),
         ("a", "off"): Result("a", "off", "x", 2, 0.0),
         ("b", "off"): Result("b", "off", "", 7, 0.0),
     }

@@ -1,0 +1,35 @@
+"""The rows of one vocabulary, from results that are known."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import vocabulary_size
+from benchmarks.baselines import Result
+from lsp_server.commands.evaluation import Case
+
+
+def test_rows_by_bytes_typed_over_places_that_have_both():
+    cases = [Case("a", "import nu", "", "mpy"), Case("b", "x = sp", "", "am"), Case("c", "y = sp", "", "am")]
+    results = {
+        ("a", "native"): Result("a", "native", "x", 2, 0.0),
+        ("a", "exact"): Result("a", "exact", "mpy as np", 2, 0.0),
+        ("b", "native"): Result("b", "native", "am", 7, 0.0),
+        ("b", "exact"): Result("b", "exact", "am", 7, 0.0),
+        ("c", "exact"): Result("c", "exact", "am", 7, 0.0),
+    }
+    assert vocabulary_size.rows("16384", cases, results) == [
+        "| 16384 | all | 2 | 50 % | 100 % | +50 [+0, +100] |",
+        "| 16384 | 2 | 1 | 0 % | 100 % | +100 [+100, +100] |",
+        "| 16384 | 4+ | 1 | 100 % | 100 % | +0 [+0, +0] |",
+    ]
+
+
+def test_it_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    cases, results = tmp_path / "cases", tmp_path / "results"
+    cases.write_text('{"id": "a", "prefix": "import nu", "reference": "mpy"}')
+    results.write_text("\n".join(Result("a", mode, "mpy", 2, 0.0).as_json() for mode in ("native", "exact")))
+    assert vocabulary_size.main([f"small={cases},{results}"]) == 0
+    assert "| small | all | 1 | 100 % | 100 % | +0 [+0, +0] |" in capsys.readouterr().out
+    assert vocabulary_size.main(["small"]) == 1
+    assert "is not NAME=CASES,RESULTS" in capsys.readouterr().err
