@@ -32,10 +32,10 @@ from lsp_server.commands.evaluation import Case, Outcome, identifier_matches, re
 OURS = "midtoken"
 NEEDED: Mapping[str, tuple[str, ...]] = {
     "llama.cpp": ("xllamacpp",),
-    "llguidance": ("llguidance", "torch", "transformers", "gguf"),
-    "transformers": ("torch", "transformers", "gguf"),
-    "transformers-healing": ("torch", "transformers", "gguf", "pygtrie"),
-    "onnxruntime-genai": ("onnxruntime_genai", "torch", "transformers", "gguf"),
+    "llguidance": ("llguidance", "torch", "transformers", "gguf", "accelerate"),
+    "transformers": ("torch", "transformers", "gguf", "accelerate"),
+    "transformers-healing": ("torch", "transformers", "gguf", "accelerate", "pygtrie"),
+    "onnxruntime-genai": ("onnxruntime_genai", "torch", "transformers", "gguf", "accelerate"),
 }
 """The peers, and the packages that each needs."""
 BEFORE, AFTER = 900, 200

@@ -94,7 +94,7 @@ def draw(shares: Mapping[str, dict[str, dict[str, Estimate]]], out: Path) -> Non
         group: {mode: groups[group] for mode, groups in shares[first].items() if group in groups} for group in GROUPS
     }
     _bars(right, {group: modes for group, modes in by_typed.items() if modes})
-    right.set_title(f"{first}: by bytes of the token that were typed", fontsize=10)
+    right.set_title(f"{first}: by bytes of the token typed", fontsize=10)
     handles, labels = left.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
     figure.savefig(out, metadata={"Date": None})
