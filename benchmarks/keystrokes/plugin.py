@@ -188,7 +188,10 @@ class Plugin:
             **({"n_indent": indentation} if indentation else {}),
         }
         started = time.monotonic()
-        answer = await asyncio.to_thread(_post, self._port, asked)
+        try:
+            answer = await asyncio.to_thread(_post, self._port, asked)
+        except (OSError, http.client.HTTPException, ValueError):  # the plugin tells the user, and shows nothing
+            answer, outcome = {}, "failed"
         text, took = str(answer.get("content", "")), answer.get("timings", {})
         read, written = int(took.get("prompt_n", 0)), int(took.get("predicted_n", 0))
         # One pass reads at most a batch; the last of them writes the first token.

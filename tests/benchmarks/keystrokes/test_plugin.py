@@ -108,6 +108,18 @@ def test_one_request_at_a_time_and_who_was_overtaken_gives_up(monkeypatch: pytes
     ]
 
 
+def test_a_request_that_fails_is_an_empty_answer_and_the_next_one_goes_on(monkeypatch: pytest.MonkeyPatch):
+    def fails(port: int, asked: Any) -> dict[str, Any]:
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(module, "_post", fails)
+    plugin = opened("    re", "\n")
+    assert asyncio.run(text_at(plugin, 0, 6)) == ""
+    assert [call.outcome for call in plugin.calls] == ["failed"]
+    Talk(monkeypatch, "turn")
+    assert asyncio.run(text_at(plugin, 0, 6)) == "turn"
+
+
 def test_nothing_is_asked_far_from_the_line_s_end(monkeypatch: pytest.MonkeyPatch):
     talk = Talk(monkeypatch, "x")
     assert asyncio.run(text_at(opened("f(", "123456789\n"), 0, 2)) == ""
