@@ -228,7 +228,7 @@ class StopParams:
     """When a completion ends. ``lines`` is ``single`` (before the next line break) or ``multi`` (with the block).
 
     It ends before the word with which the probability of all that it wrote falls below ``min_confidence``; 0 lets it
-    go on. Searches that compare whole continuations (`SEARCHES` but for ``sed``) are not ended so.
+    go on. Searches that compare whole continuations (`SEARCHES` except ``sed``) do not end this way.
     """
 
     max_new_tokens: int = 64

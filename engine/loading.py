@@ -75,7 +75,7 @@ def _load_own(folder: Path, device: DeviceChoice, threads: int | None) -> tuple[
 
 def _index_of(folder: Path, tokenizer: Tokenizer, manifest: Manifest) -> PrefixIndex:
     """The index that the bundled model has beside it. libdatrie trusts a saved one like its own memory, so that of a
-    folder from elsewhere is never read; and to build a trie anew takes longer than its look-ups ever save.
+    folder from elsewhere is never read; and building a trie takes longer than its look-ups ever save.
     """
     if folder != BUNDLED_MODEL:
         return SortedIndex(tokenizer.vocabulary)

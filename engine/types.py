@@ -99,7 +99,7 @@ class CompletionRequest:
     that stand before the rest of it where the context window does not reach back to them. ``words`` are known to be
     there: the one at the cursor is more likely to become one of them than the model says, and with ``only_words``
     there is no other. ``path`` is the document's name in its repository, with forward slashes, and ``repository`` the
-    name of that: models that were trained with tokens for them are told, others are not. ``max_completions`` asks for
+    name of that: models that were trained with tokens for them get them, others do not. ``max_completions`` asks for
     that many distinct candidates, best first.
     Where ``reading_ms`` is given, the model reads no more context than it can in that time, beside what it has read
     before, the nearest first; what it says then depends on the requests before. None has it read everything.

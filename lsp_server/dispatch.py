@@ -150,7 +150,7 @@ async def converse(server: MidtokenServer, connection: Connection) -> int:
     status: int | None = None
     while status is None and (body := await connection.receive()) is not None:
         status = dispatcher.handle(body)
-        # A request's handler starts here, before the next message: it sees the document that its position speaks of.
+        # A request's handler starts here, before the next message: it sees the document that its position belongs to.
         await asyncio.sleep(0)
     await server.state.scheduler.finish(FAREWELL_S)
     await _until_answered(server, FAREWELL_S)

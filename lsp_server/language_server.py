@@ -75,9 +75,9 @@ class MidtokenServer(LanguageServer):
         return method == types.CANCEL_REQUEST or method in features.features or method in features.builtin_features
 
     def start(self, work: Coroutine[Any, Any, None], failed: str, *, tells: bool = False) -> None:
-        """Run what a message begins. If that ``failed``, it is logged under these words, or the user is told.
+        """Run what a message begins. If it raises, log the words ``failed``, or show them to the user.
 
-        Its handler is no coroutine itself: pygls would keep its task for ever.
+        The handler itself is no coroutine: pygls would never release its task.
         """
         task = asyncio.ensure_future(work)
         self._under_way.add(task)

@@ -106,7 +106,7 @@ class ServerState:
     launch: Values = field(default_factory=dict)
     """Settings of the command line over those of the environment."""
     notes: tuple[str, ...] = ()
-    """What was wrong with them, to be told once there is a client."""
+    """What was wrong with them, to be shown once there is a client."""
     client: Client = field(default_factory=Client)
     settings: Settings = field(default_factory=Settings)
     documents: dict[str, Document] = field(default_factory=dict)
@@ -116,7 +116,7 @@ class ServerState:
     completion_cache: CompletionCache = field(default_factory=CompletionCache)
     debounce: Debounce = field(default_factory=Debounce)
     context: ContextFinder = field(default_factory=ContextFinder)
-    """Used on the model's thread only, but for its figures."""
+    """Used on the model's thread only, except for its figures."""
     symbols: SymbolIndex = field(default_factory=SymbolIndex)
     """Used on the model's thread only."""
     notebooks: Notebooks = field(default_factory=Notebooks)
@@ -140,7 +140,7 @@ class ServerState:
     ledger: Ledger = field(default_factory=Ledger)
     log: RecentLines = field(default_factory=RecentLines)
     reports_shown: bool = False
-    """The client tells which items it shows, so that they need not be guessed."""
+    """The client reports which items it shows, so they need not be guessed."""
     status_sent: object = None
     counts_from_zero: bool = False
     """The client counts trigger kinds as before LSP 3.18: 0 for invoked, 1 for automatic."""
@@ -178,7 +178,7 @@ class ServerState:
         self._configured.set()
 
     async def configured_within(self, timeout_s: float) -> bool:
-        """Whether the client told its settings by then. Until it did, nobody knows what must not be read."""
+        """Whether the client has sent its settings by then. Until it has, it is unknown what must not be read."""
         if not self._configured.is_set():
             try:
                 await asyncio.wait_for(self._configured.wait(), timeout_s)
@@ -187,7 +187,7 @@ class ServerState:
         return True
 
     def unreported(self, messages: Iterable[str]) -> tuple[str, ...]:
-        """Those of the messages that this session was not told before; from now on it was."""
+        """The messages that were not shown before in this session. They count as shown from now on."""
         new = tuple(dict.fromkeys(message for message in messages if message not in self._reported))
         self._reported.update(new)
         return new

@@ -1,4 +1,4 @@
-"""Figures of a session: in memory only, and told on request only."""
+"""Figures of a session: kept in memory only, and given on request only."""
 
 import math
 import time

@@ -114,7 +114,7 @@ def convert(
 
     The folder is built beside ``out`` and takes its place at the end; what was there before stays until then, and
     nothing is left where it fails or is cancelled. ``precision`` ``keep`` holds on to the file's own blocks, the others
-    round anew. ``context`` bounds the positions, ``cut`` the entries of the vocabulary. ``progress`` is called
+    quantise again. ``context`` bounds the positions, ``cut`` the entries of the vocabulary. ``progress`` is called
     with the share that is done and what is being done; ``cancelled`` is asked several times a second.
 
     Errors: ExportError for a file that cannot be converted, a full disk, a file that changes while it is read;
@@ -174,7 +174,7 @@ def convert(
 
 
 class _Tick:
-    """Called as weights are written: tells how much is done and stops where nobody waits any more."""
+    """Called as weights are written. Reports progress, and stops the conversion once it is cancelled."""
 
     def __init__(self, model: GgufModel, progress: Progress, cancelled: IsCancelled) -> None:
         self._total = sum(place.size for place in model.file.tensors.values())

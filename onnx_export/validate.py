@@ -3,7 +3,7 @@
 Figures are relative errors of logits: |a - b| / |b - mean(b)| in Euclidean norms over the vocabulary, where b is the
 reference. They do not depend on the scale of a model's logits, about 1.4 between two models that have nothing in
 common. The largest over positions counts where nothing is quantised, else what nine positions in ten keep to: tokens
-are drawn at random, and among them a trained model has a few positions where next to nothing tells it what follows and
+are drawn at random, and among them a trained model has a few positions where almost nothing determines what follows and
 the smallest rounding changes much (0.7 at 8 bits, in a model that loses 0.003 % in bits per byte by them). Against the
 checkpoint the mean counts too.
 """
@@ -133,7 +133,7 @@ def batch_check(session: OrtSession, folder: Path, manifest: Manifest, chosen: P
 def greedy_check(session: OrtSession, reference: TorchReference, start: int, manifest: Manifest) -> Check:
     """Greedy text of the graph against the checkpoint's; the figure is the number of differing tokens.
 
-    The reference scores the graph's own text, so that one difference is counted once and not for ever after.
+    The reference scores the graph's own text, so one difference is counted once, not at every later token.
     """
     ids = greedy(session, [start], min(GREEDY_TOKENS, manifest.context_length - 1))
     logits = reference.logits(ids[:-1])

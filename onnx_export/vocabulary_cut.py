@@ -69,7 +69,7 @@ def kept_entries(tokenizer: TokenizerOfFile, scores: NDArray[np.float64], most: 
 
 
 def cut_tokenizer(tokenizer: TokenizerOfFile, kept: Ids) -> TokenizerOfFile:
-    """The tokenizer of the entries ``kept`` (ascending), numbered anew in their order. See `kept_entries`."""
+    """The tokenizer of the entries ``kept`` (ascending), renumbered in their order. See `kept_entries`."""
     new = {token: number for number, token in enumerate(kept.tolist())}
     raw = json.loads(tokenizer.text)
     model = raw["model"]

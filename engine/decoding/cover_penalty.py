@@ -12,7 +12,7 @@ from engine.types import FloatArray, IdArray
 def cover_penalty(params: SamplingParams, first: FirstStep, prompt: IdArray, tail: int) -> Transform | None:
     """The penalties as a function on the row of covers; None where there are none.
 
-    A cover's token is penalised for the tokens before the tail: those of the tail are what is written anew. Nothing
+    A cover's token is penalised for the tokens before the tail: the tokens of the tail are written again. Nothing
     is written yet, so frequency and presence say nothing.
     """
     if not build_penalties(params):

@@ -40,7 +40,7 @@ def block_end(text: str, line_prefix: str) -> int | None:
     """Index at which ``text``, written after ``line_prefix`` (the cursor's line so far), leaves its block, or None.
 
     On a blank line the block is that of the first line written: a later line with less indentation ends it. After
-    code, further lines must be indented deeper than the cursor's line, but for one that begins with a closing bracket
+    code, further lines must be indented deeper than the cursor's line, except one that begins with a closing bracket
     at its depth. Two blank lines end any block, and so does one before a line that is not indented. Only finished
     evidence counts: a line whose first character is not there yet decides nothing.
     """

@@ -74,7 +74,7 @@ class Drafter:
         draft = np.array(self._draft.tokens[:count], np.int32)
         began = self._clock()
         row, run = self._cache.row_ahead(ids, draft, checkpoint)
-        if run == 1 + count:  # else something of the prompt had to be read, which tells nothing
+        if run == 1 + count:  # else something of the prompt had to be read, which says nothing about speed
             self._experience.cost.note(count, self._clock() - began)
         return row
 

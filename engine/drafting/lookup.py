@@ -30,7 +30,7 @@ def grade_of(length: int, *, agreed: bool) -> int:
 class Lookup:
     """Drafts for one completion from ``source``, ``[R] int32``, and from what stands in its own sequence.
 
-    ``control`` tells control tokens, ``[V] bool``: they are neither drafted nor matched.
+    ``control``, ``[V] bool``, marks control tokens: they are neither drafted nor matched.
     """
 
     def __init__(self, source: IdArray, settled: int, capacity: int, control: NDArray[np.bool_]) -> None:

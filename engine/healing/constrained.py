@@ -46,7 +46,7 @@ def constrained_first_step(
 ) -> FirstStep | None:
     """The distribution over the tokens that cross the cursor, after the greedy ones before it.
 
-    ``dropped`` tokens of ``prompt`` (``[S] int32``) are written anew, at least one token stays. The surprise is minus
+    ``dropped`` tokens of ``prompt`` (``[S] int32``) are written again; at least one token stays. The surprise is minus
     log2 of the mass that agreed, summed over the steps. None where greedy steps led to a place from where no entry
     agrees, or the model rules all of them out.
     """

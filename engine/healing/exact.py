@@ -78,7 +78,7 @@ class ScoredRows:
 
 @dataclass(frozen=True, slots=True)
 class PathScores:
-    """What one pass over the tail tells: ``logits[i]`` ``[V]`` after ``first + i`` tail tokens, their log-sum-exp
+    """The result of one pass over the tail: ``logits[i]`` ``[V]`` after ``first + i`` tail tokens, their log-sum-exp
     ``totals[i]``, and ``reached[i]``, the log-probability of coming there along the path.
     """
 

@@ -120,7 +120,7 @@ SPELLINGS: Sequence[FimSpelling] = (
 def find_spelling(added: Mapping[str, int]) -> FimSpelling | None:
     """The row whose tokens are among a tokenizer's added tokens (spelling to id); None: the model fills no middles.
 
-    A row that has a token of files wants that too: it tells rows with the same three tokens apart.
+    A row with a file token needs that token too. It distinguishes rows that have the same three tokens.
     """
     for spelling in SPELLINGS:
         tokens = {spelling.prefix, spelling.suffix, spelling.middle}

@@ -1,6 +1,6 @@
-"""SHA-256 sums that were computed before, by what tells one state of a file from another, in the user's cache.
+"""SHA-256 sums that were computed before, by what identifies one state of a file, in the user's cache.
 
-To read some hundred megabytes anew each time a model is loaded takes half a second. A file counts as unchanged while
+Reading some hundred megabytes again at each load takes half a second. A file counts as unchanged while
 its size, its number and its times of change are what they were; the system sets one of those times itself, so that
 nobody changes a file without changing that. A file that was changed moments ago may be changed again within the same
 tick of the clock: its sum is not kept.

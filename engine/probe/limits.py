@@ -36,7 +36,7 @@ class Limits:
 def limit_this_process(limits: Limits) -> None:
     """From now on the system keeps this process to them; what it does not know of, it leaves out.
 
-    Its signals end the process wherever it is. Where memory runs short all the same, Linux is told to end this process
+    Its signals end the process wherever it is. If memory runs short anyway, Linux ends this process
     and no other.
     """
     if sys.platform != "win32":

@@ -27,7 +27,7 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What tells one state of a folder from another, hexadecimal, and the bytes of its files."""
+    """Identifies one state of a folder, hexadecimal; and the size of its files in bytes."""
 
     digest: str
     file_bytes: int

@@ -13,7 +13,7 @@ A name is copied, what follows it is not: a name is used again, but seldom in th
 the next ``total_amount`` is not followed by `` = 10``, nor the use of a function by the parameters of its definition.
 So where the matched tokens hold nothing but (a part of) the name at the cursor, with the dots and objects before it and
 white space, only tokens that begin as a name goes on are copied, and the share of the others stays with the model. What
-stood before the name as well tells the uses apart.
+stood before the name as well distinguishes the uses.
 
 After the cache models of Kuhn and De Mori (1990), of Tu, Su and Devanbu for code (2014), and of Grave, Joulin and
 Usunier for neural models (2017). The mixture takes the model's place before healing and sampling, which stay exact.
@@ -52,7 +52,7 @@ class TokenKind(IntEnum):
     """What a token is to the name that it ends in. Names are of letters, digits, ``_`` and other alphabets' bytes."""
 
     OTHER = 0
-    """It ends in no name, or has something before the name, which tells one use from another."""
+    """It ends in no name, or has something before the name that distinguishes its uses."""
     NAME = 1
     """A part of a name and nothing else."""
     CHAIN = 2
@@ -65,7 +65,7 @@ class TokenKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Copier:
-    """``weights[k - 1]``, in [0, 1), is that of a match of k tokens; ``control`` tells control tokens, ``[V] bool``;
+    """``weights[k - 1]``, in [0, 1), is that of a match of k tokens; ``control``, ``[V] bool``, marks control tokens;
     ``kinds``, ``[V] uint8``, are their `TokenKind`; ``goes_on``, ``[V] bool``: those that begin as a name goes on.
     """
 

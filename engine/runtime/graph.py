@@ -160,7 +160,7 @@ def _require(condition: bool, manifest: Manifest, disagreement: str) -> None:
 
 def _options(threads: int | None) -> Any:
     options = ort.SessionOptions()
-    options.log_severity_level = 4  # errors are raised as well, and told in one line
+    options.log_severity_level = 4  # errors are raised as well, and reported in one line
     # One level more changes layouts for convolutions, which no language model has: as fast without, and onnxruntime
     # 1.31 crashes in it on float16 graphs of CodeGen and Phi, which the CPU opens where there is no GPU.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED

@@ -51,7 +51,7 @@ class Places:
             return
         if len(held) * self._session.position_bytes > self._limit_bytes:
             return
-        # A place that this one goes on from, but for its last tokens, is worth nothing beside it.
+        # This place continues that one, apart from its last tokens. So that one is no longer needed.
         self._places = [p for p in self._places if len(p.ids) - common_length(p.ids, held) >= LEAST_TOKENS]
         self._shrink(len(held))
         try:

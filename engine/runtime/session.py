@@ -126,7 +126,7 @@ class OrtSession:
         # First, for outputs come back in the order in which they were bound; binding a name again keeps its place.
         self._binding.bind_output(manifest.graph.logits, "cpu")
         # Kept, because onnxruntime holds the bound memory by address only. None after a pass for which there was no
-        # memory: the next one makes them anew, for half as many tokens.
+        # memory: the next one allocates them again, for half as many tokens.
         self._buffers: SharedBuffers | SeparateTensors | None = self._new_buffers()
 
     @classmethod

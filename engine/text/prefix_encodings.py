@@ -28,7 +28,7 @@ Pieces = tuple[tuple[str, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class CutPieces:
-    """The encodings of the beginnings of one text, whose pre-tokens are cut, not found anew.
+    """The encodings of the beginnings of one text, whose pre-tokens are cut and not searched again.
 
     ``ids[i]`` is the encoding of all pieces before ``pieces[i]``. ``write`` are the ways in which a part of a pre-token
     is written: two where whole pre-tokens are looked up before they are merged, else one.

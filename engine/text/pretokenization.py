@@ -31,7 +31,7 @@ from engine.text.spellings import SPACE_MARK
 from engine.text.split_pattern import Pattern, parse_pattern
 
 GPT2_PATTERN = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-"""What the ByteLevel pre-tokenizer splits at, unless told not to."""
+"""Where the ByteLevel pre-tokenizer splits by default."""
 _LOSSY = frozenset({"Whitespace", "WhitespaceSplit", "BertPreTokenizer", "CharDelimiterSplit"})
 
 

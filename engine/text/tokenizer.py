@@ -3,7 +3,7 @@
 The encoding is the tokenizer's own with everything taken away that changes or hides text: no begin and end tokens, no
 truncation, no Unicode normalisation (a completion must start with the bytes that are typed, so ``e`` + U+0301 stays
 two characters), no dropout, and no control tokens: their spelling in a document is ordinary text, because the library
-is never told of them. SentencePiece's leading space stays where the file asks for it: it belongs to the first token,
+does not know them. SentencePiece's leading space stays where the file asks for it: it belongs to the first token,
 ``decode_bytes(encode(text))`` then begins with one space more than ``text``.
 """
 
@@ -165,7 +165,7 @@ class Tokenizer:
         ``inside``: the text begins inside another one (`encode_inside`).
         Both come from one encoding of the whole. Where no token ends at the boundary (it was not a stable one), the
         last token boundary before it that does not cut a character is taken instead: the tail then begins earlier, and
-        ``decode_bytes`` of it tells where. A leading space that the tokenizer adds goes with the first token. After a
+        ``decode_bytes`` of it shows where. A leading space that the tokenizer adds goes with the first token. After a
         character that cannot be written the tail begins, for it must be what the document holds.
         """
         unwritten = self._unwritten.end_of_last(text)
@@ -224,7 +224,7 @@ class Tokenizer:
         return [start for _, start in self._pieces(data) or ()]
 
     def _encode_text(self, text: str) -> TokenIds:
-        """In blocks: the library keeps the interpreter from other threads for moments only, and not for ever."""
+        """In blocks, so that the library holds the interpreter lock for short moments only."""
         text = self.readable(text)
         if len(text) <= 2 * BLOCK_CHARACTERS:
             return self._encode_block(text)

@@ -46,7 +46,7 @@ MOST_ADDED = 1 << 14
 """Added tokens; real files have up to seven thousand."""
 # Bytes that occur in UTF-8 text.
 _UTF8_BYTES = frozenset(range(256)) - {0xC0, 0xC1, *range(0xF5, 0x100)}
-# Bytes of any code: without an entry for one of them a vocabulary is of no use.
+# Bytes of any code: a vocabulary without an entry for one of them is useless.
 _CODE_BYTES = frozenset({*b"\t\n\r", *range(0x20, 0x7F)})
 
 

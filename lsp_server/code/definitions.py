@@ -32,7 +32,7 @@ _AGAIN = re.compile(r"@.*(?:overload|setter|getter|deleter|register|dispatch|\.w
 
 
 def defined_in(line: str, syntax: Syntax) -> str | None:
-    """The name that a line defines, with what tells it from others of the same name; None if it defines none."""
+    """The name that a line defines, with what sets it apart from others of that name; None if it defines none."""
     match = _PATTERNS[syntax.definitions].match(line) if syntax.definitions else None
     if match is None:
         return None

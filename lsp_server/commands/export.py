@@ -22,7 +22,7 @@ _EXTRA = (
 
 
 DEFAULT_ENTRIES = 32_768
-"""Entries that a cut keeps unless told."""
+"""Entries that a cut keeps by default."""
 
 # What is being done while so many steps are finished.
 _STEPS = ("the graph", "the folder", "checks", "export")

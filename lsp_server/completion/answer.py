@@ -35,7 +35,7 @@ def noting(server: MidtokenServer, request: EditorRequest) -> Note:
 
 
 def document_of(server: MidtokenServer, uri: str) -> Document | None:
-    """The open document that a request speaks of; None, with a log line, if there is none."""
+    """The open document that a request is about. None, with a log line, if it is not open."""
     document = server.state.documents.get(uri)
     if document is None and uri not in server.state.left_out:
         log.warning("a completion was asked for in a document that is not open; it is empty")

@@ -15,7 +15,7 @@ from lsp_server.documents.positions import PositionEncoding, range_of, span_of
 from lsp_server.state import Client
 
 Note: TypeAlias = Callable[[str], str]
-"""Notes an item of this text as offered, and gives the id by which the client can speak of it."""
+"""Notes that an item with this text was offered. Returns the id that the client uses for it."""
 
 
 MAX_WORD = 256

@@ -67,7 +67,7 @@ def cursor_of(server: MidtokenServer, request: EditorRequest) -> CursorContext:
 class CompletionJob:
     """Completes one request on the model's thread; None if the time is over before anything is said.
 
-    With ``goes_on`` the model writes on when the budget is over, and `so_far` tells what is certain by then.
+    With ``goes_on`` the model keeps writing after the budget. `so_far` gives the part that is certain by then.
     """
 
     def __init__(

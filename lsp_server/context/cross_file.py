@@ -51,7 +51,7 @@ class Extra:
 
 
 class ContextFinder:
-    """Finds what goes along. Keeps an index of the open documents; used by one thread at a time, but for ``index``'s
+    """Finds what goes along. Keeps an index of the open documents; used by one thread at a time, except ``index``'s
     figures.
     """
 

@@ -17,7 +17,7 @@ def apply_changes(
     version: int,
     encoding: PositionEncoding,
 ) -> Document:
-    """The document after the changes, each of which speaks of the text that the one before it left."""
+    """The document after the changes, each of which applies to the text that the one before it left."""
     if len(changes) >= BATCH_FROM and (edits := _backward_edits(document, changes, encoding)) is not None:
         return document.edit_backwards(edits, version)
     for change in changes:

@@ -1,4 +1,4 @@
-"""``workspace/executeCommand``: the server's own commands, and what clients tell about items besides.
+"""``workspace/executeCommand``: the server's own commands, and what clients report about items.
 
 A command's argument is what a client makes of it: one that is not as documented is logged and does nothing.
 """

@@ -43,7 +43,7 @@ async def take_settings(ls: MidtokenServer, sent: object) -> None:
     if question.done():
         await _take_answer(ls, number, question)
         return
-    log.warning("the client has not told its settings yet; those from before stay until it does")
+    log.warning("the client has not sent its settings yet; the earlier ones stay until it does")
 
     def take_late(answer: "asyncio.Task[Any]") -> None:
         if not answer.cancelled():
@@ -79,7 +79,7 @@ async def _apply(ls: MidtokenServer, problems: tuple[str, ...]) -> None:
 
 
 async def load_model(ls: MidtokenServer) -> None:
-    """Load the model that the settings name, unless it is loaded; what goes wrong is told to the user."""
+    """Load the model that the settings name, unless it is loaded. Errors are shown to the user."""
     settings = ls.state.settings
     wanted = ModelChoice(settings.model, settings.device, settings.threads)
     loading = asyncio.ensure_future(ls.state.model.load(wanted))

@@ -1,4 +1,4 @@
-"""``midtoken/didFocus``: a client shows a document, and tells where the cursor is in it.
+"""``midtoken/didFocus``: a client shows a document, and says where the cursor is.
 
 No method of the protocol does. Of a client that does not send it, a document that was opened last is where the user is.
 """

@@ -26,7 +26,7 @@ def initialize(ls: MidtokenServer, params: types.InitializeParams) -> None:
 def initialized(ls: MidtokenServer, params: None) -> None:
     """Ask for the settings and load the model; requests that come before wait for it as long as their budget lasts.
 
-    Once in a session. What fails here is told to the user: nothing would work, and nobody would know why.
+    Once in a session. Errors are shown to the user. Otherwise nothing would work and nobody would know why.
     """
     if not ls.state.begun:
         ls.state.begun = True

@@ -42,7 +42,7 @@ def did_close(ls: MidtokenServer, closed: ClosedNotebook) -> None:
 
 
 def _spliced(notebook: Notebook, splice: Splice) -> Notebook | None:
-    """With the cells that came in place of those that went; None if it cannot be told where."""
+    """With the new cells in place of the removed ones. None if it is unclear where they go."""
     if splice.start is None:
         log.warning("a change of a notebook cannot be read; its cells stand for themselves until it is opened again")
         return None

@@ -26,7 +26,7 @@ def register(ls: MidtokenServer) -> None:
 
 
 def register_completions(ls: MidtokenServer) -> None:
-    """Register completions for the languages of the settings; anew where these are others than before."""
+    """Register completions for the languages of the settings, and again when those change."""
     state, methods = ls.state, sorted(ls.state.client.dynamic)
     languages = state.settings.languages
     if not methods or languages == state.registered:

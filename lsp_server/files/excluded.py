@@ -18,14 +18,14 @@ _Pattern: TypeAlias = Callable[[str, Budget], bool]
 
 @dataclass(frozen=True, slots=True)
 class ExcludePatterns:
-    """The patterns of ``exclude``: ``names`` speak of the file name, ``paths`` of the whole path."""
+    """The patterns of ``exclude``: ``names`` match the file name, ``paths`` the whole path."""
 
     names: tuple[_Pattern, ...]
     paths: tuple[_Pattern, ...]
 
     @classmethod
     def of(cls, exclude: tuple[str, ...]) -> "ExcludePatterns":
-        """A pattern without a slash speaks of the file name, one with a slash of the path or its end; ``*`` crosses
+        """A pattern without a slash matches the file name, one with a slash the path or its end; ``*`` crosses
         slashes.
         """
         return _compiled(exclude)

@@ -73,7 +73,7 @@ class GitIgnores:
 
 
 def _is_ignored(path: Path, root: Path, lists: list[tuple[Path, IgnoreList | None]]) -> bool:
-    """``lists`` are those with the folder that they speak of, the weakest first; one that is too much is None."""
+    """``lists``, each with the folder that it applies to, the weakest first. One that is too large is None."""
     if any(found is None for _, found in lists):
         return True
     parts = tuple(map(os.fsencode, path.relative_to(root).parts))
@@ -96,7 +96,7 @@ def _is_ignored(path: Path, root: Path, lists: list[tuple[Path, IgnoreList | Non
 
 
 def _lists_for(path: Path, root: Path) -> Iterator[tuple[Path, Path]]:
-    """Folder and file of every list that may speak of ``path``, the weakest first."""
+    """Folder and file of every list that may apply to ``path``, the weakest first."""
     # Where .git is a link, or a file as in linked worktrees, what it leads to lies elsewhere.
     if _is_folder(root / ".git") and _is_folder(root / ".git" / "info"):
         yield root, root / ".git" / "info" / "exclude"

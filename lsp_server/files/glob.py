@@ -1,7 +1,7 @@
 """Globs, matched in time that no pattern can blow up.
 
 The usual way, by a regular expression, tries every way in which several ``*`` can share a text between them. It is
-enough to move the last one on: what an earlier one could take besides, the last one can take too. So a match costs
+enough to move the last one on: whatever an earlier one could take as well, the last one can take too. So a match costs
 at most the product of the two lengths, which a `Budget` counts.
 """
 

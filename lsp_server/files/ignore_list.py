@@ -20,7 +20,7 @@ Parts: TypeAlias = tuple[Glob, ...]
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """``parts`` lie between slashes; ``is_name`` is a pattern without them, which speaks of names in every folder."""
+    """``parts`` lie between slashes; ``is_name`` is a pattern without slashes; it matches names in every folder."""
 
     ignores: bool
     is_name: bool
@@ -28,7 +28,7 @@ class Pattern:
     parts: Parts
 
     def matches(self, path: Sequence[bytes], budget: Budget) -> bool:
-        """Whether it speaks of the path, which is relative to the list's folder."""
+        """Whether it matches the path, which is relative to the list's folder."""
         if self.is_name:
             return matches(self.parts[0], path[-1], budget)
         return match_with_stars(
@@ -63,7 +63,7 @@ class IgnoreList:
             self._add(pattern)
 
     def verdict(self, path: Sequence[bytes], *, is_folder: bool, budget: Budget) -> bool | None:
-        """Whether the last pattern that speaks of ``path`` ignores it; None if none does. Raises `TooMuchWork`."""
+        """Whether the last pattern that matches ``path`` ignores it; None if none matches. Raises `TooMuchWork`."""
         name = path[-1]
         budget.spend(1 + len(self._lengths))
         last = max(
@@ -178,7 +178,7 @@ def _plain(part: Glob) -> bytes | None:
 
 
 def _without_spaces_at_end(line: bytes) -> bytes:
-    """Spaces at the end go, but for one that a backslash quotes."""
+    """Without spaces at the end, except one that a backslash quotes."""
     end = len(line.rstrip(b" "))
     quotes = end - len(line[:end].rstrip(b"\\"))
     return line[: end + 1] if quotes % 2 and end < len(line) else line[:end]

@@ -9,7 +9,7 @@ from lsp_server.code.syntax import Syntax, indentation, width
 from lsp_server.filters.draft import Draft
 
 SAMPLED_CHARACTERS = 10_000
-"""Text on each side of the cursor that tells how a file indents."""
+"""Characters on each side of the cursor that are examined to see how a file indents."""
 WIDEST_STEP = 8
 LOOKED_BACK_LINES = 200
 _OPERATORS = tuple(".?:+-*/%&|=<>,)]}")
@@ -52,7 +52,7 @@ def in_own_style(draft: Draft) -> str:
 
 
 def step_of(text: str, syntax: Syntax) -> str | None:
-    """What one level of indentation is in ``text``: a tab, or a number of spaces; None where nothing tells."""
+    """What one level of indentation is in ``text``: a tab, or a number of spaces; None if nothing is indented."""
     steps: Counter[str] = Counter()
     lines = [line for line in text.split("\n") if line.strip()]
     for opener, line in pairwise(lines):

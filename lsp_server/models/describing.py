@@ -27,37 +27,37 @@ def describer(converter: Converter, has_torch: Callable[[], bool] | None = None)
 
 
 def _gguf(found: Found, converter: Converter) -> Facts:
-    told = converter.describe_gguf(found.path)
+    facts = converter.describe_gguf(found.path)
     return Facts(
-        architecture=told.architecture,
-        parameters=told.parameters,
-        quantization=told.quantization,
-        context=told.context,
-        fim=told.fim if told.architecture else None,
-        licence=told.licence or found.licence,
-        bytes=told.bytes,
-        needed_bytes=told.converted_bytes,
-        reason=told.reason,
+        architecture=facts.architecture,
+        parameters=facts.parameters,
+        quantization=facts.quantization,
+        context=facts.context,
+        fim=facts.fim if facts.architecture else None,
+        licence=facts.licence or found.licence,
+        bytes=facts.bytes,
+        needed_bytes=facts.converted_bytes,
+        reason=facts.reason,
     )
 
 
 def _folder(found: Found, converter: Converter, has_torch: Callable[[], bool]) -> Facts:
     try:
-        told = describe_folder(found.path, found.root)
+        facts = describe_folder(found.path, found.root)
     except ModelFolderError as error:
         return Facts(licence=found.licence, reason=str(error))
-    size = sum(path.stat().st_size for name in told.files if (path := found.path / name).is_file())
+    size = sum(path.stat().st_size for name in facts.files if (path := found.path / name).is_file())
     reason, parameters = "", 0
-    if not told.graph:
+    if not facts.graph:
         parameters, problem = converter.describe_checkpoint(found.path)
         reason = problem or ("" if has_torch() else NEEDS_TORCH)
     return Facts(
-        architecture=told.architecture,
+        architecture=facts.architecture,
         parameters=parameters,
-        quantization=told.precision,
-        context=told.context_length,
-        fim=told.fim,
-        licence=told.licence or found.licence,
+        quantization=facts.precision,
+        context=facts.context_length,
+        fim=facts.fim,
+        licence=facts.licence or found.licence,
         bytes=size,
         needed_bytes=size,
         reason=reason,

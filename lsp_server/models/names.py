@@ -1,4 +1,4 @@
-"""Names of models, and how a path is told from one. Light: every command imports it."""
+"""Names of models, and what counts as a path. Kept light: every command imports it."""
 
 import re
 from pathlib import Path

@@ -115,7 +115,7 @@ class ModelStore:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Only one process changes the store. The system lets go of the lock when a process ends, however it ends."""
+        """Only one process changes the store. The system releases the lock when a process ends, however it ends."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.folder / _LOCK, timeout=0)

@@ -91,15 +91,15 @@ def _added_entry(added: Added, reason: str) -> ModelEntry:
 
 
 def _folder_facts(folder: Path) -> Facts:
-    told = describe_folder(folder)
+    facts = describe_folder(folder)
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     return Facts(
-        architecture=told.architecture,
+        architecture=facts.architecture,
         parameters=0,
-        quantization=told.precision,
-        context=told.context_length,
-        fim=told.fim,
-        licence=told.licence,
+        quantization=facts.precision,
+        context=facts.context_length,
+        fim=facts.fim,
+        licence=facts.licence,
         bytes=size,
     )
 

@@ -59,7 +59,7 @@ class Typed:
     closed: str = ""
 
     def rest_of(self, completion: str) -> str | None:
-        """What is left of a completion that was followed up to here; None if it was left, or cannot be told apart."""
+        """The rest of a completion that was typed up to here. None if something else was typed, or maybe was."""
         if not completion.startswith(self.text):
             return None
         rest = completion[len(self.text) :]

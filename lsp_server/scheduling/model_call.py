@@ -17,7 +17,7 @@ from lsp_server.scheduling.cursor_context import CursorContext, agree, typed_int
 
 OnText: TypeAlias = Callable[[str], None]
 ModelJob: TypeAlias = Callable[[CancellationToken, OnText], CompletionResult | None]
-"""Runs the model, on its thread: is told when to stop, and tells what it has written of the best completion so far."""
+"""Runs the model on its thread. Takes a token to stop it, and reports the best completion so far."""
 
 
 SoFar: TypeAlias = Callable[[str], CompletionResult | None]
@@ -26,7 +26,7 @@ SoFar: TypeAlias = Callable[[str], CompletionResult | None]
 
 @dataclass(eq=False, slots=True)
 class ModelCall:
-    """One model call. Its fields change on the event loop's thread, but for ``written``, which the model's thread sets.
+    """One model call. Its fields change on the event loop's thread, except ``written``, which the model's thread sets.
 
     ``typed`` is what was typed since, up to the request that the call is for: nothing for the one that it was made for.
     What is written must agree with it. ``in_document`` is what the document has in its place now, None if that is
@@ -35,7 +35,7 @@ class ModelCall:
 
     cursor: CursorContext
     shared: bool
-    """Whether a later request may take it over: it tells what it writes."""
+    """Whether a later request may take it over: it reports what it writes."""
     so_far: "SoFar | None" = None
     """What of an answer is certain before its end; None where nothing is shown before."""
     background: bool = False
@@ -55,7 +55,7 @@ class ModelCall:
         """On the model's thread: that much is written. Stops the call if it is not what is being typed."""
         self.written = written
         # `release` too sets its field before it looks at the other, so that one of the two sees a disagreement; a
-        # request that takes the call over looks at the result besides.
+        # request that takes the call over looks at the result too.
         if not agree(written, self.typed):
             self.token.cancel()
 

@@ -22,7 +22,7 @@ written something goes on this long to see whether the keystroke was one that it
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """What tells one request from another: the document, the version of it, and the kind of completion."""
+    """Identifies a request: the document, its version, and the kind of completion."""
 
     uri: str
     version: int
@@ -52,7 +52,7 @@ class PendingRequest:
     """A request between its arrival and its answer, and what has to be done for it.
 
     The model runs ``job`` at ``cursor``, after ``delay_s``, once ``ready`` says that it can; a false result of
-    ``ready`` ends the request. A ``shared`` job tells what it writes. The other fields belong to the scheduler.
+    ``ready`` ends the request. A ``shared`` job reports what it writes. The other fields belong to the scheduler.
     """
 
     key: RequestKey
@@ -78,7 +78,7 @@ class PendingRequest:
 
 @dataclass(slots=True)
 class Observers:
-    """Who is told what happens; called on the event loop's thread."""
+    """Called when something happens, on the event loop's thread."""
 
     on_change: Callable[[], None] = lambda: None
     """The model has something to do now, or there is nothing to do any more."""
@@ -180,7 +180,7 @@ class Scheduler:
         self._stop(self._calls)
 
     async def finish(self, timeout_s: float) -> None:
-        """Drop everything, and wait until all have been told, but no longer than that."""
+        """Drop everything. Wait until all requests are answered, at most that long."""
         self.drop_all()
         end = time.monotonic() + timeout_s
         while self._requests and time.monotonic() < end:

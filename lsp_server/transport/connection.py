@@ -57,7 +57,7 @@ class Connection:
                 self._to_write.notify()
 
     async def receive(self) -> bytes | None:
-        """The body of the next message, once the client has read enough of what it was told; None when it is gone."""
+        """The body of the next message, once the client has read enough of what was sent. None when it is gone."""
         body = await self._inbox.get()
         while body is not None and self._unread > MOST_UNREAD_BYTES:
             if self._is_given_up():
@@ -90,7 +90,7 @@ class Connection:
             return False
         try:
             poller = poll()
-            poller.register(self._source.fileno(), hang_up)  # that a pipe was closed is told in any case
+            poller.register(self._source.fileno(), hang_up)  # a closed pipe is reported in any case
             return bool(poller.poll(0))
         except (OSError, ValueError):  # not a file that can be watched
             return False

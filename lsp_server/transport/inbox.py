@@ -67,7 +67,7 @@ class Inbox:
             self._tell()
 
     def abandon(self) -> None:
-        """Nobody can be answered any more: what waits is of no use."""
+        """Nobody can be answered any more: drop what waits."""
         with self._room:
             self._bodies.clear()
             self._bytes = 0
@@ -104,10 +104,10 @@ def compacted(bodies: Iterable[bytes]) -> list[bytes]:
     """The messages without those that come to nothing, and with changes that follow on each other as one.
 
     Changes of a document, and its opening, come to nothing where a later message has its whole text, or closes it,
-    unless something else speaks of it in between: what is asked is answered for the text as it was then.
+    unless another message about it comes in between: a request is answered for the text as it was then.
     """
     kept: list[_Message] = []
-    last: dict[str, _Message] = {}  # by document: the last message about it, if that only tells its text
+    last: dict[str, _Message] = {}  # by document: the last message about it, if that only gives its text
     for body in bodies:
         message = _read(body)
         before = last.pop(message.key, None)
@@ -128,7 +128,7 @@ def compacted(bodies: Iterable[bytes]) -> list[bytes]:
 
 @dataclass(slots=True)
 class _Message:
-    """A message as far as it is of use here to know it. ``method`` is empty unless it tells a text, or settings;
+    """What must be known of a message here. ``method`` is empty unless it gives a text or settings;
     ``key`` is its document; ``sets_all`` says that nothing before it matters.
     """
 

@@ -119,7 +119,7 @@ def _hang_up(client: socket.socket) -> None:
 
 
 def _part(client: socket.socket) -> None:
-    """Let the client read what it was told: closed over what it has sent besides, the connection would be reset."""
+    """Let the client read its answer. If we closed with unread input, the connection would be reset."""
     client.shutdown(socket.SHUT_WR)
     client.settimeout(1.0)
     for _ in range(MOST_STRANGERS):

@@ -30,7 +30,7 @@ class TrainingSettings:
     """What a run depends on. `steps` and `minutes` bound it; the schedule follows the one that is nearer its end.
 
     With `steps` alone the curve is the same in every run; with `minutes` it depends on the speed of the machine.
-    `schedule` is "cosine", "hold" (warm-up, then a constant rate: a run that may go on for ever) or "cool-down" (from
+    `schedule` is "cosine", "hold" (warm-up, then a constant rate: a run without an end) or "cool-down" (from
     that rate down in a straight line: the end of a run that was held, `steps` counted from where it branches off).
     """
 
@@ -82,7 +82,7 @@ def train(
     report: Report,
     branch_from: Path | None = None,
 ) -> Progress:
-    """Train `model` in place, going on from the checkpoint in `folder`, else from that in `branch_from`, else anew.
+    """Train `model` in place, going on from the checkpoint in `folder`, or that in `branch_from`, or from nothing.
 
     Errors: TrainingError where the loss is not a number, the checkpoint is damaged or of another run, or cannot be
     written.

@@ -1,4 +1,4 @@
-"""Names of a project replaced by others, so that only the text before tells what comes next.
+"""Names of a project replaced by others, so that only the text before shows what comes next.
 
 A small model learns late to copy what stood after the same words further up, and the names of an unknown project can be
 had in no other way. In a renamed piece each word that few files have and that the piece repeats is another such word,
