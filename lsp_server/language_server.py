@@ -1,4 +1,4 @@
-"""pygls's language server without the parts of it that are ours to do."""
+"""pygls's language server, without the parts that we do ourselves."""
 
 import asyncio
 import importlib.metadata

@@ -1,4 +1,4 @@
-"""What the process occupies, and what it need not."""
+"""How much memory the process uses, and giving free memory back."""
 
 import ctypes
 

@@ -1,4 +1,4 @@
-"""What the server knows of its client: the only mutable state of the server."""
+"""What the server knows about its client. This is the only mutable state of the server."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Ends the server when the process that started it dies without a word."""
+"""Ends the server when the process that started it dies without saying so."""
 
 import logging
 import os

@@ -1,6 +1,6 @@
-"""The loop: a healed first step, then one token after the other, as long as somebody asks for the next.
+"""The decode loop: a healed first step, then one token at a time, as long as the caller asks for the next.
 
-It is a generator, so that nothing is computed that nobody takes: the forward pass over a token is made when the token
+It is a generator, so it computes nothing that is not used: the forward pass over a token is made when the token
 after it is wanted.
 """
 

@@ -1,4 +1,4 @@
-"""Looking ahead: where a row has several good options, each is followed for a while before one is taken."""
+"""Look-ahead: if a row has several good options, each is followed for some tokens before one is chosen."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

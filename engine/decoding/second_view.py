@@ -1,4 +1,4 @@
-"""The model beside itself: the same tokens after a prompt that holds less context, for KL-guided temperature."""
+"""The same tokens after a prompt with less context. KL-guided temperature compares the two."""
 
 from dataclasses import dataclass, replace
 

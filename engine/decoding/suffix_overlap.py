@@ -1,4 +1,4 @@
-"""What is done to a finished completion: the other end of the middle is a token boundary too."""
+"""Removes from a finished completion what the document already holds after the cursor."""
 
 _OPENERS = {"(": ")", "[": "]", "{": "}"}
 _CLOSERS = frozenset(_OPENERS.values())

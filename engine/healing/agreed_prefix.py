@@ -1,4 +1,4 @@
-"""What is certain of a first token that is in doubt: superwords that differ in their second word share the first.
+"""The certain part of an uncertain first token: superwords that differ in their second word share the first.
 
 After ``ret`` a vocabulary with superwords divides ``return`` among ``return self.``, ``return None`` and a hundred
 others. None of them is probable, their first word is.

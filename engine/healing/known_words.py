@@ -1,4 +1,4 @@
-"""Words that the caller knows to be there are more probable than a model that does not know them says.
+"""Words that the caller knows to exist are more probable than a model that does not know them thinks.
 
 Others are taken to be `UNKNOWN` times as probable as the model says, or impossible where the word can be no other. Only
 the word at the cursor is weighed: the covers of the tail say how it may go on, then the tokens up to its end.

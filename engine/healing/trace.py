@@ -1,4 +1,4 @@
-"""How a prompt was healed, laid out for people: what `midtoken inspect --text` prints."""
+"""How a prompt was healed, in a form for people: what `midtoken inspect --text` prints."""
 
 import math
 

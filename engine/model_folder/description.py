@@ -1,4 +1,4 @@
-"""What a folder says of itself, for a list of models: small files are read, no graph is opened, no hash computed."""
+"""What a folder says about itself, for a list of models. Reads small files; opens no graph and computes no hash."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""The files of a model folder: regular ones inside it, of bounded size. Whatever else stands there is never opened.
+"""The files of a model folder: regular ones inside it, of bounded size. Nothing else is ever opened.
 
 A folder may come from anybody. To open a pipe would block, a link would read a file of the user's, and a configuration
-of gigabytes would fill the memory; so all that is looked at first.
+of gigabytes would fill the memory; so all of that is checked first.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Model folders that others have made: a manifest derived from what they hold. Nothing is written into them.
+"""Model folders of other exporters: a manifest is derived from their files. Nothing is written into them.
 
 Two kinds are known. Folders of the exporters around transformers (optimum, and what is published for the web) hold
 ``config.json``, ``tokenizer.json`` and a graph with separate past and present, ``model.onnx`` or

@@ -1,4 +1,4 @@
-"""A graph as it lies in its file, looked at before onnxruntime opens it: what it would do, and what it would read.
+"""Checks a graph file before onnxruntime opens it: what it would run, and which files it would read.
 
 onnxruntime trusts the file. It inlines functions, so that a few kilobytes of nested ones become a billion nodes; it
 runs loops for as many rounds as the graph says; it follows hard links to whatever lies behind them, and how it looks at

@@ -1,6 +1,6 @@
 """The child: ``python -m engine.probe FOLDER SECONDS BYTES``. Prints what is wrong with the model in one line of JSON.
 
-Started by `engine.probe.parent`, with a pipe as standard input: when that ends, the one who waits is gone.
+Started by `engine.probe.parent`, with a pipe as standard input: when it ends, the parent is gone.
 """
 
 import json

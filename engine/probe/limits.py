@@ -1,4 +1,4 @@
-"""What a trial may take."""
+"""Limits on the time and memory of a trial."""
 
 import math
 import sys

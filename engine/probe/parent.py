@@ -1,4 +1,4 @@
-"""The parent: starts a trial, waits no longer than it may take, and remembers how it ended."""
+"""The parent process: starts a trial, waits for at most its time limit, and stores the verdict."""
 
 import contextlib
 import json

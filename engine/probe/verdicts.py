@@ -1,4 +1,4 @@
-"""What trials of model folders ended with, kept in the user's cache folder until a file of the folder changes."""
+"""Verdicts on model folders, kept in the user's cache folder until a file of the model folder changes."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The tokens of a document outside of the windows that the model reads: what may be copied from all the same.
+"""The tokens of a document outside the windows that the model reads. They can still be copied from.
 
 Kept by block, from one line that begins at the margin after an empty one to the next such line: an edit changes one
 block, and the others are not tokenised again.

@@ -1,6 +1,6 @@
-"""What the server can do, as clients learn it: at the start, or by ``client/registerCapability`` where they offer that.
+"""Tells clients what the server can do: at the start, or by ``client/registerCapability`` if they support it.
 
-Registered, completions are for the languages of the settings only: of other documents no request ever comes.
+With registration, clients send requests only for the languages in the settings.
 """
 
 from lsprotocol import types

@@ -1,6 +1,6 @@
-"""The patterns of one ``.gitignore``, as git reads them (gitignore(5)): which of them speaks last of a path.
+"""The patterns of one ``.gitignore``, as git reads them (gitignore(5)): the last pattern that matches a path decides.
 
-A path is weighed in time that depends little on the list: plain names and endings, which is what nearly all patterns
+The time for a path depends little on the list: plain names and endings, which is what nearly all patterns
 are, are looked up. The others are tried one after the other, as far as a budget goes.
 """
 

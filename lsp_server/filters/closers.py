@@ -1,4 +1,4 @@
-"""Brackets and quotes that the document closes are not closed a second time; what is not open is never closed."""
+"""Brackets and quotes that the document closes are not closed again, and only open ones are closed."""
 
 from lsp_server.code.scanner import SCANNED_CHARACTERS, Scanner
 from lsp_server.filters.draft import Draft, left_open

@@ -1,4 +1,4 @@
-"""What is defined in a scope is not defined there again."""
+"""A completion does not define a name again in the same scope."""
 
 from lsp_server.code.definitions import defined_in, may_come_again
 from lsp_server.code.syntax import width

@@ -1,4 +1,4 @@
-"""What a parser sees to be wrong is not shown."""
+"""Completions that introduce a syntax error are not shown."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""A model that goes round in circles is cut before the second round."""
+"""A completion that repeats itself is cut before the second repetition."""
 
 import re
 

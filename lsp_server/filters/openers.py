@@ -1,4 +1,4 @@
-"""Brackets and quotes that nobody closes are not opened."""
+"""Brackets and quotes that are never closed are not opened."""
 
 import re
 

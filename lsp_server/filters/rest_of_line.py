@@ -1,4 +1,4 @@
-"""What stands on the line after the cursor is not written before it too, and the line is not ended before it."""
+"""The text after the cursor is not repeated before it, and the line does not end before it."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""White space that nobody would type."""
+"""Removes white space that nobody would type."""
 
 from lsp_server.filters.draft import Draft
 

@@ -1,4 +1,4 @@
-"""In the middle of a word only what makes a word of it that is known."""
+"""In the middle of a word, only completions that make a known word of it are shown."""
 
 import re
 import sys

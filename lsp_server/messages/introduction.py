@@ -1,4 +1,4 @@
-"""``initialize``: what of a client's capabilities is read, by hand, so that no other one can be in the way."""
+"""``initialize``: reads the capabilities that the server uses, by hand, so no other one can cause an error."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What is read of the messages that the library has no fitting type for."""
+"""Values from messages for which the library has no suitable type."""
 
 from dataclasses import dataclass
 from typing import TypeAlias

@@ -1,4 +1,4 @@
-"""Where things lie on this machine: all that decides about it, as one value, so that tests can make their own."""
+"""Where things are on this machine, as one value, so tests can make their own."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""All of this room behind one value: the table of this machine, and the folder that a name stands for."""
+"""The entry point of this package: the table of models on this machine, and the folder of a named model."""
 
 from dataclasses import dataclass
 from pathlib import Path

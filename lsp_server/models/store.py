@@ -1,7 +1,7 @@
 """Our own store: one model folder for each model that was added, with a record of where it came from.
 
-A model is made in a hidden folder beside the others and renamed into its place when it is whole, so nothing half made
-is ever seen. What an interrupted process leaves is swept away by the next that holds the lock.
+A model is made in a hidden folder beside the others and renamed into place when it is complete, so a partial model is
+never seen. The next process that holds the lock removes what an interrupted one left.
 """
 
 import contextlib

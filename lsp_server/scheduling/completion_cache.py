@@ -1,7 +1,7 @@
-"""Completions that were made, kept for the next keystrokes.
+"""Earlier completions, kept for the next keystrokes.
 
-Someone who types on along a completion must see the rest of it, not another one, and needs no model for that; who
-deletes a character again gets back what was there. Looked up before any waiting is done.
+If the user types along a completion, the rest of it is shown, without a model call. If the user deletes a character,
+the earlier completion comes back. The cache is searched before the debounce.
 """
 
 from collections import OrderedDict

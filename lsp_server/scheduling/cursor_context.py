@@ -1,4 +1,4 @@
-"""A place in a document as far as it decides about a completion, and how one place follows from another by typing."""
+"""The text around the cursor that determines a completion, and how typing leads from one such place to another."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How long a request that nobody asked for waits before it goes to the model: the debounce, by what was measured."""
+"""The debounce: how long an automatic request waits before it goes to the model. It adapts to measured call times."""
 
 from collections import deque
 

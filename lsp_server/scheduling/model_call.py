@@ -1,4 +1,4 @@
-"""A model call on its way: what it was asked, what it has written, and whether anybody can still use it.
+"""A running model call: what it was asked, what it has written, and whether a request can still use it.
 
 A call outlives the request that it was made for as long as what it writes is what is being typed: then the next request
 takes it over, or finds its answer in the cache. Otherwise it stops at its next step. So does one that has written

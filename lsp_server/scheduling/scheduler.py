@@ -1,4 +1,4 @@
-"""Latest request wins, cancellation, calls that are handed on: what stands between a request and the model's thread."""
+"""Between a request and the model's thread: the latest request wins, cancellation, calls that are handed on."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""Messages between their headers."""
+"""Message framing: splits a stream of bytes at ``Content-Length`` headers."""
 
 import logging
 import re

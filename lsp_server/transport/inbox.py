@@ -1,4 +1,4 @@
-"""What the client has sent and nobody has dealt with yet: bounded, however fast it sends."""
+"""Messages of the client that are not handled yet. Bounded, however fast the client sends."""
 
 import asyncio
 import json

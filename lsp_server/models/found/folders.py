@@ -1,4 +1,4 @@
-"""Looking into the folders of others: bounded, in order, and never out of them."""
+"""Reads the folders of other programs: bounded, in order, and never outside them."""
 
 import os
 from collections.abc import Iterator
