@@ -7,7 +7,6 @@ rows of logits by the sequence that they belong to: a keystroke into covers that
 typed before, asks for rows that are known, and costs no pass at all.
 """
 
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from engine.errors import DeviceError
 from engine.runtime.copy_mixture import NOTHING, Copier
 from engine.runtime.places import Places, common_length
+from engine.runtime.reading_pace import LEAST_CHUNK, ReadingPace
 from engine.runtime.session import InterruptibleSession, ModelSession, SharingSession
 from engine.types import FloatArray, IdArray
 
@@ -26,10 +26,6 @@ PREFILL_CHUNK = 64
 """Tokens of one forward pass, at most."""
 CUDA_PREFILL_CHUNK = 512
 """The same on a GPU, which is over with as many in some milliseconds, and is not filled by fewer."""
-LEAST_CHUNK = 8
-PASS_S = 0.05
-"""A pass of a prefill that takes longer is followed by one of half as many tokens, one that takes less than half of it
-by one of twice as many: a cancelled pass is broken off, and what it has read by then is lost."""
 REMEMBERED_ROWS = 64
 """Rows of logits kept: 4 MB with 16k entries, 51 MB with 200k."""
 
@@ -52,10 +48,8 @@ class TokenCache:
         """``chunk`` bounds the tokens of a pass."""
         assert chunk >= 1
         self._session = session
-        self._most = chunk
-        self._chunk = chunk
+        self._pace = ReadingPace(chunk, chunk)
         self._clock = clock
-        self._token_s = 0.0
         self.places = Places(session)
         """What was read before and does not lie in a slot any more."""
         self._copier = copier
@@ -81,7 +75,7 @@ class TokenCache:
     def sibling(self) -> "TokenCache":
         """An empty cache over the same weights. Raises `engine.errors.DeviceError` where its buffers do not fit."""
         assert isinstance(self._session, SharingSession), "this session serves one cache only"
-        return TokenCache(self._session.sibling(), chunk=self._most, copier=self._copier, clock=self._clock)
+        return TokenCache(self._session.sibling(), chunk=self._pace.most, copier=self._copier, clock=self._clock)
 
     def interruptible(self) -> Callable[[], None]:
         """See `engine.runtime.session.InterruptibleSession`; a function that does nothing where that cannot be."""
@@ -92,7 +86,7 @@ class TokenCache:
     @property
     def tokens_per_s(self) -> float:
         """How fast it reads, as measured; infinite before the first pass of several tokens."""
-        return 1 / self._token_s if self._token_s else math.inf
+        return self._pace.tokens_per_s
 
     def measure(self, token: int) -> None:
         """Find out how fast it reads, with a pass over ``token``, which is forgotten. The model must have run before:
@@ -134,7 +128,7 @@ class TokenCache:
         start = reused = min(self._continue_best(ids, missing[0], slot), missing[0])
         while start <= missing[-1]:
             checkpoint()
-            end = min(start + self._chunk, missing[-1] + 1)
+            end = min(start + self._pace.chunk, missing[-1] + 1)
             wanted = [row for row in missing if start <= row < end]
             logits = self._run(slot, ids, start, end, wanted)
             if len(wanted) == len(rows):
@@ -223,9 +217,9 @@ class TokenCache:
         sequences = self._arrange(sequences, slots)
         starts = [len(ids) - 1 for ids in sequences]
         for slot, ids, last in zip(slots, sequences, starts, strict=True):
-            for start in range(self._lengths[slot], last, self._chunk):
+            for start in range(self._lengths[slot], last, self._pace.chunk):
                 checkpoint()
-                self._run(slot, ids, start, min(start + self._chunk, last), [])
+                self._run(slot, ids, start, min(start + self._pace.chunk, last), [])
         checkpoint()
         self._lengths[slots.start : slots.stop] = starts
         with self._as_large():
@@ -304,7 +298,7 @@ class TokenCache:
         """`_pass` as a part of a prefill; the rows are remembered."""
         began = self._clock()
         logits = self._pass(slot, ids, start, end, rows)
-        self._adapt(end - start, self._clock() - began)
+        self._pace.learn(end - start, self._clock() - began)
         for row, values in zip(rows, logits, strict=True):
             self._remember(ids[: row + 1].tobytes(), values)
         return logits
@@ -318,18 +312,6 @@ class TokenCache:
         self._written[slot, start:end] = ids[start:end]
         self._lengths[slot] = end
         return self._mixed([ids[: row + 1] for row in rows], logits)
-
-    def _adapt(self, tokens: int, seconds: float) -> None:
-        """Learn how fast it reads from a pass over ``tokens``; choose how many the next one of a prefill has."""
-        if tokens >= LEAST_CHUNK:
-            took = seconds / tokens
-            self._token_s = took if not self._token_s else 0.7 * self._token_s + 0.3 * took
-        if tokens < self._chunk:
-            return
-        if seconds > PASS_S:
-            self._chunk = max(min(LEAST_CHUNK, self._most), self._chunk // 2)
-        elif seconds < PASS_S / 2:
-            self._chunk = min(self._most, self._chunk * 2)
 
     def _mixed(self, sequences: Sequence[IdArray], logits: FloatArray) -> FloatArray:
         """The session's ``logits``, ``[K, V]``, after each of ``sequences``, mixed with what is copied; read-only."""

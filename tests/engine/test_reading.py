@@ -25,12 +25,12 @@ def asked(reading_ms: float | None = None, line: str = "x = va") -> CompletionRe
 @pytest.mark.parametrize("fim", [None, FIM])
 def test_a_request_has_the_context_that_can_be_read_in_its_time(fim):
     completer, _ = endless_completer(context_length=2048, fim=fim)
-    completer._cache._token_s = 0.001
+    completer._cache._pace.token_s = 0.001
     whole = completer.complete(asked())
     assert not whole.is_partial
     for reading_ms, most in ((200.0, 200), (0.0, LEAST_READ)):
         completer, session = endless_completer(context_length=2048, fim=fim)
-        completer._cache._token_s = 0.001
+        completer._cache._pace.token_s = 0.001
         part = completer.complete(asked(reading_ms))
         assert part.is_partial
         assert part.prompt_tokens <= most
@@ -41,10 +41,10 @@ def test_what_was_read_ahead_needs_no_time_and_the_answer_is_that_of_everything(
     completer, session = endless_completer(context_length=2048, fim=FIM)
     expected = completer.complete(asked()).completions
     completer, session = endless_completer(context_length=2048, fim=FIM)
-    completer._cache._token_s = 0.001
+    completer._cache._pace.token_s = 0.001
     completer.read(asked(), CancellationToken())
     read = session.tokens
-    completer._cache._token_s = 0.001
+    completer._cache._pace.token_s = 0.001
     result = completer.complete(asked(100.0))
     assert not result.is_partial
     assert result.completions == expected

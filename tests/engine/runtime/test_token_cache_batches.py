@@ -8,7 +8,7 @@ import pytest
 from engine.errors import DeviceError
 from engine.runtime.token_cache import TokenCache
 from engine.types import IdArray
-from tests.engine.runtime.test_token_cache import MODEL, SIZE, ids_of, make, nothing
+from tests.engine.runtime.caches import MODEL, SIZE, ids_of, make, nothing
 
 
 def branches_of(prompt: Sequence[int], *ends: Sequence[int]) -> list[IdArray]:

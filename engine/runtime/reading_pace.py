@@ -1,0 +1,35 @@
+"""How fast a model reads, learned from its passes, and how many tokens the next pass of a prefill has."""
+
+import math
+from dataclasses import dataclass
+
+LEAST_CHUNK = 8
+PASS_S = 0.05
+"""After a pass of a prefill that takes longer, the next has half as many tokens; after one that takes less than half of
+it, twice as many. A cancelled pass is broken off, and what it has read is lost, so a pass must not be long."""
+
+
+@dataclass(slots=True)
+class ReadingPace:
+    """``most`` bounds ``chunk``, the tokens of the next pass. ``token_s`` is the time a token takes; 0: not known."""
+
+    most: int
+    chunk: int
+    token_s: float = 0.0
+
+    @property
+    def tokens_per_s(self) -> float:
+        """How fast the model reads; infinite until it is known."""
+        return 1 / self.token_s if self.token_s else math.inf
+
+    def learn(self, tokens: int, seconds: float) -> None:
+        """Learn from a pass over ``tokens``, and choose the size of the next one."""
+        if tokens >= LEAST_CHUNK:
+            took = seconds / tokens
+            self.token_s = took if not self.token_s else 0.7 * self.token_s + 0.3 * took
+        if tokens < self.chunk:
+            return
+        if seconds > PASS_S:
+            self.chunk = max(min(LEAST_CHUNK, self.most), self.chunk // 2)
+        elif seconds < PASS_S / 2:
+            self.chunk = min(self.most, self.chunk * 2)
