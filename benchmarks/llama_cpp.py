@@ -5,17 +5,19 @@
 runs it alone: it prints one line of JSON with its ``port`` and ends when its standard input does.
 """
 
+import http.client
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 BATCH_TOKENS = 1024
 REUSED_TOKENS = 256
 CONTEXT_TOKENS = 4096
-"""The first two as llama.cpp's presets for code completion set them; its infill reads at most a batch."""
+TIMEOUT_S = 300.0
+"""Batch and reuse as llama.cpp's presets for code completion set them; its infill reads at most a batch."""
 
 
 def start(file: Path, threads: int) -> tuple[Any, int]:
@@ -31,6 +33,20 @@ def start(file: Path, threads: int) -> tuple[Any, int]:
     params.warmup = False
     server = xllamacpp.Server(params)
     return server, int(server.listening_address.rsplit(":", 1)[1])
+
+
+def post(port: int, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """One request, in a connection of its own: the server closes those that are idle for seconds.
+
+    Raises OSError or `http.client.HTTPException` where no answer comes, ValueError where it is not JSON.
+    """
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    try:
+        connection.request("POST", path, json.dumps(asked), {"Content-Type": "application/json"})
+        answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        return answer
+    finally:
+        connection.close()
 
 
 def cores() -> int:

@@ -7,7 +7,6 @@ Each line on standard input is a JSON object with ``prefix``, ``suffix`` and ``p
 `Reply`. A line ``stop`` ends it; then it tells its peak memory and processor time.
 """
 
-import http.client
 import json
 import os
 import resource
@@ -19,7 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from benchmarks.llama_cpp import cores, start
+from benchmarks.llama_cpp import cores, post, start
 
 MOST_TOKENS = 48
 CONTEXT_TOKENS = 2048
@@ -81,25 +80,19 @@ def llama_cpp(file: Path) -> Complete:
     A model that cannot fill in is asked to go on from the prefix.
     """
     server, port = start(file, cores())
-    connection = http.client.HTTPConnection("127.0.0.1", port)
     plain = {"n_predict": MOST_TOKENS, "temperature": 0.0, "stop": ["\n"], "cache_prompt": True}
 
-    def post(path: str, asked: dict[str, Any]) -> dict[str, Any]:
-        assert server is not None  # it lives as long as this function
-        connection.request("POST", path, json.dumps(asked), {"Content-Type": "application/json"})
-        answer: dict[str, Any] = json.loads(connection.getresponse().read())
-        return answer
-
-    fills_in = "error" not in post("/infill", {"input_prefix": "a", "input_suffix": "b", "n_predict": 1})
+    fills_in = "error" not in post(port, "/infill", {"input_prefix": "a", "input_suffix": "b", "n_predict": 1})
 
     def complete(prefix: str, suffix: str, path: str) -> Reply:
         line = prefix.rfind("\n") + 1
+        assert server is not None  # it lives as long as this function
         began = time.perf_counter()
         if fills_in:
             infill = {"input_prefix": prefix[:line], "prompt": prefix[line:], "input_suffix": suffix}
-            answer = post("/infill", {**plain, **infill})
+            answer = post(port, "/infill", {**plain, **infill})
         else:
-            answer = post("/completion", {**plain, "prompt": prefix})
+            answer = post(port, "/completion", {**plain, "prompt": prefix})
         total = (time.perf_counter() - began) * 1000
         took = answer["timings"]
         return Reply(
@@ -114,6 +107,8 @@ def transformers(file: Path, *, healing: bool = False) -> Complete:
     import torch
 
     tokenizer, model = _in_torch(file)
+    if tokenizer.bos_token_id is None:  # its healing compares with one, and fails where there is none
+        tokenizer.bos_token = tokenizer.eos_token
     fills_in = "<|fim_prefix|>" in tokenizer.get_vocab() and not healing
     ways = {"max_new_tokens": MOST_TOKENS, "do_sample": False, "stop_strings": ["\n"], "token_healing": healing}
 
@@ -142,21 +137,22 @@ def llguidance(file: Path) -> Complete:
     entries = library.LLTokenizer(tokenizer.backend_tokenizer.to_str(), n_vocab=rows, eos_token=tokenizer.eos_token_id)
     grammar = library.LLMatcher.grammar_from_regex(r"[^\n]*\n")
 
+    first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
+
     def complete(prefix: str, suffix: str, path: str) -> Reply:
         began = time.perf_counter()
         guide = library.LLInterpreter(entries, grammar, enable_backtrack=False, enable_ff_tokens=False)
         ids = guide.process_prompt(entries.tokenize_str(prefix))
         known: Any = None
-        fresh = list(ids)
+        fresh = [first, *ids]
         for _ in range(MOST_TOKENS):
-            mask, _ = guide.compute_mask()
+            mask, _ = guide.compute_mask()  # a byte a token, zero where it may not stand
             if mask is None:
                 break
             with torch.inference_mode():
                 out = model(input_ids=torch.tensor([fresh]), past_key_values=known, use_cache=True)
             known = out.past_key_values
-            bits = torch.frombuffer(bytearray(mask), dtype=torch.uint8)
-            allowed = (bits[:, None] >> torch.arange(8, dtype=torch.uint8)).bitwise_and(1).flatten()[:rows].bool()
+            allowed = torch.frombuffer(bytearray(mask), dtype=torch.uint8)[:rows] > 0
             token = int(out.logits[0, -1].masked_fill(~allowed, float("-inf")).argmax())
             guide.commit_token(token)
             ids, fresh = [*ids, token], [token]

@@ -18,7 +18,6 @@ Left out are pieces of other places in the project, which cost it reading: with 
 
 import asyncio
 import http.client
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +26,7 @@ from typing import Any
 from benchmarks.keystrokes.accounts import Call
 from benchmarks.keystrokes.observed_server import CONTEXT_CHARACTERS
 from benchmarks.keystrokes.server_process import Reply
-from benchmarks.llama_cpp import BATCH_TOKENS
+from benchmarks.llama_cpp import BATCH_TOKENS, post
 
 LINES_ABOVE, LINES_BELOW = 256, 64
 MOST_BEHIND_CURSOR = 8
@@ -189,7 +188,7 @@ class Plugin:
         }
         started = time.monotonic()
         try:
-            answer = await asyncio.to_thread(_post, self._port, asked)
+            answer = await asyncio.to_thread(post, self._port, "/infill", asked)
         except (OSError, http.client.HTTPException, ValueError):  # the plugin tells the user, and shows nothing
             answer, outcome = {}, "failed"
         text, took = str(answer.get("content", "")), answer.get("timings", {})
@@ -260,13 +259,3 @@ def _without_blank_end(text: str) -> list[str]:
 def _without_indentation(text: str, most: int) -> str:
     kept = text.lstrip(" \t")
     return text[min(most, len(text) - len(kept)) :]
-
-
-def _post(port: int, asked: Mapping[str, Any]) -> dict[str, Any]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
-    try:
-        connection.request("POST", "/infill", json.dumps(asked), {"Content-Type": "application/json"})
-        answer: dict[str, Any] = json.loads(connection.getresponse().read())
-        return answer
-    finally:
-        connection.close()

@@ -17,10 +17,10 @@ class Talk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
         self.asked: list[dict[str, Any]] = []
         self._answers = list(answers)
-        monkeypatch.setattr(module, "_post", self._post)
+        monkeypatch.setattr(module, "post", self._post)
         monkeypatch.setattr(module, "POLL_S", 0.01)
 
-    def _post(self, port: int, asked: Any) -> dict[str, Any]:
+    def _post(self, port: int, path: str, asked: Any) -> dict[str, Any]:
         self.asked.append(dict(asked))
         return {"content": self._answers.pop(0) if self._answers else "", **ANSWER}
 
@@ -109,10 +109,10 @@ def test_one_request_at_a_time_and_who_was_overtaken_gives_up(monkeypatch: pytes
 
 
 def test_a_request_that_fails_is_an_empty_answer_and_the_next_one_goes_on(monkeypatch: pytest.MonkeyPatch):
-    def fails(port: int, asked: Any) -> dict[str, Any]:
+    def fails(port: int, path: str, asked: Any) -> dict[str, Any]:
         raise TimeoutError("timed out")
 
-    monkeypatch.setattr(module, "_post", fails)
+    monkeypatch.setattr(module, "post", fails)
     plugin = opened("    re", "\n")
     assert asyncio.run(text_at(plugin, 0, 6)) == ""
     assert [call.outcome for call in plugin.calls] == ["failed"]
