@@ -29,8 +29,8 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A part of an offer that was taken, which ends at the index ``end``. ``stands`` says whether the document holds it
-    where it was offered, ``is_first`` whether nothing of it had been taken before.
+    """A part of an offer that was taken, up to the index ``end``. ``stands``: the document has it where it was offered.
+    ``is_first``: no part of the offer was accepted before.
     """
 
     characters: int

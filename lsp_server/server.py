@@ -123,7 +123,7 @@ def serve(
 
 
 def _connect(tcp: tuple[str, int] | None, token_file: Path | None) -> Connection | int:
-    """The client, or the exit status where there is none to be had."""
+    """The client, or the exit status if no client connected."""
     host, port = tcp or ("", 0)
     family = loopback_family(host)
     if tcp is not None and family is None:

@@ -248,7 +248,7 @@ class ServerState:
         self.left_out[uri] = language
 
     def is_invoked(self, trigger_kind: int | None) -> bool:
-        """Whether the user asked for a completion by hand. A kind that nobody knows, or none, is taken for automatic.
+        """Whether the user asked for a completion by hand. An unknown kind, or none, counts as automatic.
 
         0 and 2 each tell which way the client counts; until it sends one of them, 1 is what it is in LSP 3.18.
         """

@@ -55,7 +55,7 @@ class Statistics:
     _processor_before: float = 0.0
 
     def asked(self, now: float, processor_s: float) -> None:
-        """A request came, when the process had used so much time of processors: loading a model does not count."""
+        """A request arrived. The argument is the processor time used by then, without that for loading models."""
         self.requests += 1
         if self._last_request is None:
             self._processor_before = processor_s

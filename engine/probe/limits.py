@@ -29,7 +29,7 @@ class Limits:
 
     @classmethod
     def of(cls, file_bytes: int) -> "Limits":
-        """Those of a folder whose files have so many bytes."""
+        """The limits for a folder whose files have that many bytes."""
         return cls(BASE_SECONDS + SECONDS_PER_GIB * file_bytes / GIB, BASE_BYTES + COPIES * file_bytes)
 
 

@@ -34,7 +34,7 @@ class Fingerprint:
 
 
 def fingerprint_of(path: Path) -> Fingerprint:
-    """Of a folder, or of a graph in one with all that lies beside it. Raises `ModelFolderError` for too many files."""
+    """The fingerprint of a folder, or of a graph with all files beside it. Raises `ModelFolderError` for too many files."""
     folder = path if path.is_dir() else path.parent
     entries = sorted(_entries(folder, MOST_DEPTH))
     versions = (FORMAT, ort.__version__, tokenizers.__version__, sys.version_info[:2])

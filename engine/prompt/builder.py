@@ -139,7 +139,7 @@ class PromptBuilder:
         return settled, *self._tokenizer.encode_split(middle, self._boundary(middle), inside=True)
 
     def _boundary(self, prefix: str) -> int:
-        """Where the tail begins: before the cursor's line where that is near, for there it stays while one types."""
+        """Where the tail begins: before the cursor's line if that is near, because it stays there during typing."""
         boundary = self._tokenizer.split_stable(prefix, prefix.rfind("\n") + 1)
         if len(prefix) - boundary <= MAX_TAIL_CHARACTERS:
             return boundary

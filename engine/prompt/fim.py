@@ -47,7 +47,7 @@ class PromptParts:
 
 
 def has_cut(fim: FimTemplates | None, order: Order) -> bool:
-    """Whether something stands between the prefix and what is written after it."""
+    """Whether something comes between the prefix and what is written after it."""
     return fim is not None and order != "plain" and fim.templates[order][-1] != "prefix"
 
 

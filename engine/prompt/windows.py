@@ -68,7 +68,7 @@ def anchor_of(prefix: str, window: str, budget_tokens: int) -> int:
 
 
 def _line_start_above(text: str, lines: int) -> int:
-    """Where the line begins that is so many lines above the last one; 0 where there is none."""
+    """The start of the line that is that many lines above the last one; 0 if there is none."""
     position = text.rfind("\n")
     for _ in range(lines):
         if position < 0:
@@ -78,7 +78,7 @@ def _line_start_above(text: str, lines: int) -> int:
 
 
 def room_for_extra(parts: PromptParts, budget_tokens: int) -> int:
-    """Tokens that pieces from elsewhere may take beside a document: their share, or what it leaves, in whole jumps."""
+    """Tokens that extra context may take: its share, or what the document leaves, in whole jumps."""
     jump = max(1, int(budget_tokens * JUMP_SHARE))
     document = len(parts.settled) + len(parts.between) + len(parts.tail) + len(parts.suffix)
     return max(int(budget_tokens * EXTRA_SHARE), (budget_tokens - document) // jump * jump)

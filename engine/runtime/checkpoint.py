@@ -8,7 +8,7 @@ from engine.types import CancellationToken
 
 
 class BudgetExceeded(Exception):
-    """The time budget of a request ran out; what was written so far stands."""
+    """The time budget of a request ran out. What was written so far is kept."""
 
 
 class Resting:

@@ -91,7 +91,7 @@ class SharedBuffers:
         if slots <= self._held:
             return
         assert slots <= self._slots
-        # All of them once there are two, for what is not written to takes no memory.
+        # All of them as soon as there are two: pages that are not written to take no memory.
         slots = self._slots if slots > 1 else 1
         try:
             buffers = [self._allocate(self._shape(slots)) for _ in self._names]

@@ -232,7 +232,7 @@ class OrtSession:
         buffers = self._bound_buffers()
         buffers.bind(binding, first, len(ids), longest - ids.shape[1])
         binding.bind_cpu_input(names.input_ids, ids.astype(np.int64))
-        # [B, longest]: the length of each sequence is the sum of its row, for the longer ones of a batch set the width.
+        # [B, longest]: the length of each sequence is the sum of its row; the longest one sets the width.
         binding.bind_cpu_input(names.attention_mask, (self._positions[:longest] < ends[:, None]).astype(np.int64))
         if names.position_ids is not None:
             binding.bind_cpu_input(names.position_ids, starts[:, None] + self._positions[: ids.shape[1]])

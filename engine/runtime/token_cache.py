@@ -58,7 +58,7 @@ class TokenCache:
         self._written: IdArray = np.zeros((session.slots, session.context_length), np.int32)
         self._lengths: NDArray[np.intp] = np.zeros(session.slots, np.intp)
         self._rows: OrderedDict[bytes, FloatArray] = OrderedDict()
-        # Rows after drafted tokens: of the last draft only, for most of a wrong one is never asked for.
+        # Rows after drafted tokens: of the last draft only, because most rows of a wrong one are never used.
         self._ahead: dict[bytes, FloatArray] = {}
         self._totals: OrderedDict[bytes, float] = OrderedDict()
 

@@ -34,7 +34,7 @@ _BLOCK = 512
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What stands before the row: ``before``, ``[S] int32``, tokens of the prompt, then ``written`` by this completion.
+    """What comes before the row: ``before``, ``[S] int32``, tokens of the prompt, then ``written`` by this completion.
 
     Repetition penalties look at both, frequency and presence penalties at what is ``written`` only.
     """

@@ -65,7 +65,7 @@ def min_p(share: float) -> Truncation:
 def top_n_sigma(deviations: float) -> Truncation:
     """Keep ``z >= max(z) - n * std(z)``, the deviation over the finite entries before truncation.
 
-    Tang et al. 2024, arXiv 2411.07641. The set does not depend on the temperature, for it scales both sides.
+    Tang et al. 2024, arXiv 2411.07641. The set does not depend on the temperature, which scales both sides.
     """
     assert deviations > 0
 

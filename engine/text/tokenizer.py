@@ -162,11 +162,12 @@ class Tokenizer:
     def encode_split(self, text: str, boundary: int, *, inside: bool = False) -> tuple[TokenIds, TokenIds]:
         """The ids of ``text`` from its beginning, divided at the character position ``boundary``: context and tail.
 
-        ``inside``: the text begins inside another one (`encode_inside`).
-        Both come from one encoding of the whole. Where no token ends at the boundary (it was not a stable one), the
-        last token boundary before it that does not cut a character is taken instead: the tail then begins earlier, and
-        ``decode_bytes`` of it shows where. A leading space that the tokenizer adds goes with the first token. After a
-        character that cannot be written the tail begins, for it must be what the document holds.
+        ``inside``: the text begins inside another one (`encode_inside`). Both come from one encoding of the whole.
+
+        - If no token ends at the boundary (it was not a stable one), the last token boundary before it that does not
+          cut a character is used. The tail then begins earlier; ``decode_bytes`` of it shows where.
+        - A leading space that the tokenizer adds goes with the first token.
+        - The tail begins after the last character that the vocabulary cannot write, because it must equal the document.
         """
         unwritten = self._unwritten.end_of_last(text)
         if unwritten > boundary:
@@ -237,7 +238,7 @@ class Tokenizer:
         return tuple(ids)
 
     def _blocks(self, text: str) -> Iterator[str]:
-        """The text in pieces whose encodings stand beside each other, whatever they are."""
+        """The text in pieces that can be encoded separately: their ids joined are the ids of the text."""
         start = at = 0
         while len(text) - at > 2 * BLOCK_CHARACTERS:
             at += BLOCK_CHARACTERS

@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     model = model_folder(args.gguf if args.model is None and args.gguf is not None else args.model)
     gguf = _weights_of_peers(args, model) if args.peer or "peers" in args.names else None
     _find_benchmarks()
-    # Here, for they start the server and the command line themselves.
+    # Imported here, because they start the server and the command line themselves.
     from benchmarks import suite
     from benchmarks.tables import BenchOptions
 

@@ -12,7 +12,7 @@ class _Bar(tqdm):  # type: ignore[misc]  # tqdm has no types: its class is Any
 
 
 class ProgressBar:
-    """Called with what is done, what there is, and what is being done; wiped away at the end and by `close`."""
+    """Called with the amount done, the total, and the current step. Removed at the end and by `close`."""
 
     def __init__(self, name: str, form: str) -> None:
         self._name, self._form = name, form

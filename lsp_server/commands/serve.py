@@ -7,7 +7,7 @@ from lsp_server.commands.options import add_model_options, set_example
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options. The environment is the server's to read, for there it ranks below the editor."""
+    """Add the command's options. The server itself reads the environment, because it ranks below the editor there."""
     set_example(parser, "midtoken serve", "midtoken serve --tcp 127.0.0.1:4000")
     parser.add_argument(
         "--tcp",

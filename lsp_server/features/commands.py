@@ -38,7 +38,7 @@ def did_partially_accept(ls: MidtokenServer, params: object) -> None:
 
 
 def did_show(ls: MidtokenServer, params: object) -> None:
-    """The client shows an item. From the first of these on, shown is what it says and no longer what was sent."""
+    """The client shows an item. Once it has said so, only items that it reports count as shown."""
     state, number = ls.state, _id_of(params)
     if not isinstance(number, str) or state.ledger.find(number) is None:
         log.warning("an item was shown that was not offered here, or too long ago; it is not counted")

@@ -37,7 +37,7 @@ class WorkDone:
         return self
 
     def report(self, share: float, doing: str) -> None:
-        """Show what is done, a share of 1, and what is being done."""
+        """Show the share done, 0 to 1, and the current step."""
         if self._shown:
             now = types.WorkDoneProgressReport(message=doing, percentage=min(100, int(share * 100)), cancellable=True)
             self._ls.work_done_progress.report(self._token, now)

@@ -1,9 +1,12 @@
 """What git ignores, without running git: ``.gitignore`` files from the repository down, and ``.git/info/exclude``.
 
-As git has it (gitignore(5)), with three limits: the user's global list and that of a linked worktree lie outside the
-repository and are not read, and neither is a list that is a symbolic link; a file that is tracked although a pattern
-matches it counts as ignored, for the index is not read. Nothing is ever written. What would take too long to find out
-counts as ignored.
+The rules are those of git (gitignore(5)), with three limits:
+
+- The user's global list and that of a linked worktree lie outside the repository and are not read.
+- A list that is a symbolic link is not read.
+- A tracked file that matches a pattern counts as ignored, because the index is not read.
+
+Nothing is ever written. A path counts as ignored if finding out would take too long.
 """
 
 import logging

@@ -73,8 +73,8 @@ def _second_round(lines: list[str]) -> int:
 
 
 def _staircase(above: list[str], written: list[str], draft: Draft) -> int:
-    """The first of the written lines, not counting what stands above, that says what was said one step further out or
-    in; the number of lines if there is none.
+    """The index of the first written line that repeats a line one step further out or in; their number if there is
+    none. Lines above are not counted.
     """
     lines, first = above + written, len(above)
     for number in range(max(1, first), len(lines)):

@@ -165,7 +165,7 @@ def _require_room(store: Path, facts: Facts) -> None:
 
 
 def _copy(found: Found, out: Path, progress: Progress, cancelled: IsCancelled) -> None:
-    """A graph of others: its files as real ones, for in the cache they are links."""
+    """A graph of another exporter: its files are copied as real ones, because in the cache they are links."""
     names = describe_folder(found.path, found.root).files
     total = sum((found.path / name).stat().st_size for name in names) or 1
     done = 0

@@ -36,7 +36,7 @@ class Registry:
         return make_table(self.store, find_models(self.machine), self.describe)
 
     def entry(self, model: str | Path) -> ModelEntry:
-        """The row of a name of the table, or of what lies at a path. Raises `RequestError` where there is none."""
+        """The table row of a name or a path. Raises `RequestError` if there is none."""
         if isinstance(model, Path):
             found = found_at(model)
             return entry_of_found(found, self.describe(found))

@@ -37,7 +37,7 @@ class CompleterLike(Protocol):
         """Read the context of a request that may come, resting ``rest`` times as long as it works; blocks."""
 
     def keep_places(self, limit_bytes: int) -> None:
-        """Keep so many bytes of what was read before."""
+        """Keep up to that many bytes of the places that were read before."""
 
 
 class Loader(Protocol):

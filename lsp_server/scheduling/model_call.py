@@ -83,7 +83,7 @@ class ModelCall:
             self.release()
 
     def may_serve(self, typed: str) -> bool:
-        """Whether somebody who typed so much since is better off with this call than with a new one."""
+        """Whether this call is still of more use than a new one after that much was typed."""
         return not typed or (bool(self.written) and agree(self.written, typed))
 
     @property

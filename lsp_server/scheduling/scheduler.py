@@ -160,7 +160,7 @@ class Scheduler:
             self._begin(cursor, job, shared=False, background=True)
 
     def document_changed(self, uri: str, text: str) -> None:
-        """A document has a new text: calls for which nobody waits stop unless it is what they write."""
+        """A document has a new text. Calls that no request waits for stop, unless the text agrees with them."""
         for call in tuple(self._calls):
             if call.cursor.uri == uri:
                 call.document_changed(text)
@@ -297,7 +297,7 @@ def _stop_unless_wanted(call: ModelCall) -> None:
 
 
 async def _result_of(request: PendingRequest, call: ModelCall) -> CompletionResult | None:
-    """What a call says, or what is certain of it at the request's deadline; it goes on whatever becomes of that."""
+    """The result of a call, or the certain part of it at the request's deadline. The call continues in either case."""
     assert call.task is not None
     left_s = request.deadline_s - time.monotonic()
     waiting = asyncio.shield(call.task)

@@ -44,7 +44,7 @@ def read_small(path: Path, root: Path, most_bytes: int = MOST_TEXT_BYTES) -> byt
 
 
 def names_in(folder: Path) -> list[str]:
-    """The names in a folder, sorted; empty where there is no such folder. Raises OSError where it cannot be read."""
+    """The names in a folder, sorted; empty if there is no such folder. Raises OSError if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.name for _, entry in zip(range(MOST_ENTRIES), entries, strict=False))
