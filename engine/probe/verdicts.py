@@ -34,7 +34,7 @@ class Fingerprint:
 
 
 def fingerprint_of(path: Path) -> Fingerprint:
-    """The fingerprint of a folder, or of a graph with all files beside it. Raises `ModelFolderError` for too many files."""
+    """The fingerprint of a folder, or of a graph and all files beside it. Raises `ModelFolderError` for too many."""
     folder = path if path.is_dir() else path.parent
     entries = sorted(_entries(folder, MOST_DEPTH))
     versions = (FORMAT, ort.__version__, tokenizers.__version__, sys.version_info[:2])
