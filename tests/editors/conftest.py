@@ -44,6 +44,16 @@ def shared(neovim: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield started
 
 
+@pytest.fixture
+def empty(shared: Editor) -> Editor:
+    """The shared editor with nothing open."""
+    shared.type("<Esc>")
+    shared.until(lambda: shared.mode() == "n", "normal mode")
+    shared.nvim.command("silent %bwipeout!")
+    shared.lua("_G.told = {}")
+    return shared
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     from tests.editors.programs import BROWSER

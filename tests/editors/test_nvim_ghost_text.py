@@ -28,13 +28,8 @@ HINT = re.compile(r" \((\d)/(\d)\)$")
 
 
 @pytest.fixture
-def it(shared: Editor) -> Editor:
-    """The shared editor with nothing open."""
-    shared.type("<Esc>")
-    shared.until(lambda: shared.mode() == "n", "normal mode")
-    shared.nvim.command("silent %bwipeout!")
-    shared.lua("_G.told = {}")
-    return shared
+def it(empty: Editor) -> Editor:
+    return empty
 
 
 def start(it: Editor, text: str) -> str:

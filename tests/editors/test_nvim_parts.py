@@ -11,13 +11,10 @@ from tests.editors.programs import Program
 
 
 @pytest.fixture
-def it(shared: Editor) -> Editor:
-    shared.type("<Esc>")
-    shared.until(lambda: shared.mode() == "n", "normal mode")
-    shared.nvim.command("silent %bwipeout!")
+def it(empty: Editor) -> Editor:
     # The items of these tests are given: no answer of the model may come in between.
-    shared.lua("_G.told = {}; vim.defer_fn = function() return vim.uv.new_timer() end")
-    return shared
+    empty.lua("vim.defer_fn = function() return vim.uv.new_timer() end")
+    return empty
 
 
 def show(it: Editor, text: str, item: str, start: int | None = None, client: str = "midtoken") -> None:

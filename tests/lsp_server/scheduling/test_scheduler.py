@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from lsp_server.scheduling.scheduler import RequestKey
-from tests.lsp_server.scheduling.fake_calls import OTHER, TIMEOUT_S, URI, cancel, harness, texts, until
+from lsp_server.scheduling.scheduler import Answer, RequestKey
+from tests.lsp_server.scheduling.fake_calls import OTHER, TIMEOUT_S, URI, Harness, cancel, harness, texts, until
 
 pytestmark = pytest.mark.asyncio
 __all__ = ["harness"]
@@ -115,15 +115,19 @@ async def test_a_cancelled_call_stops_when_nothing_was_typed(harness, written):
     assert harness.scheduler.counts.stopped == 1
 
 
-@pytest.mark.parametrize("order", ["change first", "cancel first"])
-async def test_a_cancelled_call_goes_on_when_it_writes_what_is_typed(harness, order):
-    model, task = await harness.running("im", "\n", written="por")
+async def change_and_cancel(harness: Harness, task: "asyncio.Task[Answer | None]", order: str) -> None:
     if order == "change first":
         harness.change("imp\n")
         await cancel(task)
     else:
         await cancel(task)
         harness.change("imp\n")
+
+
+@pytest.mark.parametrize("order", ["change first", "cancel first"])
+async def test_a_cancelled_call_goes_on_when_it_writes_what_is_typed(harness, order):
+    model, task = await harness.running("im", "\n", written="por")
+    await change_and_cancel(harness, task, order)
     _, task = harness.ask("imp", "\n", version=2)
     model.end("port os")
     outcome = await task
@@ -167,12 +171,7 @@ async def test_a_call_that_nobody_waits_for_stops_when_it_writes_something_else(
 @pytest.mark.parametrize("order", ["change first", "cancel first"])
 async def test_a_cancelled_call_that_has_written_nothing_stops_at_a_keystroke(harness, order):
     model, task = await harness.running("im", "\n")
-    if order == "change first":
-        harness.change("imp\n")
-        await cancel(task)
-    else:
-        await cancel(task)
-        harness.change("imp\n")
+    await change_and_cancel(harness, task, order)
     await until(lambda: model.state == "stopped")
 
 
