@@ -1,4 +1,4 @@
-"""The families of models that can be exported: one table, one row a family.
+"""The families of checkpoints that can be exported: one table, one row a family.
 
 A row is added once the checks of `validate.py` pass on a checkpoint of the family: test_families.py runs every row.
 Nothing else in this package asks for a model's type.
@@ -10,21 +10,25 @@ from types import MappingProxyType
 from typing import Literal
 
 from engine.errors import ExportError
+from onnx_export.checkpoint_decoder import KINDS
 
-Builder = Literal["genai", "torch"]
+Builder = Literal["writer", "genai", "torch"]
+Device = Literal["cpu", "cuda"]
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
     """One supported family: ``model_type`` as in config.json, the class that must stand beside it, its graph builder.
 
-    ``genai`` is onnxruntime-genai's model builder, ``torch`` is `torch_graph.py`; both make graphs of the same form.
+    ``builder`` is that of graphs for CUDA: ``genai`` is onnxruntime-genai's model builder, ``torch`` is
+    `torch_graph.py`; None: there is none. For the CPU our own writer makes the graph where it knows the family
+    (`onnx_export.checkpoint_decoder`), and needs no torch; else ``torch`` does. All make graphs of the same form.
     ``known_as`` are models of this type that people ask for by name.
     """
 
     model_type: str
     architecture: str
-    builder: Builder
+    builder: Builder | None
     known_as: str
 
 
@@ -43,6 +47,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             Family("mistral", "MistralForCausalLM", "genai", "Mistral, Codestral"),
             Family("granite", "GraniteForCausalLM", "genai", "Granite"),
             Family("gemma", "GemmaForCausalLM", "genai", "Gemma, CodeGemma"),
+            Family("gemma2", "Gemma2ForCausalLM", None, "Gemma 2"),
+            Family("gemma3_text", "Gemma3ForCausalLM", None, "Gemma 3, text only"),
             Family("phi", "PhiForCausalLM", "torch", "Phi-1, Phi-1.5, Phi-2"),
             Family("phi3", "Phi3ForCausalLM", "genai", "Phi-3 with a context of 4k"),
             Family("starcoder2", "Starcoder2ForCausalLM", "torch", "StarCoder2"),
@@ -71,12 +77,18 @@ def family_of(config: Mapping[str, object]) -> Family:
     return family
 
 
-def builder_of(family: Family, config: Mapping[str, object]) -> Builder:
-    """Which builder makes the graph of a decoded config.json: the family's, or torch where the model builder is wrong.
+def builder_of(family: Family, config: Mapping[str, object], device: Device = "cpu") -> Builder:
+    """Which builder makes the graph of a decoded config.json: the writer for the CPU where it knows the family; else
+    the family's, or torch where the model builder is wrong.
 
     Of version 0.18, its graphs ignore a sliding window and differ from the checkpoint with scaled rotary positions.
-    Errors: ExportError for positions whose scale depends on the length of the text, which no fixed graph has.
+    Errors: ExportError where there is none, and for positions whose scale depends on the length of the text, which no
+    fixed graph has.
     """
+    if device == "cpu" and family.model_type in KINDS:
+        return "writer"
+    if family.builder is None:
+        raise ExportError(f"models of type {family.model_type!r} are exported for the CPU only")
     rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
     kind = str(rope.get("rope_type") or rope.get("type") or "default") if isinstance(rope, Mapping) else "default"
     if kind in ("dynamic", "longrope", "su"):

@@ -4,6 +4,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,14 @@ from engine.model_folder.output_basis import OUTPUT_BASIS_FILE
 from engine.runtime.graph import choose_device
 from onnx_export.architectures import Builder, builder_of
 from onnx_export.checkpoint import COPIED_FILES, Checkpoint, read_checkpoint
+from onnx_export.checkpoint_weights import written_parts
+from onnx_export.graph_writer.build import write_graph
+from onnx_export.graph_writer.rounding import Rounded
 from onnx_export.output_basis import write_output_basis
 from onnx_export.placing import require_replaceable, swap, workspace
 from onnx_export.quantize import Device, Plan, plan
-from onnx_export.shapes import read_shape
+from onnx_export.shapes import Shape, read_shape
+from onnx_export.weights import tensor_places
 
 SINGLE_FILE_BYTES = 1 << 30  # a protobuf message cannot exceed 2 GiB
 MODEL_FILE = "model.onnx"
@@ -68,27 +73,27 @@ def export_checkpoint(
     require_replaceable(out)
     with workspace(out) as folder:
         progress(0, STEPS)
-        _build_graph(source, chosen, folder)
+        shape = _build_graph(source, chosen, folder)
         progress(1, STEPS)
         for name in (TOKENIZER_FILE, *COPIED_FILES):
             if (checkpoint / name).exists():
                 shutil.copyfile(checkpoint / name, folder / name)
         if output_basis:
             write_output_basis(checkpoint, folder, output_basis)
-        manifest = _describe(source, chosen, folder)
+        manifest = _describe(source, chosen, shape, folder)
         (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
         progress(2, STEPS)
-        if check:
-            from onnx_export.validate import validate  # needs torch and a model in memory
-
-            validate(source, chosen, manifest, folder)
+        checked = check and _validate(source, chosen, manifest, folder)
         swap(folder, out)
     progress(STEPS, STEPS)
-    _tell(manifest, chosen, notice, checked=check)
+    if check and not checked:
+        notice("not compared with the checkpoint: that needs torch (pip install 'midtoken[export]')")
+    _tell(manifest, chosen, notice, checked=checked)
     return manifest
 
 
-def _build_graph(source: Checkpoint, chosen: Plan, folder: Path) -> None:
+def _build_graph(source: Checkpoint, chosen: Plan, folder: Path) -> Shape:
+    """Write the graph; the sizes of the model."""
     try:
         from onnx_export import surgery
         from onnx_export.quantize import quantise_embedding, quantise_products
@@ -96,9 +101,12 @@ def _build_graph(source: Checkpoint, chosen: Plan, folder: Path) -> None:
         raise ExportError(f"{error.name} is missing; install Midtoken with its 'export' extra") from error
 
     tied = source.vocabulary.tied is True
+    builder = builder_of(source.family, source.config, chosen.device)
+    if builder == "writer":
+        return _write_graph(source, chosen, folder, tied=tied)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         built = Path(scratch) / "built"
-        _builder(builder_of(source.family, source.config))(source.folder, chosen, built, tied=tied)
+        _builder(builder)(source.folder, chosen, built, tied=tied)
         model = surgery.load_graph(built / MODEL_FILE)
     surgery.gather_logits(model)
     if chosen.layer_bits is None:
@@ -112,6 +120,33 @@ def _build_graph(source: Checkpoint, chosen: Plan, folder: Path) -> None:
             quantise_embedding(model, surgery.embedding_of(model))
     surgery.float_logits(model)
     surgery.save_graph(model, folder / MODEL_FILE, SINGLE_FILE_BYTES)
+    return read_shape(source.folder)
+
+
+def _write_graph(source: Checkpoint, chosen: Plan, folder: Path, *, tied: bool) -> Shape:
+    """By our own writer, which needs neither torch nor transformers."""
+    decoder, weights = written_parts(source.config, tensor_places(source.folder), tied=tied)
+    assert chosen.precision in ("fp32", "int8", "int4"), "the CPU has no others"
+    write_graph(decoder, Rounded(weights, chosen.precision), folder, lambda count: None)
+    return Shape(len(decoder.layers), decoder.key_value_heads, decoder.head_size, decoder.context_length)
+
+
+def _validate(source: Checkpoint, chosen: Plan, manifest: Manifest, folder: Path) -> bool:
+    """Compare a finished folder with its checkpoint; False where torch, which the writer does without, is missing."""
+    if find_spec_of("torch") is None or find_spec_of("transformers") is None:
+        return False
+    from onnx_export.validate import validate  # needs torch and a model in memory
+
+    validate(source, chosen, manifest, folder)
+    return True
+
+
+def find_spec_of(name: str) -> Any:
+    """What Python knows of a package, None where it is not installed (or kept from being imported)."""
+    try:
+        return find_spec(name)
+    except ValueError:
+        return None
 
 
 def _builder(name: Builder) -> Callable[..., None]:
@@ -124,8 +159,7 @@ def _builder(name: Builder) -> Callable[..., None]:
     return torch_graph.build
 
 
-def _describe(source: Checkpoint, chosen: Plan, folder: Path) -> Manifest:
-    shape = read_shape(source.folder)
+def _describe(source: Checkpoint, chosen: Plan, shape: Shape, folder: Path) -> Manifest:
     try:
         fim = fim_templates(source.added, source.source.fim_orders)
     except ModelFolderError as error:

@@ -101,13 +101,19 @@ def find(places: dict[str, TensorPlace], endings: tuple[str, ...]) -> TensorPlac
     return None
 
 
-def read_rows(place: TensorPlace) -> NDArray[np.float32]:
-    """The matrix as float32. Errors: ExportError for a type that is no floating point."""
-    count = place.shape[0] * place.shape[1]
+def read_rows(place: TensorPlace, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
+    """Rows of a matrix (default: all) as float32. Errors: ExportError for a type that is no floating point, or a file
+    that has changed.
+    """
     types = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
     if place.dtype not in types:
         raise ExportError(f"{place.name} has the type {place.dtype}; weights must be F32, F16 or BF16")
-    raw = np.fromfile(place.path, types[place.dtype], count, offset=place.start).reshape(place.shape)
+    rows, width = (place.shape[0] if stop is None else stop) - start, place.shape[1]
+    skipped = place.start + start * width * BYTES[place.dtype]
+    try:
+        raw = np.fromfile(place.path, types[place.dtype], rows * width, offset=skipped).reshape(rows, width)
+    except (OSError, ValueError) as error:
+        raise ExportError(f"{place.path} has changed while it was read ({error}); copy the checkpoint again") from None
     if place.dtype == "BF16":
         wide: NDArray[np.float32] = (raw.astype(np.uint32) << 16).view(np.float32)
         return wide

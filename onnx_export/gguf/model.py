@@ -1,7 +1,6 @@
 """A GGUF file as a decoder and its weights, checked against each other before any weight is read."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,7 @@ from onnx_export.gguf.architectures import ARCHITECTURES, Architecture, Sizes
 from onnx_export.gguf.blocks import FORMS, floats, unpack
 from onnx_export.gguf.header import GgufFile, TensorPlace
 from onnx_export.graph_writer.decoder import Decoder, Layer, Rope, Yarn
+from onnx_export.graph_writer.tensors import expected_tensors
 from onnx_export.graph_writer.weights import Blocks, Floats, Form, Matrix
 
 MOST_CONTEXT = 32768
@@ -180,7 +180,7 @@ def _check_tensors(file: GgufFile, decoder: Decoder) -> None:
     """Errors: ExportError where a tensor is missing, has another shape, is of a type that is not read, or is not known:
     a tensor that nobody asks for would make another model of it.
     """
-    expected = _expected(file, decoder)
+    expected = expected_tensors(decoder, {name: place.shape for name, place in file.tensors.items()})
     for name, shapes in expected.items():
         place = file.tensors.get(name)
         if place is None:
@@ -196,51 +196,3 @@ def _check_tensors(file: GgufFile, decoder: Decoder) -> None:
     unknown = sorted(file.tensors.keys() - expected.keys() - set(_IGNORED))
     if unknown:
         raise ExportError(f"{file.path} has a tensor {unknown[0]!r}, with which this is another model than is known")
-
-
-Shape = tuple[int, ...]
-Shapes = tuple[Shape, *tuple[Shape | None, ...]]
-
-
-def _expected(file: GgufFile, decoder: Decoder) -> Mapping[str, Shapes]:
-    """Every tensor that a model may have, with the shapes that it may have; None: it may be missing."""
-    width = decoder.width
-    query, keys = decoder.heads * decoder.head_size, decoder.key_value_heads * decoder.head_size
-    embedding = file.tensors.get("token_embd.weight")
-    rows = embedding.shape[0] if embedding is not None else 0
-    found: dict[str, Shapes] = {
-        "token_embd.weight": ((rows, width),),
-        "output.weight": ((rows, width), None),
-        "output.bias": ((rows,), None),
-        "output_norm.weight": ((width,),),
-        "output_norm.bias": ((width,), None),
-    }
-    for layer in range(len(decoder.layers)):
-        block = f"blk.{layer}"
-        fused = f"{block}.attn_qkv.weight" in file.tensors
-        parts: dict[str, Shapes] = {"attn_qkv": ((query + 2 * keys, width),)} if fused else {
-            "attn_q": ((query, width),), "attn_k": ((keys, width),), "attn_v": ((keys, width),)
-        }  # fmt: skip
-        up = file.tensors.get(f"{block}.ffn_up.weight")
-        inner = up.shape[0] if up is not None else 0
-        gated = f"{block}.ffn_gate.weight" in file.tensors
-        parts |= {
-            "attn_output": ((width, query),),
-            "ffn_up": ((inner, width),),
-            "ffn_down": ((width, inner),) if gated else ((width, inner), (width, inner // 2)),
-            **({"ffn_gate": ((inner, width),)} if gated else {}),
-        }
-        for name, shapes in parts.items():
-            found[f"{block}.{name}.weight"] = shapes
-            found[f"{block}.{name}.bias"] = ((shapes[0][0],), None)
-        for name, length in (
-            ("attn_norm", width),
-            ("ffn_norm", width),
-            ("post_attention_norm", width),
-            ("post_ffw_norm", width),
-            ("attn_q_norm", decoder.head_size),
-            ("attn_k_norm", decoder.head_size),
-        ):
-            found[f"{block}.{name}.weight"] = ((length,),) if name == "attn_norm" else ((length,), None)
-            found[f"{block}.{name}.bias"] = ((length,), None)
-    return found
