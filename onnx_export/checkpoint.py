@@ -16,7 +16,7 @@ from engine.model_folder.control_ids import control_ids
 from engine.model_folder.files import MOST_JSON_BYTES, MOST_TOKENIZER_BYTES, file_size
 from engine.model_folder.json_fields import read_weights
 from engine.model_folder.manifest import LONGEST_MATCH, ControlIds, FimOrder, VocabularySizes
-from onnx_export.architectures import Family, family_of
+from onnx_export.architectures import Family, builder_of, family_of
 from onnx_export.config_bounds import check_layers, check_sizes
 from onnx_export.weights import EMBEDDINGS, HEADS, find, read_rows, tensor_places, untrained_rows
 
@@ -89,6 +89,12 @@ def count_weights(folder: Path) -> int:
     """The number of weights, from headers alone. Errors: ExportError where `read_checkpoint` would say so early."""
     _read_config(folder)
     return sum(math.prod(place.shape) for place in tensor_places(folder).values())
+
+
+def needs_torch(folder: Path) -> bool:
+    """Whether exporting a checkpoint for the CPU takes torch. Errors: ExportError as `count_weights`."""
+    config, family = _read_config(folder)
+    return builder_of(family, config) != "writer"
 
 
 def _read_config(folder: Path) -> tuple[dict[str, Any], Family]:

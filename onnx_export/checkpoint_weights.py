@@ -59,7 +59,8 @@ class CheckpointWeights:
     def matrix(self, name: str) -> Matrix:
         """A tensor of two axes, as floats. Errors: ExportError for a type that is no floating point."""
         place = self.places[name]
-        return Matrix(*place.shape, None, lambda start, stop: read_rows(place, start, stop))
+        rows, columns = place.shape
+        return Matrix(rows, columns, None, lambda start, stop: read_rows(place, start, stop))
 
     def vector(self, name: str) -> Floats:
         """A tensor of one axis."""

@@ -46,6 +46,7 @@ class Description:
     """What a header says. ``parameters`` are all weights, ``quantization`` the type of most of them, ``context`` what
     the model was made for, ``bytes`` the file's, ``converted_bytes`` about those of the folder; ``reason`` is empty
     where the file can be converted, else it says in one line why not (the other fields are then what could be read).
+    ``warning`` is one line for the user, or empty.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Description:
     bytes: int
     converted_bytes: int
     reason: str = ""
+    warning: str = ""
 
     @property
     def usable(self) -> bool:
@@ -97,6 +99,7 @@ def describe(path: Path) -> Description:
         bytes=file.size,
         converted_bytes=converted,
         reason=reason,
+        warning=warning_of(file),
     )
 
 
@@ -141,8 +144,15 @@ def convert(
     assert head is not None
     _require_room(out, converted_bytes(model, precision))
     with workspace(out) as folder:
+<<<<<<< HEAD
         write_graph(model.decoder, Rounded(weights, precision), folder, _Tick(model, progress, cancelled))
         untrained = untrained_of(weights.matrix("token_embd.weight"), tokenizer.entries)
+=======
+        write_graph(
+            model.decoder, Rounded(model, precision, model.is_coarse), folder, _Tick(model, progress, cancelled)
+        )
+        untrained = untrained_of(model.matrix("token_embd.weight"), tokenizer.entries)
+>>>>>>> 07ca837 (Checkpoints by our own writer: tests and documents; coarse blocks of GGUF are rounded to 4 bits, and told)
         (folder / TOKENIZER_FILE).write_text(tokenizer.text, encoding="utf-8")
         progress(0.95, "checksums")
         decoder = model.decoder
@@ -210,6 +220,14 @@ def quantization_of(file: GgufFile) -> str:
     return max(weights, key=lambda name: weights[name], default="")
 
 
+def warning_of(file: GgufFile) -> str:
+    """What to know of a file before it is converted, or nothing."""
+    coarse = sorted({place.type.name for place in file.tensors.values() if place.type.handling == "rounded"})
+    if not coarse:
+        return ""
+    return f"holds weights as {', '.join(coarse)}, which are rounded again: a file of Q4_K_M completes better"
+
+
 def converted_bytes(model: GgufModel, precision: Rounding) -> int:
     """About how many bytes a conversion writes."""
     total = 0.0
@@ -223,7 +241,7 @@ def _bits(model: GgufModel, name: str, precision: Rounding) -> float:
     place = model.file.tensors[name]
     if len(place.shape) < 2:
         return 32.0
-    form = form_of(precision, name, place.shape[1], model.matrix_form(name))
+    form = form_of(precision, name, place.shape[1], model.matrix_form(name), coarse=model.is_coarse(name))
     return 32.0 if form is None else form.bits + 32 / form.block * (2 if form.offsets else 1)
 
 

@@ -40,6 +40,8 @@ class GgufDescription(Protocol):
     def converted_bytes(self) -> int: ...
     @property
     def reason(self) -> str: ...
+    @property
+    def warning(self) -> str: ...
 
 
 class Converter(Protocol):
@@ -50,6 +52,9 @@ class Converter(Protocol):
 
     def describe_checkpoint(self, folder: Path) -> tuple[int, str]:
         """The number of weights, and why the folder cannot be converted, empty where it can."""
+
+    def needs_torch(self, folder: Path) -> bool:
+        """Whether converting the checkpoint takes torch; true where it cannot be converted."""
 
     def convert_gguf(
         self, source: Path, out: Path, precision: Precision, progress: Progress, cancelled: IsCancelled
@@ -75,6 +80,14 @@ class InstalledConverter:
             return count_weights(folder), ""
         except ExportError as error:
             return 0, str(error)
+
+    def needs_torch(self, folder: Path) -> bool:
+        from onnx_export.checkpoint import needs_torch
+
+        try:
+            return needs_torch(folder)
+        except ExportError:
+            return True
 
     def convert_gguf(
         self, source: Path, out: Path, precision: Precision, progress: Progress, cancelled: IsCancelled

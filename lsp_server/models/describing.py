@@ -8,7 +8,7 @@ from lsp_server.models.converting import Converter
 from lsp_server.models.entries import Facts, Found
 
 Describe = Callable[[Found], Facts]
-NEEDS_TORCH = "converting a checkpoint needs torch, which is not installed: pip install 'midtoken[export]'"
+NEEDS_TORCH = "converting a checkpoint of this type needs torch, which is not installed: pip install 'midtoken[export]'"
 
 
 def describer(converter: Converter, has_torch: Callable[[], bool] | None = None) -> Describe:
@@ -29,6 +29,7 @@ def describer(converter: Converter, has_torch: Callable[[], bool] | None = None)
 def _gguf(found: Found, converter: Converter) -> Facts:
     facts = converter.describe_gguf(found.path)
     return Facts(
+<<<<<<< HEAD
         architecture=facts.architecture,
         parameters=facts.parameters,
         quantization=facts.quantization,
@@ -38,6 +39,18 @@ def _gguf(found: Found, converter: Converter) -> Facts:
         bytes=facts.bytes,
         needed_bytes=facts.converted_bytes,
         reason=facts.reason,
+=======
+        architecture=told.architecture,
+        parameters=told.parameters,
+        quantization=told.quantization,
+        context=told.context,
+        fim=told.fim if told.architecture else None,
+        licence=told.licence or found.licence,
+        bytes=told.bytes,
+        needed_bytes=told.converted_bytes,
+        reason=told.reason,
+        warning=told.warning,
+>>>>>>> 07ca837 (Checkpoints by our own writer: tests and documents; coarse blocks of GGUF are rounded to 4 bits, and told)
     )
 
 
@@ -50,7 +63,7 @@ def _folder(found: Found, converter: Converter, has_torch: Callable[[], bool]) -
     reason, parameters = "", 0
     if not facts.graph:
         parameters, problem = converter.describe_checkpoint(found.path)
-        reason = problem or ("" if has_torch() else NEEDS_TORCH)
+        reason = problem or ("" if has_torch() or not converter.needs_torch(found.path) else NEEDS_TORCH)
     return Facts(
         architecture=facts.architecture,
         parameters=parameters,

@@ -60,7 +60,8 @@ class Findings:
 class Facts:
     """What a model says of itself. Zero and empty: it does not say; ``fim`` is None then.
 
-    ``needed_bytes`` is about what it takes in our store; ``reason`` says why it cannot be used, empty where it can.
+    ``needed_bytes`` is about what it takes in our store; ``reason`` says why it cannot be used, empty where it can;
+    ``warning`` what to know before it is added.
     """
 
     architecture: str = ""
@@ -72,6 +73,7 @@ class Facts:
     bytes: int = 0
     needed_bytes: int = 0
     reason: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,8 +52,9 @@ def entry_of_found(found: Found, facts: Facts, name: str | None = None) -> Model
     """The row of a found model."""
     state: State = "unusable" if facts.reason else "convertible"
     reason = facts.reason
-    if not facts.reason and facts.fim is False:
-        reason = "no tokens to fill in the middle: it completes from the text before the cursor alone"
+    if not facts.reason:
+        alone = "no tokens to fill in the middle: it completes from the text before the cursor alone"
+        reason = "; ".join(filter(None, [alone if facts.fim is False else "", facts.warning]))
     return ModelEntry(name or found.name, found.path, found.source, facts, state, reason, found)
 
 

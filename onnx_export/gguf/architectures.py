@@ -2,7 +2,7 @@
 
 A row says what the header does not: how positions are rotated, the activation, what some numbers mean. Everything else
 (sizes, biases, norms of queries and keys, tied embeddings) is read from the file. A row is added once its graph agrees
-with transformers on a checkpoint of the family: tests/onnx_export/gguf/test_architectures.py runs every row.
+with transformers on a checkpoint of the family: tests/onnx_export/test_gguf_architectures.py runs every row.
 """
 
 import math
@@ -52,6 +52,25 @@ def _all_layers(sizes: Sizes, layer: int) -> int | None:
 
 def _no_layer(sizes: Sizes, layer: int) -> int | None:
     return None
+
+
+def _every_other_layer(sizes: Sizes, layer: int) -> int | None:
+    return None if layer % 2 else _all_layers(sizes, layer)
+
+
+def _five_of_six_layers(sizes: Sizes, layer: int) -> int | None:
+    return _all_layers(sizes, layer) if (layer + 1) % 6 else None
+
+
+def _scale_of_gemma(layers_of_largest: int) -> Callable[[Sizes], float]:
+    """Files do not say: only the largest model, known by its layers, takes the width over the heads."""
+
+    def scale(sizes: Sizes) -> float:
+        if sizes.needed("block_count") != layers_of_largest:
+            return float(sizes.head_size**-0.5)
+        return (sizes.needed("embedding_length") / sizes.needed("attention.head_count")) ** -0.5
+
+    return scale
 
 
 def _root_of_width(sizes: Sizes) -> float:
@@ -109,6 +128,27 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 activation="gelu-tanh",
                 embedding_scale=_root_of_width,
                 known_as="Gemma, CodeGemma",
+            ),
+            Architecture(
+                "gemma2",
+                "gemma2",
+                "Gemma2ForCausalLM",
+                activation="gelu-tanh",
+                embedding_scale=_root_of_width,
+                window=_every_other_layer,
+                attention_scale=_scale_of_gemma(46),
+                known_as="Gemma 2",
+            ),
+            Architecture(
+                "gemma3",
+                "gemma3_text",
+                "Gemma3ForCausalLM",
+                activation="gelu-tanh",
+                embedding_scale=_root_of_width,
+                window=_five_of_six_layers,
+                attention_scale=_scale_of_gemma(62),
+                local_base=10000.0,
+                known_as="Gemma 3, text only",
             ),
             Architecture("phi3", "phi3", "Phi3ForCausalLM", window=_all_layers, known_as="Phi-3, Phi-4-mini"),
             Architecture(

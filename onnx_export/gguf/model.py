@@ -50,6 +50,10 @@ class GgufModel:
         """The form in which a matrix is kept, None for floats."""
         return FORMS.get(self.file.tensors[name].type.name)
 
+    def is_coarse(self, name: str) -> bool:
+        """Whether a matrix is of a type that no graph holds: kept, it is rounded again."""
+        return self.file.tensors[name].type.handling == "rounded"
+
     def vector(self, name: str) -> Floats:
         """A tensor of one axis, in the same order."""
         place = self.file.tensors[name]

@@ -1,5 +1,6 @@
 """Weights rounded to blocks of 4 or 8 bits, with a search for the scale of each block; or unpacked to floats."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,12 +18,19 @@ _STEPS = 9
 """Scales that are tried for a block of 4 bits, on either side of the one that its largest weight asks for."""
 
 
+def _none(name: str) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Rounded:
-    """The weights of another source, each matrix in the form that a rounding gives it."""
+    """The weights of another source, each matrix in the form that a rounding gives it. ``is_coarse`` are those that
+    cannot be kept.
+    """
 
     weights: Weights
     rounding: Rounding
+    is_coarse: Callable[[str], bool] = _none
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """See `Weights.shape`."""
@@ -35,17 +43,17 @@ class Rounded:
     def matrix(self, name: str) -> Matrix:
         """See `Weights.matrix`."""
         matrix = self.weights.matrix(name)
-        return (
-            matrix
-            if self.rounding == "keep"
-            else rounded(matrix, form_of(self.rounding, name, matrix.columns, matrix.form))
-        )
+        form = form_of(self.rounding, name, matrix.columns, matrix.form, coarse=self.is_coarse(name))
+        return rounded(matrix, form)
 
 
-def form_of(rounding: Rounding, name: str, columns: int, own: Form | None) -> Form | None:
-    """The form of a matrix with rows of ``columns`` weights: its own for ``keep``, floats where no blocks fit."""
-    if rounding == "keep":
+def form_of(rounding: Rounding, name: str, columns: int, own: Form | None, *, coarse: bool = False) -> Form | None:
+    """The form of a matrix with rows of ``columns`` weights: its own for ``keep``, that of ``int4`` if it is
+    ``coarse``; floats where no blocks fit.
+    """
+    if rounding == "keep" and not coarse:
         return own
+    rounding = "int4" if rounding == "keep" else rounding
     if rounding == "fp32" or columns % BLOCK:
         return None
     return FOUR_BITS if rounding == "int4" and name not in OUTER else EIGHT_BITS

@@ -186,7 +186,7 @@ EXAMPLES: Mapping[str, Example] = {
 }
 
 
-# What a family's row does not say: where the model builder is wrong, torch makes the graph.
+# What a family's row does not say: positions that are scaled, and windows.
 VARIANTS: Mapping[str, Example] = {
     "llama, stretched positions": Example(
         "deepseek",

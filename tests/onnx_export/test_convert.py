@@ -18,8 +18,11 @@ from engine.runtime.session import OrtSession
 from engine.text.tokenizer import Tokenizer
 from lsp_server.cli import main
 from onnx_export import convert as module
-from onnx_export.convert import convert, describe
-from onnx_export.graph_writer.rounding import Rounding
+from onnx_export.convert import convert, describe, warning_of
+from onnx_export.gguf.block_types import BLOCK_TYPES
+from onnx_export.gguf.header import GgufFile, TensorPlace
+from onnx_export.graph_writer.rounding import EIGHT_BITS, FOUR_BITS, Rounded, Rounding
+from onnx_export.graph_writer.weights import Matrix
 from tests.onnx_export.gguf.files import GROUPS, HEADS, LAYERS, WIDTH, write_model
 from tests.toy import byte_level
 
@@ -265,3 +268,29 @@ def test_a_tensor_that_nobody_asks_for_is_refused(tmp_path: Path) -> None:
     write_model(tmp_path / "m.gguf", tensors=tensors)
     with pytest.raises(ExportError, match="ssm_in"):
         convert(tmp_path / "m.gguf", tmp_path / "out")
+
+
+def test_coarse_blocks_are_rounded_again_and_told() -> None:
+    """Q2_K and Q3_K, which no graph holds: 4 bits in place of floats, which would be eight times as large."""
+    values = np.random.default_rng(0).normal(size=(8, 256)).astype(np.float32)
+
+    class Source:
+        def shape(self, name: str) -> tuple[int, ...] | None:
+            return values.shape
+
+        def vector(self, name: str) -> Any:
+            raise NotImplementedError
+
+        def matrix(self, name: str) -> Matrix:
+            return Matrix(8, 256, None, lambda start, stop: values[start:stop])
+
+    assert Rounded(Source(), "keep").matrix("blk.0.ffn_up.weight").form is None
+    made = Rounded(Source(), "keep", lambda name: True)
+    assert made.matrix("blk.0.ffn_up.weight").form == FOUR_BITS
+    assert made.matrix("output.weight").form == EIGHT_BITS
+    assert np.abs(made.matrix("blk.0.ffn_up.weight").floats(0, 8) - values).mean() < 0.15
+    places = {
+        name: TensorPlace(name, (8, 256), BLOCK_TYPES[number], 0) for name, number in (("a", 10), ("b", 11), ("c", 12))
+    }
+    assert "Q2_K, Q3_K, which are rounded again" in warning_of(GgufFile(Path("m.gguf"), 1, {}, {}, places))
+    assert warning_of(GgufFile(Path("m.gguf"), 1, {}, {}, {"c": places["c"]})) == ""

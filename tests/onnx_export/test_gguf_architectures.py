@@ -2,7 +2,9 @@
 converter writes it, converted by us, gives the checkpoint's logits.
 """
 
+import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +42,19 @@ NAMES = {
     "mlp.c_fc": "ffn_up",
     "mlp.c_proj": "ffn_down",
 }
+FOUR_NORMS = {
+    **NAMES,
+    "post_attention_layernorm": "post_attention_norm",
+    "pre_feedforward_layernorm": "ffn_norm",
+    "post_feedforward_layernorm": "post_ffw_norm",
+}
 INTERLEAVED = ("llama", "granite")
 
 
-def gguf_name(name: str) -> str:
+def gguf_name(name: str, names: Mapping[str, str]) -> str:
     stem, _, part = name.rpartition(".")
     layer = re.fullmatch(r"model\.layers\.(\d+)\.(.+)", stem)
-    return f"blk.{layer[1]}.{NAMES[layer[2]]}.{part}" if layer else f"{NAMES[stem]}.{part}"
+    return f"blk.{layer[1]}.{names[layer[2]]}.{part}" if layer else f"{names[stem]}.{part}"
 
 
 def neighbours(values: Any, heads: int) -> Any:
@@ -59,6 +67,9 @@ def fields_of(config: Any) -> dict[str, Any]:
     """What llama.cpp's converter writes of a configuration; a value of None is left out."""
     heads = config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    rope = config.rope_parameters or {}
+    rope = rope.get("full_attention", rope)
+    kind = {"llama3": None, "default": None}.get(rope.get("rope_type", "default"), rope.get("rope_type"))
     return {
         "context_length": config.max_position_embeddings,
         "embedding_length": config.hidden_size,
@@ -75,47 +86,107 @@ def fields_of(config: Any) -> dict[str, Any]:
         "embedding_scale": getattr(config, "embedding_multiplier", None),
         "residual_scale": getattr(config, "residual_multiplier", None),
         "logit_scale": getattr(config, "logits_scaling", None),
-        "rope.freq_base": float((config.rope_parameters or {}).get("rope_theta", 10000.0)),
+        "attn_logit_softcapping": getattr(config, "attn_logit_softcapping", None),
+        "final_logit_softcapping": getattr(config, "final_logit_softcapping", None),
+        "rope.scaling.type": kind,
+        "rope.scaling.factor": rope.get("factor") if kind else None,
+        "rope.scaling.original_context_length": rope.get("original_max_position_embeddings") if kind else None,
+        "rope.freq_base": float(rope.get("rope_theta", 10000.0)),
         "rope.dimension_count": size,
     }
 
 
-def write_gguf(model: Any, architecture: str, path: Path) -> None:
+def write_gguf(
+    model: Any, architecture: str, path: Path, fields: Mapping[str, Any] | None = None, **tensors: Any
+) -> None:
+    """``fields`` and ``tensors`` are written beside the usual ones."""
     config = model.config
     writer = GGUFWriter(None, architecture)
     toy_tokenizer(writer)
     add_field(writer, "tokenizer.ggml.eos_token_id", 298)
-    for name, value in fields_of(config).items():
+    for name, value in {**fields_of(config), **(fields or {})}.items():
         if value is not None:
             add_field(writer, f"{architecture}.{name}", value)
     tied = model.get_output_embeddings().weight is model.get_input_embeddings().weight
+    for name, values in tensors.items():
+        writer.add_tensor(f"{name}.weight", np.asarray(values, np.float32))
+    names = FOUR_NORMS if any("pre_feedforward" in name for name in model.state_dict()) else NAMES
     for name, tensor in model.state_dict().items():
         values = tensor.float().numpy()
         if tied and name.startswith("lm_head"):
             continue
-        if architecture == "gemma" and "norm" in name:
+        if architecture.startswith("gemma") and "norm" in name:
             values = values + 1
         if architecture in INTERLEAVED and (".q_proj." in name or ".k_proj." in name):
             values = neighbours(values, config.num_attention_heads if ".q_" in name else config.num_key_value_heads)
-        writer.add_tensor(gguf_name(name), np.ascontiguousarray(values))
+        writer.add_tensor(gguf_name(name, names), np.ascontiguousarray(values))
     writer.write_header_to_file(path)
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
 
-@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
-def test_every_architecture_gives_the_logits_of_its_checkpoint(tmp_path: Path, name: str) -> None:
-    assert name in EXAMPLES
-    checkpoint = write_example(tmp_path / "checkpoint", name, [make_source(seed) for seed in range(8)])
-    model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
-    write_gguf(model, name, tmp_path / "m.gguf")
-    convert(tmp_path / "m.gguf", tmp_path / "out")
-    # Longer than the window of those that have one.
-    ids = np.random.default_rng(0).integers(0, 256, 60).astype(np.int32)
-    session = OrtSession.load(tmp_path / "out", load_manifest(tmp_path / "out"), device="cpu")
+def error_of(model: Any, folder: Path, count: int) -> float:
+    """The largest relative error of the logits of a converted folder over ``count`` random tokens."""
+    ids = np.random.default_rng(0).integers(0, 256, count).astype(np.int32)
+    session = OrtSession.load(folder, load_manifest(folder), device="cpu")
     found = session.forward(ids, 0, range(len(ids)))
     with torch.inference_mode():
         expected = model(torch.tensor([ids.tolist()])).logits[0].numpy()
     scale = np.linalg.norm(expected - expected.mean(axis=1, keepdims=True), axis=1)
-    assert (np.linalg.norm(found - expected, axis=1) / scale).max() < 1e-4
+    return float((np.linalg.norm(found - expected, axis=1) / scale).max())
+
+
+def example(folder: Path, name: str, **changes: Any) -> Any:
+    checkpoint = write_example(folder / "checkpoint", name, [make_source(seed) for seed in range(8)], **changes)
+    return transformers.AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
+
+
+@pytest.mark.parametrize("name", sorted(ARCHITECTURES))
+def test_every_architecture_gives_the_logits_of_its_checkpoint(tmp_path: Path, name: str) -> None:
+    assert ARCHITECTURES[name].model_type in EXAMPLES
+    # The last of six layers sees everything in Gemma 3.
+    layers = {"num_hidden_layers": 6, "layer_types": None} if name == "gemma3" else {}
+    changes = {"query_pre_attn_scalar": 32} if name in ("gemma2", "gemma3") else {}
+    model = example(tmp_path, ARCHITECTURES[name].model_type, **changes, **layers)
+    write_gguf(model, name, tmp_path / "m.gguf")
+    convert(tmp_path / "m.gguf", tmp_path / "out")
+    # Longer than the window of those that have one.
+    assert error_of(model, tmp_path / "out", 60) < 1e-4
+
+
+@pytest.mark.parametrize("kind", ["linear", "yarn"])
+def test_stretched_positions_by_the_fields(tmp_path: Path, kind: str) -> None:
+    rope = {"rope_type": kind, "factor": 4.0, "rope_theta": 1e4, "original_max_position_embeddings": 48}
+    model = example(tmp_path, "qwen2", rope_parameters=rope)
+    write_gguf(model, "qwen2", tmp_path / "m.gguf")
+    convert(tmp_path / "m.gguf", tmp_path / "out")
+    assert error_of(model, tmp_path / "out", 180) < 1e-4
+
+
+def test_positions_of_llama_3_by_their_tensor(tmp_path: Path) -> None:
+    rope = {
+        **{"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0},
+        **{"rope_theta": 1e4, "original_max_position_embeddings": 48},
+    }
+    model = example(tmp_path, "llama", rope_parameters=rope)
+    frequencies = model.model.rotary_emb.inv_freq.numpy()
+    plain = 1e4 ** -(np.arange(len(frequencies)) / len(frequencies))
+    write_gguf(model, "llama", tmp_path / "m.gguf", rope_freqs=plain / frequencies)
+    convert(tmp_path / "m.gguf", tmp_path / "out")
+    assert error_of(model, tmp_path / "out", 180) < 1e-4
+
+
+def test_long_positions_hold_as_far_as_the_original_length(tmp_path: Path) -> None:
+    short, long = ([first + 0.1 * i for i in range(8)] for first in (1.0, 3.0))
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": short, "long_factor": long}
+    model = example(tmp_path, "phi3", rope_parameters=rope, original_max_position_embeddings=64)
+    fields = {
+        "rope.scaling.type": "longrope",
+        "rope.scaling.original_context_length": 64,
+        "rope.scaling.attn_factor": (1 + math.log(192 / 64) / math.log(64)) ** 0.5,
+    }
+    write_gguf(model, "phi3", tmp_path / "m.gguf", fields, rope_factors_short=short, rope_factors_long=long)
+    manifest = convert(tmp_path / "m.gguf", tmp_path / "out")
+    assert manifest.context_length == 64
+    assert error_of(model, tmp_path / "out", 64) < 1e-4

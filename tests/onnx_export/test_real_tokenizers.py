@@ -53,6 +53,8 @@ OF_ITS_STYLE: Mapping[str, str] = {
     "mistral": "codestral",
     "granite": "p50k_base",
     "gemma": "mistral",
+    "gemma2": "mistral",
+    "gemma3_text": "mistral",
     "phi": "p50k_base",
     "phi3": "o200k_base",
     "starcoder2": "p50k_base",

@@ -34,6 +34,7 @@ class FakeDescription:
     bytes: int = 0
     converted_bytes: int = 0
     reason: str = ""
+    warning: str = ""
 
 
 class FakeConverter:
@@ -43,6 +44,7 @@ class FakeConverter:
         self.conversions: list[tuple[Path, str]] = []
         self.during = during
         self.checkpoint_problem = ""
+        self.wants_torch = True
 
     def describe_gguf(self, path: Path) -> FakeDescription:
         data = path.read_bytes()
@@ -52,6 +54,9 @@ class FakeConverter:
         return FakeDescription(
             words[1], int(words[2]), words[3], int(words[4]), words[5] == "fim", words[6], len(data), len(data)
         )
+
+    def needs_torch(self, folder: Path) -> bool:
+        return self.wants_torch
 
     def describe_checkpoint(self, folder: Path) -> tuple[int, str]:
         return 494, self.checkpoint_problem

@@ -121,6 +121,8 @@ def test_a_checkpoint(tmp_path: Path):
     assert (facts.architecture, facts.parameters, facts.quantization) == ("ToyForCausalLM", 494, "bfloat16")
     assert (facts.context, facts.fim, facts.licence) == (200, True, "mit")
     assert describer(converter, lambda: False)(found).reason == NEEDS_TORCH
+    converter.wants_torch = False
+    assert describer(converter, lambda: False)(found).reason == ""
     converter.checkpoint_problem = "models of type 'bert' cannot be exported"
     assert describer(converter, lambda: True)(found).reason == "models of type 'bert' cannot be exported"
 
