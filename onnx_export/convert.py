@@ -144,15 +144,9 @@ def convert(
     assert head is not None
     _require_room(out, converted_bytes(model, precision))
     with workspace(out) as folder:
-<<<<<<< HEAD
-        write_graph(model.decoder, Rounded(weights, precision), folder, _Tick(model, progress, cancelled))
+        tick = _Tick(model, progress, cancelled)
+        write_graph(model.decoder, Rounded(weights, precision, model.is_coarse), folder, tick)
         untrained = untrained_of(weights.matrix("token_embd.weight"), tokenizer.entries)
-=======
-        write_graph(
-            model.decoder, Rounded(model, precision, model.is_coarse), folder, _Tick(model, progress, cancelled)
-        )
-        untrained = untrained_of(model.matrix("token_embd.weight"), tokenizer.entries)
->>>>>>> 07ca837 (Checkpoints by our own writer: tests and documents; coarse blocks of GGUF are rounded to 4 bits, and told)
         (folder / TOKENIZER_FILE).write_text(tokenizer.text, encoding="utf-8")
         progress(0.95, "checksums")
         decoder = model.decoder
@@ -225,7 +219,7 @@ def warning_of(file: GgufFile) -> str:
     coarse = sorted({place.type.name for place in file.tensors.values() if place.type.handling == "rounded"})
     if not coarse:
         return ""
-    return f"holds weights as {', '.join(coarse)}, which are rounded again: a file of Q4_K_M completes better"
+    return f"holds weights as {', '.join(coarse)}, which are quantised again: a file of Q4_K_M completes better"
 
 
 def converted_bytes(model: GgufModel, precision: Rounding) -> int:

@@ -29,7 +29,6 @@ def describer(converter: Converter, has_torch: Callable[[], bool] | None = None)
 def _gguf(found: Found, converter: Converter) -> Facts:
     facts = converter.describe_gguf(found.path)
     return Facts(
-<<<<<<< HEAD
         architecture=facts.architecture,
         parameters=facts.parameters,
         quantization=facts.quantization,
@@ -39,18 +38,7 @@ def _gguf(found: Found, converter: Converter) -> Facts:
         bytes=facts.bytes,
         needed_bytes=facts.converted_bytes,
         reason=facts.reason,
-=======
-        architecture=told.architecture,
-        parameters=told.parameters,
-        quantization=told.quantization,
-        context=told.context,
-        fim=told.fim if told.architecture else None,
-        licence=told.licence or found.licence,
-        bytes=told.bytes,
-        needed_bytes=told.converted_bytes,
-        reason=told.reason,
-        warning=told.warning,
->>>>>>> 07ca837 (Checkpoints by our own writer: tests and documents; coarse blocks of GGUF are rounded to 4 bits, and told)
+        warning=facts.warning,
     )
 
 

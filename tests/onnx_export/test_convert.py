@@ -292,5 +292,5 @@ def test_coarse_blocks_are_rounded_again_and_told() -> None:
     places = {
         name: TensorPlace(name, (8, 256), BLOCK_TYPES[number], 0) for name, number in (("a", 10), ("b", 11), ("c", 12))
     }
-    assert "Q2_K, Q3_K, which are rounded again" in warning_of(GgufFile(Path("m.gguf"), 1, {}, {}, places))
+    assert "Q2_K, Q3_K, which are quantised again" in warning_of(GgufFile(Path("m.gguf"), 1, {}, {}, places))
     assert warning_of(GgufFile(Path("m.gguf"), 1, {}, {}, {"c": places["c"]})) == ""
