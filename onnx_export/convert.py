@@ -8,7 +8,7 @@ Example::
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
@@ -26,7 +26,7 @@ from engine.model_folder.manifest import (
 from onnx_export.entry_counts import Cut
 from onnx_export.gguf.header import GgufFile, read_header
 from onnx_export.gguf.model import GgufModel, read_model
-from onnx_export.gguf.tokenizer import fim_of, read_entries, read_tokenizer, split_rule_of
+from onnx_export.gguf.tokenizer import TokenizerOfFile, fim_of, read_entries, read_tokenizer, split_rule_of
 from onnx_export.graph_writer.build import DATA_FILE, MODEL_FILE, write_graph
 from onnx_export.graph_writer.rounding import Rounded, Rounding, form_of
 from onnx_export.graph_writer.untrained import untrained_of
@@ -129,52 +129,66 @@ def convert(
     require_replaceable(out)
     progress(0.0, "header")
     model = read_model(read_header(source), context)
-    tokenizer = read_tokenizer(model.file)
-    rows = model.file.tensors["token_embd.weight"].shape[0]
-    if tokenizer.entries > rows:
-        raise ExportError(f"{source} has {tokenizer.entries} entries but {rows} rows of weights; fetch it again")
-    weights: Weights = model
-    if cut is not None:
-        progress(0.0, "entries")
-        kept = kept_entries(tokenizer, cut.scores(tokenizer.text), cut.entries)
-        tokenizer, weights = cut_tokenizer(tokenizer, kept), CutRows(model, kept)
-    embedding = weights.shape("token_embd.weight")
-    head = weights.shape("output.weight") or embedding
-    assert embedding is not None
-    assert head is not None
+    tokenizer, weights = _entries(model, cut, progress)
     _require_room(out, converted_bytes(model, precision))
     with workspace(out) as folder:
         tick = _Tick(model, progress, cancelled)
         write_graph(model.decoder, Rounded(weights, precision, model.is_coarse), folder, tick)
-        untrained = untrained_of(weights.matrix("token_embd.weight"), tokenizer.entries)
         (folder / TOKENIZER_FILE).write_text(tokenizer.text, encoding="utf-8")
         progress(0.95, "checksums")
-        decoder = model.decoder
-        manifest = Manifest(
-            name=name_of(model.file),
-            architecture=model.architecture.architecture,
-            precision=precision,
-            context_length=decoder.context_length,
-            graph=GraphNames(),
-            key_value=KeyValueLayout(len(decoder.layers), decoder.key_value_heads, decoder.head_size),
-            control=tokenizer.control,
-            vocabulary=VocabularySizes(
-                tokenizer=tokenizer.entries,
-                embedding=embedding[0],
-                head=head[0],
-                tied=model.shape("output.weight") is None,
-                untrained=untrained,
-            ),
-            files={name: sha256_of(folder / name) for name in (MODEL_FILE, DATA_FILE, TOKENIZER_FILE)},
-            fim=tokenizer.fim,
-            repository=tokenizer.repository,
-            licence=licence_of(model.file),
-        )
+        files = {name: sha256_of(folder / name) for name in (MODEL_FILE, DATA_FILE, TOKENIZER_FILE)}
+        manifest = _manifest(model, tokenizer, weights, precision, files)
         (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
         _stop_if(cancelled)
         swap(folder, out)
     progress(1.0, "done")
     return manifest
+
+
+def _entries(model: GgufModel, cut: Cut | None, progress: Progress) -> tuple[TokenizerOfFile, Weights]:
+    """The tokenizer and the weights, with the entries that ``cut`` keeps. Raises `ExportError`."""
+    tokenizer = read_tokenizer(model.file)
+    rows = model.file.tensors["token_embd.weight"].shape[0]
+    if tokenizer.entries > rows:
+        raise ExportError(
+            f"{model.file.path} has {tokenizer.entries} entries but {rows} rows of weights; fetch it again"
+        )
+    if cut is None:
+        return tokenizer, model
+    progress(0.0, "entries")
+    kept = kept_entries(tokenizer, cut.scores(tokenizer.text), cut.entries)
+    return cut_tokenizer(tokenizer, kept), CutRows(model, kept)
+
+
+def _manifest(
+    model: GgufModel, tokenizer: TokenizerOfFile, weights: Weights, precision: Rounding, files: Mapping[str, str]
+) -> Manifest:
+    """``files`` are the SHA-256 sums of the files of the folder, by name."""
+    embedding = weights.shape("token_embd.weight")
+    head = weights.shape("output.weight") or embedding
+    assert embedding is not None
+    assert head is not None
+    decoder = model.decoder
+    return Manifest(
+        name=name_of(model.file),
+        architecture=model.architecture.architecture,
+        precision=precision,
+        context_length=decoder.context_length,
+        graph=GraphNames(),
+        key_value=KeyValueLayout(len(decoder.layers), decoder.key_value_heads, decoder.head_size),
+        control=tokenizer.control,
+        vocabulary=VocabularySizes(
+            tokenizer=tokenizer.entries,
+            embedding=embedding[0],
+            head=head[0],
+            tied=model.shape("output.weight") is None,
+            untrained=untrained_of(weights.matrix("token_embd.weight"), tokenizer.entries),
+        ),
+        files=dict(files),
+        fim=tokenizer.fim,
+        repository=tokenizer.repository,
+        licence=licence_of(model.file),
+    )
 
 
 class _Tick:
