@@ -1,28 +1,25 @@
-"""What is shown, unasked, and how much of it has to be deleted: filters alone, plain thresholds, calibrated sureness.
+"""What is shown, unasked, and how much of it has to be deleted: without filters, and with them at several thresholds.
 
-    python -m benchmarks.confidence FOLDER... [--model DIR] [--cases 500] [--sureness FILE]
+    python -m benchmarks.confidence FOLDER... [--model DIR] [--cases 500] [--least 0.1 0.15 0.3]
 
 Files are cut anywhere, as if everything up to there had just been typed: the rest of the line is not there yet, the
 lines below are. *kept* are the leading characters that the file has too; a completion is *right* if all of it is kept,
-and has *to be deleted* if none is. *breaks*: the code around parsed before and does not with it, headers
-whose body is not there yet among them. Files must not have been trained on, nor be used to fit the sureness.
+and has *to be deleted* if none is. *worth* is kept less wrong characters. *breaks*: the code around parsed before and
+does not with it, headers whose body is not there yet among them. Files must not have been trained on.
 """
 
 import argparse
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.shown_places import Cut, Shown, complete, cuts, judge
-from benchmarks.sureness import Sureness, load_sureness
-from engine import Completer, CompletionResult
+from engine import Completer
 from lsp_server.code.confidence import DEFAULT_CONFIDENCE
 
-STRICTER = 0.3
-RAW, FILTERED, PLAIN, SURE = "no filters", "filters", f"filters, at least {STRICTER}", "filters and sureness"
-_HEAD = f"{'':<24}   shown   right   to delete   wrong per kept    kept   breaks"
+THRESHOLDS = (0.1, DEFAULT_CONFIDENCE, 0.2, 0.3)
+_HEAD = f"{'':<24}   shown   right   to delete   wrong per kept    kept   worth   breaks"
 
 
 def main() -> None:
@@ -30,39 +27,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--model", type=Path)
-    parser.add_argument("--sureness", type=Path, help="what benchmarks.fit_sureness wrote")
     parser.add_argument("--cases", type=int, default=500, help="places in each language")
+    parser.add_argument("--least", type=float, nargs="+", default=THRESHOLDS, help="thresholds (minConfidence)")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    completer = Completer.load(args.model)
-    report(
-        [
-            (cut, complete(completer, cut, DEFAULT_CONFIDENCE), complete(completer, cut, STRICTER))
-            for cut in cuts(args.folders, args.cases, args.seed)
-        ],
-        load_sureness(args.sureness) if args.sureness else None,
-    )
+    report(Completer.load(args.model), tuple(cuts(args.folders, args.cases, args.seed)), args.least)
 
 
-def report(places: Sequence[tuple[Cut, CompletionResult, CompletionResult]], sureness: Sureness | None) -> None:
-    """Print the tables of places with what the model says there at the default threshold and at the stricter one."""
+def report(completer: Completer, places: Sequence[Cut], thresholds: Sequence[float]) -> None:
+    """Print the tables of what is shown at ``places``."""
     found: dict[str, dict[str, list[Shown]]] = defaultdict(lambda: defaultdict(list))
     took_ms: list[float] = []
-    for cut, result, strict in places:
+    for cut in places:
         rows = found[cut.document.language]
-        rows[RAW].append(judge(result, cut, filtered=False))
-        began = time.thread_time()
-        shown = judge(result, cut)
-        took_ms.append((time.thread_time() - began) * 1000)
-        rows[FILTERED].append(shown)
-        rows[PLAIN].append(judge(strict, cut))
-        if sureness is not None:
-            unsure = (
-                shown.completion is not None and sureness.probability(shown.completion, cut.code) < sureness.automatic
-            )
-            rows[SURE].append(replace(shown, characters=0, kept=0, breaks=False) if unsure else shown)
+        for least in thresholds:
+            result = complete(completer, cut, least)
+            rows[f"no filters, {least}"].append(judge(result, cut, filtered=False))
+            began = time.thread_time()
+            rows[f"filters, {least}"].append(judge(result, cut))
+            took_ms.append((time.thread_time() - began) * 1000)
     for language, rows in found.items():
-        print(f"\n{language}: {len(rows[RAW])} places\n\n{_HEAD}")
+        print(f"\n{language}\n\n{_HEAD}")
         for name, row in rows.items():
             print(_row(name, row))
     took_ms.sort()
@@ -77,8 +62,8 @@ def _row(name: str, places: Sequence[Shown]) -> str:
     count = max(1, len(shown))
     return (
         f"{name:<24}{len(shown) / len(places):>8.1%}{sum(place.right for place in shown) / count:>8.1%}"
-        f"{sum(not place.kept for place in shown) / count:>12.1%}{wrong / max(1, kept):>17.2f}{kept:>8}"
-        f"{sum(place.breaks for place in shown) / len(places):>9.1%}"
+        f"{sum(not place.kept for place in shown) / count:>12.1%}{wrong / max(1, kept):>17.2f}"
+        f"{kept:>8}{kept - wrong:>8}{sum(place.breaks for place in shown) / len(places):>9.1%}"
     )
 
 

@@ -1,11 +1,11 @@
-"""What is shown at places of files that the model has not seen: shared by the benchmark and by the fit of sureness."""
+"""What is shown at places of files that the model has not seen."""
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from engine import Completer, Completion, CompletionResult
+from engine import Completer, CompletionResult
 from lsp_server.code.parsing import parses, window_at
 from lsp_server.commands.evaluation import matched_characters
 from lsp_server.completion.prompt import Code, Place, build_request, code_at
@@ -38,8 +38,6 @@ class Shown:
     kept: int
     tokens: int
     breaks: bool
-    completion: Completion | None = None
-    code: Code | None = None
 
     @property
     def right(self) -> bool:
@@ -63,11 +61,11 @@ def cuts(folders: Sequence[Path], count: int, seed: int) -> Iterator[Cut]:
 
 
 def complete(completer: Completer, cut: Cut, least: float) -> CompletionResult:
-    """What the model says there, unasked, with a least confidence of ``least``."""
-    request = build_request(
-        cut.document, cut.code, Settings(), Extra(), candidates=1, automatic=True, budget_ms=60_000.0
+    """What the model says there, unasked, with ``least`` as `minConfidence`."""
+    settings = Settings(min_confidence=least)
+    return completer.complete(
+        build_request(cut.document, cut.code, settings, Extra(), candidates=1, automatic=True, budget_ms=60_000.0)
     )
-    return completer.complete(replace(request, stop=replace(request.stop, min_confidence=least)))
 
 
 def judge(result: CompletionResult, cut: Cut, *, filtered: bool = True) -> Shown:
@@ -78,7 +76,7 @@ def judge(result: CompletionResult, cut: Cut, *, filtered: bool = True) -> Shown
         return Shown(0, 0, tokens, False)
     best = completions[0]
     kept = matched_characters(best.text, cut.follows)
-    return Shown(len(best.text), kept, tokens, _breaks(cut.code, best.text), best, cut.code)
+    return Shown(len(best.text), kept, tokens, _breaks(cut.code, best.text))
 
 
 def _breaks(code: Code, text: str) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -240,8 +240,25 @@ def _openers(syntax: Syntax, around: Delimiter | None) -> re.Pattern[str]:
     """Matches what matters in code, which may be in a field of the string ``around``."""
     ends = [] if around is None else [closer for closer in (around.closer,) if not around.nests]
     ends += ["\n"] if around is not None and not around.multiline else []
-    openers = [delimiter.behind + re.escape(delimiter.opener) for delimiter in syntax.delimited]
-    return re.compile("|".join([*map(re.escape, ends), *openers, *map(re.escape, [*BRACKETS, *_OPENERS])]))
+    by_behind: dict[str, list[str]] = {"": [*ends, *BRACKETS, *_OPENERS]}
+    for delimiter in syntax.delimited:
+        by_behind.setdefault(delimiter.behind, []).append(delimiter.opener)
+    # Nearly all characters are none of these: one look at each must be enough.
+    begins = "".join(sorted({re.escape(text[0]) for texts in by_behind.values() for text in texts}))
+    first = f"(?=[{begins}])"
+    return re.compile(f"{first}(?:{'|'.join(behind + _any_of(texts) for behind, texts in by_behind.items())})")
+
+
+def _any_of(texts: Iterable[str]) -> str:
+    """An expression that matches the longest of ``texts``, and looks at each character once."""
+    rests: dict[str, list[str]] = {}
+    for text in filter(None, texts):
+        rests.setdefault(text[0], []).append(text[1:])
+    branches = [
+        re.escape(first) + (_any_of(rest) + ("?" if "" in rest else "") if any(rest) else "")
+        for first, rest in rests.items()
+    ]
+    return f"(?:{'|'.join(branches)})"
 
 
 @cache

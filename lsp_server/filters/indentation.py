@@ -1,7 +1,7 @@
 """Lines are indented as the file does it: with tabs, or with its own number of spaces."""
 
 from collections import Counter
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from lsp_server.code.blocks import is_finished, opens_block
 from lsp_server.code.scanner import code_of
@@ -10,6 +10,7 @@ from lsp_server.filters.draft import Draft
 
 SAMPLED_CHARACTERS = 10_000
 """Characters on each side of the cursor that are examined to see how a file indents."""
+ENOUGH_BLOCKS = 16
 WIDEST_STEP = 8
 LOOKED_BACK_LINES = 200
 _OPERATORS = tuple(".?:+-*/%&|=<>,)]}")
@@ -24,7 +25,7 @@ def in_own_style(draft: Draft) -> str:
     first, *others = draft.text.split("\n")
     if draft.state.inside is not None or (not others and draft.line_start.strip()):
         return draft.text
-    step = step_of(draft.prefix[-SAMPLED_CHARACTERS:] + draft.suffix[:SAMPLED_CHARACTERS], draft.syntax)
+    step = step_of(draft.prefix[-SAMPLED_CHARACTERS:], draft.suffix[:SAMPLED_CHARACTERS], draft.syntax)
     theirs, ours = _first_line(draft, first, step)
     if not draft.line_start.strip():
         # What stands on the line already stays; the text brings the rest of the indentation.
@@ -51,14 +52,19 @@ def in_own_style(draft: Draft) -> str:
     return "\n".join(moved)
 
 
-def step_of(text: str, syntax: Syntax) -> str | None:
-    """What one level of indentation is in ``text``: a tab, or a number of spaces; None if nothing is indented."""
+def step_of(above: str, below: str, syntax: Syntax) -> str | None:
+    """What one level of indentation is in the text around a place: a tab, or a number of spaces; None where nothing
+    tells. The blocks that are nearest count, first those ``above``.
+    """
     steps: Counter[str] = Counter()
-    lines = [line for line in text.split("\n") if line.strip()]
-    for opener, line in pairwise(lines):
+    lines = [line for line in above.split("\n") if line.strip()]
+    following = [line for line in below.split("\n") if line.strip()]
+    for opener, line in chain(reversed(list(pairwise(lines))), pairwise([*lines[-1:], *following])):
         outer, inner = indentation(opener), indentation(line)
-        if inner.startswith(outer) and inner != outer and syntax.opens_block(code_of(opener, syntax)):
+        if len(inner) > len(outer) and inner.startswith(outer) and syntax.opens_block(code_of(opener, syntax)):
             steps[inner[len(outer) :]] += 1
+            if steps.total() == ENOUGH_BLOCKS:
+                break
     usual = next((step for step, _ in steps.most_common() if step == "\t" or set(step) == {" "}), None)
     return usual if usual is not None and len(usual) <= WIDEST_STEP else None
 

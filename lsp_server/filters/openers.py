@@ -5,7 +5,7 @@ import re
 from lsp_server.code.scanner import Scanner, State
 from lsp_server.filters.draft import Draft, left_open
 
-AHEAD_CHARACTERS = 3000
+AHEAD_CHARACTERS = 1500
 """What the text opens is innermost: what closes it is near."""
 _BEFORE_A_BLOCK = re.compile(r"(?:\)|=>|[\w\]>?])\s*\Z")
 _BEFORE_A_VALUE = re.compile(r"\b(?:return|yield|in|of|case|default)\s*\Z")
