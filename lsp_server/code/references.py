@@ -136,6 +136,8 @@ def _is_new(place: _Place, syntax: Syntax) -> bool:
 def _is_new_in_python(place: _Place) -> bool:
     before, after = place.before, place.after.lstrip(" ")
     is_assigned = after.startswith("=") and not after.startswith("==")
+    if _SKIPPED_LINE.match(before):
+        return True
     if place.base is not None:
         return place.depth == 0 and place.begins and (is_assigned or after.startswith(":"))
     if place.depth and _PYTHON_HEAD.search(place.head + before):
@@ -146,8 +148,8 @@ def _is_new_in_python(place: _Place) -> bool:
         return False
     if _INTRODUCED.search(before) or _FOR_TARGET.search(before) or _LAMBDA.search(before):
         return True
-    if place.depth or _SKIPPED_LINE.match(before):
-        return bool(_SKIPPED_LINE.match(before))
+    if place.depth:
+        return False
     if place.begins:
         return not after.strip() or after.startswith((":", ",", "\n"))
     line = after.partition("\n")[0]

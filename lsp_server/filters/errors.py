@@ -2,15 +2,17 @@
 
 import re
 import time
+from dataclasses import replace
 
 from lsp_server.code.blocks import opens_block
 from lsp_server.code.parsing import Window, known, parses, window_at
 from lsp_server.code.syntax import indentation
 from lsp_server.filters.draft import Draft
 
-LIMIT_S = 0.002
+LIMIT_S = 0.0015
 """Of the processor. When it is over, what has not been found to be wrong is shown."""
-MOST_BEGINNINGS = 8
+FEW_TOKENS = 4
+"""Taken off one by one."""
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _HEADER = re.compile(r"\s*(?:async\s+)?(?:if|elif|else|for|while|with|def|class|try|except|finally|match|case)\b")
 _WITH_SEMICOLONS = ("rust", "java", "css")
@@ -20,12 +22,16 @@ _IMPORT = re.compile(r"\s*(?:from|import)\b")
 def without_errors(draft: Draft) -> str:
     """Cut to what parses where the code around the cursor does without it; nothing where no beginning of it does.
 
-    Where it does not because the line is unfinished, the text need only be the beginning of one that would.
+    Where it does not because the line is unfinished, the text need only be the beginning of one that would. Of a text
+    that was broken off nobody knows what its last line would have been.
     """
     grammar = draft.syntax.grammar
-    is_unfinished = draft.broken_off and not draft.line_rest.strip()
-    if draft.state.inside is not None or is_unfinished or not known(grammar):
+    if draft.state.inside is not None or not known(grammar):
         return draft.text
+    if draft.broken_off and not draft.line_rest.strip():
+        above, newline, _ = draft.text.rpartition("\n")
+        left = without_errors(replace(draft, text=above, broken_off=False)) if newline else ""
+        return draft.text if left == above else left
     end = time.thread_time() + LIMIT_S
     window = window_at(draft.prefix, draft.suffix)
     if parses(window.prefix + window.suffix, grammar):
@@ -37,8 +43,13 @@ def without_errors(draft: Draft) -> str:
 
 
 def _longest(draft: Draft, window: Window, end: float) -> str:
-    tokens = [match.end() for match in _TOKEN.finditer(draft.text)]
-    for at in [len(draft.text), *reversed(tokens[-MOST_BEGINNINGS - 1 : -1])]:
+    """The text, or a beginning of it that fits: one a little shorter, or else half of it, a quarter, and so on."""
+    ends = [match.end() for match in _TOKEN.finditer(draft.text)]
+    tried = [len(draft.text), *reversed(ends[-FEW_TOKENS - 1 : -1])]
+    count = max(0, len(ends) - FEW_TOKENS)
+    while count := count // 2:
+        tried.append(ends[count - 1])
+    for at in tried:
         if _fits(draft, window, draft.text[:at]):
             return draft.text[:at]
         if time.thread_time() > end:

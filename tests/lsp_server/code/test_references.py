@@ -24,6 +24,8 @@ def names(document: str, language: str = "python") -> Names:
         ("x = a|‹bc(de.fg)[0].hi›", ["abc", "de", "de.fg", ".hi"]),
         ("from asyncio import Sem|‹ain as x›", ["from asyncio import.Semain"]),
         ("import o|‹s, sys›", []),
+        ("import mat|‹plotlib.pyplot as plt›", []),
+        ("from mat|‹plotlib.pyplot import›", []),
         ("def f(a|‹, b=cd, *efg: Hij):›", ["cd", "Hij"]),
         ("def f(a,\n      b|‹c: De = fg›", ["De", "fg"]),
         ("class A(B|‹c):›", ["Bc"]),

@@ -171,9 +171,9 @@ def seconds(text: str) -> float:
     """Of the quickest of some scans."""
     taken = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.thread_time()
         scan(text, PYTHON)
-        taken.append(time.perf_counter() - began)
+        taken.append(time.thread_time() - began)
     return min(taken)
 
 
