@@ -9,10 +9,8 @@ from lsp_server.code.parsing import Window, known, parses, window_at
 from lsp_server.code.syntax import indentation
 from lsp_server.filters.draft import Draft
 
-LIMIT_S = 0.0015
+LIMIT_S = 0.002
 """Of the processor. When it is over, what has not been found to be wrong is shown."""
-FEW_TOKENS = 4
-"""Taken off one by one."""
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _HEADER = re.compile(r"\s*(?:async\s+)?(?:if|elif|else|for|while|with|def|class|try|except|finally|match|case)\b")
 _WITH_SEMICOLONS = ("rust", "java", "css")
@@ -35,26 +33,19 @@ def without_errors(draft: Draft) -> str:
     end = time.thread_time() + LIMIT_S
     window = window_at(draft.prefix, draft.suffix)
     if parses(window.prefix + window.suffix, grammar):
-        return _longest(draft, window, end)
+        return _longest(draft, window)
     if not parses(_without_line(draft, window), grammar) or _may_go_on(draft, window, draft.text, end):
         return draft.text
     # A line that was wrong before is not made wrong by the text.
     return "" if _may_go_on(draft, window, "", time.thread_time() + LIMIT_S) else draft.text
 
 
-def _longest(draft: Draft, window: Window, end: float) -> str:
-    """The text, or a beginning of it that fits: one a little shorter, or else half of it, a quarter, and so on."""
+def _longest(draft: Draft, window: Window) -> str:
+    """The text, or a beginning of it that fits: a token or two shorter, half of them, a quarter, the first two."""
     ends = [match.end() for match in _TOKEN.finditer(draft.text)]
-    tried = [len(draft.text), *reversed(ends[-FEW_TOKENS - 1 : -1])]
-    count = max(0, len(ends) - FEW_TOKENS)
-    while count := count // 2:
-        tried.append(ends[count - 1])
-    for at in tried:
-        if _fits(draft, window, draft.text[:at]):
-            return draft.text[:at]
-        if time.thread_time() > end:
-            break
-    return ""
+    counts = dict.fromkeys((len(ends) - 1, len(ends) - 2, len(ends) // 2, len(ends) // 4, 2, 1))
+    tried = [len(draft.text), *(ends[count - 1] for count in counts if 0 < count < len(ends))]
+    return next((draft.text[:at] for at in tried if _fits(draft, window, draft.text[:at])), "")
 
 
 def _fits(draft: Draft, window: Window, text: str) -> bool:
