@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from engine.decoding.strategies import Run, Strategy, strategy_for
 from engine.decoding.suffix_overlap import common_end, trim_suffix_overlap
 from engine.drafting.drafter import Drafter
 from engine.drafting.drafters import Drafters
+from engine.drafting.model_drafts import Writer
 from engine.healing.first_step import Healed, heal
 from engine.healing.k_step import Cover
 from engine.healing.known_words import KnownWords
@@ -48,6 +50,8 @@ from engine.types import (
 
 DEFAULT_CONTEXT_TOKENS = 2048
 """Positions reserved in the key/value cache unless the caller asks for others; models often allow many more."""
+SMALL_CONTEXT = 1024
+"""The same of the bundled model where it drafts for another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +76,18 @@ class Completer:
     """A loaded model. One request runs at a time; others wait for it, so cancel what nobody wants any more."""
 
     def __init__(
-        self, session: ModelSession, tokenizer: Tokenizer, index: PrefixIndex, manifest: Manifest, info: ModelInfo
+        self,
+        session: ModelSession,
+        tokenizer: Tokenizer,
+        index: PrefixIndex,
+        manifest: Manifest,
+        info: ModelInfo,
+        small: Callable[[], Writer] | None = None,
     ) -> None:
-        """Wire parts that are loaded already; `load` does it from a folder. Raises `ContractError`."""
+        """Wire parts that are loaded already; `load` does it from a folder. Raises `ContractError`.
+
+        ``small`` loads a small model that may draft for this one (`engine.drafting.model_drafts`).
+        """
         check_contract(manifest, tokenizer.vocabulary)
         chunk = CUDA_PREFILL_CHUNK if info.device == "cuda" else PREFILL_CHUNK
         copies = copier(manifest.copying, tokenizer.vocabulary)
@@ -90,7 +103,7 @@ class Completer:
         self._bat: BasisAware | None = None
         self._lock = threading.Lock()
         self._ends = tokenizer.vocabulary.control_ids | set(manifest.control.end)
-        self._drafters = Drafters(cache, tokenizer.vocabulary, self._ends)
+        self._drafters = Drafters(cache, tokenizer, self._ends, small)
         self.notices: tuple[str, ...] = ()
 
     @classmethod
@@ -123,7 +136,9 @@ class Completer:
             prefix_index=loaded.index.name,
             fim_orders=() if manifest.fim is None else tuple(manifest.fim.templates),
         )
-        completer = cls(session, tokenizer, loaded.index, manifest, info)
+        load_small = partial(cls.load, device="cpu", threads=threads, context_tokens=SMALL_CONTEXT)
+        small = None if folder == BUNDLED_MODEL else load_small
+        completer = cls(session, tokenizer, loaded.index, manifest, info, small)
         completer.notices = loaded.notices
         completer._cache.measure(manifest.control.end[0])
         return completer
@@ -269,7 +284,7 @@ class Completer:
             healed = replace(healed, first=words.first_step(healed.first, self._tokenizer.vocabulary))
         # 3. What the strategy writes with, and what its candidates begin with.
         alone = count == 1 and strategy.follows_rows and request.speculation == "auto"
-        drafter = self._drafters.begin(request, prompt) if alone else None
+        drafter = self._drafters.begin(request, prompt, cancel) if alone else None
         decoder = Decoder(
             cache=self._cache,
             prompt=prompt.ids,

@@ -9,22 +9,18 @@ section 2.3) for a draft that has all of the probability on one token.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.drafting.draft import LEAST_GAIN, NO_DRAFT, Acceptance, PassCost, SourceName, Tally, best_length
-from engine.drafting.lookup import FIRST_SHARES, Lookup
+from engine.drafting.draft import LEAST_GAIN, NO_DRAFT, Draft, SourceName, Tally, best_length
+from engine.drafting.experience import LEAST_PASS_S, Experience
+from engine.drafting.lookup import Lookup
+from engine.drafting.model_drafts import ModelDrafts
 from engine.runtime.token_cache import TokenCache
 from engine.types import DraftCounts, FloatArray, IdArray
 
-
-@dataclass(slots=True)
-class Experience:
-    """What is learned of drafts for one model, from all completions before."""
-
-    cost: PassCost = field(default_factory=PassCost)
-    acceptance: dict[SourceName, Acceptance] = field(default_factory=lambda: {"lookup": Acceptance(FIRST_SHARES)})
+MOST_ASKING = 3.0
+"""What asking the small model counts, at most, in passes: it was held up, or had to read."""
 
 
 class Drafter:
@@ -41,6 +37,7 @@ class Drafter:
         lookup: Lookup,
         useful: Callable[[Sequence[int], int], int],
         clock: Callable[[], float] = time.perf_counter,
+        model: ModelDrafts | None = None,
     ) -> None:
         self._tallies: dict[SourceName, Tally] = {"lookup": Tally(), "model": Tally()}
         self._cache = cache
@@ -48,6 +45,7 @@ class Drafter:
         self._lookup = lookup
         self._useful = useful
         self._clock = clock
+        self._model = model
         # The last draft, where it began, and how many of its tokens went through the pass. The others are looked at
         # too: what a draft would have been worth is learned without it.
         self._draft = NO_DRAFT
@@ -93,11 +91,40 @@ class Drafter:
     def _propose(self, ids: IdArray) -> int:
         """Find a draft of what follows ``ids``; return how many of its tokens are worth their rows."""
         draft = self._lookup.propose(ids)
-        useful = min(self._useful(draft.tokens, len(ids)), self._cache.capacity - len(ids))
-        acceptance = self._experience.acceptance[draft.source]
-        shares = [acceptance.share(grade) for grade in draft.grades[: max(0, useful)]]
-        count, gain = best_length(shares, self._experience.cost)
+        count, gain = self._worth(draft, ids)
+        if self._small_model_pays(gain):
+            other, other_count, other_gain = self._ask(ids)
+            if other_gain > gain:
+                draft, count, gain = other, other_count, other_gain
         self._draft, self._start = draft, len(ids)
         self._verified = count if gain >= LEAST_GAIN else 0
         self._tallies[draft.source].drafted += self._verified
         return self._verified
+
+    def _worth(self, draft: Draft, ids: IdArray) -> tuple[int, float]:
+        """How many tokens of ``draft`` are worth their rows, and what that promises (`best_length`)."""
+        useful = min(self._useful(draft.tokens, len(ids)), self._cache.capacity - len(ids))
+        acceptance = self._experience.acceptance[draft.source]
+        shares = [acceptance.share(grade) for grade in draft.grades[: max(0, useful)]]
+        return best_length(shares, self._experience.cost)
+
+    def _small_model_pays(self, otherwise: float) -> bool:
+        experience = self._experience
+        return (
+            self._model is not None
+            and experience.cost.single_s >= LEAST_PASS_S
+            and experience.asking.pays(otherwise)
+            and self._model.ready()
+        )
+
+    def _ask(self, ids: IdArray) -> tuple[Draft, int, float]:
+        """The small model's draft with its worth; learn whether that pays with the time that it took."""
+        assert self._model is not None
+        began = self._clock()
+        draft = self._model.propose(ids)
+        cost = self._experience.cost
+        asking = min(MOST_ASKING, (self._clock() - began) / cost.single_s)
+        count, gain = self._worth(draft, ids)
+        took = cost.ratio(count)
+        self._experience.asking.note(gain * took / (took + asking))
+        return draft, count, gain

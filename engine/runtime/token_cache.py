@@ -104,9 +104,13 @@ class TokenCache:
         """From now on rows are mixed with copies from ``source``, ``[R] int32``; before the first call they are not."""
         if self._copier is not None and not np.array_equal(source, self._source):
             self._source = source
-            self._rows.clear()
-            self._ahead.clear()
-            self._totals.clear()
+            self.forget_rows()
+
+    def forget_rows(self) -> None:
+        """Forget rows that were computed; what the tokens left in the slots stays. For measurements."""
+        self._rows.clear()
+        self._ahead.clear()
+        self._totals.clear()
 
     def prefill(
         self, ids: IdArray, rows: Sequence[int], checkpoint: Callable[[], None], *, aside: bool = False

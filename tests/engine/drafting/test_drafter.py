@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from engine.config import SamplingParams
 from engine.decoding.decode import Rows, decode
-from engine.drafting.drafter import Drafter, Experience
+from engine.drafting.drafter import Drafter
+from engine.drafting.experience import Experience
 from engine.drafting.lookup import Lookup
 from engine.healing.k_step import Cover
 from engine.runtime.checkpoint import Checkpoint
