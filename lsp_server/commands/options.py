@@ -100,7 +100,7 @@ def add_completion_options(parser: argparse.ArgumentParser) -> None:
         "--speculation",
         choices=SPECULATIONS,
         default="auto",
-        help="verify drafts of the next tokens, where that saves time; what is written stays the same (default: auto)",
+        help="verify drafts of the next tokens in one pass, where that saves time (default: auto)",
     )
     parser.add_argument("--budget-ms", type=float, metavar="N", help="return what is written after N milliseconds")
 
