@@ -103,7 +103,8 @@ class CompletionRequest:
     that many distinct candidates, best first.
     Where ``reading_ms`` is given, the model reads no more context than it can in that time, beside what it has read
     before, the nearest first; what it says then depends on the requests before. None has it read everything.
-    ``speculation`` says whether passes may verify drafts of the next tokens: a matter of time, not of what is written.
+    ``speculation`` says whether passes may verify drafts of the next tokens. That saves time; with quantised weights
+    two tokens that are nearly level may change places, so it is off unless asked for.
     ``context_tokens``, 64 or more, bounds the prompt further; None: what the model holds.
     """
 
@@ -123,7 +124,7 @@ class CompletionRequest:
     healing: HealingParams = field(default_factory=HealingParams)
     sampling: SamplingParams = field(default_factory=SamplingParams)
     stop: StopParams = field(default_factory=StopParams)
-    speculation: Speculation = "auto"
+    speculation: Speculation = "off"
 
     def __post_init__(self) -> None:
         require_choice("speculation", self.speculation, SPECULATIONS)

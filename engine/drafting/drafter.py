@@ -2,9 +2,9 @@
 
 The loop asks for the row after its tokens, as it asks a `TokenCache`. Where that takes a pass, the tokens that are
 likely to come next go through the same pass; if they do come, their rows are there. The loop chooses from the model's
-own rows and never sees a draft. So a draft cannot change what is written, greedy or drawn: to draw from the model's row
-and see whether that is the drafted token is the accept-or-resample rule of Leviathan et al. (2023, arXiv 2211.17192,
-section 2.3) for a draft that has all of the probability on one token.
+own rows and never sees a draft. So with exact arithmetic a draft changes nothing, greedy or drawn: to draw from the
+model's row and see whether that is the drafted token is the accept-or-resample rule of Leviathan et al. (2023, arXiv
+2211.17192, section 2.3) for a draft that has all of the probability on one token.
 """
 
 import time

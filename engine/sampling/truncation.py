@@ -103,7 +103,9 @@ def epsilon(threshold: float) -> Truncation:
 
 def _keep_above(logits: FloatArray, edge: float) -> FloatArray:
     """Entries of at least ``edge``, and the largest ones whatever the edge is."""
-    return keep_only(logits, logits >= min(edge, float(logits.max())))
+    # An edge may lie below all that a float32 can be: all possible entries are kept then.
+    lowest = float(np.finfo(logits.dtype).min)
+    return keep_only(logits, logits >= max(lowest, min(edge, float(logits.max()))))
 
 
 def _nucleus(logits: FloatArray, mass: float) -> Indices:

@@ -32,7 +32,9 @@ def completer_of(salt: int = 0, copying: tuple[float, ...] = ()) -> tuple[Comple
 
 
 def asked(**changes: Any) -> CompletionRequest:
-    request = CompletionRequest(TEXT + "import nu", stop=StopParams(max_new_tokens=40, lines="multi"))
+    request = CompletionRequest(
+        TEXT + "import nu", speculation="auto", stop=StopParams(max_new_tokens=40, lines="multi")
+    )
     return replace(request, **changes)
 
 

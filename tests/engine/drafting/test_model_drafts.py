@@ -173,7 +173,7 @@ def pair(text: str, small_text: str) -> tuple[Completer, FakeSession]:
 
 
 def test_a_small_model_that_knows_the_text_saves_passes():
-    request = CompletionRequest(BEGUN, stop=STOP)
+    request = CompletionRequest(BEGUN, stop=STOP, speculation="auto")
     completer, session = pair(SCRIPT, SCRIPT)
     expected = completer.complete(replace(request, speculation="off"))
     session.reset_counts()
@@ -197,7 +197,7 @@ def test_one_that_is_wrong_changes_nothing_and_is_left_alone():
     completer._drafters._small = ready(SmallModel(small_completer))
     drafted = []
     for number in range(12):
-        request = CompletionRequest(f"x{number} = import nu", stop=STOP)
+        request = CompletionRequest(f"x{number} = import nu", stop=STOP, speculation="auto")
         result = completer.complete(request)
         assert result.completions == plain.complete(replace(request, speculation="off")).completions
         drafted.append(result.drafts.model_drafted)
@@ -209,7 +209,7 @@ def test_a_fast_model_never_loads_the_small_one():
     completer._drafters._clock = lambda: 0.0
     small = completer._drafters._small = SmallModel(small_completer)
     for typed in ("import nu", "import num"):
-        completer.complete(CompletionRequest(typed, stop=STOP))
+        completer.complete(CompletionRequest(typed, stop=STOP, speculation="auto"))
     small.wait()
     assert small._loading is None
 
@@ -224,11 +224,11 @@ def test_the_second_request_begins_to_load_it_and_waits_for_nothing():
 
     small = completer._drafters._small = SmallModel(load)
     completer._drafters._begun = False
-    completer.complete(CompletionRequest(BEGUN, stop=STOP))
+    completer.complete(CompletionRequest(BEGUN, stop=STOP, speculation="auto"))
     assert small._loading is None
-    result = completer.complete(CompletionRequest(BEGUN + "im", stop=STOP))
+    result = completer.complete(CompletionRequest(BEGUN + "im", stop=STOP, speculation="auto"))
     assert result.drafts.model_drafted == 0
     may_load.set()
     small.wait()
     completer._cache.forget_rows()
-    assert completer.complete(CompletionRequest(BEGUN, stop=STOP)).drafts.model_drafted > 0
+    assert completer.complete(CompletionRequest(BEGUN, stop=STOP, speculation="auto")).drafts.model_drafted > 0

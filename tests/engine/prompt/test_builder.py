@@ -39,7 +39,9 @@ def text_of(prompt: Prompt) -> str:
 
 def request(prefix: str, *pieces: str, imports: str = "", suffix: str = "") -> CompletionRequest:
     stop = StopParams(max_new_tokens=4)
-    return CompletionRequest(prefix, suffix, extra_context=tuple(map(Snippet, pieces)), imports=imports, stop=stop)
+    return CompletionRequest(
+        prefix, suffix, extra_context=tuple(map(Snippet, pieces)), imports=imports, stop=stop, speculation="auto"
+    )
 
 
 @pytest.mark.parametrize(("above", "below"), [(0, 0), (3, 2), (40, 2), (3, 100), (1000, 900)])
@@ -68,7 +70,7 @@ def texts_between_control_ids(ids: list[int]) -> list[str]:
     return texts
 
 
-def test_pieces_stand_before_the_document_in_their_order():
+def test_extrastand_before_the_document_in_their_order():
     assert text_of(build(request("x = se", "# a\n", "# b\n"))) == "# a\n# b\nx = se"
 
 
@@ -101,7 +103,7 @@ def test_native_prompts_have_all_of_the_prefix_in_its_place_and_nothing_to_take_
 
 
 @pytest.mark.parametrize("order", ["psm", "spm"])
-def test_pieces_are_part_of_the_prefix_and_the_tail_ends_the_prompt(order):
+def test_extraare_part_of_the_prefix_and_the_tail_ends_the_prompt(order):
     fim = toy_fim(TOKENIZER, order)
     prompt = build(request("def f():\n    se", "# a\n", suffix="\nx = 1\n"), fim=fim)
     ids = prompt.ids.tolist()

@@ -40,6 +40,8 @@ def test_top_n_sigma_counts_deviations_from_the_largest():
     assert support(top_n_sigma(2.0)(logits)) == {2, 3, 4}
     assert support(top_n_sigma(3.0)(logits)) == {0, 1, 2, 3, 4}
     assert support(top_n_sigma(1.0)(row(5, 5))) == {0, 1}
+    # Rows at a temperature next to 0 are this wide: the edge is below all numbers of the row's type.
+    assert support(top_n_sigma(9.0)(row(0, 3e38, -INF))) == {0, 1}
 
 
 def test_top_n_sigma_takes_its_deviation_over_the_finite_entries_before_truncation():

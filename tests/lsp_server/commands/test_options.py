@@ -19,7 +19,7 @@ class TestOptions:
         options = (
             "--healing off --max-new-tokens 9 --multi-line --strategy sample --temperature 0.5 --top-k 40 --top-p 0.9"
         )
-        more = "--seed 7 --budget-ms 250 -n 3 --device cpu --max-surprise-bits 12 --speculation off"
+        more = "--seed 7 --budget-ms 250 -n 3 --device cpu --max-surprise-bits 12 --speculation auto"
         outcome = run(
             capsys, "complete", at(write("a"), "1:2"), *options.split(), *more.split(), "--model", tmp_path / "model"
         )
@@ -30,7 +30,7 @@ class TestOptions:
         sampling = request.sampling
         assert (sampling.strategy, sampling.temperature, sampling.top_k, sampling.top_p) == ("sample", 0.5, 40, 0.9)
         assert (sampling.seed, request.budget_ms, request.max_completions) == (7, 250, 3)
-        assert request.speculation == "off"
+        assert request.speculation == "auto"
         assert stub.loaded == [(tmp_path / "model", "cpu")]
 
     def test_without_any_they_are_the_engines_own(self, capsys, stub, write):
@@ -101,14 +101,14 @@ class TestEnvironment:
             "STRATEGY": "sample",
             "TEMPERATURE": "0.5",
             "TOP_P": "0.9",
-            "SPECULATION": "off",
+            "SPECULATION": "auto",
         }
         for name, value in values.items():
             monkeypatch.setenv(f"MIDTOKEN_{name}", value)
         outcome = run(capsys, "complete", at(write("a"), "1:2"))
         assert (outcome.status, outcome.err) == (0, "")
         request = request_of(stub)
-        assert (request.healing.mode, request.speculation) == ("off", "off")
+        assert (request.healing.mode, request.speculation) == ("off", "auto")
         assert (request.stop.max_new_tokens, request.stop.lines, request.budget_ms) == (9, "multi", 250)
         sampling = request.sampling
         assert (sampling.strategy, sampling.temperature, sampling.top_p) == ("sample", 0.5, 0.9)
