@@ -6,6 +6,8 @@ from pathlib import Path
 from engine import RequestError
 
 BUNDLED = "bundled"
+SMALL = "small"
+"""The model of 9 M parameters that comes with Midtoken, also when a larger one is the bundled default."""
 GGUF_ENDING = ".gguf"
 _NAME = re.compile(r"[^\W_][\w.:/+@ -]{0,199}")
 
@@ -17,8 +19,8 @@ def is_name(text: str) -> bool:
 
 def check_new_name(name: str) -> None:
     """Raises `RequestError` for a name that no added model can have."""
-    if name.lower() == BUNDLED:
-        raise RequestError(f"{name!r} is the name of the model that comes with Midtoken; choose another")
+    if name.lower() in (BUNDLED, SMALL):
+        raise RequestError(f"{name!r} is a name of the model that comes with Midtoken; choose another")
     if not is_name(name):
         raise RequestError(f"{name[:80]!r} is no name for a model; use letters, digits and . _ : / + @ -")
 

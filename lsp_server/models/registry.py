@@ -9,7 +9,7 @@ from lsp_server.models.describing import Describe, describer
 from lsp_server.models.entries import ModelEntry
 from lsp_server.models.found import find_models
 from lsp_server.models.machine import Machine, this_machine
-from lsp_server.models.names import BUNDLED, GGUF_ENDING
+from lsp_server.models.names import BUNDLED, GGUF_ENDING, SMALL
 from lsp_server.models.store import ModelStore
 from lsp_server.models.table import Table, added_entry, bundled_entry, entry_of_found, found_at, make_table
 
@@ -43,7 +43,9 @@ class Registry:
         if model == BUNDLED:
             return bundled_entry()
         if (added := self.store.find(model)) is not None:
-            return added_entry(added)
+            return added_entry(added)  # also one that an earlier version let be called as ours is now
+        if model == SMALL:
+            return bundled_entry()
         if (entry := self.table().find(model)) is not None:
             return entry
         if (added := self.store.find_source(model)) is not None:

@@ -8,7 +8,7 @@ from engine import BUNDLED_MODEL, MidtokenError, RequestError, describe_folder, 
 from lsp_server.models.describing import Describe
 from lsp_server.models.entries import PLACES, Facts, Findings, Found, Kind, ModelEntry, State
 from lsp_server.models.found.gguf_files import model_name
-from lsp_server.models.names import BUNDLED, GGUF_ENDING
+from lsp_server.models.names import BUNDLED, GGUF_ENDING, SMALL
 from lsp_server.models.store import Added, ModelStore, Origin
 
 _STATES = ("ready", "convertible", "unusable")
@@ -32,7 +32,7 @@ def make_table(store: ModelStore, findings: Findings, describe: Describe) -> Tab
     added = store.added()
     rows = [bundled_entry()]
     rows += [_added_entry(one, _state_of_source(one, findings)) for one in added]
-    names = {row.name for row in rows}
+    names = {SMALL, *(row.name for row in rows)}
     found = []
     for one in _without_added(_once(findings.found), added):
         facts = describe(one)

@@ -1,4 +1,4 @@
-"""`python -m onnx_export.train`: train the bundled model from nothing but what pip installs.
+"""`python -m onnx_export.train`: train a model from nothing but what pip installs, or go on from another one.
 
 Example: python -m onnx_export.train.corpus build/corpus
          python -m onnx_export.train --out build/run --corpus build/corpus --minutes 45
@@ -13,9 +13,11 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.errors import MidtokenError, TrainingError
+from onnx_export.train.samples import FIM_RATE, SPM_SHARE
 
 # Windows whose activations are held at a time: more do not make a processor faster, and fill a GPU.
 MICRO_WINDOWS = MappingProxyType({"cpu": 4, "cuda": 16})
+SPM_SHARES = MappingProxyType({"both": SPM_SHARE, "spm": 1.0, "psm": 0.0})
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -51,7 +53,26 @@ def _parser() -> argparse.ArgumentParser:
         "--schedule", default="cosine", choices=("cosine", "hold"), help="hold: to be cooled down later"
     )
     parser.add_argument("--cool-down", type=Path, metavar="RUN", help="the last --steps of a run that was held")
-    parser.add_argument("--start-from", type=Path, metavar="MODEL", help="begin with the weights of a finished model")
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="MODEL",
+        help="begin with the weights of a finished model; a Llama of others (GGUF file or checkpoint folder) keeps its "
+        "own tokenizer and shape",
+    )
+    parser.add_argument(
+        "--plain-share",
+        type=float,
+        default=1.0 - FIM_RATE,
+        metavar="P",
+        help="samples left as plain text (default 0.5)",
+    )
+    parser.add_argument(
+        "--order",
+        default="both",
+        choices=tuple(SPM_SHARES),
+        help="of the parts where a sample is rearranged: suffix-prefix-middle, prefix-suffix-middle or half and half",
+    )
     parser.add_argument("--rate", type=float, default=1.0, help="factor on both learning rates (default 1)")
     parser.add_argument("--vocabulary", type=int, default=16_384, help="entries of the tokenizer")
     parser.add_argument("--batch", type=int, default=4, help="windows of 1,024 tokens in each step (default 4)")
@@ -66,8 +87,11 @@ def _run(options: argparse.Namespace) -> None:
 
     from onnx_export.train.corpus import read_corpus
     from onnx_export.train.finish import copy_tokenizer, finish, load_or_train_tokenizer
+    from onnx_export.train.foreign import give_tokenizer, is_foreign, read_foreign
     from onnx_export.train.loop import TrainingSettings, train
-    from onnx_export.train.model import build_model
+    from onnx_export.train.model import CONTEXT_LENGTH, build_model
+    from onnx_export.train.origin import origin_of
+    from onnx_export.train.precision import bfloat16_pays
     from onnx_export.train.tokenizer import control_ids
     from onnx_export.train.warm_start import warm_start
 
@@ -77,9 +101,15 @@ def _run(options: argparse.Namespace) -> None:
         torch.set_num_threads(options.threads)
     if options.cool_down and (options.steps is None or options.minutes is not None):
         raise TrainingError("a cool-down needs a number of --steps, and no --minutes")
+    if not 0.0 <= options.plain_share <= 1.0:
+        raise TrainingError(f"--plain-share is {options.plain_share}, not a share between 0 and 1")
+    foreign = read_foreign(options.start_from) if options.start_from and is_foreign(options.start_from) else None
     minutes = 45.0 if options.minutes is None and options.steps is None else options.minutes
     settings = TrainingSettings(
-        size=options.size,
+        size=foreign.name if foreign else options.size,
+        window=min(TrainingSettings.window, foreign.config.max_position_embeddings if foreign else CONTEXT_LENGTH),
+        fim_rate=1.0 - options.plain_share,
+        spm_share=SPM_SHARES[options.order],
         schedule="cool-down" if options.cool_down else options.schedule,
         batch_windows=options.batch,
         micro_windows=min(options.batch, MICRO_WINDOWS[options.device]),
@@ -89,14 +119,20 @@ def _run(options: argparse.Namespace) -> None:
         embedding_rate=TrainingSettings.embedding_rate * options.rate,
         seed=options.seed,
         device=options.device,
+        low_precision=bfloat16_pays(options.device),
     )
     started = time.monotonic()
     corpus = read_corpus(options.corpus)
     if options.cool_down:
         copy_tokenizer(options.cool_down, options.out)
+    if foreign:
+        give_tokenizer(foreign, options.out)
     tokenizer = load_or_train_tokenizer(options.out, corpus, options.vocabulary)
-    model = build_model(settings.size, tokenizer.get_vocab_size(), control_ids(tokenizer), settings.seed)
-    if options.start_from:
+    if foreign:
+        model = foreign.build()
+    else:
+        model = build_model(settings.size, tokenizer.get_vocab_size(), control_ids(tokenizer), settings.seed)
+    if options.start_from and not foreign:
         warm_start(model, tokenizer, options.start_from)
     print(
         f"{len(corpus.train)} files to train on, {len(corpus.held_out)} held out; "
@@ -104,8 +140,9 @@ def _run(options: argparse.Namespace) -> None:
         f"ready after {time.monotonic() - started:.0f} s",
         flush=True,
     )
+    origin = origin_of(foreign, model, tokenizer, corpus, settings, options.out) if foreign else None
     progress = train(settings, model, tokenizer, corpus, options.out, _reporter(), branch_from=options.cool_down)
-    finish(options.out, model, tokenizer, corpus, progress, asdict(settings))
+    finish(options.out, model, tokenizer, corpus, progress, asdict(settings), origin)
 
 
 def _reporter() -> Any:

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from onnx_export.train.corpus import Corpus, Document
+from onnx_export.train.origin import Origin
 
 CARD = """# {name}
 
@@ -43,23 +44,57 @@ trio are never read: the model is judged on them. The weights are distributed un
 """
 
 
-def source_notes(size: str, corpus: Corpus) -> dict[str, Any]:
+CARD_OF_ANOTHER = """# {name}
+
+{origin}, trained further to fill in the middle of code.
+
+| | |
+|---|---|
+| parameters | {parameters:,} |
+| vocabulary | {vocabulary:,} entries, those of {origin}; {bytes_per_token:.2f} bytes a token |
+| licence of the weights it began with | {origin_licence} |
+| training text | {train_files:,} files, {train_mb:.1f} MB |
+| seen in this training | {tokens_seen:,} tokens in {steps:,} steps, {training_minutes:.0f} minutes on {device} |
+| plain text | {plain:.0%} of the samples; the others in the orders {orders}, cut on characters |
+| held out, plain text | {held_out_files} files: {before:.3f} bits a byte before, {held_out_bits_per_byte:.3f} after |
+
+## Text of this training and its licences
+{sources}
+
+## Limits
+- It may write short passages of its training text word for word.
+"""
+
+
+def source_notes(settings: Mapping[str, Any], corpus: Corpus, origin: Origin | None = None) -> dict[str, Any]:
     """Contents of midtoken-source.json: what the exporter cannot read from the weights."""
+    text = f"training text: {', '.join(_licences(corpus.train)) or 'not stated'}"
+    data = f"{', '.join(_names(corpus.train))}; 2 % of the files held out"
+    started = None
+    if origin is not None:
+        text = f"as {origin.name}, {origin.licence or 'not stated'}; {text}"
+        started, data = origin.name, f"{origin.name}, then {data}"
     return {
-        "name": model_name(size),
-        "licence": f"Apache-2.0 (weights); training text: {', '.join(_licences(corpus.train)) or 'not stated'}",
-        "training_data": f"{', '.join(_names(corpus.train))}; 2 % of the files held out",
-        "fim_orders": ["spm", "psm"],  # better on held-out middles, and its prefix stays cached while one types
+        "name": model_name(settings["size"], origin),
+        "licence": f"Apache-2.0 (weights); {text}" if origin is None else text,
+        "training_data": data,
+        "fim_orders": _orders(settings.get("spm_share", 0.5)),
+        **({} if started is None else {"started_from": started}),
         # One sample in twelve has a name, always with a piece of another file: a name alone misleads in a short file.
         "file_tokens": False,
     }
 
 
-def model_card(figures: Mapping[str, Any], size: str, corpus: Corpus) -> str:
+def _orders(spm_share: float) -> list[str]:
+    """Suffix first where it was trained: better on held-out middles, and its prefix stays cached while one types."""
+    return ["spm", "psm"] if 0.0 < spm_share < 1.0 else ["spm" if spm_share else "psm"]
+
+
+def model_card(figures: Mapping[str, Any], size: str, corpus: Corpus, origin: Origin | None = None) -> str:
     """The card in Markdown; `figures` are those of `finish.run_figures` and the run's settings."""
     device = "a GPU" if figures["settings"]["device"] == "cuda" else "a processor with few cores"
     values = dict(figures) | {
-        "name": model_name(size),
+        "name": model_name(size, origin),
         "sources": _table(corpus.train),
         "device": device,
         "train_mb": figures["train_bytes"] / 1e6,
@@ -67,12 +102,18 @@ def model_card(figures: Mapping[str, Any], size: str, corpus: Corpus) -> str:
         "training_minutes": figures["training_s"] / 60,
         "held_out_bits_per_byte": figures.get("held_out_bits_per_byte", float("nan")),
     }
-    return CARD.format(**values)
+    if origin is None:
+        return CARD.format(**values)
+    settings = figures["settings"]
+    before = float("nan") if origin.bits_before is None else origin.bits_before
+    values |= {"origin": origin.name, "origin_licence": origin.licence or "not stated", "before": before}
+    values |= {"plain": 1.0 - settings["fim_rate"], "orders": " and ".join(_orders(settings["spm_share"]))}
+    return CARD_OF_ANOTHER.format(**values)
 
 
-def model_name(size: str) -> str:
+def model_name(size: str, origin: Origin | None = None) -> str:
     """Name of the model in its manifest."""
-    return f"midtoken-python-{size}"
+    return f"midtoken-python-{size}" if origin is None else f"{origin.name} (middle)"
 
 
 def _table(documents: Sequence[Document]) -> str:

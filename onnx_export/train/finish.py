@@ -17,12 +17,12 @@ from onnx_export.train.card import model_card, source_notes
 from onnx_export.train.checkpoint import Progress, write_atomically
 from onnx_export.train.copy_weights import fit_copy_weights
 from onnx_export.train.corpus import Corpus, Document
-from onnx_export.train.held_out import bits_per_byte, token_bytes, torch_scorer
+from onnx_export.train.held_out import HELD_OUT_WINDOWS, bits_per_byte, token_bytes, torch_scorer
+from onnx_export.train.origin import Origin
 from onnx_export.train.plot import plot_losses
 from onnx_export.train.tokenizer import text_only, train_tokenizer
 
 MODEL_FOLDER = "model"
-HELD_OUT_WINDOWS = 400
 
 
 def load_or_train_tokenizer(out: Path, corpus: Corpus, vocabulary_size: int, split: str = "superword") -> Tokenizer:
@@ -54,18 +54,28 @@ def copy_tokenizer(run: Path, out: Path) -> None:
 
 
 def finish(
-    out: Path, model: Any, tokenizer: Tokenizer, corpus: Corpus, progress: Progress, settings: dict[str, Any]
+    out: Path,
+    model: Any,
+    tokenizer: Tokenizer,
+    corpus: Corpus,
+    progress: Progress,
+    settings: dict[str, Any],
+    origin: Origin | None = None,
 ) -> None:
     """Write `out/model/`, a Hugging Face checkpoint with its model card, then the figures and the loss curve.
+
+    `origin` says which model of others it began as.
 
     Errors: TrainingError where something cannot be written; the folder of an earlier run is then still there.
     """
     if not sys.stderr.isatty():
         disable_progress_bar()
-    figures = run_figures(model, tokenizer, corpus, progress) | {"settings": settings}
-    window = model.config.max_position_embeddings
+    window = min(model.config.max_position_embeddings, settings.get("window", model.config.max_position_embeddings))
+    figures = run_figures(model, tokenizer, corpus, progress, window) | {"settings": settings}
+    if origin is not None:
+        figures |= {"started_from": origin.name, "held_out_bits_per_byte_before": origin.bits_before}
     copying = fit_copy_weights(torch_scorer(model), tokenizer, corpus.held_out, window)
-    notes = source_notes(settings["size"], corpus) | {"copying": copying}
+    notes = source_notes(settings, corpus, origin) | {"copying": copying}
     folder, temporary = out / MODEL_FOLDER, out / (MODEL_FOLDER + ".partial")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -73,7 +83,7 @@ def finish(
         model.to("cpu").save_pretrained(temporary, safe_serialization=True)
         _write_tokenizer(temporary / "tokenizer.json", tokenizer)
         _write_text(temporary / SOURCE_NAME, json.dumps(notes, indent=2))
-        _write_text(temporary / "MODEL_CARD.md", model_card(figures, settings["size"], corpus))
+        _write_text(temporary / "MODEL_CARD.md", model_card(figures, settings["size"], corpus, origin))
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
     except (OSError, SafetensorError) as error:
@@ -86,8 +96,8 @@ def finish(
     print(text)
 
 
-def run_figures(model: Any, tokenizer: Tokenizer, corpus: Corpus, progress: Progress) -> dict[str, Any]:
-    """What a model card must state: sizes in bytes and tokens, time in seconds, losses."""
+def run_figures(model: Any, tokenizer: Tokenizer, corpus: Corpus, progress: Progress, window: int) -> dict[str, Any]:
+    """What a model card must state: sizes in bytes and tokens, time in seconds, losses (of `window` tokens)."""
     figures: dict[str, Any] = {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "vocabulary": tokenizer.get_vocab_size(),
@@ -103,7 +113,6 @@ def run_figures(model: Any, tokenizer: Tokenizer, corpus: Corpus, progress: Prog
         "bytes_per_token": round(_bytes_per_token(tokenizer, corpus.held_out or corpus.train[:50]), 3),
     }
     if corpus.held_out:
-        window = model.config.max_position_embeddings
         score = torch_scorer(model)
         figures["held_out_bits_per_byte"] = bits_per_byte(score, tokenizer, corpus.held_out, window, HELD_OUT_WINDOWS)
     return figures

@@ -11,6 +11,9 @@ from tokenizers import Tokenizer
 from onnx_export.train.corpus import Document
 from onnx_export.train.tokenizer import control_ids
 
+HELD_OUT_WINDOWS = 400
+"""Of a full measurement."""
+
 Window = tuple[list[int], int]  # token ids after the leading end-of-text, bytes of their text
 Scorer = Callable[[Sequence[int]], NDArray[np.float32]]  # ids [S] to logits [S, V] after each of them
 
@@ -38,14 +41,17 @@ def nats_of(logits: NDArray[np.float32], targets: Sequence[int]) -> float:
 
 
 def torch_scorer(model: Any) -> Scorer:
-    """Score with a torch model in bfloat16 matrix products, as in training."""
+    """Score with a torch model in the products of training (`onnx_export.train.precision`)."""
     import torch
 
+    from onnx_export.train.precision import bfloat16_pays
+
     device = next(model.parameters()).device
+    low = bfloat16_pays(device.type)
 
     def score(ids: Sequence[int]) -> NDArray[np.float32]:
         model.eval()
-        with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16):
+        with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=low):
             logits: NDArray[np.float32] = (
                 model(input_ids=torch.tensor([list(ids)], device=device)).logits[0].float().cpu().numpy()
             )

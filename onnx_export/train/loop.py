@@ -20,7 +20,7 @@ from onnx_export.train.loss import chunked_cross_entropy
 from onnx_export.train.optimiser import Optimiser
 from onnx_export.train.packing import epoch_windows
 from onnx_export.train.renaming import RENAME_RATE, renamer
-from onnx_export.train.samples import FIM_RATE
+from onnx_export.train.samples import FIM_RATE, SPM_SHARE
 
 HELD_OUT_PROBE_WINDOWS = 24
 
@@ -36,6 +36,7 @@ class TrainingSettings:
 
     size: str = "small"
     fim_rate: float = FIM_RATE
+    spm_share: float = SPM_SHARE
     rename_rate: float = RENAME_RATE
     schedule: str = "cosine"
     window: int = 1_024  # tokens
@@ -68,6 +69,8 @@ FIXED_SETTINGS = (
     "embedding_rate",
     "seed",
     "warmup_steps",
+    "fim_rate",
+    "spm_share",
 )
 
 Report = Callable[[Progress, float], None]  # progress, share of the run that is done
@@ -192,6 +195,7 @@ def _windows(settings: TrainingSettings, tokenizer: Tokenizer, corpus: Corpus, e
         epoch=epoch,
         fim_rate=settings.fim_rate,
         renamer=renamer(corpus.train, settings.rename_rate) if settings.rename_rate else None,
+        spm_share=settings.spm_share,
     )
     if len(windows) < settings.batch_windows:
         raise TrainingError(

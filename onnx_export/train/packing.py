@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from onnx_export.train.corpus import Document
 from onnx_export.train.renaming import Renamer
-from onnx_export.train.samples import FIM_RATE, Sample, epoch_samples
+from onnx_export.train.samples import FIM_RATE, SPM_SHARE, Sample, epoch_samples
 from onnx_export.train.tokenizer import control_ids
 
 POOL_SAMPLES = 64
@@ -38,11 +38,12 @@ def epoch_windows(
     epoch: int,
     fim_rate: float = FIM_RATE,
     renamer: Renamer | None = None,
+    spm_share: float = SPM_SHARE,
 ) -> NDArray[np.int32]:
     """Windows [N, window + 1] int32 of one epoch in training order: inputs are [:, :-1], targets are [:, 1:]."""
     rng = np.random.default_rng([seed, epoch])
-    samples = encode_samples(epoch_samples(documents, control_ids(tokenizer), rng, fim_rate, renamer), tokenizer)
-    rows = [np.array(row, dtype=np.int32) for row in pack(samples, window + 1)]
+    samples = epoch_samples(documents, control_ids(tokenizer), rng, fim_rate, renamer, spm_share)
+    rows = [np.array(row, dtype=np.int32) for row in pack(encode_samples(samples, tokenizer), window + 1)]
     windows = np.concatenate(rows).reshape(len(rows), window + 1) if rows else np.zeros((0, window + 1), np.int32)
     return windows[rng.permutation(len(windows))]
 

@@ -60,6 +60,7 @@ def epoch_samples(
     rng: np.random.Generator,
     fim_rate: float = FIM_RATE,
     renamer: Renamer | None = None,
+    spm_share: float = SPM_SHARE,
 ) -> Iterator[Sample]:
     """One pass over the documents in random order, cut at new places every time; yields samples.
 
@@ -73,7 +74,7 @@ def epoch_samples(
                 if rng.random() < document.weight - turn:
                     if renamer is not None and rng.random() < renamer.rate:
                         piece = renamer.rename(piece, rng)
-                    yield _sample(documents, int(index), piece, ids, rng, fim_rate)
+                    yield _sample(documents, int(index), piece, ids, rng, fim_rate, spm_share)
 
 
 def _sample(
@@ -83,20 +84,29 @@ def _sample(
     ids: ControlIds,
     rng: np.random.Generator,
     fim_rate: float,
+    spm_share: float,
 ) -> Sample:
     if rng.random() >= NEIGHBOUR_RATE:
-        return make_sample(piece, (), ids, rng, fim_rate)
+        return make_sample(piece, (), ids, rng, fim_rate, spm_share)
     header = _neighbour_header(documents, index, ids, rng)
-    return make_sample(piece[: MAX_PIECE_CHARS - 1_600], header, ids, rng, fim_rate)
+    return make_sample(piece[: MAX_PIECE_CHARS - 1_600], header, ids, rng, fim_rate, spm_share)
 
 
 def make_sample(
-    piece: str, header: tuple[Part, ...], ids: ControlIds, rng: np.random.Generator, fim_rate: float = FIM_RATE
+    piece: str,
+    header: tuple[Part, ...],
+    ids: ControlIds,
+    rng: np.random.Generator,
+    fim_rate: float = FIM_RATE,
+    spm_share: float = SPM_SHARE,
 ) -> Sample:
-    """Arrange one piece at random as plain text, PSM or SPM, after `header` (context from another file, or empty)."""
+    """Arrange one piece at random as plain text, PSM or SPM, after `header` (context from another file, or empty).
+
+    `fim_rate` of the samples are rearranged, and of these `spm_share` as SPM.
+    """
     if rng.random() >= fim_rate:
         return Sample((*header, piece, ids.end_of_text), cuttable=True)
-    if rng.random() < SPM_SHARE:
+    if rng.random() < spm_share:
         return Sample((*header, *spm_parts(cut_piece(piece, "anywhere", rng), ids)), cuttable=False)
     draw = rng.random()
     place: CutPlace = "anywhere"

@@ -57,6 +57,6 @@ def write_checkpoint(folder: Path, tokenizer: Tokenizer, seed: int) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
     text = Document("module.py", make_source(0), "python", "3", "PSF-2.0", "package")
     (folder / "midtoken-source.json").write_text(
-        json.dumps(source_notes("tiny", Corpus((text,), ()))), encoding="utf-8"
+        json.dumps(source_notes({"size": "tiny"}, Corpus((text,), ()))), encoding="utf-8"
     )
     (folder / "MODEL_CARD.md").write_text("# tiny\n", encoding="utf-8")

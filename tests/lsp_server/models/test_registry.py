@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine import BUNDLED_MODEL, ModelFolderError, RequestError
-from lsp_server.models.names import name_or_path
+from lsp_server.models.names import check_new_name, name_or_path
 from tests.lsp_server.commands.command_line import make_model_folder
 from tests.lsp_server.models.fake_machine import put_file, put_ollama, registry_at
 
@@ -33,6 +33,18 @@ def test_folders_of_names(tmp_path: Path):
     assert registry.folder("bundled") == BUNDLED_MODEL
     assert registry.folder("mine") == tmp_path / "store/mine"
     assert registry.folder(tmp_path / "anything") == tmp_path / "anything"
+
+
+def test_the_small_model_has_a_name_of_its_own(tmp_path: Path):
+    registry = registry_at(tmp_path)
+    put_ollama(tmp_path / "home/.ollama/models", "small")
+    assert registry.folder("small") == BUNDLED_MODEL
+    assert "small" not in {row.name for row in registry.table().entries}
+    with pytest.raises(RequestError, match="'Small' is a name of the model that comes with Midtoken"):
+        check_new_name("Small")
+    # A model that was added under the name before it was ours stays what it was.
+    make_model_folder(tmp_path / "store/small")
+    assert registry.folder("small") == tmp_path / "store/small"
 
 
 def test_names_that_cannot_be_used_say_what_to_do(tmp_path: Path):
