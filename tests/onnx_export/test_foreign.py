@@ -207,7 +207,7 @@ def test_what_cannot_be_started_from_is_one_clear_line(tmp_path: Path, gguf: Pat
         with pytest.raises(TrainingError, match=message):
             read_foreign(tmp_path / name)
     with pytest.raises(TrainingError, match="not a Llama"):
-        read_foreign(written_checkpoint(tmp_path / "other", model_type="qwen2"))
+        read_foreign(written_checkpoint(tmp_path / "other", model_type="qwen2", architectures=["Qwen2ForCausalLM"]))
     with pytest.raises(ExportError):
         read_foreign(tmp_path / "missing.gguf")
     arguments = ["--out", str(tmp_path / "out"), "--start-from", str(gguf), "--plain-share", "2"]
