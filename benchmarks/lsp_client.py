@@ -28,18 +28,18 @@ class LspClient:
         document = {"uri": URI, "languageId": "python", "version": 0, "text": text}
         self.notify("textDocument/didOpen", {"textDocument": document})
 
-    def type(self, line: int, character: int, text: str) -> None:
-        """Insert text without a line break."""
+    def type(self, line: int, character: int, text: str, uri: str = URI) -> None:
+        """Insert text."""
         place = {"line": line, "character": character}
         self._version += 1
-        document = {"uri": URI, "version": self._version}
+        document = {"uri": uri, "version": self._version}
         changes = [{"range": {"start": place, "end": place}, "text": text}]
         self.notify("textDocument/didChange", {"textDocument": document, "contentChanges": changes})
 
-    def inline_completion(self, line: int, character: int) -> list[str]:
+    def inline_completion(self, line: int, character: int, uri: str = URI) -> list[str]:
         """The texts that ghost text is made of."""
         place = {"line": line, "character": character}
-        params = {"textDocument": {"uri": URI}, "position": place, "context": {"triggerKind": 1}}
+        params = {"textDocument": {"uri": uri}, "position": place, "context": {"triggerKind": 1}}
         found = self.request("textDocument/inlineCompletion", params) or []
         items = found["items"] if isinstance(found, dict) else found
         return [item["insertText"] for item in items]

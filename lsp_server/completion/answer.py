@@ -20,6 +20,9 @@ from lsp_server.settings import Settings
 
 log = logging.getLogger(__name__)
 
+SETTLED_S = 0.05
+"""What is shown for a shorter time is not read ahead."""
+
 
 def noting(server: MidtokenServer, request: EditorRequest) -> Note:
     """For the items of the answer to a request: notes each as an offer."""
@@ -122,14 +125,18 @@ async def speculate(server: MidtokenServer, document: Document, offset: int) -> 
 async def read_around(server: MidtokenServer) -> None:
     """Read ahead what a request would have the model read where the user is, unless there is something else to do."""
     state = server.state
-    uri, offset = state.focus or ("", 0)
+    focus = state.focus
+    await asyncio.sleep(SETTLED_S)
+    if focus is None or state.focus is not focus:
+        return  # an editor that opens its documents of yesterday opens many at once
+    uri, offset = focus
     document = state.documents.get(uri)
     if document is None or state.model.info is None or not state.is_on(document) or not state.settings.read_ahead:
         return
     if not await state.configured_within(state.settings.budget_ms / 1000) or not share_now(server).reads_ahead:
         return
     around = await _readable_around(server, document)
-    if around is not None and state.focus == (uri, offset) and state.phase == "running":
+    if around is not None and state.focus is focus and state.phase == "running":
         request = EditorRequest("inline", document, place_at(document, offset), 1, automatic=True)
         state.scheduler.read_ahead(cursor_of(server, request), reading_job(server, request, around))
 

@@ -21,4 +21,5 @@ def did_focus(ls: MidtokenServer, shown: AskedCompletion) -> None:
 def focus_on(ls: MidtokenServer, uri: str, offset: int) -> None:
     """The user is at a character of a document now."""
     ls.state.focus = (uri, offset)
-    ls.start(read_around(ls), FAILED)
+    if ls.state.settings.read_ahead:
+        ls.start(read_around(ls), FAILED)

@@ -66,11 +66,18 @@ class Server:
     def __init__(self, encoding: PositionEncoding) -> None:
         self._server = create_server({}, {}, FakeCompleter().load)
         connection = Connection(io.BytesIO(), io.BytesIO())
-        self._server.state.begun = True  # there is no loop here that could load a model
+        self._server.state.begun = True  # there is no loop here that could load a model, or read ahead
         self._server.protocol.set_writer(connection)
         self._dispatcher = Dispatcher(self._server, connection)
         capabilities = {"general": {"positionEncodings": [encoding]}}
-        self.send("initialize", {"processId": None, "rootUri": None, "capabilities": capabilities}, id=1)
+        options = {"readAhead": False}
+        introduction = {
+            "processId": None,
+            "rootUri": None,
+            "capabilities": capabilities,
+            "initializationOptions": options,
+        }
+        self.send("initialize", introduction, id=1)
 
     def send(self, method: str, params: dict[str, Any], **more: Any) -> None:
         message = {"jsonrpc": "2.0", "method": method, "params": params, **more}

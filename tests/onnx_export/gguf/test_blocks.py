@@ -36,8 +36,9 @@ def random_blocks(name: str, rows: int, blocks: int, seed: int) -> np.ndarray:
 def test_blocks_are_what_the_package_reads(name: str, rows: int, blocks: int, seed: int) -> None:
     data = random_blocks(name, rows, blocks, seed)
     expected = dequantize(data, GGMLQuantizationType[name])
-    # Offsets are added in another order: the last bit of a float32 of the largest terms.
-    np.testing.assert_allclose(floats(name, data), expected, rtol=1e-6, atol=1e-5)
+    # Offsets are added in another order: some last bits of a float32 of the largest terms, which may cancel out.
+    largest = float(np.abs(expected).max())
+    np.testing.assert_allclose(floats(name, data), expected, rtol=1e-6, atol=1e-5 + 1e-6 * largest)
 
 
 @pytest.mark.parametrize("name", sorted(FORMS))
