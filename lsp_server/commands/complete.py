@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import Completer, CompletionRequest, CompletionResult, DocumentError, RequestError
+from lsp_server.code.file_names import language_of
 from lsp_server.code.known_names import Expected
 from lsp_server.code.scanner import scan
 from lsp_server.code.syntax import syntax_of
@@ -39,13 +40,14 @@ _STDIN = Path("-")
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """A document cut in two, as the engine reads it; text inserted at the cursor has the document's ``line_break``.
-    ``file`` is None for text that is in none.
+    ``file`` and ``language`` are None where they are not known.
     """
 
     prefix: str
     suffix: str
     line_break: str = "\n"
     file: NamedFile | None = None
+    language: str | None = None
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +71,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="text before the cursor, a final line break included, in place of a position; - is standard input",
     )
     parser.add_argument("--suffix-file", type=Path, metavar="S", help="text after the cursor, with --prefix-file")
-    parser.add_argument("--language", metavar="NAME", help="language of the text, such as python")
+    parser.add_argument("--language", metavar="NAME", help="such as python (default: by the name of the file)")
     parser.add_argument(
         "-n", "--max-completions", type=int, default=1, metavar="N", help="up to N different candidates (default: 1)"
     )
@@ -89,13 +91,14 @@ def register(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the text to insert, or everything about it as JSON."""
     cursor = _read_cursor(args)
-    syntax = syntax_of(args.language or "")
+    language = args.language or cursor.language
+    syntax = syntax_of(language or "")
     code = Code(cursor.prefix, cursor.suffix, syntax, scan(cursor.prefix, syntax))
     expected = code.expected if args.as_shown else Expected()
     request = CompletionRequest(
         prefix=cursor.prefix,
         suffix=cursor.suffix,
-        language=args.language,
+        language=language,
         path="" if cursor.file is None else cursor.file.path,
         repository="" if cursor.file is None else cursor.file.repository,
         words=expected.names,
@@ -213,7 +216,7 @@ def _read_cursor(args: argparse.Namespace) -> Cursor:
         raise RequestError(f"{args.position!r} has a 0; lines and columns count from 1")
     path = Path(match[1])
     cursor = cut(read_document(path), match[1], line, column)
-    return replace(cursor, file=named_file(path.absolute().as_uri()))
+    return replace(cursor, file=named_file(path.absolute().as_uri()), language=language_of(path.name))
 
 
 def _for_document(result: CompletionResult, line_break: str) -> CompletionResult:

@@ -59,6 +59,13 @@ class TestDocuments:
         name = f"{path.parent.name}/{path.name}"
         assert request_of(stub) == CompletionRequest("import nump", "\nx = 1\n", language="python", path=name)
 
+    @pytest.mark.parametrize(("more", "language"), [((), "typescript"), (("--language", "go"), "go")])
+    def test_the_language_is_that_of_the_files_name_unless_it_is_given(self, capsys, stub, tmp_path, more, language):
+        path = tmp_path / "a.ts"
+        path.write_text("let x = 1\n", encoding="utf-8")
+        assert run(capsys, "complete", at(path, "1:4"), *more).status == 0
+        assert request_of(stub).language == language
+
     def test_a_byte_order_mark_is_no_column(self, capsys, stub, write):
         run(capsys, "complete", at(write(b"\xef\xbb\xbfab"), "1:3"))
         assert request_of(stub).prefix == "ab"
@@ -66,7 +73,7 @@ class TestDocuments:
     def test_an_empty_file_has_one_position(self, capsys, stub, write):
         path = write("")
         assert run(capsys, "complete", at(path, "1:1")).status == 0
-        assert request_of(stub) == CompletionRequest("", path=f"{path.parent.name}/{path.name}")
+        assert request_of(stub) == CompletionRequest("", path=f"{path.parent.name}/{path.name}", language="python")
 
     def test_a_file_is_named_as_its_repository_has_it(self, capsys, stub, tmp_path):
         (tmp_path / "demo" / ".git").mkdir(parents=True)
