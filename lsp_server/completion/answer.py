@@ -137,7 +137,8 @@ async def read_around(server: MidtokenServer) -> None:
         return
     around = await _readable_around(server, document)
     if around is not None and state.focus is focus and state.phase == "running":
-        request = EditorRequest("inline", document, place_at(document, offset), 1, automatic=True)
+        cursor = min(offset, len(document.text))  # it may have become shorter since
+        request = EditorRequest("inline", document, place_at(document, cursor), 1, automatic=True)
         state.scheduler.read_ahead(cursor_of(server, request), reading_job(server, request, around))
 
 

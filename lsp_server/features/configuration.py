@@ -19,6 +19,7 @@ from lsp_server.settings import SECTION
 
 log = logging.getLogger(__name__)
 
+READING_FAILED = "a document could not be read ahead"
 SETTINGS_FAILED = "the settings could not be taken"
 CONFIGURATION_TIMEOUT_S = 2.0
 """A client that does not answer gets the settings that it gave so far, and its completions."""
@@ -97,7 +98,7 @@ async def load_model(ls: MidtokenServer) -> None:
             log.info("the model is loaded")
             ls.note_failure(None)
             ls.tell(types.MessageType.Warning, completer.notices)
-            await read_around(ls)
+            ls.start(read_around(ls), READING_FAILED)
     finally:
         loading.cancel()
         ls.report_status()

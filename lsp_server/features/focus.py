@@ -5,10 +5,9 @@ No method of the protocol does. Of a client that does not send it, a document th
 
 from lsp_server.completion.answer import read_around
 from lsp_server.documents.positions import index_of
+from lsp_server.features.configuration import READING_FAILED
 from lsp_server.language_server import MidtokenServer
 from lsp_server.messages.values import AskedCompletion
-
-FAILED = "a document could not be read ahead"
 
 
 def did_focus(ls: MidtokenServer, shown: AskedCompletion) -> None:
@@ -22,4 +21,4 @@ def focus_on(ls: MidtokenServer, uri: str, offset: int) -> None:
     """The user is at a character of a document now."""
     ls.state.focus = (uri, offset)
     if ls.state.settings.read_ahead:
-        ls.start(read_around(ls), FAILED)
+        ls.start(read_around(ls), READING_FAILED)

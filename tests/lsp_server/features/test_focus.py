@@ -44,6 +44,17 @@ async def test_what_is_shown_is_read_from_where_the_cursor_is():
         assert len(await wire.inline(1, 4)) > 0
 
 
+async def test_a_document_that_is_shorter_by_then_is_read_to_its_end():
+    fake = FakeCompleter()
+    async with connected(fake) as wire:
+        await ready(wire)
+        wire.open("import os\nx = 1\n")
+        wire.change([{"text": "x"}])
+        await wire.until(lambda: fake.read_requests)
+        assert [request.prefix for request in fake.read_requests] == ["x"]
+        assert not wire.errors
+
+
 @pytest.mark.parametrize("configuration", [{"readAhead": False}, {"effort": "low"}, {"exclude": ["*.py"]}])
 async def test_nothing_is_read_where_the_settings_do_not_want_it(configuration):
     fake = FakeCompleter()
