@@ -3,8 +3,8 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -12,13 +12,11 @@ from pathlib import Path
 from engine.config import DeviceChoice, SamplingParams
 from engine.decoding.candidates import Candidate, Decoder
 from engine.decoding.second_view import SecondViews
-from engine.decoding.strategies import Run, Strategy, strategy_for
+from engine.decoding.strategies import strategy_for
 from engine.decoding.suffix_overlap import common_end, trim_suffix_overlap
-from engine.drafting.drafter import Drafter
 from engine.drafting.drafters import Drafters
 from engine.drafting.model_drafts import Writer
-from engine.healing.first_step import Healed, heal
-from engine.healing.k_step import Cover
+from engine.healing.first_step import heal
 from engine.healing.known_words import KnownWords
 from engine.healing.prefix_index import PrefixIndex
 from engine.healing.trace import trace_healing
@@ -26,8 +24,8 @@ from engine.loading import BUNDLED_MODEL, load_model
 from engine.model_folder.contract import Clause, check_contract, clauses
 from engine.model_folder.manifest import Manifest
 from engine.model_folder.output_basis import load_output_basis
-from engine.prompt.builder import MAX_TAIL_CHARACTERS, PromptBuilder
-from engine.prompt.fim import Prompt
+from engine.prepared import Prepared, distinct, finished
+from engine.prompt.builder import PromptBuilder
 from engine.reading import Reader
 from engine.runtime.checkpoint import BudgetExceeded, Checkpoint
 from engine.runtime.copy_mixture import copier
@@ -38,11 +36,9 @@ from engine.sampling.bat import require_highs
 from engine.text.tokenizer import Tokenizer
 from engine.types import (
     CancellationToken,
-    Completion,
     CompletionRequest,
     CompletionResult,
     DraftCounts,
-    HealingReport,
     HealingTrace,
     ModelInfo,
     Timing,
@@ -52,24 +48,6 @@ DEFAULT_CONTEXT_TOKENS = 2048
 """Positions reserved in the key/value cache unless the caller asks for others; models often allow many more."""
 SMALL_CONTEXT = 1024
 """The same of the bundled model where it drafts for another."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """One request after its prefill: everything that its candidates share."""
-
-    prompt: Prompt
-    healed: Healed
-    strategy: Strategy
-    run: Run
-    covers: list[Cover]
-    timing: Timing
-    drafter: Drafter | None
-    is_partial: bool = False
-
-    def write(self) -> Iterator[list[Candidate]]:
-        """The candidates as `Strategy.write` gives them; nothing where there is nothing to begin with."""
-        return self.strategy.write(self.run, self.covers) if self.covers else iter(())
 
 
 class Completer:
@@ -208,15 +186,14 @@ class Completer:
                 if on_text is not None and request.max_completions == 1:
                     _show(candidates, on_text)
             # 3. Completions, cut where they run into the suffix.
-            completions = [_finished(candidate, prepared, request) for candidate in candidates]
+            completions = [finished(candidate, prepared, request) for candidate in candidates]
             timing = replace(
                 prepared.timing,
                 decode_ms=_milliseconds_since(decode_started),
                 total_ms=_milliseconds_since(started),
             )
-        distinct = _distinct(completions)
         return CompletionResult(
-            distinct,
+            distinct(completions),
             timing,
             len(prepared.prompt.ids),
             prepared.healed.reused,
@@ -263,7 +240,7 @@ class Completer:
             count=count,
         )
 
-    def _prepare(self, request: CompletionRequest, count: int, cancel: CancellationToken) -> _Prepared:
+    def _prepare(self, request: CompletionRequest, count: int, cancel: CancellationToken) -> Prepared:
         """From the request to the distribution of its first token."""
         # 1. From the request to token ids.
         started = time.perf_counter()
@@ -313,7 +290,7 @@ class Completer:
             heal_ms=(total_seconds - healed.model_seconds) * 1000,
             prefill_ms=healed.model_seconds * 1000,
         )
-        return _Prepared(prompt, healed, strategy, run, covers, timing, drafter, is_partial)
+        return Prepared(prompt, healed, strategy, run, covers, timing, drafter, is_partial)
 
     def _basis_aware(self, params: SamplingParams) -> BasisAware | None:
         """The rule of ``bat``. Raises `RequestError` where the model folder or the installation lacks what it needs."""
@@ -329,30 +306,6 @@ def _show(candidates: list[Candidate], on_text: Callable[[str], None]) -> None:
     for candidate in candidates:
         if candidate.tracker.ended is None:
             on_text(candidate.tracker.text)
-
-
-def _finished(candidate: Candidate, prepared: _Prepared, request: CompletionRequest) -> Completion:
-    tracker, cover, first = candidate.tracker, candidate.cover, prepared.healed.first
-    assert tracker.ended is not None
-    data = request.prefix[-MAX_TAIL_CHARACTERS:].encode()
-    report = HealingReport(
-        mode=request.healing.mode,
-        tail=data[max(0, len(data) - cover.typed) :].decode("utf-8", errors="replace"),
-        tokens_back=len(prepared.prompt.ids) - cover.kept,
-        covers=len(first.ids) if cover.typed else 0,
-        surprise_bits=first.surprise_bits,
-    )
-    text = trim_suffix_overlap(tracker.text, request.suffix)
-    return Completion(text, candidate.logprob, len(candidate.tokens), tracker.ended, report, tuple(candidate.along))
-
-
-def _distinct(completions: list[Completion]) -> tuple[Completion, ...]:
-    """Without empty and repeated texts."""
-    unique: dict[str, Completion] = {}
-    for completion in completions:
-        if completion.text:
-            unique.setdefault(completion.text, completion)
-    return tuple(unique.values())
 
 
 def _line_prefix(prefix: str) -> str:
