@@ -16,7 +16,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +42,8 @@ _ROWS = 32
 MOST_KL, LEAST_SAME = 0.002, 0.995
 LEAST_SPEED_UP = 1.5
 Forward = Callable[[Sequence[int]], FloatArray]
+Figures = dict[str, dict[str, list[float]]]
+"""Seconds of each round: of reading and of writing, by program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ def speed(session: ModelSession, peer: LlamaModel, ids: Sequence[int], rounds: i
         peer.forward(part, start, (len(part) - 1,))
 
     read, written = ids[:READ], ids[READ : READ + WRITTEN]
-    figures: dict[str, dict[str, list[float]]] = {"reading": {OURS: [], PEER: []}, "writing": {OURS: [], PEER: []}}
+    figures: Figures = {"reading": {OURS: [], PEER: []}, "writing": {OURS: [], PEER: []}}
 
     def timed(name: str, run: Callable[[Sequence[int], int], None]) -> Callable[[], float]:
         def once() -> float:
@@ -172,8 +174,13 @@ def speed(session: ModelSession, peer: LlamaModel, ids: Sequence[int], rounds: i
         for values in kind.values():
             values.clear()
     interleave(variants, rounds, progress_bar("speed"))
+    return _speed_report(figures, {"read": READ, "written": WRITTEN, "rounds": rounds, "threads": threads})
+
+
+def _speed_report(figures: Figures, settings: Mapping[str, int]) -> Report:
     rows = [
-        (name, READ / median(figures["reading"][name]), WRITTEN / median(figures["writing"][name])) for name in variants
+        (name, READ / median(figures["reading"][name]), WRITTEN / median(figures["writing"][name]))
+        for name in (OURS, PEER)
     ]
     ratios = [
         Ratio(f"{kind}, time over llama.cpp", median_ratio(values[OURS], values[PEER]), 1 / LEAST_SPEED_UP)
@@ -181,7 +188,7 @@ def speed(session: ModelSession, peer: LlamaModel, ids: Sequence[int], rounds: i
     ]
     return Report(
         "speed against llama.cpp",
-        {"read": READ, "written": WRITTEN, "rounds": rounds, "threads": threads},
+        settings,
         (Table("tokens a second", ("", "reading", "writing"), tuple(rows)),),
         tuple(ratios),
     )

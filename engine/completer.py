@@ -16,7 +16,7 @@ from engine.decoding.strategies import strategy_for
 from engine.decoding.suffix_overlap import common_end, trim_suffix_overlap
 from engine.drafting.drafters import Drafters
 from engine.drafting.model_drafts import Writer
-from engine.healing.first_step import heal
+from engine.healing.first_step import Healed, heal
 from engine.healing.known_words import KnownWords
 from engine.healing.prefix_index import PrefixIndex
 from engine.healing.trace import trace_healing
@@ -26,6 +26,7 @@ from engine.model_folder.manifest import Manifest
 from engine.model_folder.output_basis import load_output_basis
 from engine.prepared import Prepared, distinct, finished
 from engine.prompt.builder import PromptBuilder
+from engine.prompt.fim import Prompt
 from engine.reading import Reader
 from engine.runtime.checkpoint import BudgetExceeded, Checkpoint
 from engine.runtime.copy_mixture import copier
@@ -253,12 +254,7 @@ class Completer:
         # 2. The distribution of the first step, as far as the strategy looks at it.
         params = request.sampling
         strategy = strategy_for(params, count)
-        healed = heal(
-            prompt, self._cache, self._tokenizer, self._index, request.healing, checkpoint, best_only=strategy.best_only
-        )
-        words = KnownWords.of(request.prefix, request.words, only=request.only_words) if request.words else None
-        if words is not None:
-            healed = replace(healed, first=words.first_step(healed.first, self._tokenizer.vocabulary))
+        healed, words = self._first_step(request, prompt, checkpoint, best_only=strategy.best_only)
         # 3. What the strategy writes with, and what its candidates begin with.
         alone = count == 1 and strategy.follows_rows and request.speculation == "auto"
         drafter = self._drafters.begin(request, prompt, cancel) if alone else None
@@ -291,6 +287,18 @@ class Completer:
             prefill_ms=healed.model_seconds * 1000,
         )
         return Prepared(prompt, healed, strategy, run, covers, timing, drafter, is_partial)
+
+    def _first_step(
+        self, request: CompletionRequest, prompt: Prompt, checkpoint: Checkpoint, *, best_only: bool
+    ) -> tuple[Healed, KnownWords | None]:
+        """The healed distribution of the first token, and the known words that changed it, if the request has any."""
+        healed = heal(
+            prompt, self._cache, self._tokenizer, self._index, request.healing, checkpoint, best_only=best_only
+        )
+        words = KnownWords.of(request.prefix, request.words, only=request.only_words) if request.words else None
+        if words is None:
+            return healed, None
+        return replace(healed, first=words.first_step(healed.first, self._tokenizer.vocabulary)), words
 
     def _basis_aware(self, params: SamplingParams) -> BasisAware | None:
         """The rule of ``bat``. Raises `RequestError` where the model folder or the installation lacks what it needs."""

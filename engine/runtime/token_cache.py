@@ -8,7 +8,6 @@ typed before, asks for rows that are known, and costs no pass at all.
 """
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -19,6 +18,7 @@ from engine.errors import DeviceError
 from engine.runtime.copy_mixture import NOTHING, Copier
 from engine.runtime.places import Places, common_length
 from engine.runtime.reading_pace import LEAST_CHUNK, ReadingPace
+from engine.runtime.remembered_rows import RememberedRows, own_copy
 from engine.runtime.session import InterruptibleSession, ModelSession, SharingSession
 from engine.types import FloatArray, IdArray
 
@@ -26,8 +26,6 @@ PREFILL_CHUNK = 64
 """Tokens of one forward pass, at most."""
 CUDA_PREFILL_CHUNK = 512
 """The same on a GPU, which is over with as many in some milliseconds, and is not filled by fewer."""
-REMEMBERED_ROWS = 64
-"""Rows of logits kept: 4 MB with 16k entries, 51 MB with 200k."""
 
 
 class TokenCache:
@@ -57,10 +55,7 @@ class TokenCache:
         # The tokens whose keys and values are in each slot: the first `_lengths` of each row.
         self._written: IdArray = np.zeros((session.slots, session.context_length), np.int32)
         self._lengths: NDArray[np.intp] = np.zeros(session.slots, np.intp)
-        self._rows: OrderedDict[bytes, FloatArray] = OrderedDict()
-        # Rows after drafted tokens: of the last draft only, because most rows of a wrong one are never used.
-        self._ahead: dict[bytes, FloatArray] = {}
-        self._totals: OrderedDict[bytes, float] = OrderedDict()
+        self._rows = RememberedRows()
 
     @property
     def capacity(self) -> int:
@@ -109,8 +104,6 @@ class TokenCache:
     def forget_rows(self) -> None:
         """Forget rows that were computed; what the tokens left in the slots stays. For measurements."""
         self._rows.clear()
-        self._ahead.clear()
-        self._totals.clear()
 
     def prefill(
         self, ids: IdArray, rows: Sequence[int], checkpoint: Callable[[], None], *, aside: bool = False
@@ -123,7 +116,7 @@ class TokenCache:
         """
         assert list(rows) == sorted(set(rows)), "rows must ascend"
         assert len(ids) <= self.capacity, "the sequence is longer than the cache"
-        found = {row: logits for row in rows if (logits := self._remembered(ids[: row + 1].tobytes())) is not None}
+        found = {row: logits for row in rows if (logits := self._rows.get(ids[: row + 1].tobytes())) is not None}
         missing = [row for row in rows if row not in found]
         if not missing:
             return _stacked([found[row] for row in rows]), len(ids)
@@ -148,8 +141,7 @@ class TokenCache:
 
     def remembers(self, ids: IdArray) -> bool:
         """Whether the row after ``ids``, ``[S] int32``, is known: `row_after` takes no pass."""
-        key = ids.tobytes()
-        return key in self._rows or key in self._ahead
+        return ids.tobytes() in self._rows
 
     def row_ahead(self, ids: IdArray, draft: IdArray, checkpoint: Callable[[], None]) -> tuple[FloatArray, int]:
         """What `row_after` returns, and how many tokens were run for it.
@@ -159,16 +151,14 @@ class TokenCache:
         """
         last = len(ids) - 1
         assert len(ids) + len(draft) <= self.capacity, "the sequence is longer than the cache"
-        if not len(draft) or self._remembered(ids.tobytes()) is not None or self._continue_best(ids, last, 0) < last:
+        if not len(draft) or self._rows.get(ids.tobytes()) is not None or self._continue_best(ids, last, 0) < last:
             rows, reused = self.prefill(ids, (last,), checkpoint)
             return rows[0], len(ids) - reused
         checkpoint()
         sequence = np.concatenate([ids, draft])
         logits = self._pass(0, sequence, last, len(sequence), list(range(last, len(sequence))))
-        row = logits[0].copy()  # the others are not to stay in memory with it
-        row.flags.writeable = False
-        self._ahead = {sequence[: last + 2 + n].tobytes(): values for n, values in enumerate(logits[1:])}
-        return self._remember(ids.tobytes(), row), 1 + len(draft)
+        self._rows.put_drafted({sequence[: last + 2 + n].tobytes(): row for n, row in enumerate(logits[1:])})
+        return self._rows.put(ids.tobytes(), own_copy(logits[0])), 1 + len(draft)
 
     def rows_after(
         self, sequences: Sequence[IdArray], checkpoint: Callable[[], None], *, aside: bool = False
@@ -179,7 +169,7 @@ class TokenCache:
         they differ from what was run before in their last token only. ``aside`` is that of `prefill`.
         """
         keys = [ids.tobytes() for ids in sequences]
-        rows = {key: row for key in keys if (row := self._remembered(key)) is not None}
+        rows = {key: row for key in keys if (row := self._rows.get(key)) is not None}
         # In this order those that begin alike are neighbours: they share a batch, or else what they begin with.
         missing = sorted(set(keys) - rows.keys())
         for start in range(0, len(missing), self._session.slots):
@@ -190,13 +180,7 @@ class TokenCache:
 
     def remember_total(self, ids: IdArray, compute: Callable[[], float]) -> float:
         """What ``compute`` makes of the row after ``ids``, always the same of one row; remembered as rows are."""
-        key = ids.tobytes()
-        total = self._totals.get(key)
-        if total is None:
-            total = self._totals[key] = compute()
-            if len(self._totals) > REMEMBERED_ROWS:
-                self._totals.popitem(last=False)
-        return total
+        return self._rows.total(ids.tobytes(), compute)
 
     @contextmanager
     def _as_large(self) -> Iterator[None]:
@@ -232,7 +216,7 @@ class TokenCache:
             self._written[slot, last] = ids[last]
             self._lengths[slot] = last + 1
         rows = self._mixed(sequences, logits)
-        return {(key := ids.tobytes()): self._remember(key, row) for ids, row in zip(sequences, rows, strict=True)}
+        return {(key := ids.tobytes()): self._rows.put(key, row) for ids, row in zip(sequences, rows, strict=True)}
 
     def _arrange(self, sequences: Sequence[IdArray], slots: range) -> list[IdArray]:
         """Bring what is written of each sequence to one of ``slots``; return them in the order of their slots.
@@ -304,7 +288,7 @@ class TokenCache:
         logits = self._pass(slot, ids, start, end, rows)
         self._pace.learn(end - start, self._clock() - began)
         for row, values in zip(rows, logits, strict=True):
-            self._remember(ids[: row + 1].tobytes(), values)
+            self._rows.put(ids[: row + 1].tobytes(), values)
         return logits
 
     def _pass(self, slot: int, ids: IdArray, start: int, end: int, rows: list[int]) -> FloatArray:
@@ -325,21 +309,6 @@ class TokenCache:
             )
         logits.flags.writeable = False
         return logits
-
-    def _remember(self, key: bytes, row: FloatArray) -> FloatArray:
-        self._rows[key] = row
-        if len(self._rows) > REMEMBERED_ROWS:
-            self._rows.popitem(last=False)
-        return row
-
-    def _remembered(self, key: bytes) -> FloatArray | None:
-        if key in self._rows:
-            self._rows.move_to_end(key)
-        elif key in self._ahead:
-            row = self._ahead.pop(key).copy()
-            row.flags.writeable = False
-            return self._remember(key, row)
-        return self._rows.get(key)
 
 
 def _stacked(rows: Sequence[FloatArray]) -> FloatArray:

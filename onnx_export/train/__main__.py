@@ -10,13 +10,18 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import MidtokenError, TrainingError
 from onnx_export.train.samples import FIM_RATE, SPM_SHARE
 
+if TYPE_CHECKING:
+    from onnx_export.train.foreign import Foreign
+    from onnx_export.train.loop import TrainingSettings
+
 # Windows whose activations are held at a time: more do not make a processor faster, and fill a GPU.
 MICRO_WINDOWS = MappingProxyType({"cpu": 4, "cuda": 16})
+DEFAULT_MINUTES = 45.0
 SPM_SHARES = MappingProxyType({"both": SPM_SHARE, "spm": 1.0, "psm": 0.0})
 
 
@@ -88,39 +93,17 @@ def _run(options: argparse.Namespace) -> None:
     from onnx_export.train.corpus import read_corpus
     from onnx_export.train.finish import copy_tokenizer, finish, load_or_train_tokenizer
     from onnx_export.train.foreign import give_tokenizer, is_foreign, read_foreign
-    from onnx_export.train.loop import TrainingSettings, train
-    from onnx_export.train.model import CONTEXT_LENGTH, build_model
+    from onnx_export.train.loop import train
+    from onnx_export.train.model import build_model
     from onnx_export.train.origin import origin_of
-    from onnx_export.train.precision import bfloat16_pays
     from onnx_export.train.tokenizer import control_ids
     from onnx_export.train.warm_start import warm_start
 
-    if options.device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("no CUDA device is available: leave --device out to train on the processor")
+    _check(options)
     if options.threads:
         torch.set_num_threads(options.threads)
-    if options.cool_down and (options.steps is None or options.minutes is not None):
-        raise TrainingError("a cool-down needs a number of --steps, and no --minutes")
-    if not 0.0 <= options.plain_share <= 1.0:
-        raise TrainingError(f"--plain-share is {options.plain_share}, not a share between 0 and 1")
     foreign = read_foreign(options.start_from) if options.start_from and is_foreign(options.start_from) else None
-    minutes = 45.0 if options.minutes is None and options.steps is None else options.minutes
-    settings = TrainingSettings(
-        size=foreign.name if foreign else options.size,
-        window=min(TrainingSettings.window, foreign.config.max_position_embeddings if foreign else CONTEXT_LENGTH),
-        fim_rate=1.0 - options.plain_share,
-        spm_share=SPM_SHARES[options.order],
-        schedule="cool-down" if options.cool_down else options.schedule,
-        batch_windows=options.batch,
-        micro_windows=min(options.batch, MICRO_WINDOWS[options.device]),
-        steps=options.steps,
-        minutes=minutes,
-        matrix_rate=TrainingSettings.matrix_rate * options.rate,
-        embedding_rate=TrainingSettings.embedding_rate * options.rate,
-        seed=options.seed,
-        device=options.device,
-        low_precision=bfloat16_pays(options.device),
-    )
+    settings = _settings(options, foreign)
     started = time.monotonic()
     corpus = read_corpus(options.corpus)
     if options.cool_down:
@@ -143,6 +126,42 @@ def _run(options: argparse.Namespace) -> None:
     origin = origin_of(foreign, model, tokenizer, corpus, settings, options.out) if foreign else None
     progress = train(settings, model, tokenizer, corpus, options.out, _reporter(), branch_from=options.cool_down)
     finish(options.out, model, tokenizer, corpus, progress, asdict(settings), origin)
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Errors: TrainingError for options that do not go together, or that this machine cannot follow."""
+    import torch
+
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("no CUDA device is available: leave --device out to train on the processor")
+    if options.cool_down and (options.steps is None or options.minutes is not None):
+        raise TrainingError("a cool-down needs a number of --steps, and no --minutes")
+    if not 0.0 <= options.plain_share <= 1.0:
+        raise TrainingError(f"--plain-share is {options.plain_share}, not a share between 0 and 1")
+
+
+def _settings(options: argparse.Namespace, foreign: "Foreign | None") -> "TrainingSettings":
+    """The settings of a run. A model of another maker keeps its own name, and its context length if that is shorter."""
+    from onnx_export.train.loop import TrainingSettings
+    from onnx_export.train.model import CONTEXT_LENGTH
+    from onnx_export.train.precision import bfloat16_pays
+
+    return TrainingSettings(
+        size=foreign.name if foreign else options.size,
+        window=min(TrainingSettings.window, foreign.config.max_position_embeddings if foreign else CONTEXT_LENGTH),
+        fim_rate=1.0 - options.plain_share,
+        spm_share=SPM_SHARES[options.order],
+        schedule="cool-down" if options.cool_down else options.schedule,
+        batch_windows=options.batch,
+        micro_windows=min(options.batch, MICRO_WINDOWS[options.device]),
+        steps=options.steps,
+        minutes=DEFAULT_MINUTES if options.minutes is None and options.steps is None else options.minutes,
+        matrix_rate=TrainingSettings.matrix_rate * options.rate,
+        embedding_rate=TrainingSettings.embedding_rate * options.rate,
+        seed=options.seed,
+        device=options.device,
+        low_precision=bfloat16_pays(options.device),
+    )
 
 
 def _reporter() -> Any:

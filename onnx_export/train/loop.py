@@ -116,9 +116,7 @@ def train(
         if progress.step % settings.log_every_steps == 0:
             report(progress, done_share(settings, progress))
         if progress.elapsed_s - probed_at > settings.held_out_every_s and corpus.held_out:
-            score = torch_scorer(model)
-            bits = bits_per_byte(score, tokenizer, corpus.held_out, settings.window, HELD_OUT_PROBE_WINDOWS)
-            progress = replace(progress, held_out=(*progress.held_out, (progress.step, bits)))
+            progress = _probed(settings, model, tokenizer, corpus, progress)
             probed_at = progress.elapsed_s
             report(progress, done_share(settings, progress))
         by_count = settings.checkpoint_every_steps is not None and progress.step % settings.checkpoint_every_steps == 0
@@ -169,6 +167,15 @@ def rate_factor(settings: TrainingSettings, step: int, done: float) -> float:
         return warmup
     shape = 1.0 - done if settings.schedule == "cool-down" else 0.5 * (1.0 + math.cos(math.pi * done))
     return warmup * (settings.final_rate_share + (1.0 - settings.final_rate_share) * shape)
+
+
+def _probed(
+    settings: TrainingSettings, model: Any, tokenizer: Tokenizer, corpus: Corpus, progress: Progress
+) -> Progress:
+    """The progress with the bits per byte of the held-out files at this step."""
+    score = torch_scorer(model)
+    bits = bits_per_byte(score, tokenizer, corpus.held_out, settings.window, HELD_OUT_PROBE_WINDOWS)
+    return replace(progress, held_out=(*progress.held_out, (progress.step, bits)))
 
 
 def _next_batch(

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import Cancelled, DeviceError
-from engine.runtime.token_cache import PREFILL_CHUNK, REMEMBERED_ROWS, TokenCache
+from engine.runtime.remembered_rows import REMEMBERED_ROWS
+from engine.runtime.token_cache import PREFILL_CHUNK, TokenCache
 from engine.types import CancellationToken
 from tests.engine.runtime.caches import MODEL, SIZE, from_scratch, ids_of, make, nothing, tokens
 from tests.fakes import FakeSession, hash_model
