@@ -12,6 +12,8 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import LanguageServerProtocol
 
+from lsp_server.documents.documents import Document
+from lsp_server.documents.positions import position_of
 from lsp_server.logs import describe
 from lsp_server.state import ServerState
 from lsp_server.status import METHOD, status_of
@@ -32,6 +34,8 @@ _OURS = (
 )
 
 
+MORE_TEXT = "midtoken/moreText"
+"""A notification to the client: there is more than it was answered for a place."""
 NOTEBOOKS = types.NotebookDocumentSyncOptions(
     notebook_selector=[types.NotebookDocumentFilterWithNotebook(notebook="*")], save=False
 )
@@ -120,6 +124,15 @@ class MidtokenServer(LanguageServer):
         if replace(status, latency_ms=None) != self.state.status_sent:
             self.state.status_sent = replace(status, latency_ms=None)
             self.protocol.notify(METHOD, status.to_json())
+
+    def tell_more(self, document: Document, index: int) -> None:
+        """Tell the client that more than it was answered is known at a place, unless the document has changed since."""
+        state = self.state
+        if state.client.more_text and state.phase == "running" and state.documents.get(document.uri) is document:
+            place = position_of(document, index, state.client.encoding)
+            identifier = {"uri": document.uri, "version": document.version}
+            position = {"line": place.line, "character": place.character}
+            self.protocol.notify(MORE_TEXT, {"textDocument": identifier, "position": position})
 
     def tell_error(self, message: str) -> None:
         """Show an error that the user can do something about, once in the session."""

@@ -51,6 +51,8 @@ class Client:
     configuration_registration: bool = False
     progress: bool = False
     status: bool = False
+    more_text: bool = False
+    """It asks again when it is told that there is more to show."""
     commands: bool = False
     markdown: bool = False
     """It can show markdown beside an item of the list."""
@@ -80,6 +82,7 @@ class Client:
             configuration_registration=bool(changes and changes.dynamic_registration),
             progress=bool(window and window.work_done_progress),
             status=experimental.get("midtokenStatus") is True,
+            more_text=experimental.get("midtokenMoreText") is True,
             commands=bool(workspace and workspace.execute_command),
             markdown=types.MarkupKind.Markdown in formats,
             dynamic=frozenset(

@@ -10,6 +10,8 @@ from pathlib import Path
 from benchmarks.keystrokes.editor import Request, TypingSession
 from benchmarks.keystrokes.observed_server import CONTEXT_CHARACTERS, READING
 
+COMPLETE = ("finished", "ahead")
+"""Outcomes of calls that came to their end, asked for or in advance."""
 MAX_TYPED = 64
 """Characters typed while a call runs, at most."""
 
@@ -93,18 +95,21 @@ def account(sessions: Sequence[TypingSession], calls: Sequence[Call]) -> Figures
     """
     read, written = sum(call.read_tokens for call in calls), sum(call.written_tokens for call in calls)
     calls = [call for call in calls if call.outcome != READING]
-    requests = [request for session in sessions for request in session.requests]
+    everything = [request for session in sessions for request in session.requests]
+    requests = [request for request in everything if not request.again]
     keys = [key for session in sessions for key in session.keys]
-    answered = [request for request in requests if request.answered_s is not None and not request.stale]
-    wasted = [call for call in calls if not any(serves(call, request) for request in answered)]
+    shown = [request for request in everything if request.answered_s is not None and not request.stale]
+    answered = [request for request in shown if not request.again]
+    useful = [useful_passes(call, shown) for call in calls]
+    wasted = [call for call, passes in zip(calls, useful, strict=True) if len(passes) < len(call.passes)]
     taken = [key for key in keys if key.kind.startswith("accept")]
-    finished = sorted(t for call in calls if call.outcome == "finished" for t in call.passes)
+    in_use = sorted(t for passes in useful for t in passes)
     return Figures(
         requests=len(requests),
         latency_ms=tuple((request.answered_s or 0.0) * 1000 - request.sent_s * 1000 for request in answered),
-        without_pass=sum(not _any_between(finished, r.sent_s, r.answered_s or 0.0) for r in answered),
+        without_pass=sum(not _any_between(in_use, r.sent_s, r.answered_s or 0.0) for r in answered),
         passes=sum(len(call.passes) for call in calls),
-        wasted=sum(len(call.passes) for call in wasted),
+        wasted=sum(len(call.passes) for call in calls) - len(in_use),
         stop_ms=tuple(stop_times(requests, wasted)),
         calls=len(calls),
         suggestions=sum(session.suggestions for session in sessions),
@@ -120,14 +125,28 @@ def account(sessions: Sequence[TypingSession], calls: Sequence[Call]) -> Figures
     )
 
 
+def useful_passes(call: Call, answered: Iterable[Request]) -> tuple[float, ...]:
+    """The passes of a call without which no answer would have been what it was: all of one that came to its end and
+    served a request, else those before the last answer that it served with a part.
+    """
+    served = [request.answered_s for request in answered if request.answered_s is not None and serves(call, request)]
+    if not served or call.outcome in COMPLETE:
+        return call.passes if served else ()
+    return tuple(began for began in call.passes if began <= max(served))
+
+
 def serves(call: Call, request: Request) -> bool:
-    """Whether an answer may have come from a call: at its place, or from there on along one of its texts."""
-    if request.answered_s is None or call.started > request.answered_s or call.outcome != "finished":
+    """Whether an answer may have come from a call: at its place, or from there on along one of its texts.
+
+    From a call that was stopped only a text can have come, which it had begun to write.
+    """
+    if request.answered_s is None or call.started > request.answered_s:
         return False
     known = call.context[-CONTEXT_CHARACTERS:]
     if request.context.endswith(known):
-        return True
-    return bool(request.shown) and any(_goes_on(known, text, request) for text in call.texts)
+        return call.outcome in COMPLETE or (bool(request.shown) and call.written.startswith(request.shown))
+    texts = call.texts if call.outcome in COMPLETE else (call.written,)
+    return bool(request.shown) and any(_goes_on(known, text, request) for text in texts)
 
 
 def stop_times(requests: Iterable[Request], wasted: Iterable[Call]) -> list[float]:

@@ -32,6 +32,9 @@ class Server(Protocol):
     def cancel(self, number: int) -> None:
         """Say that nobody waits for an answer any more."""
 
+    on_more: Callable[[dict[str, Any]], None]
+    """Called when there is more to show than was answered, with the place and the version."""
+
 
 @dataclass(slots=True)
 class Request:
@@ -47,6 +50,8 @@ class Request:
     cancelled_s: float | None = None
     stale: bool = False
     shown: str = ""
+    again: bool = False
+    """Asked without a key, because the server had more to show: no key waits for it."""
 
 
 @dataclass(slots=True)
@@ -108,6 +113,7 @@ class Editor:
         self._pending: dict[int, Request] = {}
         self._answers: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        server.on_more = self._ask_again
 
     def open(self, before: str, after: str, language: str = "python") -> None:
         """Open the document with the cursor between the two."""
@@ -212,11 +218,16 @@ class Editor:
                 request.cancelled_s = time.monotonic()
         self._ask()
 
-    def _ask(self) -> None:
+    def _ask_again(self, place: dict[str, Any]) -> None:
+        document = place["textDocument"]
+        if document == {"uri": self._uri, "version": self._version} and place["position"] == self.place["position"]:
+            self._ask(again=True)
+
+    def _ask(self, *, again: bool = False) -> None:
         self._timer = None
         for older in self._pending.values():
             older.stale = True
-        request = Request(self.before[-CONTEXT_CHARACTERS:], time.monotonic())
+        request = Request(self.before[-CONTEXT_CHARACTERS:], time.monotonic(), again=again)
         number, answer = self._server.ask("textDocument/inlineCompletion", self.question())
         self._session.requests.append(request)
         self._pending[number] = request

@@ -19,7 +19,7 @@ Left out are pieces of other places in the project, which cost it reading: with 
 import asyncio
 import http.client
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,6 +84,8 @@ class Plugin:
     def __init__(self, port: int) -> None:
         self.calls: list[Call] = []
         """What was asked of the model; those made in advance have the outcome ``ahead``."""
+        self.on_more: Callable[[dict[str, Any]], None] = lambda place: None
+        """Never called: its server says all or nothing."""
         self._port = port
         self._text = ""
         self._remembered: dict[Prompt, str] = {}

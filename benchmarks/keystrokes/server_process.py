@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,9 @@ TIMEOUT_S = 60.0
 CAPABILITIES: Mapping[str, Any] = {
     "textDocument": {"inlineCompletion": {}, "synchronization": {}},
     "workspace": {"configuration": True},
+    "experimental": {"midtokenMoreText": True},
 }
+MORE_TEXT = "midtoken/moreText"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class ServerProcess:
         self.settings = settings
         self.told: list[dict[str, Any]] = []
         """Notifications of the server, oldest first."""
+        self.on_more: Callable[[dict[str, Any]], None] = lambda place: None
+        """Called with the parameters of `MORE_TEXT`."""
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._number = 0
         self._reading = asyncio.ensure_future(self._read())
@@ -116,3 +120,5 @@ class ServerProcess:
             self._send({"id": message["id"], "result": [self.settings] if asked else None})
         else:
             self.told.append(message)
+            if message["method"] == MORE_TEXT:
+                self.on_more(message["params"])

@@ -15,11 +15,13 @@ from lsp_server.documents.notebooks import Neighbours
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
 from lsp_server.scheduling.cursor_context import CursorContext
-from lsp_server.scheduling.scheduler import Answer, PendingRequest, RequestKey
+from lsp_server.scheduling.requests import Answer, PendingRequest, RequestKey
 from lsp_server.settings import Settings
 
 log = logging.getLogger(__name__)
 
+EARLY_S = 0.06
+"""A client that is told when there is more gets the first certain words after so long, if the whole takes longer."""
 SETTLED_S = 0.05
 """What is shown for a shorter time is not read ahead."""
 
@@ -91,8 +93,10 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
         ready=lambda: state.model.wait(deadline.left_ms / 1000),
         delay_s=delay_ms / 1000 if request.automatic else 0.0,
         shared=shared,
+        early_s=arrived + EARLY_S if shared and _is_told_more(server, request) else math.inf,
         deadline_s=deadline.at_s if shared else math.inf,
         so_far=job.so_far,
+        on_more=lambda: server.tell_more(request.document, request.place.end),
     )
     try:
         found = await state.scheduler.run(pending)
@@ -172,6 +176,11 @@ def note_error(server: MidtokenServer, error: Exception) -> None:
 
 def _is_shared(request: EditorRequest, settings: Settings) -> bool:
     return request.candidates == 1 and can_stream(settings.strategy)
+
+
+def _is_told_more(server: MidtokenServer, request: EditorRequest) -> bool:
+    """Whether a part of the answer is of use now: the client asks again when the rest is there."""
+    return server.state.client.more_text and request.kind == "inline" and request.automatic
 
 
 def _count(server: MidtokenServer, found: Answer | None, deadline: Deadline) -> None:

@@ -16,7 +16,7 @@ from lsp_server.effort import Share, share_of
 from lsp_server.language_server import MidtokenServer
 from lsp_server.scheduling.cursor_context import Asker, CursorContext, cursor_context
 from lsp_server.scheduling.model_call import ModelJob, OnText
-from lsp_server.scheduling.scheduler import RequestKind
+from lsp_server.scheduling.requests import RequestKind
 from lsp_server.settings import Settings
 
 GOES_ON = 2.0

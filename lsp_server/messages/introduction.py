@@ -40,7 +40,7 @@ def _capabilities(said: object) -> types.ClientCapabilities:
         else None,
         window=types.WindowClientCapabilities(work_done_progress=member(said, "window", "workDoneProgress") is True),
         general=types.GeneralClientCapabilities(position_encodings=encodings or None),
-        experimental={"midtokenStatus": member(said, "experimental", "midtokenStatus") is True},
+        experimental={name: member(said, "experimental", name) is True for name in _EXPERIMENTAL},
     )
 
 
@@ -76,4 +76,6 @@ def _is_dynamic(said: object) -> bool:
     return member(said, "dynamicRegistration") is True
 
 
+_EXPERIMENTAL = ("midtokenStatus", "midtokenMoreText")
+"""Capabilities of our own: `midtoken/status` and `midtoken/moreText` are understood."""
 _ENCODINGS = tuple(kind.value for kind in types.PositionEncodingKind)

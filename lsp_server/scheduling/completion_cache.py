@@ -83,20 +83,22 @@ class CompletionCache:
         return len(self._made)
 
 
-def rest_of(completions: tuple[Completion, ...], typed: Typed) -> tuple[Completion, ...]:
-    """What is left of an answer after something was typed; empty unless the best of it was followed and goes on."""
-    return _rests(completions, typed) if completions and _rest(completions[0], typed) else ()
+def rest_of(completions: tuple[Completion, ...], typed: Typed, *, goes_on: bool = False) -> tuple[Completion, ...]:
+    """What is left of an answer after something was typed; empty unless the best of it was followed and goes on.
+
+    With ``goes_on`` more is being written, so that a short rest is worth showing too.
+    """
+    return _rests(completions, typed, goes_on) if completions and _rest(completions[0], typed, goes_on) else ()
 
 
-def _rests(completions: tuple[Completion, ...], typed: Typed) -> tuple[Completion, ...]:
-    rests = (_rest(completion, typed) for completion in completions)
+def _rests(completions: tuple[Completion, ...], typed: Typed, goes_on: bool = False) -> tuple[Completion, ...]:
+    rests = (_rest(completion, typed, goes_on) for completion in completions)
     return tuple(rest for rest in rests if rest)
 
 
-def _rest(completion: Completion, typed: Typed) -> Completion | None:
+def _rest(completion: Completion, typed: Typed, goes_on: bool) -> Completion | None:
     text = typed.rest_of(completion.text)
     if not text:
         return None
-    if completion.stop not in _FINISHED and typed.text and len(text) < MORE_FROM_CHARACTERS:
-        return None
-    return replace(completion, text=text)
+    is_enough = goes_on or completion.stop in _FINISHED or not typed.text
+    return replace(completion, text=text) if is_enough or len(text) >= MORE_FROM_CHARACTERS else None

@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -50,10 +51,17 @@ class ModelCall:
     """When the model began, in seconds of `time.monotonic`; 0 before."""
     future: "Future[CompletionResult | None] | None" = None
     task: "asyncio.Task[CompletionResult | None] | None" = None
+    _next_text: "asyncio.Future[None] | None" = None
+    _shown_early: CompletionResult | None = None
+    _answered_early_s: float | None = None
+    _on_more: Callable[[], None] | None = None
 
     def heard(self, written: str) -> None:
         """On the model's thread: that much is written. Stops the call if it is not what is being typed."""
         self.written = written
+        if (waiting := self._next_text) is not None:
+            with suppress(RuntimeError):  # the loop has ended, and whoever waited with it
+                waiting.get_loop().call_soon_threadsafe(_finish, waiting)
         # `release` too sets its field before it looks at the other, so that one of the two sees a disagreement; a
         # request that takes the call over looks at the result too.
         if not agree(written, self.typed):
@@ -64,9 +72,30 @@ class ModelCall:
         self.started = time.monotonic()
         return job(self.token, self.heard)
 
+    def next_text(self) -> "asyncio.Future[None]":
+        """Done when more is written than now."""
+        self._next_text = asyncio.get_running_loop().create_future()
+        return self._next_text
+
+    def answers_early(self, part: CompletionResult | None, on_more: Callable[[], None] | None) -> None:
+        """A request was answered with a part of the result; ``on_more`` is called where the result says more."""
+        self._shown_early, self._on_more = part, on_more
+        if part is not None and self._answered_early_s is None:
+            self._answered_early_s = time.monotonic()
+
+    def tell_more(self, result: CompletionResult) -> None:
+        """It came to its end: call the ``on_more`` of the last early answer, if nobody has asked since."""
+        if self._on_more is not None and self.waiter is None and _best_text(self._shown_early) != _best_text(result):
+            self._on_more()
+
+    @property
+    def took_s(self) -> float:
+        """From its start to its first answer, or to now."""
+        return (self._answered_early_s or time.monotonic()) - self.started
+
     def serve(self, waiter: object, typed: str) -> None:
         """A request waits for it at a place where ``typed`` was typed since."""
-        self.waiter, self.typed = waiter, typed
+        self.waiter, self.typed, self._on_more = waiter, typed, None
 
     def release(self) -> None:
         """Nobody waits for it any more. It goes on while the document follows it."""
@@ -105,3 +134,12 @@ class ModelCall:
         self.token.cancel()
         if self.future is not None:
             self.future.cancel()
+
+
+def _best_text(result: CompletionResult | None) -> str:
+    return "" if result is None else "".join(completion.text for completion in result.completions[:1])
+
+
+def _finish(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

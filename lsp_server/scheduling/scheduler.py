@@ -1,79 +1,21 @@
 """Between a request and the model's thread: the latest request wins, cancellation, calls that are handed on."""
 
 import asyncio
-import math
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Literal
 
-from engine import Cancelled, Completion, CompletionResult
-from lsp_server.scheduling.completion_cache import rest_of
+from engine import Cancelled, CompletionResult
 from lsp_server.scheduling.cursor_context import CursorContext, Typed, typed_since
 from lsp_server.scheduling.model_call import ModelCall, ModelJob, SoFar
+from lsp_server.scheduling.requests import Answer, PendingRequest, RequestKey
+from lsp_server.scheduling.waiting import rest_of_call, whole_of
 from lsp_server.scheduling.worker import ModelThread
 
-RequestKind = Literal["inline", "list"]
 GRACE_S = 0.01
 """Editors tell a keystroke and cancel the request before it in either order, within moments: a cancelled call that has
 written something goes on this long to see whether the keystroke was one that it has foretold."""
-
-
-@dataclass(frozen=True, slots=True)
-class RequestKey:
-    """Identifies a request: the document, its version, and the kind of completion."""
-
-    uri: str
-    version: int
-    kind: RequestKind
-
-    def supersedes(self, older: "RequestKey") -> bool:
-        """Whether nobody needs the older answer any more.
-
-        An editor may ask for ghost text and for a list at the same place, and wants both.
-        """
-        return self.uri == older.uri and (self.kind == older.kind or self.version > older.version)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The completions of a request, and the result of the call that they come from; ``handed_on`` if that was made for
-    an earlier request.
-    """
-
-    completions: tuple[Completion, ...]
-    result: CompletionResult
-    handed_on: bool = False
-
-
-@dataclass(eq=False, slots=True)
-class PendingRequest:
-    """A request between its arrival and its answer, and what has to be done for it.
-
-    The model runs ``job`` at ``cursor``, after ``delay_s``, once ``ready`` says that it can; a false result of
-    ``ready`` ends the request. A ``shared`` job reports what it writes. The other fields belong to the scheduler.
-    """
-
-    key: RequestKey
-    cursor: CursorContext
-    job: ModelJob
-    ready: Callable[[], Awaitable[bool]]
-    delay_s: float = 0.0
-    shared: bool = True
-    deadline_s: float = math.inf
-    """When it is answered with what is certain by then, on the clock of `time.monotonic`; the call goes on."""
-    so_far: SoFar | None = None
-    late: bool = False
-    call: ModelCall | None = None
-    task: "asyncio.Future[Answer | None] | None" = None
-    superseded: bool = False
-
-    def drop(self) -> None:
-        """Answer empty now."""
-        self.superseded = True
-        if self.task is not None:
-            self.task.cancel()
 
 
 @dataclass(slots=True)
@@ -193,7 +135,7 @@ class Scheduler:
 
     async def _answer(self, request: PendingRequest, typed: Typed | None) -> Answer | None:
         if request.call is not None and typed is not None:
-            answer = await _rest_of(request, request.call, typed)
+            answer = await rest_of_call(request, request.call, typed)
             if answer is not None or request.late:
                 return answer
             request.call = None  # it was left, or has nothing more to say here
@@ -203,8 +145,7 @@ class Scheduler:
             return None
         request.call = self._begin(request.cursor, request.job, shared=request.shared, so_far=request.so_far)
         request.call.serve(request, "")
-        result = await _result_of(request, request.call)
-        return None if result is None else Answer(result.completions, result)
+        return await whole_of(request, request.call)
 
     def _take_over(self, request: PendingRequest) -> Typed | None:
         """Let a call for which nobody waits serve the request, if it writes what has been typed since."""
@@ -254,7 +195,8 @@ class Scheduler:
             self._calls.discard(call)
             self._became_idle()
         if result is not None:
-            self.observers.on_result(call.cursor, result, (time.monotonic() - call.started) * 1000)
+            self.observers.on_result(call.cursor, result, call.took_s * 1000)
+            call.tell_more(result)
         return result
 
     def _became_idle(self) -> None:
@@ -294,23 +236,3 @@ class Scheduler:
 def _stop_unless_wanted(call: ModelCall) -> None:
     if call.waiter is None and not call.is_followed:
         call.stop()
-
-
-async def _result_of(request: PendingRequest, call: ModelCall) -> CompletionResult | None:
-    """The result of a call, or the certain part of it at the request's deadline. The call continues in either case."""
-    assert call.task is not None
-    left_s = request.deadline_s - time.monotonic()
-    waiting = asyncio.shield(call.task)
-    try:
-        return await (waiting if math.isinf(left_s) else asyncio.wait_for(waiting, max(0.0, left_s)))
-    except TimeoutError:
-        request.late = True
-        found = call.so_far(call.written) if call.so_far is not None and call.written else None
-        return found if found is not None and found.completions else None
-
-
-async def _rest_of(request: PendingRequest, call: ModelCall, typed: Typed) -> Answer | None:
-    """What an earlier call says to someone who has typed on; None if it was left or ends here."""
-    result = await _result_of(request, call)
-    rest = () if result is None else rest_of(result.completions, typed)
-    return Answer(rest, result, handed_on=True) if result is not None and rest else None

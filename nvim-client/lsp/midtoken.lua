@@ -10,10 +10,13 @@ return {
   reuse_client = function(client, config)
     return client.name == config.name and not client:is_stopped()
   end,
-  capabilities = { experimental = { midtokenStatus = true } },
+  capabilities = { experimental = { midtokenStatus = true, midtokenMoreText = true } },
   handlers = {
     ['midtoken/status'] = function(_, status, ctx)
       require('midtoken.status').on_status(ctx.client_id, status)
+    end,
+    ['midtoken/moreText'] = function(_, more, ctx)
+      require('midtoken.ghost').ask_for_more(ctx.client_id, more)
     end,
   },
   on_exit = function(code, signal, client_id)

@@ -3,7 +3,15 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
-import { InlineCompletionTriggerKind, languages, window, type LogOutputChannel, type TextEditor } from "vscode";
+import {
+  commands,
+  InlineCompletionTriggerKind,
+  languages,
+  window,
+  type InlineCompletionContext,
+  type LogOutputChannel,
+  type TextEditor,
+} from "vscode";
 import {
   CancellationToken,
   CloseAction,
@@ -23,6 +31,7 @@ import type { Server } from "./discovery";
 import type { Filter } from "./languages";
 import { killTree, safeEnvironment } from "./run";
 import { isEnabled, offersList, SECTION, serverSettings } from "./settings";
+import { MORE_TEXT_METHOD, readMoreText, type MoreText } from "./moreText";
 import { readStatus, STATUS_METHOD, type Status } from "./status";
 
 export interface ConnectionOptions {
@@ -76,14 +85,22 @@ export class Connection {
   private readonly client: QuietClient;
   private process: ChildProcess | undefined;
   private open = false;
+  /** The next request that is made by hand is ours: the server has more to show than it did. */
+  private asksForMore = false;
 
   constructor(private readonly options: ConnectionOptions) {
     this.client = new QuietClient(SECTION, "Midtoken", () => this.spawn(), this.clientOptions());
-    this.client.registerFeature(announcesStatus);
+    this.client.registerFeature(announcesOurs);
     this.client.onNotification(STATUS_METHOD, (params: unknown) => {
       const status = readStatus(params);
       if (status !== undefined) {
         options.events.onStatus(status);
+      }
+    });
+    this.client.onNotification(MORE_TEXT_METHOD, (params: unknown) => {
+      const more = readMoreText(params);
+      if (more !== undefined) {
+        this.askForMore(more);
       }
     });
     this.client.onNotification(ShowMessageNotification.type, ({ type, message }) => {
@@ -127,6 +144,27 @@ export class Connection {
       };
       this.client.sendNotification(FOCUS_METHOD, place).catch(() => undefined); // the server is about to end
     }
+  }
+
+  /** Asks again where the user still is. VS Code has no other way to renew ghost text than a request by hand. */
+  private askForMore({ uri, version, line, character }: MoreText): void {
+    const editor = window.activeTextEditor;
+    if (editor?.document.version !== version || editor.selections.length > 1) {
+      return;
+    }
+    const converter = this.client.code2ProtocolConverter;
+    const { active } = editor.selection;
+    if (converter.asUri(editor.document.uri) === uri && active.line === line && active.character === character) {
+      this.asksForMore = true;
+      void commands.executeCommand("editor.action.inlineSuggest.trigger");
+    }
+  }
+
+  /** What the server is told of a request: ours is automatic, whatever VS Code calls it. */
+  private asAsked(context: InlineCompletionContext): InlineCompletionContext {
+    const isOurs = this.asksForMore && context.triggerKind === InlineCompletionTriggerKind.Invoke;
+    this.asksForMore = false;
+    return isOurs ? { ...context, triggerKind: InlineCompletionTriggerKind.Automatic } : context;
   }
 
   /** Runs a command of the server. */
@@ -214,9 +252,10 @@ export class Connection {
         if (!isEnabled(document.languageId)) {
           return undefined;
         }
-        const result = await next(document, position, context, token);
+        const asked = this.asAsked(context);
+        const result = await next(document, position, asked, token);
         const items = Array.isArray(result) ? result : (result?.items ?? []);
-        const byHand = context.triggerKind === InlineCompletionTriggerKind.Invoke;
+        const byHand = asked.triggerKind === InlineCompletionTriggerKind.Invoke;
         if (byHand && items.length === 0 && !token.isCancellationRequested) {
           this.options.events.onNothingFound();
         }
@@ -265,10 +304,11 @@ function ignoreOutput(): void {
   return;
 }
 
-/** Says to the server that `midtoken/status` is understood. */
-const announcesStatus: StaticFeature = {
+/** Says to the server that its notifications of our own are understood. */
+const announcesOurs: StaticFeature = {
   fillClientCapabilities(capabilities) {
-    capabilities.experimental = { ...(capabilities.experimental as object | undefined), midtokenStatus: true };
+    const ours = { midtokenStatus: true, midtokenMoreText: true };
+    capabilities.experimental = { ...(capabilities.experimental as object | undefined), ...ours };
   },
   initialize() {
     return;

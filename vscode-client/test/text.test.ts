@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { factLines } from "../src/facts";
 import { knownLanguages, languagesInUse, selectorOf } from "../src/languages";
+import { readMoreText } from "../src/moreText";
 import { lastLine } from "../src/run";
 import { barText, barTooltip, readStatus, statusOf } from "../src/status";
 
@@ -32,6 +33,14 @@ test("a status of the server is read; what is none is not", () => {
   assert.deepEqual(readStatus({ state: "ready", message: 3, device: "tpu", latencyMs: Number.NaN }), statusOf("ready"));
   for (const bad of [null, undefined, "ready", {}, { state: "asleep" }, { state: "toString" }]) {
     assert.equal(readStatus(bad), undefined);
+  }
+});
+
+test("that there is more text is read; what is none is not", () => {
+  const more = { textDocument: { uri: "file:///a.py", version: 3 }, position: { line: 1, character: 2 } };
+  assert.deepEqual(readMoreText(more), { uri: "file:///a.py", version: 3, line: 1, character: 2 });
+  for (const bad of [null, 1, {}, { ...more, position: null }, { ...more, textDocument: { uri: "file:///a.py" } }]) {
+    assert.equal(readMoreText(bad), undefined);
   }
 });
 

@@ -6,6 +6,7 @@
 
 local METHOD = 'textDocument/inlineCompletion'
 local INVOKED = 1
+local AUTOMATIC = 2
 
 local M = {}
 
@@ -131,6 +132,32 @@ function M.accept(part)
   })
 end
 
+--- Ask a server at the cursor. Its answer is shown if the cursor is still there when it comes.
+---@param client vim.lsp.Client
+---@param bufnr integer the current buffer
+---@param kind integer of the trigger
+---@param and_then fun() called when it is shown
+local function request(client, bufnr, kind, and_then)
+  local shown = completor(bufnr)
+  local cursor = vim.api.nvim_win_get_cursor(0)
+  local params = vim.lsp.util.make_position_params(0, client.offset_encoding)
+  ---@cast params table
+  params.context = { triggerKind = kind }
+  client:request(METHOD, params, function(err, result, ctx)
+    if
+      not shown
+      or completor(bufnr) ~= shown
+      or not shown.client_state[ctx.client_id]
+      or vim.api.nvim_get_current_buf() ~= bufnr
+      or not vim.deep_equal(cursor, vim.api.nvim_win_get_cursor(0))
+    then
+      return -- the answer to a question that nobody asks any more
+    end
+    shown:handler(err, result, ctx)
+    and_then()
+  end, bufnr)
+end
+
 --- Ask now, for several alternatives.
 ---@param step integer how far to go from the first one
 function M.ask(step)
@@ -145,27 +172,36 @@ function M.ask(step)
     return say('ghost text is off in this buffer; turn it on with :Midtoken toggle')
   end
   shown:reset_timer() -- an automatic request behind this one would replace the alternatives by one item
-  local cursor = vim.api.nvim_win_get_cursor(0)
   for _, client in ipairs(clients) do
-    local params = vim.lsp.util.make_position_params(0, client.offset_encoding)
-    ---@cast params table
-    params.context = { triggerKind = INVOKED }
-    client:request(METHOD, params, function(err, result, ctx)
-      if
-        completor(bufnr) ~= shown
-        or not shown.client_state[ctx.client_id]
-        or vim.api.nvim_get_current_buf() ~= bufnr
-        or not vim.deep_equal(cursor, vim.api.nvim_win_get_cursor(0))
-      then
-        return -- the answer to a question that nobody asks any more
-      end
-      shown:handler(err, result, ctx)
+    request(client, bufnr, INVOKED, function()
       if not shown.current then
         say('no suggestion here')
       elseif step ~= 0 and shown:count_items() > 1 then
         vim.lsp.inline_completion.select({ bufnr = bufnr, count = step })
       end
-    end, bufnr)
+    end)
+  end
+end
+
+---@class midtoken.MoreText what a server tells with `midtoken/moreText`
+---@field textDocument { uri: string, version: integer }
+---@field position { line: integer, character: integer }
+
+--- The server has more to show than it answered: ask again if nothing has moved since.
+---@param client_id integer
+---@param more midtoken.MoreText
+function M.ask_for_more(client_id, more)
+  local client = vim.lsp.get_client_by_id(client_id)
+  local bufnr = vim.api.nvim_get_current_buf()
+  if not client or not M.can_ask() or not completor(bufnr) or vim.api.nvim_get_mode().mode:sub(1, 1) ~= 'i' then
+    return
+  end
+  local place = vim.lsp.util.make_position_params(0, client.offset_encoding)
+  local is_there = place.textDocument.uri == more.textDocument.uri
+    and vim.lsp.util.buf_versions[bufnr] == more.textDocument.version
+    and vim.deep_equal(place.position, more.position)
+  if is_there then
+    request(client, bufnr, AUTOMATIC, function() end)
   end
 end
 

@@ -29,7 +29,12 @@ def answered(context: str, shown: str = "", sent: float = 0.0, took: float = 0.0
         (call("x = re", "turn value"), answered("x = ret", "urn", sent=1), True),
         (call("x = re", "turn"), answered("x = ret", "ry", sent=1), False),
         (call("x = re", "turn"), answered("x = rex", "", sent=1), False),
-        (call("x = re", "turn", outcome="cancelled"), answered("x = re", "turn"), False),
+        (call("x = re", "turn", outcome="cancelled"), answered("x = re", "turn"), True),
+        (call("x = re", "turn it", outcome="cancelled"), answered("x = re", "turn"), True),
+        (call("x = re", "turn it", outcome="cancelled"), answered("x = ret", "urn", sent=0.01), True),
+        (call("x = re", "turn", outcome="cancelled"), answered("x = re"), False),
+        (call("x = re", "turn", outcome="cancelled"), answered("x = re", "ady"), False),
+        (call("x = re", "turn", outcome="ahead"), answered("x = re", "turn"), True),
         (call("x = re", "turn", at=5), answered("x = re", "turn"), False),
         (call("x = re", "turn"), Request("x = re", 0.0), False),
         (call("y" * 200, "turn"), answered("z" * 20 + "y" * 200, "turn"), True),
@@ -54,6 +59,23 @@ def test_the_figures():
     assert (figures.passes, figures.wasted) == (7, 3)
     assert figures.stop_ms == pytest.approx((20.0,))
     assert (figures.accepted, figures.accepted_words, figures.kept, figures.saved) == (1, 1, 5, 3)
+
+
+def test_a_call_that_was_stopped_is_of_use_up_to_the_last_answer_that_it_gave():
+    shown = answered("re", "turn", sent=0.0, took=0.035)
+    figures = account([TypingSession([shown])], [call("re", "turn x", outcome="cancelled", passes=4)])
+    assert (figures.passes, figures.wasted, figures.without_pass) == (4, 1, 0)
+
+
+def test_what_is_asked_again_for_more_is_no_request_that_a_key_waits_for():
+    early, again = (
+        answered("re", "turn", took=0.02),
+        replace(answered("re", "turn x", sent=0.05, took=0.001), again=True),
+    )
+    figures = account([TypingSession([early, again])], [call("re", "turn x", passes=4)])
+    assert figures.requests == 1
+    assert figures.latency_ms == pytest.approx((20.0,))
+    assert figures.wasted == 0
 
 
 def test_a_call_that_goes_on_after_its_request_was_cancelled_is_of_use_if_it_serves_the_next():

@@ -50,7 +50,7 @@ FULL: dict[str, Any] = {
             "markdown": {"parser": "x"},
             "regularExpressions": {"engine": "x"},
         },
-        "experimental": {"midtokenStatus": True},
+        "experimental": {"midtokenStatus": True, "midtokenMoreText": True},
     },
 }
 
@@ -80,7 +80,7 @@ def test_what_is_read_is_read():
     assert read.client_info == types.ClientInfo("Editor")
     assert read.initialization_options == {"budgetMs": 700}
     methods = frozenset((types.TEXT_DOCUMENT_COMPLETION, types.TEXT_DOCUMENT_INLINE_COMPLETION))
-    assert Client.of(read.capabilities, "Editor") == Client("utf-8", True, True, True, True, True, True, methods)
+    assert Client.of(read.capabilities, "Editor") == Client("utf-8", True, True, True, True, True, True, True, methods)
 
 
 @pytest.mark.parametrize("path", paths(FULL), ids=lambda path: ".".join(map(str, path)))

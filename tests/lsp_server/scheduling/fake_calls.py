@@ -11,7 +11,8 @@ import pytest_asyncio
 from engine import CancellationToken, CompletionResult
 from lsp_server.scheduling.cursor_context import Asker, CursorContext, cursor_context
 from lsp_server.scheduling.model_call import OnText
-from lsp_server.scheduling.scheduler import Answer, Observers, PendingRequest, RequestKey, RequestKind, Scheduler
+from lsp_server.scheduling.requests import Answer, PendingRequest, RequestKey, RequestKind
+from lsp_server.scheduling.scheduler import Observers, Scheduler
 from lsp_server.scheduling.worker import ModelThread
 from lsp_server.settings import Settings
 from tests.lsp_server.fakes import result_of

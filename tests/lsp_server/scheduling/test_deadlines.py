@@ -7,7 +7,7 @@ import pytest
 from engine import CancellationToken, CompletionResult
 from lsp_server.scheduling.model_call import OnText
 from tests.lsp_server.fakes import result_of
-from tests.lsp_server.scheduling.fake_calls import Harness, Model, harness, place, texts, until
+from tests.lsp_server.scheduling.fake_calls import TIMEOUT_S, Harness, Model, harness, place, texts, until
 
 __all__ = ["harness"]
 pytestmark = pytest.mark.asyncio
@@ -47,6 +47,70 @@ async def test_a_call_that_has_written_nothing_by_then_goes_on_too(harness: Harn
     assert model.state == "runs"
     harness.change("x = y")
     await until(lambda: model.state == "stopped")
+
+
+async def test_a_certain_part_is_an_early_answer_and_the_client_hears_of_the_rest(harness: Harness):
+    told: list[str] = []
+    model, task = await harness.running("x = ", early_s=0.0, so_far=words_of, on_more=lambda: told.append("more"))
+    model.write("np.zeros")  # not a whole word yet
+    model.write("np.zeros (thr")
+    assert texts(await task) == ["np.zeros"]
+    assert model.state == "runs"
+    assert not told
+    model.end("np.zeros (three)")
+    await until(lambda: told)
+    assert told == ["more"]
+
+
+async def test_an_early_answer_waits_until_it_is_worth_showing(harness: Harness):
+    model, task = await harness.running("x = ", early_s=0.0, so_far=words_of)
+    model.write(") ")
+    model.write(") + ")
+    model.end(") + 1")
+    assert texts(await task) == [") + 1"]
+
+
+async def test_before_its_time_there_is_no_early_answer(harness: Harness):
+    model, task = await harness.running(
+        "x = ", written="np.zeros (thr", early_s=time.monotonic() + TIMEOUT_S, so_far=words_of
+    )
+    model.end("np.zeros (three)")
+    assert texts(await task) == ["np.zeros (three)"]
+
+
+async def test_nothing_more_is_told_where_the_early_answer_was_all(harness: Harness):
+    told: list[str] = []
+    model, task = await harness.running(
+        "x = ", written="zeros ", early_s=0.0, so_far=words_of, on_more=lambda: told.append("more")
+    )
+    assert texts(await task) == ["zeros"]
+    model.end("zeros")
+    await until(lambda: model.state == "ended" and harness.scheduler.idle)
+    assert not told
+
+
+async def test_who_typed_on_along_an_early_answer_gets_the_early_rest_and_the_news_once(harness: Harness):
+    told: list[str] = []
+    model, task = await harness.running(
+        "x = ", written="np.zeros (", early_s=0.0, so_far=words_of, on_more=lambda: told.append("first")
+    )
+    assert texts(await task) == ["np.zeros"]
+    harness.change("x = np")
+    _, second = harness.ask("x = np", version=2, early_s=0.0, so_far=words_of, on_more=lambda: told.append("second"))
+    assert texts(await second) == [".zeros"]
+    model.end("np.zeros (three)")
+    await until(lambda: told)
+    assert told == ["second"]
+
+
+async def test_what_was_typed_past_the_early_answer_waits_for_more(harness: Harness):
+    model, task = await harness.running("x = ", written="np.zeros (", early_s=0.0, so_far=words_of)
+    await task
+    harness.change("x = np.zeros")
+    _, second = harness.ask("x = np.zeros", version=2, early_s=0.0, so_far=words_of)
+    model.write("np.zeros (three, four")
+    assert texts(await second) == [" (three,"]
+    model.end("np.zeros (three, four)")
 
 
 async def test_reading_ahead_gives_way_to_a_request_and_is_no_work(harness: Harness):

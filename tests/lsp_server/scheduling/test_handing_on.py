@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine import CancellationToken
-from lsp_server.scheduling.scheduler import Answer
+from lsp_server.scheduling.requests import Answer
 from tests.lsp_server.scheduling.fake_calls import OTHER, Harness, Model, cancel, harness, place, texts, until
 
 pytestmark = pytest.mark.asyncio

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from lsp_server.scheduling.scheduler import Answer, RequestKey
+from lsp_server.scheduling.requests import Answer, RequestKey
 from tests.lsp_server.scheduling.fake_calls import OTHER, TIMEOUT_S, URI, Harness, cancel, harness, texts, until
 
 pytestmark = pytest.mark.asyncio

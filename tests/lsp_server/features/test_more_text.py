@@ -1,0 +1,93 @@
+"""Early answers over the wire: the first certain words, then the news that there are more."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from engine import CancellationToken, CompletionRequest
+from lsp_server.scheduling.model_call import OnText
+from tests.lsp_server.fakes import STEP_S, FakeCompleter
+from tests.lsp_server.wire import CAPABILITIES, URI, Wire
+
+pytestmark = pytest.mark.asyncio
+TOLD_MORE = {**CAPABILITIES, "experimental": {"midtokenMoreText": True}}
+WHOLE = "numbers = load(path)"
+
+
+class WritesInTwo(FakeCompleter):
+    """Writes the first words, and the rest when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__((WHOLE,))
+        self.may_end = threading.Event()
+
+    def write(
+        self, request: CompletionRequest, cancel: CancellationToken | None, on_text: OnText | None
+    ) -> tuple[str, ...]:
+        assert on_text is not None
+        on_text("numbers = lo")
+        while not self.may_end.wait(STEP_S):
+            assert cancel is not None
+            cancel.raise_if_cancelled()
+        return super().write(request, cancel, on_text)
+
+
+def news(wire: Wire) -> list[Any]:
+    return [told["params"] for told in wire.told if told["method"] == "midtoken/moreText"]
+
+
+def texts(items: list[dict[str, object]]) -> list[object]:
+    return [item["insertText"] for item in items]
+
+
+async def test_the_first_words_at_once_and_the_rest_when_it_is_asked_for_again():
+    fake = WritesInTwo()
+    async with Wire(fake.load) as wire:
+        await wire.initialize(capabilities=TOLD_MORE)
+        wire.open("x = 1\n")
+        assert texts(await wire.inline(1, 0, trigger=2)) == ["numbers ="]
+        assert news(wire) == []
+        fake.may_end.set()
+        await wire.until(lambda: news(wire))
+        place = {"textDocument": {"uri": URI, "version": 1}, "position": {"line": 1, "character": 0}}
+        assert news(wire) == [place]
+        assert texts(await wire.inline(1, 0, trigger=2)) == [WHOLE]
+        assert len(fake.requests) == 1
+
+
+async def test_of_a_text_that_has_changed_there_is_no_news():
+    fake = WritesInTwo()
+    async with Wire(fake.load) as wire:
+        await wire.initialize(capabilities=TOLD_MORE)
+        wire.open("x = 1\n")
+        assert texts(await wire.inline(1, 0, trigger=2)) == ["numbers ="]
+        start = {"line": 1, "character": 0}
+        wire.change([{"range": {"start": start, "end": start}, "text": "n"}])
+        _, rest = wire.ask_inline(1, 1, trigger=2)
+        assert texts((await rest)["items"]) == ["numbers ="]
+        fake.may_end.set()
+        await wire.until(lambda: news(wire))
+        assert [told["textDocument"]["version"] for told in news(wire)] == [2]
+
+
+async def test_who_is_not_told_of_more_gets_the_whole():
+    fake = WritesInTwo()
+    async with Wire(fake.load) as wire:
+        await wire.initialize(capabilities=CAPABILITIES)
+        wire.open("x = 1\n")
+        _, answer = wire.ask_inline(1, 0, trigger=2)
+        await wire.until(fake.started.is_set)
+        fake.may_end.set()
+        assert texts((await answer)["items"]) == [WHOLE]
+        assert news(wire) == []
+
+
+async def test_who_asks_by_hand_gets_the_whole():
+    fake = WritesInTwo()
+    fake.may_end.set()
+    async with Wire(fake.load) as wire:
+        await wire.initialize(capabilities=TOLD_MORE)
+        wire.open("x = 1\n")
+        assert texts(await wire.inline(1, 0)) == [WHOLE]
+        assert news(wire) == []
