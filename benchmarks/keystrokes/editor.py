@@ -120,6 +120,7 @@ class Editor:
         self.before, self.after = before, after
         document = {"uri": self._uri, "languageId": language, "version": 0, "text": before + after}
         self._server.notify("textDocument/didOpen", {"textDocument": document})
+        self._server.notify("midtoken/didFocus", self.place)  # as our clients do; others do not know it
 
     def move(self, index: int) -> None:
         """Put the cursor elsewhere, where nothing is on show."""
