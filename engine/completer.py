@@ -120,6 +120,7 @@ class Completer:
         completer = cls(session, tokenizer, loaded.index, manifest, info, small)
         completer.notices = loaded.notices
         completer._cache.measure(manifest.control.end[0])
+        completer._info = replace(info, tokens_per_s=completer._cache.tokens_per_s)
         return completer
 
     @property

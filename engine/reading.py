@@ -10,6 +10,8 @@ from engine.types import CancellationToken, CompletionRequest
 
 LEAST_READ = 64
 """Tokens of context that are always read, however little time there is."""
+MOST_EARLIER = 4
+"""A part may start so many jumps earlier than one that is read for the first time; then it is twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +26,22 @@ class Reader:
 
         Raises as `PromptBuilder.build` does.
         """
-        whole = self.prompts.build(request)
+        document = self.prompts.document(request)
+        whole = self.prompts.whole(document)
         if request.reading_ms is None:
             return whole, False
-        unread = len(whole.ids) - self.cache.known(whole.ids)
+        unread = self._unread(whole)
         if unread * 1000 <= request.reading_ms * self.cache.tokens_per_s or unread <= LEAST_READ:
             return whole, False
         most = max(LEAST_READ, int(request.reading_ms * self.cache.tokens_per_s / 1000))
-        part = self.prompts.build(request, most)
+        # Its start jumps while somebody types. It may lag behind, as long as that saves reading it anew.
+        parts = [self.prompts.part(document, most, earlier) for earlier in range(MOST_EARLIER + 1)]
+        part = min(parts, key=self._unread)
         # The cache may hold less of the part than of the whole prompt. Then the whole is no slower.
-        return (part, True) if len(part.ids) - self.cache.known(part.ids) < unread else (whole, False)
+        return (part, True) if self._unread(part) < unread else (whole, False)
+
+    def _unread(self, prompt: Prompt) -> int:
+        return len(prompt.ids) - self.cache.known(prompt.ids)
 
     def read_ahead(self, request: CompletionRequest, cancel: CancellationToken, rest: float) -> None:
         """Run the forward passes over all tokens before the tail. See `Completer.read`, also for what it raises."""

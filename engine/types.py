@@ -222,7 +222,10 @@ class CompletionResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What is loaded and where it runs; ``provider`` is the execution provider in use, not the one asked for."""
+    """What is loaded and where it runs; ``provider`` is the execution provider in use, not the one asked for.
+
+    ``tokens_per_s`` is how fast it read a few tokens when it was loaded; 0 where that was not measured.
+    """
 
     path: str
     name: str
@@ -233,6 +236,7 @@ class ModelInfo:
     context_length: int
     prefix_index: str
     fim_orders: tuple[str, ...]
+    tokens_per_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,13 @@
 """From a request to the sequence that the model reads: windows, tokens, stable boundary, budget, template."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine.errors import RequestError
 from engine.model_folder.manifest import Manifest
-from engine.prompt.fim import Prompt, PromptParts, assemble, choose_order, has_cut, overhead
+from engine.prompt.fim import Order, Prompt, PromptParts, assemble, choose_order, has_cut, overhead
 from engine.prompt.out_of_window import OutOfWindow
 from engine.prompt.repository_names import FileNames, names_of, snippet_ids
 from engine.prompt.windows import (
@@ -15,6 +15,7 @@ from engine.prompt.windows import (
     NAMES_SHARE,
     anchor_of,
     fit,
+    jump_of,
     pieces_that_fit,
     prefix_window,
     room_for_extra,
@@ -25,6 +26,20 @@ from engine.types import CompletionRequest, IdArray, Snippet, TokenIds
 
 MAX_TAIL_CHARACTERS = 512
 """A cursor's line longer than this is not healed from its start, but from the last certain place before the cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a request has around its cursor as tokens, ``parts``, of the windows ``prefix`` and ``below``; ``budget``
+    tokens of it fit.
+    """
+
+    request: CompletionRequest
+    order: Order
+    budget: int
+    parts: PromptParts
+    prefix: str
+    below: str
 
 
 class PromptBuilder:
@@ -43,19 +58,19 @@ class PromptBuilder:
         self._copies = copies
         self._outside = OutOfWindow(tokenizer)
 
-    def build(self, request: CompletionRequest, most: int | None = None) -> Prompt:
-        """Window, tokenise, split at the stable boundary, fit the budget, assemble. Raises `RequestError`.
+    def build(self, request: CompletionRequest) -> Prompt:
+        """Window, tokenise, split at the stable boundary, fit the budget, assemble. Raises `RequestError`."""
+        return self.whole(self.document(request))
 
-        ``most`` bounds the tokens of the prompt further.
-        """
+    def document(self, request: CompletionRequest) -> Document:
+        """The tokens of the document around the cursor, before they are fitted. Raises `RequestError`."""
         fim = self._manifest.fim
         native = request.healing.mode == "native"
         # Other tools use the template wherever there is one, so their way is measured with it.
         order = fim.default if native and fim is not None else choose_order(fim, request.suffix)
         capacity = self._capacity()
-        for limit in (most, request.context_tokens):
-            if limit is not None:
-                capacity = min(capacity, limit + request.stop.max_new_tokens)
+        if request.context_tokens is not None:
+            capacity = min(capacity, request.context_tokens + request.stop.max_new_tokens)
         budget = capacity - request.stop.max_new_tokens - overhead(fim, order)
         if budget < 1:
             raise RequestError(
@@ -65,22 +80,38 @@ class PromptBuilder:
         below = "" if order == "plain" else suffix_window(request.suffix, budget)
         suffix = self._tokenizer.encode_inside(below) if below else ()
         if native:  # as other tools have it: nothing is taken back, all of it is prefix
-            document = PromptParts(*self._tokenizer.encode_split(prefix, len(prefix)), suffix)
+            parts = PromptParts(*self._tokenizer.encode_split(prefix, len(prefix)), suffix)
         elif has_cut(fim, order):
             settled, between, tail = self._cut(prefix, anchor_of(request.prefix, prefix, budget))
-            document = PromptParts(settled, tail, suffix, between=between)
+            parts = PromptParts(settled, tail, suffix, between=between)
         else:
-            document = PromptParts(*self._tokenizer.encode_split(prefix, self._boundary(prefix)), suffix)
-        is_whole = len(prefix) == len(request.prefix)
-        fitted, parts = self._with_more(document, request, budget, is_whole=is_whole)
-        prompt = assemble(parts, fim, order, self._manifest.control)
+            parts = PromptParts(*self._tokenizer.encode_split(prefix, self._boundary(prefix)), suffix)
+        return Document(request, order, budget, parts, prefix, below)
+
+    def whole(self, document: Document) -> Prompt:
+        """All of a document that the budget holds, and what goes along with it."""
+        request = document.request
+        is_whole = len(document.prefix) == len(request.prefix)
+        fitted, parts = self._with_more(document.parts, request, document.budget, is_whole=is_whole)
+        return self._assembled(document, fitted, parts)
+
+    def part(self, document: Document, most: int, earlier: int = 0) -> Prompt:
+        """The nearest ``most`` tokens of a document, and nothing that goes along. ``earlier`` is that of `fit`."""
+        budget = max(1, min(most - overhead(self._manifest.fim, document.order), document.budget))
+        earlier = min(earlier, (document.budget - budget) // jump_of(budget))
+        fitted = fit(document.parts, budget, earlier)
+        return self._assembled(document, fitted, fitted)
+
+    def _assembled(self, document: Document, fitted: PromptParts, parts: PromptParts) -> Prompt:
+        request = document.request
+        prompt = assemble(parts, self._manifest.fim, document.order, self._manifest.control)
         if not self._copies and request.speculation == "off":
             return prompt
-        before = self._outside.before(request.prefix[: len(request.prefix) - len(prefix)])
-        after = self._outside.after(request.suffix[len(below) :])
+        before = self._outside.before(request.prefix[: len(request.prefix) - len(document.prefix)])
+        after = self._outside.after(request.suffix[len(document.below) :])
         # Without the tail: what healing takes back is not to be copied.
         read = prompt.ids[: len(prompt.ids) - len(prompt.tail)]
-        return replace(prompt, source=np.concatenate([*self._left_out(before, document, fitted, after), read]))
+        return replace(prompt, source=np.concatenate([*self._left_out(before, document.parts, fitted, after), read]))
 
     def _left_out(
         self, before: IdArray, document: PromptParts, fitted: PromptParts, after: IdArray

@@ -77,9 +77,14 @@ def _line_start_above(text: str, lines: int) -> int:
     return position + 1
 
 
+def jump_of(budget_tokens: int) -> int:
+    """By how many tokens the start of a window of so many moves, at least one."""
+    return max(1, int(budget_tokens * JUMP_SHARE))
+
+
 def room_for_extra(parts: PromptParts, budget_tokens: int) -> int:
     """Tokens that extra context may take: its share, or what the document leaves, in whole jumps."""
-    jump = max(1, int(budget_tokens * JUMP_SHARE))
+    jump = jump_of(budget_tokens)
     document = len(parts.settled) + len(parts.between) + len(parts.tail) + len(parts.suffix)
     return max(int(budget_tokens * EXTRA_SHARE), (budget_tokens - document) // jump * jump)
 
@@ -93,20 +98,25 @@ def pieces_that_fit(pieces: Iterable[TokenIds], room_tokens: int) -> TokenIds:
     return taken
 
 
-def fit(parts: PromptParts, budget_tokens: int) -> PromptParts:
-    """Cut ``parts`` to at most ``budget_tokens`` tokens (at least one).
+def fit(parts: PromptParts, budget_tokens: int, earlier: int = 0) -> PromptParts:
+    """Cut ``parts`` to at most ``budget_tokens`` tokens (at least one), and so many jumps of settled ones more where it
+    is to start ``earlier``.
 
     The suffix is cut from its end; then, from their starts, the settled tokens, those between, and, only where nothing
     else is left, the tail. The settled tokens lose whole jumps.
     """
     assert budget_tokens >= 1
-    jump = max(1, int(budget_tokens * JUMP_SHARE))
+    jump = jump_of(budget_tokens)
     tail = parts.tail[-budget_tokens:]
     above = len(parts.settled) + len(parts.between)
     # What the text before the cursor leaves over, in jumps as well: the suffix comes first in some templates.
     spare = max(0, budget_tokens - len(tail) - above) // jump * jump
-    suffix = parts.suffix[: min(max(spare, int(budget_tokens * SUFFIX_SHARE)), budget_tokens - len(tail))]
+    most = max(spare, int(budget_tokens * SUFFIX_SHARE))
+    if most > budget_tokens - len(tail):  # a line so long that it leaves little: what it leaves shrinks in jumps
+        most = (budget_tokens - len(tail)) // jump * jump
+    suffix = parts.suffix[:most]
     excess = above + len(tail) + len(suffix) - budget_tokens
-    drop = min(-(-excess // jump) * jump, above) if excess > 0 else 0
+    jumps = max(0, -(-excess // jump) - earlier) if excess > 0 else 0
+    drop = min(jumps * jump, above)
     between = parts.between[max(0, drop - len(parts.settled)) :]
     return PromptParts(parts.settled[drop:], tail, suffix, between=between)

@@ -12,8 +12,11 @@ import numpy as np
 from engine.runtime.session import ModelSession, SavingSession
 from engine.types import IdArray
 
-LEAST_TOKENS = 128
-"""A place is worth a copy if so many of its tokens would have to be read again."""
+MOST_LEAST_TOKENS = 128
+LEAST_TOKENS = 8
+"""A place is worth a copy if reading its tokens again would take `WORTH_S`: the bounds of how many that is."""
+WORTH_S = 0.016
+"""A copy takes a tenth of that, even of a long place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,11 @@ class Places:
         self._session = session if saves and isinstance(session, SavingSession) else None
         self._places: list[_Place] = []  # the one that was used last stands last
         self._limit_bytes = limit_bytes
+        self._least = MOST_LEAST_TOKENS
+
+    def price(self, tokens_per_s: float) -> None:
+        """The model reads so fast: that decides how few tokens are worth a copy."""
+        self._least = int(min(MOST_LEAST_TOKENS, max(LEAST_TOKENS, WORTH_S * tokens_per_s)))
 
     def limit(self, limit_bytes: int) -> None:
         """Keep no more than so many bytes from now on."""
@@ -47,12 +55,12 @@ class Places:
 
     def leave(self, slot: int, held: IdArray, common: int) -> None:
         """A slot that holds ``held``, ``[S] int32``, is about to lose what follows its first ``common`` tokens."""
-        if self._session is None or len(held) - common < LEAST_TOKENS:
+        if self._session is None or len(held) - common < self._least:
             return
         if len(held) * self._session.position_bytes > self._limit_bytes:
             return
         # This place continues that one, apart from its last tokens. So that one is no longer needed.
-        self._places = [p for p in self._places if len(p.ids) - common_length(p.ids, held) >= LEAST_TOKENS]
+        self._places = [p for p in self._places if len(p.ids) - common_length(p.ids, held) >= self._least]
         self._shrink(len(held))
         try:
             self._places.append(_Place(held.copy(), self._session.save(slot, len(held))))
@@ -66,13 +74,13 @@ class Places:
     def bring(self, slot: int, ids: IdArray, held: int, wanted: int) -> int:
         """Bring what a place has of the first ``wanted`` tokens of ``ids`` to ``slot``, which holds the first ``held``.
 
-        Returns how many it holds then. Less than `LEAST_TOKENS` more are not worth it.
+        Returns how many it holds then. A few more are not worth it.
         """
         if self._session is None or not self._places:
             return held
         lengths = [min(common_length(place.ids, ids), wanted) for place in self._places]
         at = int(np.argmax(lengths))
-        if lengths[at] - held < LEAST_TOKENS:
+        if lengths[at] - held < self._least:
             return held
         place = self._places.pop(at)
         self._places.append(place)

@@ -22,6 +22,11 @@ class ReadingPace:
         """How fast the model reads; infinite until it is known."""
         return 1 / self.token_s if self.token_s else math.inf
 
+    def settle(self) -> None:
+        """Choose the size of the first pass by what was measured: a long one would be broken off by the first key."""
+        while self.chunk > LEAST_CHUNK and self.chunk * self.token_s > PASS_S:
+            self.chunk //= 2
+
     def learn(self, tokens: int, seconds: float) -> None:
         """Learn from a pass over ``tokens``, and choose the size of the next one."""
         if tokens >= LEAST_CHUNK:
@@ -29,6 +34,17 @@ class ReadingPace:
             self.token_s = took if not self.token_s else 0.7 * self.token_s + 0.3 * took
         if tokens < self.chunk:
             return
+        self._resize(seconds)
+
+    def learn_of_broken(self, tokens: int, seconds: float) -> None:
+        """Learn from a pass that was broken off after so long.
+
+        If that was too long, the next is shorter: or nothing would ever be read while somebody types.
+        """
+        if tokens >= self.chunk and seconds > PASS_S:
+            self._resize(seconds)
+
+    def _resize(self, seconds: float) -> None:
         if seconds > PASS_S:
             self.chunk = max(min(LEAST_CHUNK, self.most), self.chunk // 2)
         elif seconds < PASS_S / 2:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.errors import DeviceError
+from engine.errors import Cancelled, DeviceError
 from engine.runtime.copy_mixture import NOTHING, Copier
 from engine.runtime.places import Places, common_length
 from engine.runtime.reading_pace import LEAST_CHUNK, ReadingPace
@@ -89,6 +89,7 @@ class TokenCache:
         """
         self._lengths[0] = 0
         self._run(0, np.full(min(2 * LEAST_CHUNK, self.capacity), token, np.int32), 0, 2 * LEAST_CHUNK, [])
+        self._pace.settle()
         self._lengths[0] = 0
 
     def known(self, ids: IdArray) -> int:
@@ -285,8 +286,13 @@ class TokenCache:
     def _run(self, slot: int, ids: IdArray, start: int, end: int, rows: list[int]) -> FloatArray:
         """`_pass` as a part of a prefill; the rows are remembered."""
         began = self._clock()
-        logits = self._pass(slot, ids, start, end, rows)
+        try:
+            logits = self._pass(slot, ids, start, end, rows)
+        except Cancelled:
+            self._pace.learn_of_broken(end - start, self._clock() - began)
+            raise
         self._pace.learn(end - start, self._clock() - began)
+        self.places.price(self._pace.tokens_per_s)
         for row, values in zip(rows, logits, strict=True):
             self._rows.put(ids[: row + 1].tobytes(), values)
         return logits

@@ -89,6 +89,7 @@ def model_info(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
         "contextLength": "context_length",
         "prefixIndex": "prefix_index",
         "fimOrders": "fim_orders",
+        "tokensPerSecond": "tokens_per_s",
     }
     notices = None if model.completer is None else list(model.completer.notices)
     return {

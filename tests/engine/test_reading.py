@@ -37,6 +37,20 @@ def test_a_request_has_the_context_that_can_be_read_in_its_time(fim):
         assert session.tokens <= most + 8
 
 
+@pytest.mark.parametrize("fim", [None, FIM])
+def test_the_part_that_is_read_keeps_its_start_while_somebody_types(fim):
+    completer, session = endless_completer(context_length=2048, fim=fim)
+    completer.keep_places(1 << 20)
+    typed, many = "x = value_1 + value_2 + other_3 * (value_4 - 17) % value_5", []
+    for end in range(1, len(typed)):
+        completer._cache._pace.token_s = 0.1  # nobody could read the whole
+        session.reset_counts()
+        assert completer.complete(asked(0.0, typed[:end])).is_partial
+        many.append(session.tokens)
+    # The first is read, and once again in a line as long as the window. Else a key costs its own tokens.
+    assert sum(tokens > 16 for tokens in many) <= 2
+
+
 def test_what_was_read_ahead_needs_no_time_and_the_answer_is_that_of_everything():
     completer, session = endless_completer(context_length=2048, fim=FIM)
     expected = completer.complete(asked()).completions

@@ -1,5 +1,6 @@
 """Places that were left: coming back to one costs no pass, and nothing else changes."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.config import StopParams
 from engine.runtime import places
-from engine.runtime.places import LEAST_TOKENS, Places, common_length
+from engine.runtime.places import LEAST_TOKENS, MOST_LEAST_TOKENS, WORTH_S, Places, common_length
 from engine.runtime.token_cache import TokenCache
 from engine.types import CompletionRequest, IdArray
 from tests.fakes import FakeSession, endless_completer, hash_model, toy_fim, toy_tokenizer
@@ -33,7 +34,7 @@ def test_rows_are_those_computed_from_scratch_whatever_is_brought_back(steps: li
     session = FakeSession(MODEL, context_length=12, slots=2)
     cache = TokenCache(session, chunk=3)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(places, "LEAST_TOKENS", 2)
+        patch.setattr(places, "MOST_LEAST_TOKENS", 2)
         cache.places.limit(limit)
         held: list[int] = []
         for kept, added in steps:
@@ -58,7 +59,7 @@ def test_switching_between_files_and_undoing_reads_nothing_again(order):
     for number in (1, 2):
         request = typed_in(number, "x = val")
         assert completer.complete(request).completions == forgetful.complete(request).completions
-    assert session.restored > 2 * LEAST_TOKENS
+    assert session.restored > 2 * MOST_LEAST_TOKENS
     assert session.tokens <= 2 * 12  # what is new in the line, and the completions
 
 
@@ -85,19 +86,43 @@ def filled(session: FakeSession, ids: Sequence[int]) -> IdArray:
 def test_a_place_that_goes_on_from_another_takes_its_place():
     session = FakeSession(MODEL, context_length=2048)
     kept = Places(session, ENOUGH)
-    first = [1] * (2 * LEAST_TOKENS)
+    first = [1] * (2 * MOST_LEAST_TOKENS)
     kept.leave(0, filled(session, first), 0)
-    kept.leave(0, filled(session, [*first, *[2] * LEAST_TOKENS]), 0)
-    assert kept.bytes == 3 * LEAST_TOKENS * session.position_bytes
-    kept.leave(0, filled(session, [3] * (2 * LEAST_TOKENS)), 0)
-    assert kept.bytes == 5 * LEAST_TOKENS * session.position_bytes
+    kept.leave(0, filled(session, [*first, *[2] * MOST_LEAST_TOKENS]), 0)
+    assert kept.bytes == 3 * MOST_LEAST_TOKENS * session.position_bytes
+    kept.leave(0, filled(session, [3] * (2 * MOST_LEAST_TOKENS)), 0)
+    assert kept.bytes == 5 * MOST_LEAST_TOKENS * session.position_bytes
 
 
 def test_what_is_left_by_a_few_tokens_is_not_kept():
     session = FakeSession(MODEL, context_length=2048)
     kept = Places(session, ENOUGH)
-    kept.leave(0, filled(session, [1] * 500), 500 - LEAST_TOKENS + 1)
+    kept.leave(0, filled(session, [1] * 500), 500 - MOST_LEAST_TOKENS + 1)
     assert kept.bytes == 0
+
+
+@pytest.mark.parametrize("tokens_per_s", [1.0, 100.0, 1000.0, 2000.0, 100_000.0, math.inf])
+def test_the_slower_a_model_reads_the_fewer_tokens_are_worth_keeping(tokens_per_s):
+    least = min(MOST_LEAST_TOKENS, max(LEAST_TOKENS, int(WORTH_S * tokens_per_s))) if tokens_per_s < 1e9 else 128
+    for tokens in (least - 1, least):
+        session = FakeSession(MODEL, context_length=2048)
+        kept = Places(session, ENOUGH)
+        kept.price(tokens_per_s)
+        kept.leave(0, filled(session, [1] * tokens), 0)
+        assert kept.bytes == (tokens >= least) * tokens * session.position_bytes
+
+
+def test_two_prompts_in_turn_of_a_slow_model_are_both_read_on_where_they_were_left():
+    session = FakeSession(MODEL, context_length=2048)
+    cache = TokenCache(session, chunk=8)
+    cache.places.limit(ENOUGH)
+    cache._pace.token_s = 0.01
+    long, short = list(range(1, 7)) * 30, [6, 5, 4] * 10
+    for end in range(16, len(long), 16):
+        cache._pace.token_s = 0.01
+        cache.row_after(ids_of(*long[:end]), nothing)
+        cache.row_after(ids_of(*short), nothing)
+    assert session.tokens <= len(long) + len(short) + 2 * len(long) // 16
 
 
 def test_memory_that_runs_out_leaves_nothing_kept_and_does_no_harm(monkeypatch: pytest.MonkeyPatch):
