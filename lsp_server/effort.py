@@ -10,6 +10,11 @@ import psutil
 Effort = Literal["low", "normal", "high"]
 READING_MS = 500.0
 """Of a request's time, at most so much is spent on reading what the model has not read yet, and no more than half."""
+LEAST_CONTEXT = 768
+CONTEXT_S = 8.0
+"""A slow model's context is no longer than it can read in this time, in whole steps of tokens: until it is read,
+completions are made with a small part of it."""
+CONTEXT_STEP = 256
 BUSY = 0.75
 """The share of all processors that other programs use, from which on the machine counts as busy."""
 LOOK_EVERY_S = 10.0
@@ -30,14 +35,18 @@ class Share:
     rest: float
 
 
-def share_of(effort: Effort, is_scarce: bool, threads: int) -> Share:
-    """What ``effort`` means where a pass uses ``threads`` processors; ``is_scarce``: the machine's time or power is."""
+def share_of(effort: Effort, is_scarce: bool, threads: int, tokens_per_s: float = 0.0) -> Share:
+    """What ``effort`` means where a pass uses ``threads`` processors; ``is_scarce``: the machine's time or power is.
+
+    ``tokens_per_s`` is how fast the model reads, 0 where that is not known.
+    """
     if effort == "high":
         return Share(2 * READING_MS, None, True, rest=0.0)
     if effort == "low" or is_scarce:
-        return Share(READING_MS / 2, 768, False, rest=0.0)
+        return Share(READING_MS / 2, LEAST_CONTEXT, False, rest=0.0)
+    most = max(LEAST_CONTEXT, int(CONTEXT_S * tokens_per_s) // CONTEXT_STEP * CONTEXT_STEP) if tokens_per_s else None
     # No more than one processor's time, on the average.
-    return Share(READING_MS, None, True, rest=threads - 1.0)
+    return Share(READING_MS, most, True, rest=threads - 1.0)
 
 
 class Machine:

@@ -140,8 +140,9 @@ def reading_job(server: MidtokenServer, request: EditorRequest, around: Neighbou
 
 def share_now(server: MidtokenServer) -> Share:
     """What may be taken of the machine as it is now."""
-    settings = server.state.settings
-    return share_of(settings.effort, server.state.machine.is_scarce, settings.threads or os.cpu_count() or 1)
+    settings, info = server.state.settings, server.state.model.info
+    threads = settings.threads or os.cpu_count() or 1
+    return share_of(settings.effort, server.state.machine.is_scarce, threads, info.tokens_per_s if info else 0.0)
 
 
 def _asked(

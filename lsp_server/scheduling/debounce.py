@@ -13,8 +13,8 @@ class Debounce:
     """The time between requests, and the time that the model takes.
 
     A request waits only if it comes on the heels of another one: sooner than the model answers, so that one of the two
-    is in vain. It then waits as long as the model takes to answer, for within that time the next key may come. Who
-    types more slowly than the model answers never waits.
+    is in vain, and within the longest time that it may wait. Then it waits that long, or as long as the model takes,
+    for the next key may come within that time. Who types more slowly never waits: that would only make the answer late.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,5 @@ class Debounce:
         """What a request that comes now has to wait, at most ``longest_ms``; ``now_s`` on a monotonic clock."""
         since_ms = None if self._last_s is None else (now_s - self._last_s) * 1000
         self._last_s = now_s
-        wanted_ms = max(KEY_REPEAT_MS, percentile(list(self._took_ms), 0.5) or 0.0)
-        if since_ms is None or since_ms >= wanted_ms:
-            return 0.0
-        return min(wanted_ms, longest_ms)
+        wanted_ms = min(longest_ms, max(KEY_REPEAT_MS, percentile(list(self._took_ms), 0.5) or 0.0))
+        return 0.0 if since_ms is None or since_ms >= wanted_ms else wanted_ms

@@ -14,6 +14,14 @@ def test_reading_ahead_takes_one_processor_by_default_and_all_with_high_effort(t
     assert normal.reading_ms == READING_MS < high.reading_ms
 
 
+@pytest.mark.parametrize(
+    ("tokens_per_s", "most"), [(0.0, None), (20.0, 768), (110.0, 768), (140.0, 1024), (1000.0, 7936)]
+)
+def test_the_context_of_a_slow_model_is_what_it_reads_in_some_seconds(tokens_per_s, most):
+    assert share_of("normal", False, 2, tokens_per_s).context_tokens == most
+    assert share_of("high", False, 2, tokens_per_s).context_tokens is None
+
+
 @pytest.mark.parametrize(("effort", "is_scarce"), [("low", False), ("low", True), ("normal", True)])
 def test_with_low_effort_or_on_a_machine_that_is_scarce_less_is_read_and_nothing_ahead(effort, is_scarce):
     share = share_of(effort, is_scarce, 2)

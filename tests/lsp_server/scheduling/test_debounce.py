@@ -31,8 +31,12 @@ def test_a_held_down_key_waits_for_a_quick_model_too():
 
 
 def test_the_setting_is_the_longest_wait():
-    assert delays(paced(300.0), 0, 150, longest_ms=50.0) == [0, 50]
+    assert delays(paced(300.0), 0, 40, longest_ms=50.0) == [0, 50]
     assert delays(paced(300.0), 0, 150, longest_ms=0.0) == [0, 0]
+
+
+def test_nothing_waits_that_comes_later_than_the_longest_wait():
+    assert delays(paced(300.0), 0, 150, 230, longest_ms=50.0) == [0, 0, 0]
 
 
 def test_the_median_of_the_last_calls_counts():
