@@ -1,6 +1,7 @@
 """The editor's side against a server that answers what the test says, when it says so."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -24,6 +25,7 @@ class Scripted:
         self.places: list[dict[str, int]] = []
         self.waiting: dict[int, asyncio.Future[Reply]] = {}
         self._clock = 0.0
+        self.on_more: Callable[[dict[str, Any]], None] = lambda place: None
 
     def ask(self, method: str, params: Any) -> tuple[int, "asyncio.Future[Reply]"]:
         number = len(self.sent)
@@ -93,6 +95,7 @@ async def test_vscode_cancels_what_is_open_and_asks_at_once():
     type_in(editor, "ab")
     assert server.sent == [
         "textDocument/didOpen",
+        "midtoken/didFocus",
         "textDocument/didChange",
         "textDocument/inlineCompletion",
         "textDocument/didChange",
@@ -104,6 +107,21 @@ async def test_vscode_cancels_what_is_open_and_asks_at_once():
     assert [request.cancelled_s is None for request in session.requests] == [False, True]
     assert editor.ghost_text == "c"
     assert not editor.busy
+
+
+async def test_it_asks_again_where_it_still_is_when_there_is_more():
+    editor, server, session = editor_of()
+    editor.open("", "")
+    type_in(editor, "a")
+    await server.answer("abc", back=1)
+    here = {"textDocument": {"uri": "file:///a.py", "version": 1}, "position": {"line": 0, "character": 1}}
+    server.on_more({**here, "position": {"line": 1, "character": 0}})
+    server.on_more({**here, "textDocument": {"uri": "file:///a.py", "version": 0}})
+    assert not server.waiting
+    server.on_more(here)
+    await server.answer("abc(d)", back=1)
+    assert editor.ghost_text == "bc(d)"
+    assert [request.again for request in session.requests] == [False, True]
 
 
 async def test_neovim_waits_for_a_pause_and_cancels_nothing():
