@@ -48,11 +48,13 @@ from engine.types import (
 DEFAULT_CONTEXT_TOKENS = 2048
 """Positions reserved in the key/value cache unless the caller asks for others; models often allow many more."""
 SMALL_CONTEXT = 1024
-"""The same of the bundled model where it drafts for another."""
+"""The same for the bundled model when it drafts for another model."""
 
 
 class Completer:
-    """A loaded model. One request runs at a time; others wait for it, so cancel what nobody wants any more."""
+    """A loaded model. One request runs at a time and the others wait for it, so cancel requests that are no longer
+    wanted.
+    """
 
     def __init__(
         self,
@@ -63,7 +65,7 @@ class Completer:
         info: ModelInfo,
         small: Callable[[], Writer] | None = None,
     ) -> None:
-        """Wire parts that are loaded already; `load` does it from a folder. Raises `ContractError`.
+        """Connect parts that are already loaded; `load` reads them from a folder. Raises `ContractError`.
 
         ``small`` loads a small model that may draft for this one (`engine.drafting.model_drafts`).
         """
@@ -74,7 +76,7 @@ class Completer:
         self._tokenizer = tokenizer
         self._index = index
         self._manifest = manifest
-        # Not by way of `self`: in a circle the weights would stay in memory until Python looks for circles.
+        # Not through `self`: a reference cycle would keep the weights in memory until Python collects cycles.
         prompts = PromptBuilder(tokenizer, manifest, lambda: cache.capacity, copies=copies is not None)
         self._reader = Reader(prompts, cache)
         self._second_views = SecondViews(prompts, cache, tokenizer, index)
@@ -96,10 +98,9 @@ class Completer:
     ) -> "Completer":
         """Load a model folder (default: the bundled model), or a folder or graph of another exporter, on a device.
 
-        ``threads`` bounds the threads of one forward pass (default: one a physical core); ``context_tokens`` bounds
-        the memory of the key/value cache. Raises `ModelFolderError` (`ManifestError`, `ContractError`,
-        `WeightsError`) or `DeviceError`, each in one line. Lines for the user, such as a fall-back to the CPU, are in
-        `notices`.
+        ``threads`` bounds the threads of one forward pass (default: one per physical core); ``context_tokens`` bounds
+        the memory of the key/value cache. Raises `ModelFolderError` (`ManifestError`, `ContractError`, `WeightsError`)
+        or `DeviceError`, each in one line. Lines for the user, such as a fall-back to the CPU, are in `notices`.
         """
         folder = BUNDLED_MODEL if model_dir is None else Path(model_dir)
         loaded = load_model(folder, device, threads, context_tokens)
@@ -135,7 +136,7 @@ class Completer:
 
     @property
     def contract(self) -> tuple[Clause, ...]:
-        """What was checked of tokenizer and model, clause by clause."""
+        """What was checked about tokenizer and model, clause by clause."""
         return clauses(self._manifest, self._tokenizer)
 
     @property
@@ -144,17 +145,19 @@ class Completer:
         return self._tokenizer
 
     def keep_places(self, limit_bytes: int) -> None:
-        """Keep the keys and values of places that were read before, so many bytes of them: going back to one costs no
-        pass. None are kept before the first call, nor on a GPU, nor with a graph that copies them in every step.
+        """Keep up to ``limit_bytes`` of the keys and values of places that were read before, so that going back to one
+        costs no pass.
+
+        Nothing is kept before the first call, on a GPU, or with a graph that copies keys and values in every step.
         """
         with self._lock:
             self._cache.places.limit(limit_bytes)
 
     def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0) -> None:
-        """Read all context of ``request``, so that completing it later has nothing to read but the line at the cursor.
+        """Read all context of ``request``. Completing it later then reads only the line at the cursor.
 
-        After each forward pass it rests ``rest`` times as long as that took. Raises `Cancelled`, `RequestError` or
-        `DeviceError`; what was read by then is kept.
+        After each forward pass it rests for ``rest`` times as long as the pass took. Raises `Cancelled`, `RequestError`
+        or `DeviceError`; what was read by then is kept.
         """
         with self._lock:
             self._reader.read_ahead(request, cancel, rest)
@@ -165,13 +168,15 @@ class Completer:
         cancel: CancellationToken | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> CompletionResult:
-        """Distinct completions of the request, best first; none where the model has nothing to add.
+        """Distinct completions of the request, best first; none if the model has nothing to add.
 
         Blocks; call it from a thread of its own and set ``cancel`` to stop it before its next model call. Raises
-        `Cancelled`, `RequestError`, `DeviceError` or `ModelFolderError`. A time budget that runs out is no error: what
-        was written by then is returned, with ``stop`` ``budget``. Where one completion is asked for and the strategy
-        writes it from left to right, ``on_text`` is called on this thread after every token with what is written so
-        far: the completion will begin with that, or be a beginning of it.
+        `Cancelled`, `RequestError`, `DeviceError` or `ModelFolderError`. A time budget that runs out is not an error:
+        what was written by then is returned, with ``stop`` ``budget``.
+
+        If one completion is asked for and the strategy writes it from left to right, ``on_text`` is called on this
+        thread after every token, with the text so far. The completion will begin with that text, or be a beginning of
+        it.
         """
         with self._lock:
             # 1. Prompt, prefill, healed first step.
@@ -228,7 +233,7 @@ class Completer:
     def trace(self, request: CompletionRequest, count: int = 10) -> HealingTrace:
         """How the request would be healed, with the ``count`` most probable covers. Raises as `complete` does.
 
-        A time budget does not count: without its forward pass there is nothing to show.
+        A time budget is ignored, because without the forward pass there is nothing to show.
         """
         with self._lock:
             unhurried = replace(request, budget_ms=None)
@@ -252,11 +257,11 @@ class Completer:
         prompt, is_partial = self._reader.prompt(request)
         self._cache.copy_from(prompt.source)
         tokenized = time.perf_counter()
-        # 2. The distribution of the first step, as far as the strategy looks at it.
+        # 2. The distribution of the first step, as much of it as the strategy needs.
         params = request.sampling
         strategy = strategy_for(params, count)
         healed, words = self._first_step(request, prompt, checkpoint, best_only=strategy.best_only)
-        # 3. What the strategy writes with, and what its candidates begin with.
+        # 3. What the strategy needs for writing, and the covers that its candidates begin with.
         alone = count == 1 and strategy.follows_rows and request.speculation == "auto"
         drafter = self._drafters.begin(request, prompt, cancel) if alone else None
         decoder = Decoder(
@@ -302,7 +307,7 @@ class Completer:
         return replace(healed, first=words.first_step(healed.first, self._tokenizer.vocabulary)), words
 
     def _basis_aware(self, params: SamplingParams) -> BasisAware | None:
-        """The rule of ``bat``. Raises `RequestError` where the model folder or the installation lacks what it needs."""
+        """The rule of ``bat``. Raises `RequestError` if the model folder or the installation lacks what it needs."""
         if not (params.bat and params.draws):
             return None
         require_highs()

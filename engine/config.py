@@ -1,4 +1,4 @@
-"""Parameters of one request, validated once, when they are made.
+"""Parameters of one request. They are validated when they are created.
 
 Every ``__post_init__`` raises `RequestError`, which names the parameter and the allowed range.
 """
@@ -20,7 +20,7 @@ Speculation = Literal["auto", "off"]
 
 HEALING_MODES: tuple[HealingMode, ...] = get_args(HealingMode)
 BASELINE_MODES: tuple[BaselineMode, ...] = get_args(BaselineMode)
-"""What other tools do, to compare with: `engine.healing.constrained`, and the prompt cut at the cursor."""
+"""What other tools do, for comparison: `engine.healing.constrained`, and the prompt cut at the cursor."""
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 SPECULATIONS: tuple[Speculation, ...] = get_args(Speculation)
 DEVICES: tuple[DeviceChoice, ...] = get_args(DeviceChoice)
@@ -56,10 +56,10 @@ def require_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
 class HealingParams:
     """How the partial token at the cursor is healed; see ``docs/healing.md``.
 
-    ``native`` and ``constrained`` are what other tools do, for comparisons.
-    For ``k-step``, ``k_max`` bounds the tokens dropped, ``tau`` is the least number of candidates at which it stops
-    going back, ``mixture`` the weight of the healed distribution beside the un-healed one (1 is pure healing).
-    Where the typed text surprises the model by more than ``max_surprise_bits``, nothing is completed.
+    ``native`` and ``constrained`` are what other tools do, for comparisons. For ``k-step``, ``k_max`` bounds the tokens
+    dropped, ``tau`` is the least number of candidates at which it stops going back, and ``mixture`` is the weight of
+    the healed distribution beside the un-healed one (1 is pure healing). If the typed text surprises the model by more
+    than ``max_surprise_bits``, nothing is completed.
     """
 
     mode: HealingMode | BaselineMode = "exact"
@@ -90,11 +90,11 @@ class SamplingParams:
     top_k: int = 0
     """0 or more: only the k most probable tokens are drawn from; 0 is off."""
     top_p: float = 1.0
-    """Above 0, to 1: only the fewest tokens that hold this probability together; 1 is off."""
+    """Above 0, to 1: only the smallest set of tokens whose probabilities add up to this; 1 is off."""
     seed: int | None = None
     """0 to 2**63 - 1: the same seed gives the same draws; None gives fresh ones."""
     min_p: float = 0.0
-    """0 to 1: only tokens at least this share as probable as the best; 0 is off."""
+    """0 to 1: only tokens with at least this share of the best token's probability; 0 is off."""
     top_n_sigma: float = 0.0
     """0 to 100: only logits within n standard deviations of the largest; 0 is off."""
     eta: float = 0.0
@@ -114,13 +114,13 @@ class SamplingParams:
     edt_base: float = 0.8
     """Above 0, to 1: base of ``edt``."""
     edt_theta: float = 1.0
-    """0 to 100: ``edt``, how much the entropy lowers the temperature."""
+    """0 to 100: ``edt``, how strongly the temperature depends on the entropy."""
     adapt_line_start: float = 0.8
     """Above 0, to 10: ``adapt``, factor of the temperature at the start of a line."""
     adapt_elsewhere: float = 0.6
     """Above 0, to 10: ``adapt``, factor of the temperature everywhere else."""
     adapt_top_p: float = 0.95
-    """Above 0, to 1: ``adapt``, as ``top_p``; the smaller of the two counts."""
+    """Above 0, to 1: ``adapt`` uses it as ``top_p``; the smaller of the two counts."""
     kl_sigma: float = 1.0
     """Above 0, to 1000: ``kl``, scale of the divergence from the model with less context."""
     gate_entropy_bits: float = 1.0
@@ -128,15 +128,15 @@ class SamplingParams:
     gate_varentropy_bits: float = 3.0
     """0 to 1024 bits squared: ``entropy-gate``, above this the varentropy is high."""
     gate_temperature: float = 1.3
-    """1 to 10: ``entropy-gate``, factor of the temperature where the entropy is high."""
+    """1 to 10: ``entropy-gate``, factor on the temperature if the entropy is high."""
     gate_top_p: float = 0.9
-    """Above 0, to 1: ``entropy-gate``, as ``top_p`` where entropy and varentropy are high."""
+    """Above 0, to 1: ``entropy-gate``, used as ``top_p`` if entropy and varentropy are both high."""
     sed_ratio: float = 0.8
-    """Above 0, to 1: ``sed`` looks ahead where the second probability is at least this share of the first."""
+    """Above 0, to 1: ``sed`` looks ahead if the second probability is at least this share of the first."""
     sed_branches: int = 2
-    """2 to 16: ``sed`` and ``entropy-gate``, options that a look ahead follows."""
+    """2 to 16: ``sed`` and ``entropy-gate``, number of options that a look-ahead follows."""
     sed_tokens: int = 4
-    """1 to 64: ``sed`` and ``entropy-gate``, tokens for which each option is followed."""
+    """1 to 64: ``sed`` and ``entropy-gate``, number of tokens for which each option is followed."""
     beam_width: int = 4
     """1 to 64: ``beam`` and ``best-first``, hypotheses kept of each length."""
     length_alpha: float = 0.6
@@ -175,7 +175,7 @@ class SamplingParams:
 DRAWS: tuple[Strategy, ...] = ("sample", "edt", "adapt", "kl", "entropy-gate")
 """Strategies that draw at random; temperature and truncations belong to them."""
 BEAMS: tuple[Strategy, ...] = ("beam", "best-first")
-"""Strategies that keep ``beam_width`` hypotheses, and so have at most as many completions."""
+"""Strategies that keep ``beam_width`` hypotheses, and so return at most that many completions."""
 SEARCHES: tuple[Strategy, ...] = ("sed", *BEAMS, "branch")
 """Strategies that compare continuations by the model's own probabilities."""
 
@@ -227,8 +227,8 @@ _COUNTS: Mapping[str, tuple[int, float]] = MappingProxyType(
 class StopParams:
     """When a completion ends. ``lines`` is ``single`` (before the next line break) or ``multi`` (with the block).
 
-    It ends before the word with which the probability of all that it wrote falls below ``min_confidence``; 0 lets it
-    go on. Searches that compare whole continuations (`SEARCHES` except ``sed``) do not end this way.
+    It ends before the word that would bring the probability of everything written below ``min_confidence``; 0 never
+    ends it. Searches that compare whole continuations (`SEARCHES` except ``sed``) do not end this way.
     """
 
     max_new_tokens: int = 64

@@ -1,6 +1,6 @@
 """Everything that a user, a client or a file can get wrong, as one tree of exceptions.
 
-Each message is one line that says what is wrong and what to do; the command line prints it as it is and the language
+Each message is one line that says what is wrong and what to do. The command line prints it unchanged, and the language
 server logs it. Our own broken invariants are ``assert``s, never one of these.
 """
 
@@ -9,12 +9,12 @@ LONGEST_MESSAGE = 1000
 
 class MidtokenError(Exception):
     """Base of every error that Midtoken raises on purpose. Its message is one printable line of bounded length,
-    whatever of a file or a name went into it.
+    whatever text of a file or name is in it.
     """
 
     def __str__(self) -> str:
         text = super().__str__()
-        if len(text) > LONGEST_MESSAGE:  # what is wrong stands first, what to do about it last
+        if len(text) > LONGEST_MESSAGE:  # the beginning says what is wrong, the end what to do about it
             half = (LONGEST_MESSAGE - 1) // 2
             text = f"{text[:half]}…{text[-half:]}"
         return "".join([character if character.isprintable() else " " for character in text])
@@ -33,7 +33,7 @@ class ContractError(ModelFolderError):
 
 
 class WeightsError(ModelFolderError):
-    """The weights of a model give no numbers: its logits are NaN or infinite."""
+    """The weights of a model are unusable: its logits are NaN or infinite."""
 
 
 class DeviceError(MidtokenError):
@@ -57,17 +57,17 @@ class ExportError(MidtokenError):
 
 
 class TrainingError(MidtokenError):
-    """A training run cannot start, go on, or be resumed."""
+    """A training run cannot start, continue, or be resumed."""
 
 
 class Cancelled(MidtokenError):
-    """Nobody waits for this completion any more. Not a failure: callers drop the request silently."""
+    """The completion is no longer wanted. This is not a failure: callers drop the request silently."""
 
 
 _MOST_REASON = 200
 
 
 def reason_of(error: BaseException) -> str:
-    """Why, in one line: the system's own words, else the first line of what it says, else its type."""
+    """The reason in one line: the system's own message, or the first line of the error's message, or its type."""
     lines = (getattr(error, "strerror", None) or str(error)).strip().splitlines()
     return lines[0][:_MOST_REASON] if lines else type(error).__name__

@@ -35,10 +35,10 @@ class LoadedModel:
 
 
 def load_model(folder: Path, device: DeviceChoice, threads: int | None, context_tokens: int) -> LoadedModel:
-    """Load a folder of our own or of others, or a graph in one; the parameters are those of `Completer.load`.
+    """Load a folder of our own or of another exporter, or a graph in one. The parameters are those of `Completer.load`.
 
-    A cache for which there is no memory is halved until it fits, which a notice says. The model is run once. Raises
-    `ModelFolderError` (`ManifestError`, `ContractError`, `WeightsError`) or `DeviceError`.
+    If there is no memory for the key/value cache, it is halved until it fits, and a notice says so. The model is run
+    once. Raises `ModelFolderError` (`ManifestError`, `ContractError`, `WeightsError`) or `DeviceError`.
     """
     foreign = find_foreign(folder)
     if foreign is None:
@@ -54,11 +54,11 @@ def load_model(folder: Path, device: DeviceChoice, threads: int | None, context_
 
 
 def _load_own(folder: Path, device: DeviceChoice, threads: int | None) -> tuple[Manifest, Tokenizer, Graph]:
-    """A folder with a manifest. The weights are read on a thread of their own, which needs the interpreter for moments
-    only, while the tokenizer is built.
+    """A folder with a manifest. The weights are read on a thread of their own while the tokenizer is built; that thread
+    rarely needs the interpreter.
     """
     manifest = read_manifest(folder)
-    # Wrong weights compute wrong numbers, but a graph and a tokenizer are looked at before anything is made of them.
+    # Damaged weights only compute wrong numbers, but graph and tokenizer are parsed, so their hashes are checked first.
     small = {manifest.model_file, manifest.tokenizer_file}
     check_files(folder, manifest, small)
 
@@ -74,8 +74,8 @@ def _load_own(folder: Path, device: DeviceChoice, threads: int | None) -> tuple[
 
 
 def _index_of(folder: Path, tokenizer: Tokenizer, manifest: Manifest) -> PrefixIndex:
-    """The index that the bundled model has beside it. libdatrie trusts a saved one like its own memory, so that of a
-    folder from elsewhere is never read; and building a trie takes longer than its look-ups ever save.
+    """The prefix index. A saved one is read only from the bundled model, because libdatrie trusts the file as it trusts
+    its own memory. For other models a trie is not built either: building takes longer than its look-ups ever save.
     """
     if folder != BUNDLED_MODEL:
         return SortedIndex(tokenizer.vocabulary)
@@ -95,8 +95,8 @@ def load_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
 
 
 def first_pass(session: ModelSession, manifest: Manifest, tokenizer: Tokenizer) -> None:
-    """Run the model over a line of code. Raises `WeightsError` where it computes no numbers, `DeviceError` where it
-    cannot run.
+    """Run the model over a line of code. Raises `WeightsError` if its logits are not finite, `DeviceError` if it cannot
+    run.
     """
     begin = () if manifest.control.begin is None else (manifest.control.begin,)
     ids = np.array([*begin, *tokenizer.encode(FIRST_LINE)], np.int32)[: session.context_length]
@@ -104,7 +104,7 @@ def first_pass(session: ModelSession, manifest: Manifest, tokenizer: Tokenizer) 
 
 
 def _session_that_fits(graph: Graph, manifest: Manifest, tokens: int) -> tuple[OrtSession, str]:
-    """The session with the largest cache that there is memory for, and a line where it holds less than ``tokens``."""
+    """The session with the largest cache that memory allows, and a line for the user if it is below ``tokens``."""
     wanted = length = min(tokens, manifest.context_length)
     while True:
         try:

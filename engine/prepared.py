@@ -1,4 +1,4 @@
-"""A request on its way: what stands before its first decode step, and what becomes of its candidates."""
+"""A request after its prefill, and the completions that its candidates become."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Prepared:
     is_partial: bool = False
 
     def write(self) -> Iterator[list[Candidate]]:
-        """The candidates as `Strategy.write` gives them; nothing where there is nothing to begin with."""
+        """The candidates as `Strategy.write` yields them; nothing if there is no cover to begin with."""
         return self.strategy.write(self.run, self.covers) if self.covers else iter(())
 
 
@@ -54,7 +54,7 @@ def finished(candidate: Candidate, prepared: Prepared, request: CompletionReques
 
 
 def distinct(completions: list[Completion]) -> tuple[Completion, ...]:
-    """Without empty and repeated texts."""
+    """The completions without empty and repeated texts, in the same order."""
     unique: dict[str, Completion] = {}
     for completion in completions:
         if completion.text:

@@ -1,4 +1,4 @@
-"""How much of a document is read for a request: all of it, what there is time for, or all of it ahead of time."""
+"""How much of a document is read for a request: all of it, as much as there is time for, or all of it ahead of time."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""The values of a completion: a request, what it becomes, and how it ended.
+"""The values of a completion: a request, its result, and how it ended.
 
-All of them are frozen; the one exception is `CancellationToken`, which exists to be changed from another thread.
+All of them are frozen except `CancellationToken`, which exists to be changed from another thread.
 """
 
 import math
@@ -31,15 +31,16 @@ IdArray: TypeAlias = NDArray[np.int32]
 FloatArray: TypeAlias = NDArray[np.float32]
 
 LEAST_CONTEXT_TOKENS = 64
-"""Fewer would not hold a template and a line."""
+"""With fewer, a template and a line would not fit."""
 StopReason = Literal["end", "stop-string", "line", "block", "doubt", "length", "context", "budget", "cut"]
-"""Why a completion ended: an end-of-sequence or template control id, a stop string, the end of the line, the end of
-the indented block, confidence that ran out, ``max_new_tokens``, the model's context length, the time budget, or the
-language server cut off what had no place there."""
+"""Why a completion ended: an end-of-sequence or template control id, a stop string, the end of the line, the end of the
+indented block, too little confidence, ``max_new_tokens``, the model's context length, the time budget, or a cut by the
+language server, because the rest did not fit the document.
+"""
 
 
 class CancellationToken:
-    """Tells a running completion that nobody waits for it any more. Safe to set from any thread."""
+    """Tells a running completion that it is no longer wanted. It may be set from any thread."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -47,7 +48,7 @@ class CancellationToken:
         self._callbacks: list[Callable[[], None]] = []
 
     def cancel(self) -> None:
-        """Ask the completion to stop: it does so in the forward pass that is under way, or before its next one."""
+        """Ask the completion to stop. It stops during the running forward pass, or before the next one."""
         with self._lock:
             self._event.set()
             callbacks, self._callbacks = self._callbacks, []
@@ -55,7 +56,7 @@ class CancellationToken:
             callback()
 
     def on_cancel(self, callback: Callable[[], None]) -> None:
-        """Call ``callback`` once `cancel` is called, on the thread that calls it; at once if it was."""
+        """Call ``callback`` when `cancel` is called, on the thread that calls it; at once if it was called already."""
         with self._lock:
             if not self._event.is_set():
                 self._callbacks.append(callback)
@@ -67,7 +68,7 @@ class CancellationToken:
         return self._event.is_set()
 
     def wait(self, seconds: float) -> None:
-        """Let so much time pass, less if it is cancelled meanwhile."""
+        """Sleep for ``seconds``, or until it is cancelled."""
         if seconds > 0:
             self._event.wait(seconds)
 
@@ -81,8 +82,8 @@ class CancellationToken:
 class Snippet:
     """A piece of text from elsewhere: of another file, or of a part of the same one that is far from the cursor.
 
-    A model with a token for files reads ``path``, the name of the file in its repository, behind that token. Others
-    read ``heading`` before the text, such as a comment that names the file.
+    A model with a token for files reads ``path``, the name of the file in its repository, after that token. Others read
+    ``heading`` before the text, such as a comment that names the file.
     """
 
     text: str
@@ -92,20 +93,21 @@ class Snippet:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """What to complete: all text before the cursor and all text after it, as the editor holds them.
+    """What to complete: all text before the cursor and all text after it, as in the editor.
 
-    ``extra_context`` are pieces of text from elsewhere, the most useful first. They stand before the document in this
-    order, as many as have room in what the document leaves them. ``imports`` are lines from the document's beginning
-    that stand before the rest of it where the context window does not reach back to them. ``words`` are known to be
-    there: the one at the cursor is more likely to become one of them than the model says, and with ``only_words``
-    there is no other. ``path`` is the document's name in its repository, with forward slashes, and ``repository`` the
-    name of that: models that were trained with tokens for them get them, others do not. ``max_completions`` asks for
-    that many distinct candidates, best first.
-    Where ``reading_ms`` is given, the model reads no more context than it can in that time, beside what it has read
-    before, the nearest first; what it says then depends on the requests before. None has it read everything.
-    ``speculation`` says whether passes may verify drafts of the next tokens. That saves time; with quantised weights
-    two tokens that are nearly level may change places, so it is off unless asked for.
-    ``context_tokens``, 64 or more, bounds the prompt further; None: what the model holds.
+    ``extra_context`` are pieces of text from elsewhere, the most useful first. They come before the document in this
+    order, as many as fit into the room that the document leaves. ``imports`` are lines from the document's beginning;
+    they are put before the window if it does not reach back to them. ``words`` are known words: the word at the cursor
+    becomes more likely to be one of them than the model says, and with ``only_words`` it can be no other. ``path`` is
+    the document's name in its repository, with forward slashes, and ``repository`` is the repository's name; only
+    models that were trained with tokens for them get them. ``max_completions`` is the number of distinct candidates,
+    best first.
+
+    If ``reading_ms`` is given, the model reads only as much new context as it can in that time, the nearest first. The
+    completion then depends on what earlier requests have read. With None it reads everything. ``speculation`` says
+    whether passes may verify drafts of the next tokens. That saves time, but with quantised weights two tokens that are
+    almost equally probable may change places, so it is off by default. ``context_tokens``, 64 or more, is a further
+    limit on the prompt; None means the model's own limit.
     """
 
     prefix: str
@@ -150,7 +152,7 @@ class HealingReport:
 
     ``tail`` is the text that the healed step wrote again, ``tokens_back`` the number of tokens of its encoding that
     were dropped, ``covers`` the number of vocabulary entries that were scored, ``surprise_bits`` minus log2 of the
-    probability that the model gives to what the user typed (of the dropped text alone under ``k-step``).
+    probability that the model gives to what the user typed (under ``k-step``, only to the dropped text).
     """
 
     mode: str
@@ -162,11 +164,12 @@ class HealingReport:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Text to insert at the cursor, byte-exact after what is typed. ``logprob`` is natural, summed over ``tokens``.
+    """Text to insert at the cursor. It continues exactly the bytes that are typed. ``logprob`` is the natural
+    log-probability, summed over ``tokens``.
 
     ``along`` says how sure the model is of each beginning: characters of the text, ascending, and the natural
-    log-probability of the tokens up to there. The last may lie beyond a text that was cut. It is empty where the
-    strategy compares whole continuations; then ``logprob`` is all that is known.
+    log-probability of the tokens up to there. The last may be beyond the end of a text that was cut. ``along`` is empty
+    if the strategy compares whole continuations; then only ``logprob`` is known.
     """
 
     text: str
@@ -177,7 +180,7 @@ class Completion:
     along: tuple[tuple[int, float], ...] = ()
 
     def logprob_at(self, end: int) -> float:
-        """The natural log-probability of the first ``end`` characters, or of a few more, where a token goes on."""
+        """The natural log-probability of the first ``end`` characters, or of a few more if a token goes past them."""
         return next((logprob for characters, logprob in self.along if characters >= end), self.logprob)
 
 
@@ -194,8 +197,8 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class DraftCounts:
-    """Tokens that were drafted and verified by a pass, and those of them that were written, by where a draft is from:
-    the document, or the small model.
+    """Drafted tokens that a pass verified, and how many of them were written, for each source of drafts: the document,
+    or the small model.
     """
 
     lookup_drafted: int = 0
@@ -208,8 +211,8 @@ class DraftCounts:
 class CompletionResult:
     """Distinct completions, best first (possibly none), with the timing of the whole request.
 
-    ``reused_tokens`` of the ``prompt_tokens`` were still in the key/value cache from the request before. ``is_partial``
-    says that the model read less context than there is, for want of time. ``drafts`` counts what was drafted.
+    ``reused_tokens`` of the ``prompt_tokens`` were still in the key/value cache. ``is_partial`` says that the model
+    read only a part of the context because time was short. ``drafts`` counts drafted tokens.
     """
 
     completions: tuple[Completion, ...]
@@ -241,8 +244,9 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class TracedCover:
-    """A way to go on: the tokens of the tail ``before`` it, then its token's ``data``, the first ``typed`` bytes of
-    which were typed already; its probability among the covers, whether it is canonical, whether it was chosen.
+    """A cover for people to read: the tokens of the tail ``before`` it, then its token's ``data``, of which the first
+    ``typed`` bytes were typed already. Also its probability among the covers, whether it is canonical, and whether it
+    was chosen.
     """
 
     before: tuple[bytes, ...]
@@ -255,7 +259,7 @@ class TracedCover:
 
 @dataclass(frozen=True, slots=True)
 class HealingTrace:
-    """How a text is healed, for people to read: tokens as bytes, the number of candidates, the heaviest covers."""
+    """How a text is healed, for people to read: tokens as bytes, the number of candidates, the most probable covers."""
 
     mode: str
     context: tuple[bytes, ...]

@@ -1,9 +1,9 @@
-"""Beam search and best-first beam search over completions, from the healed covers on.
+"""Beam search and best-first beam search over completions. They start from the healed covers.
 
-A hypothesis of level n is a cover followed by n - 1 tokens; its score is the sum of their log-probabilities, that of
-the cover being its share among all covers. The B best hypotheses of each level are kept. One that meets a stop
+A hypothesis of level n is a cover followed by n - 1 tokens; its score is the sum of their log-probabilities, where that
+of the cover is its share among all covers. The B best hypotheses of each level are kept. One that meets a stop
 condition is finished; the others are expanded. Finished ones are ranked by ``score / ((5 + n) / 6) ** alpha`` (Wu et
-al. 2016, arXiv 1609.08144), and the search ends as soon as nothing alive can reach the ranks that are asked for.
+al. 2016, arXiv 1609.08144). The search ends as soon as no live hypothesis can reach the ranks that are asked for.
 """
 
 import heapq
@@ -23,7 +23,7 @@ from engine.types import FloatArray, IdArray, TokenIds
 class BeamParams:
     """``width`` is B, ``alpha`` the length normalisation, ``count`` the number of finished hypotheses wanted.
 
-    ``penalties`` shape each row before its log-probabilities are taken, so that every score only falls with length.
+    ``penalties`` change each row before its log-probabilities are taken, so every score only falls with length.
     """
 
     width: int
@@ -38,9 +38,10 @@ class BeamParams:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """``tokens`` begin with the cover's. ``score`` is after penalties, ``logprob`` the model's own, no end token.
+    """``tokens`` begin with the cover's token. ``score`` is after penalties; ``logprob`` is the model's own, without an
+    end token.
 
-    ``before`` is the model's own without the last token.
+    ``before`` is ``logprob`` without the last token.
     """
 
     cover: Cover
@@ -57,7 +58,7 @@ class Hypothesis:
 
 @dataclass(slots=True)
 class _Finished:
-    """The finished hypotheses, and whether those wanted are settled."""
+    """The finished hypotheses, and whether the best ``count`` of them can still change."""
 
     params: BeamParams
     longest: int
@@ -82,7 +83,7 @@ class _Finished:
 
 
 def beam_search(decoder: Decoder, covers: Sequence[Cover], params: BeamParams) -> list[Candidate]:
-    """The ``count`` best finished hypotheses, best first; where the budget runs out, those and the best unfinished.
+    """The ``count`` best finished hypotheses, best first; if the budget runs out, also the best unfinished ones.
 
     ``covers`` are the B best covers, best first. Raises `engine.errors.Cancelled` or `engine.errors.DeviceError`.
     """
@@ -101,8 +102,8 @@ def best_first_search(decoder: Decoder, covers: Sequence[Cover], params: BeamPar
     """What `beam_search` finds, expanding the most probable hypothesis first (Meister et al. 2020, arXiv 2007.03909).
 
     Scores only fall, so hypotheses of one length leave the queue in the order of their scores: the first B of a length
-    are those that beam search keeps, and hypotheses that could never win are not expanded at all. Where we differ: the
-    paper bounds the length normalisation with the longest length in general; so do we, with the limit of the request.
+    are those that beam search keeps, and hypotheses that could never win are not expanded at all. The paper bounds the
+    length normalisation with a maximal length; we take the limit of the request.
     """
     finished = _Finished(params, decoder.stop.max_new_tokens)
     queue = [(hypothesis.order, hypothesis) for hypothesis in (_rooted(decoder, cover) for cover in covers)]
@@ -127,9 +128,9 @@ def best_first_search(decoder: Decoder, covers: Sequence[Cover], params: BeamPar
 def expand(
     decoder: Decoder, hypotheses: Sequence[Hypothesis], rows: Sequence[FloatArray], params: BeamParams
 ) -> list[Hypothesis]:
-    """The ``width`` best continuations by one token of all hypotheses, best first: their candidates as one union.
+    """The ``width`` best one-token continuations over all hypotheses together, best first.
 
-    ``rows`` are the logits after each, ``[V]``.
+    ``rows`` are the logits after each hypothesis, ``[V]``.
     """
     found = []
     for hypothesis, row in zip(hypotheses, rows, strict=True):
@@ -137,7 +138,7 @@ def expand(
         if params.penalties.steps:
             history = History(tokens_before(decoder.prompt, hypothesis.cover), hypothesis.tokens)
             shaped = params.penalties.shape(row, history)
-        # More than the width of one hypothesis never survive the union.
+        # Of one hypothesis at most ``width`` continuations can be among the best.
         tokens = largest(shaped, params.width)
         own = log_probabilities(row, tokens)
         scores = own if shaped is row else log_probabilities(shaped, tokens)
@@ -164,7 +165,7 @@ def _sequence(decoder: Decoder, hypothesis: Hypothesis) -> IdArray:
 
 
 def _sort_out(decoder: Decoder, hypotheses: Sequence[Hypothesis], finished: _Finished) -> list[Hypothesis]:
-    """Put aside what has ended; return what lives on."""
+    """Move ended hypotheses to ``finished``; return the others."""
     live = []
     for hypothesis in hypotheses:
         candidate = _candidate(decoder, hypothesis)
@@ -179,7 +180,7 @@ def _sort_out(decoder: Decoder, hypotheses: Sequence[Hypothesis], finished: _Fin
 
 def _candidate(decoder: Decoder, hypothesis: Hypothesis) -> Candidate:
     tracker = decoder.judge(hypothesis.tokens, hypothesis.cover.typed, hypothesis.logprob)
-    # As where one candidate is written: the token that ends it, or that it doubts, is not part of it.
+    # As in `Decoder.write`: a token that ends the completion, or is too doubtful, is not part of it.
     if hypothesis.tokens[-1] in decoder.ends or tracker.ended == "doubt":
         return Candidate(hypothesis.cover, tracker, list(hypothesis.tokens[:-1]), hypothesis.before)
     return Candidate(hypothesis.cover, tracker, list(hypothesis.tokens), hypothesis.logprob)

@@ -1,4 +1,6 @@
-"""Writing one candidate: the decode loop, watched for the completion's end. Every strategy writes and judges by it."""
+"""Writing one candidate: the decode loop, and after each token the check whether the completion ends. Every strategy
+uses it.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -22,7 +24,8 @@ from engine.types import FloatArray, IdArray
 
 @dataclass(slots=True)
 class Candidate:
-    """A completion while it is written. ``logprob`` is natural, summed over ``tokens``; an end token is in neither.
+    """A completion while it is written. ``logprob`` is the natural log-probability, summed over ``tokens``; an end
+    token is in neither.
 
     ``along`` are the characters written after each token and `logprob` up to there.
     """
@@ -39,10 +42,11 @@ class Decoder:
     """One request after its prefill: everything that its candidates share.
 
     ``prompt`` is ``[S] int32``; ``ends`` are the ids that end a completion; ``line_prefix`` is the cursor's line before
-    the cursor. ``companion`` gives, for a strategy that compares, the other sequence whose row it wants with that of
-    each sequence (None where there is none): the two are run as one batch. ``first`` is what covers are chosen from,
-    ``words`` are more probable in the word at the cursor, their tokens are found with ``index``. ``ahead`` is where a
-    candidate that is written alone has its rows from, if not from ``cache``.
+    the cursor. ``companion`` is for a strategy that compares two contexts: it gives the other sequence whose row is
+    wanted along with that of each sequence (None if there is none), and the two run as one batch. ``first`` is the
+    distribution that covers are chosen from. ``words`` are made more probable in the word at the cursor; their tokens
+    are found with ``index``. A candidate that is written alone takes its rows from ``ahead``, if given, and otherwise
+    from ``cache``.
     """
 
     cache: TokenCache
@@ -63,11 +67,11 @@ class Decoder:
         return Candidate(cover, StopTracker(self.stop, self.line_prefix))
 
     def sequence(self, cover: Cover, tokens: Sequence[int]) -> IdArray:
-        """What stands before ``cover`` in the prompt, then ``tokens``, of which the first is its own; ``[S] int32``."""
+        """The prompt up to ``cover``, then ``tokens``, the first of which is the cover's own; ``[S] int32``."""
         return np.concatenate([tokens_before(self.prompt, cover), np.array(tokens, np.int32)])
 
     def rows_after(self, sequences: Sequence[IdArray]) -> list[FloatArray]:
-        """The logits after each of ``sequences`` (``[S] int32``), ``[V]``, in as few passes as there can be.
+        """The logits after each of ``sequences`` (``[S] int32``), ``[V]``, in as few passes as possible.
 
         Raises `engine.errors.Cancelled`, `engine.runtime.checkpoint.BudgetExceeded` or `engine.errors.DeviceError`.
         """
@@ -76,13 +80,13 @@ class Decoder:
     def prefetch(self, sequences: Sequence[IdArray]) -> None:
         """Run what several decode loops are about to ask for as one batch; they find it in the cache. See `rows_after`.
 
-        A sequence that is too long is left out: its loop ends.
+        A sequence that is too long is left out, because its loop ends.
         """
         fitting = [ids for ids in sequences if len(ids) <= self.cache.capacity]
         if self.companion is None:
             self.rows_after(fitting)
             return
-        # In groups that leave each companion a slot: otherwise one would push the other's prompt out of the cache.
+        # In groups that leave a slot for each companion: otherwise one would push the other's prompt out of the cache.
         size = self.cache.slots // 2
         for group in (fitting[start : start + size] for start in range(0, len(fitting), size)):
             companions = map(self.companion, group)
@@ -101,9 +105,9 @@ class Decoder:
         return lambda row, written: words.row(row, vocabulary.bytes_of(written)[cover.typed :], vocabulary, index)
 
     def write(self, candidate: Candidate, chooser: TokenChooser) -> Iterator[None]:
-        """Decode ``candidate`` to its end; a pause after every token, where a caller may look at what is decided.
+        """Decode ``candidate`` to its end. It yields after every token, so that a caller can look at what is decided.
 
-        Raises `engine.errors.Cancelled` or `engine.errors.DeviceError`; a budget that runs out is an end.
+        Raises `engine.errors.Cancelled` or `engine.errors.DeviceError`. If the budget runs out, the candidate ends.
         """
         tracker, token_bytes = candidate.tracker, self.vocabulary.token_bytes
         try:
@@ -128,7 +132,7 @@ class Decoder:
             tracker.finish("budget")
 
     def _keep_what_is_certain(self, candidate: Candidate) -> None:
-        """Of a first token that was doubted."""
+        """Keep the certain beginning of a first token that was too doubtful."""
         if self.first is None:
             return
         least = self.stop.min_confidence
@@ -141,7 +145,7 @@ class Decoder:
             candidate.along.append((len(candidate.tracker.text), logprob))
 
     def write_together(self, candidates: Sequence[tuple[Candidate, TokenChooser]]) -> None:
-        """Decode several candidates to their ends, token by token in turn: what each needs next is run as one batch.
+        """Decode several candidates to their ends, one token each in turn. What they need next is run as one batch.
 
         Raises as `write`.
         """
@@ -151,10 +155,11 @@ class Decoder:
                 self.prefetch([self.sequence(candidate.cover, candidate.tokens) for candidate, _ in writers])
 
     def judge(self, tokens: Sequence[int], typed: int, logprob: float = 0.0) -> StopTracker:
-        """Where a completion of ``tokens`` stands, the first ``typed`` bytes of which were typed already.
+        """The state of a completion of ``tokens``, of which the first ``typed`` bytes were typed already.
 
-        What `write` would have decided token by token, for tokens that come from elsewhere: `StopTracker.ended` is None
-        while it may go on. No beginning of ``tokens`` may have ended. ``logprob`` is that of all of them, natural.
+        This is what `write` would have decided token by token, for tokens that come from elsewhere: `StopTracker.ended`
+        is None while the completion may continue. No shorter beginning of ``tokens`` may have ended already.
+        ``logprob`` is the natural log-probability of all of them.
         """
         tracker = StopTracker(self.stop, self.line_prefix)
         before, last = self.vocabulary.bytes_of(tokens[:-1]), tokens[-1]

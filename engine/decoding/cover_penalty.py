@@ -1,4 +1,4 @@
-"""Penalties on the healed first step, whose row runs over covers in place of the vocabulary."""
+"""Penalties on the healed first step, whose row has an entry for each cover, not for each vocabulary entry."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,10 @@ from engine.types import FloatArray, IdArray
 
 
 def cover_penalty(params: SamplingParams, first: FirstStep, prompt: IdArray, tail: int) -> Transform | None:
-    """The penalties as a function on the row of covers; None where there are none.
+    """The penalties as a function on the row of covers; None if there are none.
 
-    A cover's token is penalised for the tokens before the tail: the tokens of the tail are written again. Nothing
-    is written yet, so frequency and presence say nothing.
+    A cover's token is penalised only for the tokens before the tail, because the cover writes the tail again. Nothing
+    is written yet, so frequency and presence penalties do not apply.
     """
     if not build_penalties(params):
         return None

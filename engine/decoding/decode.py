@@ -1,7 +1,7 @@
 """The decode loop: a healed first step, then one token at a time, as long as the caller asks for the next.
 
-It is a generator, so it computes nothing that is not used: the forward pass over a token is made when the token
-after it is wanted.
+It is a generator, so it computes nothing that is not used: the forward pass over a token runs when the next token is
+asked for.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ from engine.types import FloatArray, IdArray
 
 
 class Rows(Protocol):
-    """Where the loop has its rows from: a `TokenCache`, or a `Drafter` over one."""
+    """The source of the loop's rows: a `TokenCache`, or a `Drafter` over one."""
 
     @property
     def capacity(self) -> int:
@@ -29,7 +29,9 @@ class Rows(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DecodeStep:
-    """One token written: its id, how many of its leading bytes were typed already, its natural log-probability."""
+    """One token that was written: its id, how many of its leading bytes were typed already, and its natural
+    log-probability.
+    """
 
     token: int
     typed: int
@@ -45,16 +47,16 @@ def decode(
     checkpoint: Checkpoint,
     weigh: Callable[[FloatArray, Sequence[int]], FloatArray] | None = None,
 ) -> Iterator[DecodeStep]:
-    """Yield the steps of one completion of ``prompt`` (``[S] int32``) that begins with ``cover``, without an end.
+    """Yield the steps of one completion of ``prompt`` (``[S] int32``) that begins with ``cover``.
 
-    ``weigh`` makes the row that is chosen from out of the model's (``[V] float32``) and the tokens written so far.
-    Several iterators may take turns on one source of rows. One ends by itself only when the cache is full. Raises
-    `engine.errors.Cancelled`, `engine.runtime.checkpoint.BudgetExceeded` or `engine.errors.DeviceError`.
+    ``weigh`` takes the model's row (``[V] float32``) and the tokens written so far, and returns the row to choose from.
+    Several iterators may take turns on one source of rows. An iterator ends by itself only when the cache is full.
+    Raises `engine.errors.Cancelled`, `engine.runtime.checkpoint.BudgetExceeded` or `engine.errors.DeviceError`.
     """
-    # 1. The first token is already chosen: it needs no forward pass to be shown.
+    # 1. The first token is already chosen, so yielding it needs no forward pass.
     yield DecodeStep(cover.token, cover.typed, cover.logprob)
     written = [cover.token]
-    # 2. What stands before the cover's token; a further candidate finds most of it in the cache.
+    # 2. The tokens before the cover's token. A further candidate finds most of them in the cache.
     before = tokens_before(prompt, cover)
     ids: IdArray = np.empty(rows.capacity, np.int32)
     ids[: len(before)] = before
@@ -70,5 +72,5 @@ def decode(
 
 
 def tokens_before(prompt: IdArray, cover: Cover) -> IdArray:
-    """What stands before the token of ``cover`` in ``prompt`` (``[S] int32``), ``[T] int32``."""
+    """The ids before the token of ``cover``, ``[T] int32``; ``prompt`` is ``[S] int32``."""
     return np.concatenate([prompt[: cover.kept], np.array(cover.extra, np.int32)])

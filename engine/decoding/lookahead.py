@@ -1,4 +1,4 @@
-"""Look-ahead: if a row has several good options, each is followed for some tokens before one is chosen."""
+"""Look-ahead: if a row has several good options, each is followed for some tokens before one of them is chosen."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +18,14 @@ _MODEL_ALONE = Chooser((), None)
 
 
 class ForkTest(Protocol):
-    """Whether several options deserve a look at what they lead to."""
+    """Decides whether several options are followed before one is chosen."""
 
     def of_row(self, row: FloatArray) -> bool:
-        """Of the tokens of a row of logits, ``[V]``."""
+        """For the tokens of a row of logits, ``[V]``."""
         ...
 
     def of_covers(self, first: FirstStep, rivals: Sequence[Cover]) -> bool:
-        """Of the healed first step; ``rivals`` are its best canonical covers, at least two, best first."""
+        """For the healed first step; ``rivals`` are its best canonical covers, at least two, best first."""
         ...
 
 
@@ -40,7 +40,7 @@ class ChaoticPoint:
         return is_chaotic(row, self.ratio)
 
     def of_covers(self, first: FirstStep, rivals: Sequence[Cover]) -> bool:
-        """See `ForkTest`. The ratio is one of rivals: covers that are not canonical are none."""
+        """See `ForkTest`. The ratio is that of two rivals, so covers that are not canonical do not count."""
         return is_chaotic(np.array([cover.logprob for cover in rivals], np.float32), self.ratio)
 
 
@@ -56,17 +56,17 @@ class BranchQuadrant:
         return gate(row, self.entropy_bits, self.varentropy_bits) == "branch"
 
     def of_covers(self, first: FirstStep, rivals: Sequence[Cover]) -> bool:
-        """See `ForkTest`. An entropy is one of the whole row."""
+        """See `ForkTest`. Entropy and varentropy are those of the whole row."""
         return self.of_row(first.logprobs)
 
 
 @dataclass(frozen=True, slots=True)
 class LookAhead:
-    """Where the row is a fork, follows each of the best tokens for a while; elsewhere ``base`` chooses.
+    """If the row is a fork, follows each of the best tokens for a while; otherwise ``base`` chooses.
 
     Chaotic points: Luo et al. 2024 (SED), arXiv 2405.16552. Each branch is decoded greedily by the model alone for
-    ``sed_tokens`` tokens (or to the completion's end), and the token wins whose branch has the highest mean
-    log-probability, its own included. Where we differ: the paper's self-evaluation asks the model again in words.
+    ``sed_tokens`` tokens (or to the completion's end). The token whose branch has the highest mean log-probability, its
+    own included, wins. Where we differ: the paper asks the model to judge the branches in words.
     """
 
     decoder: Decoder
@@ -87,7 +87,7 @@ class LookAhead:
         return self._most_promising(ids, covers, tuple(history.written), self.typed).token
 
     def first(self, rivals: list[Cover]) -> list[Cover]:
-        """``rivals`` (best first) with the one in front that a look ahead prefers; as they are if time runs out."""
+        """``rivals`` (best first), with the one that a look-ahead prefers in front; unchanged if time runs out."""
         promising = rivals[: self.params.sed_branches]
         try:
             best = self._most_promising(self.decoder.prompt, promising, (), None)
@@ -98,7 +98,7 @@ class LookAhead:
     def _most_promising(self, prompt: IdArray, covers: Sequence[Cover], written: TokenIds, typed: int | None) -> Cover:
         """The cover whose branch has the highest mean log-probability, the first of equal ones.
 
-        All branches grow by a token in turn, from one batch. ``written`` stands in ``prompt`` already; of it and what
+        All branches grow by one token at a time, as one batch. ``written`` is already in ``prompt``. Of it and what
         follows, the first ``typed`` bytes were typed (None: as the cover says).
         """
         branches = [_Branch(cover, self.decoder.decode(prompt, cover, _MODEL_ALONE)) for cover in covers]
@@ -115,7 +115,7 @@ class LookAhead:
 
 @dataclass(slots=True)
 class _Branch:
-    """One way on, while it is looked at."""
+    """One option while it is followed."""
 
     cover: Cover
     steps: Iterator[DecodeStep]
@@ -128,11 +128,11 @@ class _Branch:
         return self.total / len(self.tokens)
 
     def sequence(self, prompt: IdArray) -> IdArray:
-        """What has been written so far, after what stands before it."""
+        """The prompt before the branch, then what has been written so far."""
         return np.concatenate([tokens_before(prompt, self.cover), np.array(self.tokens, np.int32)])
 
     def grow(self) -> bool:
-        """Write one more token; False where the cache is full."""
+        """Write one more token; False if the cache is full."""
         step = next(self.steps, None)
         if step is not None:
             self.tokens.append(step.token)

@@ -15,7 +15,7 @@ from engine.types import FloatArray
 
 @dataclass(slots=True)
 class ConfidenceMeter:
-    """Chooses as ``base`` does and notes how far the best token was ahead of the second."""
+    """Chooses as ``base`` does, and records how far the best token was ahead of the second."""
 
     base: TokenChooser
     gaps: list[float] = field(default_factory=list)
@@ -29,12 +29,13 @@ class ConfidenceMeter:
 def write_ranked(
     decoder: Decoder, healed: Healed, covers: Sequence[Cover], choosers: Sequence[TokenChooser]
 ) -> list[Candidate]:
-    """Write a candidate from each of ``covers``, all in step; most confident first. One alone is not measured.
+    """Write a candidate from each of ``covers``, all in step; the most confident first. A single candidate is not
+    measured.
 
     Wang and Zhou 2024 (CoT-decoding), arXiv 2402.10200: confidence is the mean gap between the best and the second
-    probability over the tokens written. Where we differ: the branching token counts too, with its own probability
-    minus the best rival's, for a completion has no separate answer and a cover that nothing speaks for must not win by
-    what follows from it.
+    probability over the tokens written. Where we differ: the branching token counts too, with its own probability minus
+    the best rival's. A completion has no separate answer part, and an improbable cover must not win because of what
+    follows it.
     """
     meters = [ConfidenceMeter(base, [_lead(healed.first, cover)]) for cover, base in zip(covers, choosers, strict=True)]
     candidates = [decoder.start(cover) for cover in covers]

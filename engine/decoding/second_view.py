@@ -16,7 +16,7 @@ from engine.text.tokenizer import Tokenizer
 from engine.types import CompletionRequest, FloatArray, IdArray, TokenIds
 
 NEAR_LINES = 8
-"""Lines that the second prompt keeps where there are no other documents to leave out."""
+"""Lines that the second prompt keeps if there are no other documents to leave out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class SecondView:
     """The model without the retrieved context: a second prompt, which follows that of ``decoder``.
 
     Both prompts end in the same ``tail_length`` tokens. ``first_row`` is the healed first step without the context,
-    over the same covers; None where the two do not match. ``cache`` is that of ``decoder``, which then runs both
-    prompts as one batch (`Decoder.companion`), or another where a session holds one sequence.
+    over the same covers; None if the two do not match. ``cache`` is that of ``decoder``, which then runs both prompts
+    as one batch (`Decoder.companion`). If a session holds only one sequence, it is another cache.
     """
 
     cache: TokenCache
@@ -35,13 +35,13 @@ class SecondView:
     first_row: FloatArray | None
 
     def beside(self, ids: IdArray) -> IdArray | None:
-        """The sequence that ends as ``ids`` do after the second prompt; None where it is too long for the cache."""
+        """The sequence that ends as ``ids`` do after the second prompt; None if it is too long for the cache."""
         start = self.prompt[: len(self.prompt) - self.tail_length]
         other = np.concatenate([start, ids[len(self.decoder.prompt) - self.tail_length :]])
         return other if len(other) <= self.cache.capacity else None
 
     def __call__(self, history: History) -> FloatArray | None:
-        """The logits after the same tokens, ``[V]``; over covers where nothing is written yet."""
+        """The logits after the same tokens, ``[V]``; over covers if nothing is written yet."""
         if not history.written:
             return self.first_row
         ids = self.beside(np.concatenate([history.before, np.array(history.written, np.int32)]))
@@ -51,7 +51,7 @@ class SecondView:
 
 
 class SecondViews:
-    """Makes the second view of a request. Keeps the cache that it needs where a session holds one sequence."""
+    """Makes the second view of a request. Keeps the extra cache that it needs if a session holds only one sequence."""
 
     def __init__(self, prompts: PromptBuilder, cache: TokenCache, tokenizer: Tokenizer, index: PrefixIndex) -> None:
         self._prompts = prompts
@@ -63,7 +63,7 @@ class SecondViews:
     def beside(self, request: CompletionRequest, prompt: Prompt, healed: Healed, decoder: Decoder) -> SecondView | None:
         """The same request with less context: without other documents, or else with the last `NEAR_LINES` lines only.
 
-        None where its prompt does not end in the same tail. Raises as `heal` does.
+        None if its prompt does not end in the same tail. Raises as `heal` does.
         """
         near = "".join(request.prefix.splitlines(keepends=True)[-NEAR_LINES:])
         prefix = request.prefix if request.extra_context else near

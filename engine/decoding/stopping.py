@@ -1,4 +1,4 @@
-"""When a completion ends, judged on its text: stop strings, the end of the line or the block, too little confidence.
+"""When a completion ends, judged by its text: stop strings, the end of the line or the block, too little confidence.
 
 Ends that are not in the text (control ids, length, time) belong to the decode loop and its caller.
 """
@@ -15,7 +15,7 @@ _CLOSERS = tuple(")]}")
 
 
 def indent_width(line: str) -> int:
-    """Columns of white space before the first other character; a tab goes to the next multiple of 8."""
+    """Columns of white space before the first other character; a tab advances to the next multiple of 8."""
     return len(line[: len(line) - len(line.lstrip(" \t"))].expandtabs(8))
 
 
@@ -26,10 +26,9 @@ def single_line_end(text: str) -> int | None:
 
 
 def word_end(before: str, text: str, *, is_whole: bool = True) -> int:
-    """Length of the beginning of ``before`` that ``text``, which goes on from it, does not cut within a word.
+    """Length of the beginning of ``before`` that does not end inside a word, if ``text`` continues ``before``.
 
-    Where ``text`` adds nothing yet, ``is_whole`` says that there is no part of a character behind it: that may become a
-    letter.
+    If ``text`` adds nothing yet, ``is_whole`` says that no part of a character follows, which could become a letter.
     """
     following = text[len(before) : len(before) + 1]
     goes_on = is_word_character(following) if following else not is_whole
@@ -39,10 +38,10 @@ def word_end(before: str, text: str, *, is_whole: bool = True) -> int:
 def block_end(text: str, line_prefix: str) -> int | None:
     """Index at which ``text``, written after ``line_prefix`` (the cursor's line so far), leaves its block, or None.
 
-    On a blank line the block is that of the first line written: a later line with less indentation ends it. After
-    code, further lines must be indented deeper than the cursor's line, except one that begins with a closing bracket
-    at its depth. Two blank lines end any block, and so does one before a line that is not indented. Only finished
-    evidence counts: a line whose first character is not there yet decides nothing.
+    On a blank line the block is that of the first line written: a later line with less indentation ends it. After code,
+    further lines must be indented deeper than the cursor's line, except one that begins with a closing bracket at its
+    depth. Two blank lines end any block, and so does one before a line that is not indented. A line whose first
+    character is not written yet decides nothing.
     """
     in_block = not line_prefix.strip()
     depth: int | None = None
@@ -82,9 +81,9 @@ class StopTracker:
     _stream: Utf8Stream = field(default_factory=Utf8Stream)
 
     def push(self, data: bytes, logprob: float = 0.0) -> StopReason | None:
-        """Add the bytes of a token; say why the completion ends here, or None. `text` is cut at its end.
+        """Add the bytes of a token. Returns why the completion ends here, or None. If it ends, `text` is cut there.
 
-        ``logprob`` is the token's, natural; it counts where the parameters ask for confidence.
+        ``logprob`` is the token's natural log-probability; it is used if the parameters ask for confidence.
         """
         assert self.ended is None, "the completion has ended"
         before = self.text
@@ -94,7 +93,7 @@ class StopTracker:
         if self.logprob < self._least:
             ends.append((word_end(before, self.text, is_whole=self._stream.is_whole), "doubt"))
         if ends:
-            # Of two ends at one place the certain one says why.
+            # If two ends are at one place, the reason that is not doubt counts.
             end, _, self.ended = min((end, reason == "doubt", reason) for end, reason in ends)
             self.text = self.text[:end]
         if self.ended == "doubt":
@@ -114,9 +113,9 @@ class StopTracker:
         held = max((_held_back(self.text, stop) for stop in self.params.stop_strings), default=0)
         decided = self.text[: len(self.text) - held]
         if self.params.min_confidence > 0.0:
-            decided = decided[: len(decided) - len(_last_word(decided))]  # doubt takes back a word that it cuts
+            decided = decided[: len(decided) - len(_last_word(decided))]  # doubt may take a cut word back
         if self.params.lines == "multi":
-            # Whether the last line still belongs to the block shows with its first character.
+            # Only the first character of the last line tells whether the line still belongs to the block.
             decided = decided.rstrip()
         return decided
 
@@ -148,7 +147,7 @@ def _last_word(text: str) -> str:
 
 
 def _held_back(text: str, stop: str) -> int:
-    """Length of the longest end of ``text`` that begins ``stop``: it may yet become the stop string."""
+    """Length of the longest end of ``text`` with which ``stop`` begins: it may still become the stop string."""
     for length in range(min(len(text), len(stop) - 1), 0, -1):
         if text.endswith(stop[:length]):
             return length

@@ -22,8 +22,8 @@ from engine.types import TokenIds
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a strategy writes one request with. ``chooser`` chooses from rows over the vocabulary; on a row of covers
-    ``penalty`` takes the place of its penalties.
+    """What a strategy needs to write one request. ``chooser`` chooses from rows over the vocabulary. On a row of
+    covers, ``penalty`` takes the place of the chooser's penalties.
     """
 
     decoder: Decoder
@@ -34,30 +34,30 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Strategy(ABC):
-    """One strategy for one request that asks for ``count`` candidates. The steps of its use are, in this order:
+    """One strategy for one request that asks for ``count`` candidates. It is used in this order:
 
-    `covers_wanted` and `compares` say what healing must find out, `run` wires it to what was found, `covers` is what
-    the candidates begin with, `write` writes them.
+    `covers_wanted` and `compares` say what healing must find out, `run` connects the strategy to what was found,
+    `covers` gives the covers that the candidates begin with, and `write` writes the candidates.
     """
 
     params: SamplingParams
     count: int
 
     can_stream: ClassVar[bool] = False
-    """Whether a single candidate is written from left to right, so that its beginning is known before it is whole."""
+    """Whether a single candidate is written from left to right, so that its beginning is known before its end."""
     follows_rows: ClassVar[bool] = False
-    """Whether a single candidate asks for the row after its tokens and for no other: then drafts pay."""
+    """Whether a single candidate asks only for the row after its own tokens. Only then can drafts help."""
     compares: ClassVar[bool] = False
-    """Whether it looks at the model with less context too (`SecondView`)."""
+    """Whether it also needs the model's rows with less context (`SecondView`)."""
 
     @property
     def covers_wanted(self) -> int:
-        """How many covers it looks at."""
+        """How many covers it needs."""
         return self.count
 
     @property
     def best_only(self) -> bool:
-        """Whether the heaviest cover is all it looks at."""
+        """Whether it needs only the most probable cover."""
         return self.covers_wanted == 1 and not self.params.draws
 
     def run(
@@ -69,9 +69,9 @@ class Strategy(ABC):
         basis_aware: BasisAware | None = None,
         second: SecondView | None = None,
     ) -> Run:
-        """Wire the strategy to a healed prompt that ends in ``tail``.
+        """Connect the strategy to a healed prompt that ends in ``tail``.
 
-        ``basis_aware`` and ``second`` belong to the parameters that ask for them.
+        ``basis_aware`` and ``second`` are given if the parameters ask for them.
         """
         if second is not None and second.cache is decoder.cache:
             decoder = replace(decoder, companion=second.beside)
@@ -85,19 +85,19 @@ class Strategy(ABC):
         return Run(decoder, healed, chooser, penalty)
 
     def covers(self, run: Run) -> list[Cover]:
-        """What the candidates begin with, the first choice in front."""
+        """The covers that the candidates begin with, the first choice in front."""
         return choose_covers(run.healed, run.chooser.for_covers(run.penalty), self.covers_wanted)
 
     @abstractmethod
     def write(self, run: Run, covers: Sequence[Cover]) -> Iterator[list[Candidate]]:
-        """The candidates, best first: while they are written, where that can be shown, and once all have ended.
+        """Yield the candidates, best first: while they are written, if they can be shown then, and once all have ended.
 
         Raises `engine.errors.Cancelled` or `engine.errors.DeviceError`.
         """
 
 
 class TokenByToken(Strategy):
-    """Each token is chosen from its row alone: greedy, and every way to draw.
+    """Each token is chosen from its own row only: greedy, and every way to draw.
 
     Of several candidates the first choice stays in front and the others follow by confidence.
     """
@@ -123,7 +123,8 @@ class TokenByToken(Strategy):
     def _token_choosers(self, run: Run, covers: Sequence[Cover]) -> list[TokenChooser]:
         """What chooses the tokens after each cover.
 
-        Each candidate draws from a stream of its own, so that what it says does not depend on how many there are.
+        Each candidate draws from a random stream of its own, so its text does not depend on how many candidates there
+        are.
         """
         return [run.chooser.for_candidate(number) for number in range(len(covers))]
 
@@ -184,7 +185,7 @@ class LookingAheadAtTheGate(LookingAhead):
 
 
 class Beams(Strategy):
-    """Beam search: the best hypotheses of each length go on together."""
+    """Beam search: the best hypotheses of each length advance together."""
 
     @property
     def covers_wanted(self) -> int:
@@ -244,7 +245,7 @@ def strategy_for(params: SamplingParams, count: int) -> Strategy:
 
 
 def can_stream(name: StrategyName) -> bool:
-    """Whether a strategy writes a single completion from left to right, so that it is known before it is whole."""
+    """Whether a strategy writes a single completion from left to right; its beginning is then known before its end."""
     return _CLASSES[name].can_stream
 
 

@@ -1,4 +1,4 @@
-"""Removes from a finished completion what the document already holds after the cursor."""
+"""Removes from a finished completion what the document already has after the cursor."""
 
 _OPENERS = {"(": ")", "[": "]", "{": "}"}
 _CLOSERS = frozenset(_OPENERS.values())
@@ -8,9 +8,9 @@ _QUOTES = frozenset("\"'`")
 def trim_suffix_overlap(text: str, suffix: str) -> str:
     """Cut from the end of ``text`` what the document already holds after the cursor.
 
-    The longest end of ``text`` that ``suffix`` starts with goes, for a token may span the end of the middle and the
-    start of the suffix. Brackets that are the partners of brackets inside ``text`` stay: in ``print(|)`` the
-    completion ``len(x)`` is whole as it is, although the document goes on with the character that it ends in.
+    The longest end of ``text`` that ``suffix`` starts with is removed, because a token may span the end of the middle
+    and the start of the suffix. Brackets that close brackets inside ``text`` stay. In ``print(|)``, for example, the
+    completion ``len(x)`` stays whole, although the document continues with the character that it ends in.
     """
     length = common_end(text, suffix)
     while length and _needed(text, length):
@@ -27,7 +27,7 @@ def common_end(text: str, suffix: str) -> int:
 
 
 def _needed(text: str, length: int) -> bool:
-    """Whether the last ``length`` characters of ``text`` are closers that its own openers ask for."""
+    """Whether the last ``length`` characters of ``text`` close brackets that it opened itself."""
     cut = text[len(text) - length :]
     if not all(c in _CLOSERS or c in _QUOTES or c.isspace() for c in cut):
         return False

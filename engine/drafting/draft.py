@@ -1,4 +1,4 @@
-"""A draft, and what is learned from the drafts before it: how often they were right, and what a pass costs."""
+"""A draft, and what was learned from earlier drafts: how often they were right, and what a pass costs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,20 +7,22 @@ from typing import Literal
 SourceName = Literal["lookup", "model"]
 
 LEAST_GAIN = 1.05
-"""Tokens a second, against a pass for each, that a draft must promise: what follows is an estimate."""
+"""A draft must promise this many times the tokens a second of single steps. It is above 1 because the promise is an
+estimate.
+"""
 _LATEST = 0.04
-"""Weight of the latest token in what is learned, once there are many; some 25 of them count."""
+"""Weight of the latest token in the moving averages, once there are many; it makes about 25 of them count."""
 _LATEST_PASS = 0.15
 _TAKEN_FOR_GRANTED = 4
-"""What is taken for granted at first counts as so many tokens, or passes."""
+"""The values assumed at the start count as this many tokens, or passes."""
 _FIRST_EXTRA = 0.3
-"""What a further row costs, against the first, as long as none was measured."""
+"""Cost of each further row, as a share of the first, until one is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """``tokens`` that may come next. ``grades`` say how sure its source is of each of them, as far as it can tell by
-    itself: how often tokens of that grade are right is learned (`Acceptance`).
+    """``tokens`` that may come next. ``grades`` say how sure the source of the draft is of each token. How often tokens
+    of a grade are right is learned (`Acceptance`).
     """
 
     source: SourceName
@@ -32,15 +34,15 @@ NO_DRAFT = Draft("lookup", (), ())
 
 
 class Acceptance:
-    """How often drafted tokens of each grade were right, those before them in their draft being right."""
+    """How often drafted tokens of each grade were right, counted only if those before them in the draft were right."""
 
     def __init__(self, first: Sequence[float]) -> None:
-        """``first`` are the shares that are taken for granted until there is experience, one for each grade."""
+        """``first`` are the shares assumed at the start, one for each grade."""
         self._shares = list(first)
         self._seen = [_TAKEN_FOR_GRANTED] * len(first)
 
     def share(self, grade: int) -> float:
-        """Of the tokens of a grade, in [0, 1]."""
+        """The share of tokens of this grade that are right, in [0, 1]."""
         return self._shares[grade]
 
     def note(self, grade: int, *, right: bool) -> None:
@@ -50,9 +52,9 @@ class Acceptance:
 
 
 class PassCost:
-    """What a pass that verifies ``n`` drafted tokens takes against one that runs a single token, as measured.
+    """The measured time of a pass that verifies ``n`` drafted tokens, relative to a pass over a single token.
 
-    Taken as ``1 + n * extra``: on a processor a row more takes its share of the products' time, whatever their number.
+    The model is ``1 + n * extra``: on a CPU each further row takes the same share of the products' time.
     """
 
     def __init__(self) -> None:
@@ -62,17 +64,17 @@ class PassCost:
 
     @property
     def single_s(self) -> float:
-        """Seconds of a pass over one token; 0 where none was measured."""
+        """Seconds of a pass over one token; 0 if none was measured."""
         return self._single_s
 
     def ratio(self, drafted: int) -> float:
-        """Of a pass with so many drafted tokens to one with none."""
+        """The time of a pass with this many drafted tokens, divided by that of a pass with none."""
         return 1.0 + drafted * self._extra
 
     def note(self, drafted: int, seconds: float) -> None:
         """A pass over a token and ``drafted`` more took ``seconds``."""
         if not drafted:
-            # A pass that was held up counts as three, at most.
+            # A pass that was delayed counts as at most three passes.
             seconds = min(seconds, 3 * self._single_s) if self._single_s else seconds
             weight = _LATEST_PASS if self._single_s else 1.0
             self._single_s += weight * (seconds - self._single_s)
@@ -83,11 +85,11 @@ class PassCost:
 
 
 def best_length(shares: Sequence[float], cost: PassCost) -> tuple[int, float]:
-    """How many tokens of a draft to verify, and the tokens a second which that promises, against a pass for each.
+    """How many tokens of a draft to verify, and how many times the tokens a second of single steps that promises.
 
-    ``shares`` is how often each token is right, those before it being right. With none the promise is 1. A pass yields
-    the token that it would yield without a draft and those of the draft up to the first wrong one (Leviathan et al.
-    2023, arXiv 2211.17192, section 3.1, with a share for each token in place of one for all).
+    ``shares`` says how often each token is right if those before it are right. With no tokens the promise is 1. A pass
+    yields the token that it would yield without a draft, and the tokens of the draft up to the first wrong one
+    (Leviathan et al. 2023, arXiv 2211.17192, section 3.1, with a share for each token instead of one for all).
     """
     best, best_gain = 0, 1.0
     right = expected = 1.0
@@ -102,7 +104,7 @@ def best_length(shares: Sequence[float], cost: PassCost) -> tuple[int, float]:
 
 @dataclass(slots=True)
 class Tally:
-    """Tokens of drafts of one source that passes verified, and those of them that were right."""
+    """How many drafted tokens of one source were verified by a pass, and how many of these were right."""
 
     drafted: int = 0
     accepted: int = 0

@@ -1,10 +1,10 @@
 """The decode loop's rows, with drafts run ahead: a draft is a prefetch.
 
-The loop asks for the row after its tokens, as it asks a `TokenCache`. Where that takes a pass, the tokens that are
-likely to come next go through the same pass; if they do come, their rows are there. The loop chooses from the model's
-own rows and never sees a draft. So with exact arithmetic a draft changes nothing, greedy or drawn: to draw from the
-model's row and see whether that is the drafted token is the accept-or-resample rule of Leviathan et al. (2023, arXiv
-2211.17192, section 2.3) for a draft that has all of the probability on one token.
+The loop asks for the row after its tokens, as it asks a `TokenCache`. If that takes a pass, the tokens that are likely
+to come next go through the same pass. If they do come, their rows are known already. The loop chooses from the model's
+own rows and never sees a draft. So with exact arithmetic a draft changes nothing, whether tokens are taken greedily or
+drawn. Drawing from the model's row and comparing the result with the drafted token is the accept-or-resample rule of
+Leviathan et al. (2023, arXiv 2211.17192, section 2.3) for a draft that puts all probability on one token.
 """
 
 import time
@@ -20,14 +20,16 @@ from engine.runtime.token_cache import TokenCache
 from engine.types import DraftCounts, FloatArray, IdArray
 
 MOST_ASKING = 3.0
-"""What asking the small model counts, at most, in passes: it was held up, or had to read."""
+"""Asking the small model counts as at most this many passes. If it took longer, it was delayed or had to read its
+prompt.
+"""
 
 
 class Drafter:
     """The rows of one completion (`engine.decoding.decode.Rows`).
 
-    ``useful`` says how many of some tokens a completion may still take, after so many as its sequence has: what it ends
-    with, or may not have any more, is not worth a row.
+    ``useful`` takes drafted tokens and the length of the sequence, and says how many of the tokens the completion can
+    still use. A token that ends the completion, or lies beyond its limit, is not worth a row.
     """
 
     def __init__(
@@ -46,8 +48,8 @@ class Drafter:
         self._useful = useful
         self._clock = clock
         self._model = model
-        # The last draft, where it began, and how many of its tokens went through the pass. The others are looked at
-        # too: what a draft would have been worth is learned without it.
+        # The last draft, where it began, and how many of its tokens went through the pass. The other tokens are
+        # compared too, because that also tells how good drafts are.
         self._draft = NO_DRAFT
         self._start = 0
         self._verified = 0
@@ -72,12 +74,12 @@ class Drafter:
         draft = np.array(self._draft.tokens[:count], np.int32)
         began = self._clock()
         row, run = self._cache.row_ahead(ids, draft, checkpoint)
-        if run == 1 + count:  # else something of the prompt had to be read, which says nothing about speed
+        if run == 1 + count:  # otherwise a part of the prompt was read too, which says nothing about the speed
             self._experience.cost.note(count, self._clock() - began)
         return row
 
     def _compare(self, ids: IdArray) -> None:
-        """What the last token of ``ids`` says about the draft."""
+        """Record whether the last token of ``ids`` is the drafted one."""
         place = len(ids) - 1 - self._start
         if not 0 <= place < len(self._draft.tokens):
             return
@@ -102,7 +104,7 @@ class Drafter:
         return self._verified
 
     def _worth(self, draft: Draft, ids: IdArray) -> tuple[int, float]:
-        """How many tokens of ``draft`` are worth their rows, and what that promises (`best_length`)."""
+        """How many tokens of ``draft`` are worth their rows, and the speed-up that this promises (`best_length`)."""
         useful = min(self._useful(draft.tokens, len(ids)), self._cache.capacity - len(ids))
         acceptance = self._experience.acceptance[draft.source]
         shares = [acceptance.share(grade) for grade in draft.grades[: max(0, useful)]]
@@ -118,7 +120,7 @@ class Drafter:
         )
 
     def _ask(self, ids: IdArray) -> tuple[Draft, int, float]:
-        """The small model's draft with its worth; learn whether that pays with the time that it took."""
+        """The small model's draft and its worth. Also records whether asking pays, given the time that it took."""
         assert self._model is not None
         began = self._clock()
         draft = self._model.propose(ids)

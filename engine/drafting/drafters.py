@@ -1,4 +1,6 @@
-"""Who drafts for a request: what one model's completions share, and what of a draft a completion can use."""
+"""Makes the drafter of a request: what all completions of a model share, and which tokens of a draft a completion can
+use.
+"""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -26,7 +28,7 @@ class Drafters:
         ends: Collection[int],
         small: Callable[[], Writer] | None = None,
     ) -> None:
-        """``ends`` are the ids that end a completion. ``small`` loads a model for drafts, where there may be one."""
+        """``ends`` are the ids that end a completion. ``small`` loads a small model for drafts, if there is one."""
         self._cache = cache
         self._tokenizer = tokenizer
         self._vocabulary = vocabulary = tokenizer.vocabulary
@@ -45,13 +47,13 @@ class Drafters:
         longest = len(prompt.ids) + request.stop.max_new_tokens
 
         def useful(tokens: Sequence[int], length: int) -> int:
-            # The row after the last token is not asked for, nor the one after a line's end.
+            # The rows after the last token, and after the end of a line, are never asked for.
             tokens = tokens[: max(0, longest - 1 - length)]
             ends = (n for n, token in enumerate(tokens) if is_single and _breaks_line(token_bytes[token]))
             return next(ends, len(tokens))
 
         lookup = Lookup(prompt.source, settled, self._cache.capacity, self._control)
-        # Whoever asks once only, as the command line does, is not to wait for a second model.
+        # A caller that asks only once, such as the command line, must not wait for a second model.
         small, self._begun = self._small if self._begun else None, True
         model = None if small is None else ModelDrafts(small, self._tokenizer, request, prompt, cancel)
         return Drafter(self._cache, self._experience, lookup, useful, self._clock, model)

@@ -1,4 +1,4 @@
-"""What is learned of drafts for one model, from all its completions."""
+"""What is learned about drafts for one model, from all its completions."""
 
 from dataclasses import dataclass, field
 
@@ -6,11 +6,12 @@ from engine.drafting.draft import LEAST_GAIN, Acceptance, PassCost, SourceName
 from engine.drafting.lookup import FIRST_SHARES as LOOKUP_SHARES
 
 LEAST_PASS_S = 0.05
-"""A model whose pass takes less does not load the small one: asking that for a draft takes some milliseconds, and is
-worth a sixth of a pass (docs/measurements/speed.md)."""
+"""If a pass of the model takes less than this, the small one is not loaded: asking it for a draft takes some
+milliseconds and saves a sixth of a pass (docs/measurements/speed.md).
+"""
 _LATEST = 0.15
 _TRIED_AGAIN = 64
-"""A small model that does not pay is asked once in so many times, for it may yet."""
+"""A small model that does not pay is still asked once in this many times, in case it pays later."""
 
 
 class Asking:
@@ -21,14 +22,16 @@ class Asking:
         self._passed = 0
 
     def pays(self, otherwise: float) -> bool:
-        """Against a draft that is there already and promises ``otherwise``, or none."""
+        """Compared with using a draft that is there already, which promises the speed-up ``otherwise`` (1 if there is
+        none).
+        """
         if self._gain > max(otherwise, LEAST_GAIN):
             return True
         self._passed += 1
         return self._passed % _TRIED_AGAIN == 0
 
     def note(self, gain: float) -> None:
-        """A draft promised ``gain``, the time for making it included."""
+        """Record a draft that promised the speed-up ``gain``, with the time for making it counted."""
         self._gain += _LATEST * (gain - self._gain)
 
 

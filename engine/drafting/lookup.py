@@ -1,8 +1,8 @@
 """Drafts from the document: what follows the same tokens elsewhere is likely to follow here (prompt lookup).
 
-After Saxena, "Prompt Lookup Decoding" (2023). Where we differ: of several places the longest match counts, up to
-`LONGEST` tokens, then the token that most of them go on with; and the length of a draft follows what such matches were
-worth so far (`engine.drafting.draft`).
+After Saxena, "Prompt Lookup Decoding" (2023). Where we differ: if there are several places, those with the longest
+match count (up to `LONGEST` tokens), and among these the token that follows most often. The length of a draft depends
+on how often such matches were right so far (`engine.drafting.draft`).
 """
 
 import numpy as np
@@ -12,30 +12,30 @@ from engine.drafting.draft import NO_DRAFT, Draft
 from engine.types import IdArray
 
 LONGEST = 8
-"""Tokens of a match beyond which its length says nothing more."""
+"""Longest match that is distinguished: beyond this length, a longer match is no better."""
 MOST_DRAFTED = 12
 """Tokens of a draft, at most."""
 
 FIRST_SHARES = (0.17, 0.32, 0.46, 0.6, 0.62, 0.7, 0.7, 0.8, 0.45, 0.53, 0.6, 0.65, 0.7, 0.72, 0.75, 0.88)
-"""How often a token is right before anything was seen, by grade: where the places disagree, then where they agree, each
-by the length of the match. Measured on real files, with the tokenizer of a large model.
+"""Share of right tokens assumed at the start, by grade: first for places that disagree, then for places that agree,
+each by the length of the match. Measured on real files, with the tokenizer of a large model.
 """
 
 
 def grade_of(length: int, *, agreed: bool) -> int:
-    """The grade of a token that follows a match of so many tokens."""
+    """The grade of a token that follows a match of ``length`` tokens."""
     return min(length, LONGEST) - 1 + LONGEST * agreed
 
 
 class Lookup:
-    """Drafts for one completion from ``source``, ``[R] int32``, and from what stands in its own sequence.
+    """Drafts for one completion from ``source``, ``[R] int32``, and from the completion's own sequence.
 
     ``control``, ``[V] bool``, marks control tokens: they are neither drafted nor matched.
     """
 
     def __init__(self, source: IdArray, settled: int, capacity: int, control: NDArray[np.bool_]) -> None:
-        """``settled`` leading tokens of the sequence are in ``source``, or are not to be drafted from; those after
-        them are added to it while they are written. The sequence has ``capacity`` tokens, at most.
+        """The first ``settled`` tokens of the sequence are in ``source`` already, or must not be drafted from. The
+        tokens after them are added to it while they are written. The sequence has at most ``capacity`` tokens.
         """
         self._text: IdArray = np.empty(len(source) + max(0, capacity - settled), np.int32)
         self._text[: len(source)] = source
@@ -44,7 +44,7 @@ class Lookup:
         self._control = control
 
     def propose(self, ids: IdArray) -> Draft:
-        """What may follow ``ids``, ``[S] int32``; no tokens where their last one stands nowhere else."""
+        """What may follow ``ids``, ``[S] int32``; no tokens if the last id occurs nowhere else."""
         if self._control[ids[-1]]:
             return NO_DRAFT
         end = self._source + len(ids) - self._settled
@@ -77,7 +77,7 @@ class Lookup:
 
 
 def _most_common(text: IdArray, places: NDArray[np.intp]) -> tuple[int, bool]:
-    """The last of ``places`` that goes on as most of them do, and whether all do."""
+    """The last of ``places`` that is followed by the most frequent token, and whether all are followed by it."""
     following = text[places + 1]
     last = following[-1]
     if (following == last).all():

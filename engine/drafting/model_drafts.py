@@ -1,8 +1,8 @@
-"""Drafts from a smaller model with a vocabulary of its own: its text, encoded anew.
+"""Drafts from a smaller model with a vocabulary of its own: its text, encoded with the large model's tokenizer.
 
-What is written ends where a token of the large model ends, which may be inside a token of the small one: the small
-one's own healing sees to that. Its text may end inside a token of the large model: the last token of a draft is graded
-apart, and left out where such tokens turn out to be wrong.
+The text so far ends with a token of the large model, which may be inside a token of the small one. The small model's
+own healing handles that. The small model's text may end inside a token of the large model. So the last token of a draft
+has a grade of its own, and is left out if such tokens are often wrong.
 """
 
 import math
@@ -21,11 +21,12 @@ from engine.types import CancellationToken, CompletionRequest, CompletionResult,
 MOST_SMALL_TOKENS = 12
 """Tokens of the small model in one draft."""
 LEAST_CONFIDENCE = 0.15
-"""A draft ends before the word with which its probability falls below this, by the small model."""
+"""A draft ends before the word that would bring its probability, by the small model, below this."""
 PREFIX_CHARACTERS = 2000
 PREFIX_STEP = 500
-"""The small model reads so much of the text before, from a place that moves in such steps: more would take longer to
-read than it saves."""
+"""Characters of the text before the cursor that the small model reads. The start moves in steps of this size. Reading
+more would take longer than it saves.
+"""
 
 
 class Writer(Protocol):
@@ -36,11 +37,12 @@ class Writer(Protocol):
 
 
 _HEALING = HealingParams("k-step")
-"""Not the exact one: a draft is worth no more passes."""
+"""Not exact healing, because a draft is not worth more passes."""
 _CONFIDENCES = (0.4, 0.6, 0.8, 0.95)
 FIRST_SHARES = tuple(share for share in (0.4, 0.5, 0.6, 0.7, 0.8) for _ in ("inside", "last"))
-"""How often a token is right before anything was seen, by grade: the small model's probability for each token, and
-whether it is the last of its draft."""
+"""Share of right tokens assumed at the start, by grade: the small model's probability for each token, and whether it is
+the last of its draft.
+"""
 
 
 def grade_of(each: float, *, is_last: bool) -> int:
@@ -49,7 +51,7 @@ def grade_of(each: float, *, is_last: bool) -> int:
 
 
 class SmallModel:
-    """A model for drafts, loaded beside the work when it is first asked for, and given up where it fails."""
+    """A model for drafts. It is loaded in the background when it is first asked for, and given up if it fails."""
 
     def __init__(self, load: Callable[[], Writer]) -> None:
         self._load = load
@@ -57,23 +59,23 @@ class SmallModel:
         self._loading: threading.Thread | None = None
 
     def ready(self) -> bool:
-        """Whether it can be asked; the first call begins to load it, on a thread of its own."""
+        """Whether it can be asked. The first call starts loading it, on a thread of its own."""
         if self._loading is None:
             self._loading = threading.Thread(target=self._bring, name="midtoken-small-model")
             self._loading.start()
         return self._writer is not None
 
     def wait(self) -> None:
-        """Until it is loaded, if that was begun."""
+        """Wait until it is loaded, if loading was started."""
         if self._loading is not None:
             self._loading.join()
 
     def _bring(self) -> None:
-        with suppress(MidtokenError):  # without it there are fewer drafts, and that is all
+        with suppress(MidtokenError):  # without it there are only fewer drafts
             self._writer = self._load()
 
     def complete(self, request: CompletionRequest, cancel: CancellationToken) -> CompletionResult | None:
-        """What it writes; None where it cannot. Raises `Cancelled`."""
+        """What it writes; None if it cannot. Raises `Cancelled`."""
         if self._writer is None:
             return None
         try:
@@ -117,14 +119,15 @@ class ModelDrafts:
         written = self._tokenizer.vocabulary.bytes_of(ids[self._settled :].tolist())
         try:
             prefix = (self._before + written).decode()
-        except UnicodeDecodeError:  # it ends inside a character
+        except UnicodeDecodeError:  # the text ends inside a character
             return NO_DRAFT
         asked = CompletionRequest(prefix, language=self._language, healing=_HEALING, stop=self._stop, speculation="off")
         result = self._small.complete(asked, self._cancel)
         if result is None or not result.completions:
             return NO_DRAFT
         best = result.completions[0]
-        # A line's end is often one token with what stands before it, a space with what follows, which is not known.
+        # The end of a line is often one token with the text before it. A space is often one token with the text after
+        # it, which is not known here.
         text = best.text + "\n" if best.stop in ("line", "block") else best.text.rstrip(" \t")
         tokens = self._tokenizer.encode_inside(text)
         each = math.exp(min(0.0, best.logprob / max(1, best.tokens)))

@@ -1,7 +1,7 @@
 """The certain part of an uncertain first token: superwords that differ in their second word share the first.
 
-After ``ret`` a vocabulary with superwords divides ``return`` among ``return self.``, ``return None`` and a hundred
-others. None of them is probable, their first word is.
+After ``ret``, a vocabulary with superwords divides the probability of ``return`` among ``return self.``, ``return
+None`` and a hundred others. None of them is probable, but their first word is.
 """
 
 import math
@@ -18,10 +18,12 @@ _LEAST_SHARE = 1e-3
 
 
 def certain_beginning(first: FirstStep, cover: Cover, vocabulary: Vocabulary, least: float) -> tuple[bytes, float]:
-    """The longest beginning of what ``cover`` adds to the typed text that ends with a word and in which covers with a
-    probability of at least ``least`` agree; and the log of their probability, natural. Empty where there is none.
+    """The longest certain beginning of what ``cover`` adds to the typed text, and the natural log of its probability.
 
-    Covers are not asked whether they are canonical: the model gives next to nothing to those that are not.
+    It ends with a word, and covers with a total probability of at least ``least`` agree in it. It is empty if there is
+    none.
+
+    Covers are not checked for being canonical, because the model gives next to no probability to those that are not.
     """
     added = vocabulary.token_bytes[cover.token][cover.typed :]
     negligible = math.log(least * _LEAST_SHARE)
@@ -32,7 +34,7 @@ def certain_beginning(first: FirstStep, cover: Cover, vocabulary: Vocabulary, le
     ]
     for end in reversed([part.end() for part in _PARTS.finditer(added)]):
         if end == len(added) and _WORD.search(added):
-            continue  # the word may go on with the next token
+            continue  # the word may continue with the next token
         mass = sum(probability for probability, other in others if _agree(other, added[:end]))
         if mass >= least:
             return added[:end], math.log(mass)
@@ -40,7 +42,7 @@ def certain_beginning(first: FirstStep, cover: Cover, vocabulary: Vocabulary, le
 
 
 def _agree(text: bytes, beginning: bytes) -> bool:
-    """Whether ``text`` begins so, and does not go on with the word that the beginning ends with."""
+    """Whether ``text`` starts with ``beginning`` and does not continue the word that ``beginning`` ends with."""
     if not text.startswith(beginning) or text == beginning:
         return text == beginning
     return not (_WORD.search(beginning) and _WORD.search(text[: len(beginning) + 1]))

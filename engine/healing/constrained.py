@@ -1,12 +1,12 @@
 """Constrained decoding from a token boundary: the baseline of other tools, to compare `exact` with.
 
-The last tokens are dropped as far back as some longer vocabulary entry could reach from there to the cursor and beyond;
-then the model decodes greedily, and at each step only tokens that agree with the dropped text may stand: those that
-are a part of what is left of it, and those that extend it. Probabilities are renormalised over these at each step, on
-their own, which is what makes it differ from `exact`: a token that agrees but leads nowhere keeps its mass.
+The last tokens are dropped, as far back as some longer vocabulary entry could reach to the cursor and beyond. Then the
+model decodes greedily. At each step only tokens that agree with the dropped text are allowed: those that are a part of
+what is left of it, and those that extend it. Probabilities are normalised over these at each step separately. This is
+the difference from `exact`: a token that agrees but leads nowhere keeps its probability.
 
-JetBrains' full-line completion does so with a beam (arXiv 2405.08704, section 4), llguidance and guidance with a
-grammar; ours is their common part, greedy.
+JetBrains' full-line completion does this with a beam (arXiv 2405.08704, section 4), llguidance and guidance with a
+grammar. Ours is what they have in common, decoded greedily.
 """
 
 import math
@@ -26,7 +26,7 @@ NextLogits = Callable[[IdArray], FloatArray]
 
 
 def tokens_to_drop(tail: TokenIds, vocabulary: Vocabulary, index: PrefixIndex) -> int:
-    """How many tokens of ``tail`` to take back: so many that no longer entry reaches the cursor from further back.
+    """How many tokens of ``tail`` to take back, so that no vocabulary entry reaches the cursor from further back.
 
     >>> # entries: "im", "port", "import"; tail: "im", "port" -> 2, as "import" begins where "im" does
     """
@@ -34,7 +34,7 @@ def tokens_to_drop(tail: TokenIds, vocabulary: Vocabulary, index: PrefixIndex) -
     for start in range(max(0, len(text) - vocabulary.longest), len(text)):
         found = index.slice(text[start:])
         longest = found.stop - found.start
-        # One entry may be the text itself, which extends nothing.
+        # If there is one entry, it may be the text itself, which extends nothing.
         if longest > 1 or (longest == 1 and len(vocabulary.token_bytes[index.ids[found.start]]) > len(text) - start):
             ends = list(accumulate(len(vocabulary.token_bytes[token]) for token in tail))
             return sum(end > start for end in ends)
@@ -47,8 +47,8 @@ def constrained_first_step(
     """The distribution over the tokens that cross the cursor, after the greedy ones before it.
 
     ``dropped`` tokens of ``prompt`` (``[S] int32``) are written again; at least one token stays. The surprise is minus
-    log2 of the mass that agreed, summed over the steps. None where greedy steps led to a place from where no entry
-    agrees, or the model rules all of them out.
+    log2 of the probability that agreed, summed over the steps. None if the greedy steps led to a place after which no
+    entry agrees, or if the model gives all of them probability 0.
     """
     kept = len(prompt) - dropped
     left = vocabulary.bytes_of(prompt[kept:].tolist())
@@ -74,11 +74,11 @@ def constrained_first_step(
 
 
 def _parts_of(text: bytes, vocabulary: Vocabulary, index: PrefixIndex) -> IdArray:
-    """The entries that ``text`` begins with and goes on after, ``[N] int32``."""
+    """The entries that are proper beginnings of ``text``, ``[N] int32``."""
     found = []
     for length in range(1, min(len(text), vocabulary.longest + 1)):
         entries = index.slice(text[:length])
-        # Entries are sorted by their bytes: the shortest of those that begin so is the first.
+        # Entries are sorted by their bytes, so the shortest of those with this beginning is the first.
         if entries.start < entries.stop:
             token = int(index.ids[entries.start])
             if len(vocabulary.token_bytes[token]) == length:

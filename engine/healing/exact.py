@@ -1,17 +1,17 @@
 """Exact token healing: every canonical way in which the typed text can go on, weighted by the model.
 
 Write ``x`` for the bytes of the tail and ``enc`` for the tokenizer. A *cover* is a pair (h, t): ``h = enc(x[:s])`` for
-a split ``0 <= s < len(x)`` and a token t whose bytes start with ``x[s:]``, such that the pair is canonical: some text
-that begins with ``x[:s] + bytes(t)`` has an encoding that begins with ``h + [t]``. Mostly ``x[:s] + bytes(t)`` is such
-a text itself; where the tokenizer looks ahead, something must follow (`engine.text.prefix_encodings`). The
-weight of a cover is ``P(h | context) * P(t | context, h)``. The token sequences that the model was trained on are
-canonical, and each one that begins with x as text crosses its end with exactly one cover; so a draw in proportion to
-the weights, decoded on, is a draw from the model conditioned on what was typed (token alignment, arXiv 2403.08688;
+a split ``0 <= s < len(x)`` and a token t whose bytes start with ``x[s:]``, where the pair is canonical: some text that
+begins with ``x[:s] + bytes(t)`` has an encoding that begins with ``h + [t]``. Mostly ``x[:s] + bytes(t)`` is such a
+text itself; if the tokenizer looks ahead, something must follow (`engine.text.prefix_encodings`). The weight of a cover
+is ``P(h | context) * P(t | context, h)``. The token sequences that the model was trained on are canonical, and each one
+whose text begins with x crosses the end of x with exactly one cover. So a draw in proportion to the weights, followed
+by ordinary decoding, is a draw from the model conditioned on what was typed (token alignment, arXiv 2403.08688;
 byte-level probabilities, arXiv 2410.09303; the valid covering tree, arXiv 2506.14123).
 
 What it costs: most h are beginnings of ``enc(x)`` itself, *on the path*, so one pass over the tail gives their logits.
-An h off the path leaves it after some token and is one or two tokens long; it is run in a batch with the others, if
-the probability of its first token, known from the path, says that it could still matter.
+An h off the path leaves it after some token and adds one or two tokens. It is run in a batch with the others, but only
+if the probability of its first deviating token, which is known from the path, is large enough to matter.
 
 All weights here are relative to the tokens of the tail that every cover shares.
 """
@@ -30,14 +30,15 @@ from engine.text.tokenizer import Tokenizer
 from engine.types import FloatArray, IdArray, TokenIds
 
 NEGLIGIBLE = 1e-6
-"""Branches off the path that hold at most this share of the mass are left out when a cover is drawn."""
+"""Branches off the path that hold at most this share of the probability are left out when a cover is drawn."""
 SMALL = 16
 """Up to this many candidates of a branch off the path are checked before a forward pass is spent on it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Branch:
-    """The covers that share one h: ``shared`` tokens of the tail, then ``extra`` tokens (none on the path).
+    """The covers that share one h: the first ``shared`` tokens of the tail, then the ``extra`` tokens (none on the
+    path).
 
     ``typed`` is ``x[s:]``; ``candidates``, ``[C] int32``, are the ids whose bytes start with it.
     """
@@ -70,7 +71,9 @@ class ExactPlan:
 
 @dataclass(frozen=True, slots=True)
 class ScoredRows:
-    """Rows of logits, ``[V]``, and the log-sum-exp of each: the sums take longer than all else that is done here."""
+    """Rows of logits, ``[V]``, and the log-sum-exp of each. The sums are kept because they take longer than everything
+    else here.
+    """
 
     logits: tuple[FloatArray, ...]
     totals: tuple[float, ...]
@@ -79,7 +82,7 @@ class ScoredRows:
 @dataclass(frozen=True, slots=True)
 class PathScores:
     """The result of one pass over the tail: ``logits[i]`` ``[V]`` after ``first + i`` tail tokens, their log-sum-exp
-    ``totals[i]``, and ``reached[i]``, the log-probability of coming there along the path.
+    ``totals[i]``, and ``reached[i]``, the log-probability of getting there along the path.
     """
 
     logits: tuple[FloatArray, ...]
@@ -87,22 +90,23 @@ class PathScores:
     reached: tuple[float, ...]
 
     def reached_by(self, at: int, token: int) -> float:
-        """Log-probability of coming along the path to ``at`` and writing ``token`` there."""
+        """Log-probability of following the path to ``at`` and writing ``token`` there."""
         return self.reached[at] + float(self.logits[at][token]) - self.totals[at]
 
 
 def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: PrefixIndex) -> ExactPlan | None:
-    """Enumerate the branches of ``tail``, or None where no entry extends any end of it, or it is not canonical itself.
+    """Enumerate the branches of ``tail``. Returns None if no entry extends any end of it, or if it is not canonical
+    itself.
 
-    One split after every byte, from the end backwards as far as the longest entry reaches; a split counts if the trie
-    knows an entry that begins with the bytes after it. A split that leaves no token before the cover is used only
-    where the prompt holds something else to stand on.
+    There is one split after every byte, from the end backwards as far as the longest entry reaches. A split counts if
+    the trie has an entry that begins with the bytes after it. A split that leaves no token before the cover is used
+    only if the prompt has other tokens before the tail.
     """
     vocabulary = tokenizer.vocabulary
     base = prompt_length - len(tail)
     text = vocabulary.bytes_of(tail)
     if not tail or tokenizer.encode_bytes(text) != tail:
-        # Its start was cut off to fit the context: what is canonical behind an arbitrary cut nobody can say.
+        # Its start was cut off to fit the context. After an arbitrary cut, one cannot say what is canonical.
         return None
     heads = tokenizer.beginnings(text)
     last = len(text) - len(vocabulary.token_bytes[tail[-1]])
@@ -111,7 +115,7 @@ def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: 
         candidates = index.ids[index.slice(text[split:])]
         if not len(candidates):
             continue
-        # The canonical path is a cover whatever is known of the tokenizer.
+        # The canonical path is a cover in any case.
         path = (tail[:-1],) if split == last else ()
         for head in dict.fromkeys((*path, *heads(split))):
             shared = common_length(head, tail)
@@ -122,7 +126,7 @@ def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: 
 
 def score_path(plan: ExactPlan, rows: ScoredRows) -> PathScores:
     """Turn the rows that the plan asked for, ``plan.rows``, into log-probabilities along the path."""
-    # Whole rows of log-probabilities are never made: their sums are enough, and cost half as much.
+    # Whole rows of log-probabilities are never computed: the sums are enough, and cost half as much.
     reached = [0.0]
     for row, total, token in zip(rows.logits[:-1], rows.totals, plan.tail[plan.first :], strict=False):
         reached.append(reached[-1] + float(row[token]) - total)
@@ -142,7 +146,7 @@ def path_groups(plan: ExactPlan, scores: PathScores) -> list[CoverGroup]:
 def branch_bounds(plan: ExactPlan, scores: PathScores) -> list[tuple[float, Branch]]:
     """The branches off the path, each with a bound on the log-weight of all its covers together, highest first.
 
-    They weigh no more than the first token of h that is off the path, whose probability the path knows.
+    The bound is the probability of the first token of h that is off the path, which is known from the path.
     """
     bounds = [
         (scores.reached_by(branch.shared - plan.first, branch.extra[0]), branch)
@@ -153,7 +157,9 @@ def branch_bounds(plan: ExactPlan, scores: PathScores) -> list[tuple[float, Bran
 
 
 def may_be_canonical(plan: ExactPlan, branch: Branch, tokenizer: Tokenizer) -> bool:
-    """False where no candidate of ``branch`` is canonical; many candidates are not looked at and count as True."""
+    """False if no candidate of ``branch`` is canonical. If there are many candidates, they are not checked, and the
+    answer is True.
+    """
     if len(branch.candidates) > SMALL:
         return True
     head = plan.tail[: branch.shared] + branch.extra
@@ -161,7 +167,7 @@ def may_be_canonical(plan: ExactPlan, branch: Branch, tokenizer: Tokenizer) -> b
 
 
 def branch_sequences(prompt: IdArray, plan: ExactPlan, branch: Branch) -> list[IdArray]:
-    """The sequences whose rows score a branch off the path: up to each of its extra tokens, ``[S] int32`` each."""
+    """The sequences whose rows score a branch off the path: one up to each of its extra tokens, ``[S] int32`` each."""
     ids = np.concatenate([prompt[: plan.base + branch.shared], np.array(branch.extra, np.int32)])
     return [ids[:end] for end in range(len(ids) - len(branch.extra) + 1, len(ids) + 1)]
 
@@ -180,21 +186,21 @@ def branch_groups(
 
 
 def log_weight(groups: Sequence[CoverGroup]) -> float:
-    """Log of the weight of all covers together, ``-inf`` where there are none."""
+    """Log of the weight of all covers together, ``-inf`` if there are none."""
     return log_sum_exp(np.concatenate([group.logprobs for group in groups])) if groups else -math.inf
 
 
 def is_canonical(plan: ExactPlan, cover: Cover, tokenizer: Tokenizer) -> bool:
-    """Whether the pair is canonical, by encoding again: the text that it writes, or a text that goes on from there."""
+    """Whether the cover is canonical. It encodes the text that the cover writes again, or a text that continues it."""
     tokens = (*plan.tail[: cover.kept - plan.base], *cover.extra, cover.token)
     return tokenizer.begins_a_text(tokens)
 
 
 def exact_first_step(groups: Sequence[CoverGroup]) -> FirstStep:
-    """Normalise the weights of all groups; their sum before that is the probability of what was typed."""
+    """Normalise the weights of all groups. Their sum before that is the probability of what was typed."""
     total = log_weight(groups)
     if not math.isfinite(total):
-        # The model rules out everything that agrees with the text: all covers are as good as each other.
+        # The model gives probability 0 to everything that agrees with the text, so all covers are equally good.
         even = -math.log(sum(len(group.ids) for group in groups))
         return FirstStep(tuple(replace(g, logprobs=np.full_like(g.logprobs, even)) for g in groups), math.inf)
     weights = np.concatenate([group.logprobs for group in groups])
@@ -205,7 +211,9 @@ def exact_first_step(groups: Sequence[CoverGroup]) -> FirstStep:
 
 @dataclass(frozen=True, slots=True)
 class _Weighed:
-    """A branch with the row after its h, ``[V]``; ``offset`` makes log-weights of the logits of its candidates."""
+    """A branch with the row after its h, ``[V]``. Adding ``offset`` turns the logits of its candidates into
+    log-weights.
+    """
 
     branch: Branch
     offset: float
@@ -213,7 +221,7 @@ class _Weighed:
 
 
 def _groups(plan: ExactPlan, weighed: Sequence[_Weighed]) -> list[CoverGroup]:
-    """Score the candidates of several branches as one set: their logits side by side, one sum for all."""
+    """Score the candidates of several branches together: their logits side by side, with one sum for all."""
     if not weighed:
         return []
     branches = [each.branch for each in weighed]

@@ -35,16 +35,19 @@ from engine.text.tokenizer import Tokenizer
 from engine.types import FloatArray, IdArray
 
 SETTLED = 1e-3
-"""Before a draw, covers are verified from the heaviest down until those not looked at hold at most this mass..."""
+"""Before a draw, covers are verified from the most probable down, until the unverified ones hold at most this
+probability...
+"""
 SETTLED_CHECKS = 64
-"""...or this many were verified; what is drawn from the rest is verified then."""
+"""...or this many were verified. A cover drawn from the rest is verified when it is drawn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Healed:
-    """A `FirstStep` with what it took: ``reused`` prompt tokens from the cache, ``model_seconds`` in forward passes.
+    """A `FirstStep` with its cost: ``reused`` prompt tokens came from the cache, ``model_seconds`` were spent in
+    forward passes.
 
-    ``is_valid`` says whether a cover is canonical; it is asked only about covers that are about to be used.
+    ``is_valid`` says whether a cover is canonical. It is called only for covers that are about to be used.
     """
 
     first: FirstStep
@@ -55,7 +58,7 @@ class Healed:
 
 @dataclass(slots=True)
 class _Model:
-    """The cache with a stop-watch."""
+    """The cache, and the time that its passes take."""
 
     cache: TokenCache
     size: int
@@ -67,7 +70,8 @@ class _Model:
     def rows(self, ids: IdArray, rows: tuple[int, ...]) -> FloatArray:
         """Logits after ``rows`` of ``ids``, ``[K, V]``.
 
-        Rows of the head beyond the vocabulary are padding: cut off here and in the decode loop, nothing chooses them.
+        Rows of the head beyond the vocabulary are padding. They are cut off here and in the decode loop, so they are
+        never chosen.
         """
         started = time.perf_counter()
         logits, reused = self.cache.prefill(ids, rows, self.checkpoint, aside=self.aside)
@@ -81,11 +85,11 @@ class _Model:
         return self._with_totals([ids[: row + 1] for row in rows], logits)
 
     def scored_along(self, branches: Sequence[Sequence[IdArray]]) -> list[ScoredRows]:
-        """The rows after each sequence of each branch; a sequence is the one before it with a token more.
+        """The rows after each sequence of each branch. A sequence is the one before it with one token more.
 
-        Short branches grow together: what they need at one depth is run as one batch. Alone a branch takes one pass
-        whatever its length, and what begins it is known then; so those that are longer than it pays to wait for are
-        run alone, the longest first.
+        Short branches grow together: what they need at one depth is run as one batch. A branch that is run alone takes
+        one pass whatever its length, and the rows of its beginnings are known afterwards. So branches that are too long
+        for a batch are run alone, the longest first.
         """
         if not branches:
             return []
@@ -109,7 +113,7 @@ class _Model:
         return [self._with_totals(ids, tuple(rows)) for ids, rows in zip(branches, found, strict=True)]
 
     def _with_totals(self, sequences: Sequence[IdArray], logits: tuple[FloatArray, ...]) -> ScoredRows:
-        """The cache remembers the sums like the rows themselves."""
+        """The cache remembers the sums as it remembers the rows."""
         totals = [
             self.cache.remember_total(ids, partial(log_sum_exp, row))
             for ids, row in zip(sequences, logits, strict=True)
@@ -118,7 +122,7 @@ class _Model:
 
 
 def _goes_on(longer: Sequence[IdArray], shorter: Sequence[IdArray]) -> bool:
-    """Whether a branch has the sequences of another and more."""
+    """Whether one branch has all sequences of another, and more."""
     end = len(shorter[-1])
     return end < len(longer[-1]) and np.array_equal(longer[-1][:end], shorter[-1])
 
@@ -134,24 +138,24 @@ def heal(
     best_only: bool,
     aside: bool = False,
 ) -> Healed:
-    """The distribution of what may follow ``prompt``. ``best_only`` says that the heaviest cover alone is wanted.
+    """The distribution of what may follow ``prompt``. ``best_only`` says that only the most probable cover is wanted.
 
     ``aside`` is for a second prompt beside another (`TokenCache.prefill`).
 
     Raises `engine.errors.Cancelled`, `engine.errors.DeviceError` or `engine.runtime.checkpoint.BudgetExceeded`.
     """
-    # 1. Other tools' way, where it was asked for and leads somewhere.
+    # 1. Constrained decoding as in other tools, if it was asked for and finds a cover.
     model = _Model(cache, tokenizer.vocabulary.size, checkpoint, aside)
     if params.mode == "constrained":
         first = _constrained(prompt, model, tokenizer, index)
         if first is not None:
             return Healed(first, model.reused[0], model.seconds, _always)
-    # 2. Every way in which the typed text can go on, weighed by the model.
+    # 2. Every way in which the typed text can continue, weighted by the model.
     plan = plan_exact(prompt.tail, len(prompt.ids), tokenizer, index) if params.mode == "exact" else None
     if plan is not None:
         first, is_valid = _exact(prompt, plan, model, tokenizer, best_only=best_only)
     else:
-        # 3. A fixed number of tokens taken back, or none; also where exact has nothing to go by.
+        # 3. A fixed number of tokens taken back, or none; also if exact healing finds no cover.
         simple = plan_healing(prompt.tail, len(prompt.ids), tokenizer.vocabulary, index, params)
         logits = model.rows(prompt.ids, simple.rows(len(prompt.ids)))
         first, is_valid = first_step(simple, len(prompt.ids), logits), _always
@@ -159,11 +163,11 @@ def heal(
 
 
 def choose_covers(healed: Healed, chooser: Chooser, count: int) -> list[Cover]:
-    """Up to ``count`` different canonical covers, the one chosen first in front.
+    """Up to ``count`` different canonical covers, in the order in which they were chosen.
 
-    Covers are verified lazily: what is chosen and turns out not to be canonical is struck out and chosen again. For a
-    draw that is rejection sampling: the distribution over the canonical ones stays as it is. Draws are made and
-    verified one by one, so that what is drawn first does not depend on how many are wanted.
+    Covers are verified lazily: a chosen cover that is not canonical is removed, and the choice is made again. For a
+    draw that is rejection sampling, which does not change the distribution over the canonical ones. Draws are made and
+    verified one by one, so that the first draw does not depend on how many are wanted.
     """
     first = healed.first
     logprobs, ids = first.logprobs.copy(), first.ids
@@ -213,7 +217,7 @@ def _exact(
             verdicts[key] = is_canonical(plan, cover, tokenizer)
         return verdicts[key]
 
-    # What cannot be the heaviest, or holds next to nothing of what is drawn from, is not worth a forward pass.
+    # A branch that cannot be the most probable, or holds next to no probability, is not worth a forward pass.
     least = _best(groups, is_valid) if best_only else log_weight(groups) + math.log(NEGLIGIBLE)
     branches = [
         branch
@@ -226,7 +230,7 @@ def _exact(
 
 
 def _best(groups: list[CoverGroup], is_valid: Callable[[Cover], bool]) -> float:
-    """Log-weight of the heaviest canonical cover of ``groups``, ``-inf`` where there is none."""
+    """Log-weight of the most probable canonical cover of ``groups``, ``-inf`` if there is none."""
     best = -math.inf
     for group in groups:
         weights = group.logprobs.copy()

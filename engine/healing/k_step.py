@@ -1,12 +1,12 @@
 """Token healing: which tokens to take back, and the distribution of what may stand in their place.
 
-Pure: token ids and logits in, a `FirstStep` out. A mode is two functions, one that plans before the forward pass (what
-to drop, which rows of logits that needs) and one that turns those rows into one categorical distribution. Whatever the
-mode, the decode loop starts with one draw from a `FirstStep`; that is where a mode that weighs several splits of the
-typed text plugs in: it returns more groups.
+The functions are pure: token ids and logits in, a `FirstStep` out. A mode has two functions. One plans before the
+forward pass: what to drop, and which rows of logits that needs. The other turns those rows into one categorical
+distribution. In every mode the decode loop starts with one draw from a `FirstStep`. A mode that considers several
+splits of the typed text returns more groups in it.
 
 ``k-step`` is the classic algorithm (token healing with a fixed number of steps back): drop the last k tokens of the
-typed text, let only vocabulary entries that extend their bytes stand there, renormalise over those.
+typed text, allow only vocabulary entries that extend their bytes, and normalise over those.
 """
 
 import math
@@ -23,7 +23,8 @@ from engine.types import FloatArray, IdArray, TokenIds
 
 @dataclass(frozen=True, slots=True)
 class HealingPlan:
-    """What is taken back: ``dropped`` tokens, whose bytes are ``typed``; ``candidates`` ``[C] int32`` extend them.
+    """What is taken back: ``dropped`` tokens with the bytes ``typed``. The ``candidates``, ``[C] int32``, extend these
+    bytes.
 
     ``dropped`` 0 (and no candidates) means that nothing is healed: mode ``off``, or nothing extends the tail.
     """
@@ -44,9 +45,10 @@ class HealingPlan:
 
 @dataclass(frozen=True, slots=True)
 class Cover:
-    """One way to go on: keep ``kept`` tokens of the prompt, write ``extra`` (typed text, cut otherwise) and ``token``.
+    """One way to continue: keep ``kept`` tokens of the prompt, write ``extra`` (typed text, split differently) and
+    ``token``.
 
-    The first ``typed`` bytes of the token are what the user typed already. ``logprob`` is natural.
+    The first ``typed`` bytes of the token are typed already. ``logprob`` is the natural log-probability.
     """
 
     kept: int
@@ -73,7 +75,7 @@ class CoverGroup:
 
 @dataclass(frozen=True, slots=True)
 class FirstStep:
-    """One categorical distribution over covers, the place of the first decode step."""
+    """One categorical distribution over covers, in place of the first decode step."""
 
     groups: tuple[CoverGroup, ...]
     surprise_bits: float
@@ -103,7 +105,8 @@ def plan_healing(
     """Decide how many tokens of ``tail`` (the last ones of the prompt, text only) to take back.
 
     For k = 1, 2, ... ``k_max``: the first k at which at least ``tau`` vocabulary entries start with the bytes of the
-    last k tokens. A model needs something to stand on: at least one token of the prompt always stays.
+    last k tokens. At least one token of the prompt always stays, because the model needs something before the first
+    token.
     """
     nothing = HealingPlan(params.mode, 0, b"", np.zeros(0, np.int32), 1.0)
     if params.mode not in ("k-step", "exact"):
@@ -127,7 +130,7 @@ def first_step(plan: HealingPlan, prompt_length: int, logits: FloatArray) -> Fir
     logprobs = log_softmax(logits[0])[plan.candidates]
     total = log_sum_exp(logprobs)
     if not math.isfinite(total):
-        # The model rules out every extension: uniform over them, which still agrees with what is typed.
+        # The model gives every extension probability 0: a uniform distribution still agrees with what is typed.
         logprobs, total = np.zeros(len(plan.candidates), np.float32), math.log(len(plan.candidates))
         surprise = math.inf
     else:

@@ -1,7 +1,8 @@
-"""Words that the caller knows to exist are more probable than a model that does not know them thinks.
+"""Words that the caller knows to exist become more probable. The model may not know them.
 
-Others are taken to be `UNKNOWN` times as probable as the model says, or impossible where the word can be no other. Only
-the word at the cursor is weighed: the covers of the tail say how it may go on, then the tokens up to its end.
+Other words become `UNKNOWN` times as probable as the model says, or impossible if the caller says that there can be no
+others. Only the word at the cursor is affected: first the covers of the tail, then the tokens up to the end of the
+word.
 """
 
 from bisect import bisect_left
@@ -21,15 +22,15 @@ from engine.types import FloatArray
 UNKNOWN = 0.25
 IMPOSSIBLE = 1e-6
 LOOKED_AT = 512
-"""Only so many, the most probable, are asked whether they lead to a known word."""
+"""Only this many of the most probable tokens are checked for leading to a known word."""
 MOST_WORDS = 256
-"""Of words that are all there can be, as many are looked for in the whole vocabulary."""
+"""If there can be no other words, up to this many are looked up in the whole vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
 class KnownWords:
-    """``words``, sorted, that the one at the cursor may become; ``typed`` is what is typed of it, ``only``
-    says that there can be no other.
+    """The sorted ``words`` that the word at the cursor may become. ``typed`` is what is typed of it; ``only`` says that
+    there can be no other words.
     """
 
     words: tuple[str, ...]
@@ -38,12 +39,12 @@ class KnownWords:
 
     @property
     def others(self) -> float:
-        """What the probability of any other word is multiplied with."""
+        """The factor on the probability of any other word."""
         return IMPOSSIBLE if self.only else UNKNOWN
 
     @classmethod
     def of(cls, prefix: str, words: Iterable[str], *, only: bool) -> "KnownWords | None":
-        """The words that go on with the one that ``prefix`` ends with; None where there are none."""
+        """Those of ``words`` that continue the word at the end of ``prefix``; None if there are none."""
         start = len(prefix)
         while start and is_word_character(prefix[start - 1]):
             start -= 1
@@ -52,7 +53,7 @@ class KnownWords:
         return cls(found, typed, only) if found else None
 
     def agree_with(self, added: bytes) -> bool:
-        """Whether the word at the cursor, with ``added`` behind it, is one of the words or may become one."""
+        """Whether the word at the cursor, followed by ``added``, is one of the words or may become one."""
         text = added.decode("utf-8", errors="ignore")
         length = _word_length(text)
         word = self.typed + text[:length]
@@ -79,7 +80,7 @@ class KnownWords:
     def row(self, logits: FloatArray, written: bytes, vocabulary: Vocabulary, index: PrefixIndex) -> FloatArray:
         """The logits of the token after ``written`` (``[V]``), with other words made less probable.
 
-        The same row where the word is over, or is none of the words already.
+        Returns the same row if the word has ended, or can no longer become one of the words.
         """
         text = written.decode("utf-8", errors="ignore")
         if _word_length(text) < len(text) or not self.agree_with(written):
@@ -91,13 +92,13 @@ class KnownWords:
         return self._weighed(logits, known)
 
     def _known(self, row: FloatArray, added: Callable[[int], bytes], looked_at: int) -> list[int]:
-        """Of the most probable entries of the row (``[N]``), those that lead to a known word."""
+        """Those of the most probable entries of the row (``[N]``) that lead to a known word."""
         count = min(looked_at, len(row))
         probable: NDArray[np.intp] = np.argpartition(-row, count - 1)[:count]
         return [index for index in map(int, probable) if self.agree_with(added(index))]
 
     def _tokens(self, written: bytes, vocabulary: Vocabulary, index: PrefixIndex) -> list[int]:
-        """The tokens with which a known word goes on, and ends at the latest."""
+        """The tokens that continue or end a known word."""
         begun = self.typed.encode() + written
         found: set[int] = set()
         for word in self.words[:MOST_WORDS]:
@@ -111,7 +112,7 @@ class KnownWords:
         return sorted(found)
 
     def _weighed(self, row: FloatArray, known: list[int]) -> FloatArray:
-        """The row (``[N]``) with less for all but ``known``; as it was where nothing is known."""
+        """The row (``[N]``) with all entries except ``known`` made less probable; unchanged if none is known."""
         if not known:
             return row
         weighed = row + row.dtype.type(np.log(self.others))

@@ -1,9 +1,9 @@
 """Which vocabulary entries start with given bytes, as one contiguous slice of the ids sorted by their bytes.
 
-The mass of all candidates is then one log-sum-exp over a gathered slice, and a query costs the same for one candidate
-as for a hundred thousand. Two implementations, tested against the same reference: `SortedIndex` finds the slice by
-bisection; `DatrieIndex` finds its first entry in a double-array trie (Aoe 1989, as implemented by libdatrie), which is
-kept in the model folder. The trie is used where ``datrie`` is installed; that takes a C compiler.
+So the probability of all candidates is one log-sum-exp over a gathered slice, and a query costs the same for one
+candidate as for a hundred thousand. Two implementations, tested against the same reference: `SortedIndex` finds the
+slice by bisection; `DatrieIndex` finds its first entry in a double-array trie (Aoe 1989, as implemented by libdatrie),
+which is kept in the model folder. The trie is used if ``datrie`` is installed, which takes a C compiler.
 """
 
 import io
@@ -52,7 +52,7 @@ class PrefixIndex(Protocol):
 
 
 class SortedIndex:
-    """Binary search over the sorted entries: no preparation but the sort, nothing to save."""
+    """Binary search over the sorted entries. It needs only the sort, and nothing is saved."""
 
     name = "sorted"
 
@@ -78,7 +78,7 @@ class DatrieIndex:
     def __init__(self, vocabulary: Vocabulary, ids: IdArray, trie: Any) -> None:
         self.ids = ids
         self._trie = trie
-        # Bisection over the ids as they are: a list of their bytes would take longer to make than the trie to load.
+        # Bisection works on the ids. Making a list of their bytes would take longer than loading the trie.
         self._numbers, self._bytes_of = ids.data, vocabulary.token_bytes.__getitem__
 
     @classmethod
@@ -120,7 +120,7 @@ class DatrieIndex:
 
     @classmethod
     def load(cls, vocabulary: Vocabulary, folder: Path, tokenizer_sha256: str) -> "DatrieIndex | None":
-        """Read a saved index, or None where it is absent, damaged, of another format, tokenizer or vocabulary.
+        """Read a saved index, or None if it is absent, damaged, of another format, tokenizer or vocabulary.
 
         Hashes are compared before libdatrie sees the file: it trusts what it reads, and a wrong double array can take
         the process down.
@@ -136,13 +136,13 @@ class DatrieIndex:
                 return None
             return cls(vocabulary, ids, datrie.BaseTrie.load(str(folder / _TRIE)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, datrie.DatrieError):
-            return None  # not stored yet, or damaged: it is built again
+            return None  # not saved yet, or damaged: it is built again
 
 
 def load_or_build_index(vocabulary: Vocabulary, folder: Path | None, tokenizer_sha256: str) -> PrefixIndex:
     """The prefix index of a vocabulary: the one saved in the model ``folder``, else a new one, saved there if possible.
 
-    A folder that cannot be written (or None) means that the index lives in memory only; that is no error.
+    If the folder cannot be written (or is None), the index is kept in memory only; that is not an error.
     ``tokenizer_sha256`` is the hash of the tokenizer file, hexadecimal.
     """
     if datrie is None:
@@ -171,7 +171,7 @@ def sorted_candidates(vocabulary: Vocabulary) -> IdArray:
 def escape(data: bytes) -> str:
     """``data`` as a key of libdatrie, which knows at most 255 distinct characters and ends keys with character 0.
 
-    Byte b becomes character b + 1; bytes 0xF8 to 0xFF, which UTF-8 never uses, become U+00F9 and one character more.
+    Byte b becomes character b + 1. Bytes 0xF8 to 0xFF, which UTF-8 never uses, become U+00F9 and one more character.
     Order is kept, and one escaped string starts with another exactly if the bytes do.
     """
     return data.decode("latin-1").translate(_CHARACTERS)

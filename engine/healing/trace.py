@@ -1,4 +1,4 @@
-"""How a prompt was healed, in a form for people: what `midtoken inspect --text` prints."""
+"""How a prompt was healed, for people to read: what `midtoken inspect --text` prints."""
 
 import math
 
@@ -14,7 +14,7 @@ from engine.types import HealingTrace, TracedCover
 def trace_healing(
     prompt: Prompt, healed: Healed, chosen: list[Cover], vocabulary: Vocabulary, *, mode: str, count: int
 ) -> HealingTrace:
-    """The tail, the ``count`` heaviest covers with tokens, weight and validity, and which one was taken."""
+    """The tail, the ``count`` most probable covers with tokens, weight and validity, and which one was taken."""
     first = healed.first
     base = len(prompt.ids) - len(prompt.tail)
     heaviest = np.argsort(-first.logprobs, kind="stable")[:count].tolist()

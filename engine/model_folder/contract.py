@@ -1,8 +1,8 @@
 """The vocabulary-model contract: tokenizer, embedding, head and control ids must agree before anything runs.
 
-A model whose tokenizer knows more entries than its embedding has rows reads memory that is not there; one whose
-control ids are wrong writes them into documents as text; one whose tokenizer loses a tab loses it from the user's file.
-All of that looks fine until it does not, so loading and exporting refuse it.
+If the tokenizer has more entries than the embedding has rows, the model reads memory that is not there. If control ids
+are wrong, they are written into documents as text. If the tokenizer loses a tab, it is lost from the user's file. Such
+faults can go unnoticed for a long time, so loading and exporting refuse these models.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ ROUND_TRIPS = (
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One line of the contract: what was looked at, what was found, and a note, which may be empty."""
+    """One line of the contract: what was checked, what was found, and a note, which may be empty."""
 
     name: str
     value: str
@@ -43,7 +43,7 @@ def check_contract(manifest: Manifest, vocabulary: Vocabulary) -> None:
             raise ContractError(f"the {part} has {rows} rows for {vocabulary.size} tokens; export the model again")
     for role, ids in _roles(manifest).items():
         for token in ids:
-            # Padding may use a row that the tokenizer does not know; it is never fed to the model.
+            # The padding id may be beyond the tokenizer's entries, because it is never fed to the model.
             limit = sizes.embedding if role == "pad" else vocabulary.size
             if token >= limit:
                 raise ContractError(f"the {role} id {token} is not below {limit}; export the model again")

@@ -1,4 +1,4 @@
-"""Begin, end and padding ids of a checkpoint, from the four files that each say a part of it."""
+"""Begin, end and padding ids of a checkpoint, from four files that each hold a part of this."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,10 +17,11 @@ def control_ids(
 ) -> ControlIds:
     """The ids of a checkpoint's decoded config.json, generation_config.json, tokenizer_config.json, tokenizer.json.
 
-    A completion ends at what config.json or generation_config.json call an end, or at a token that ends a middle in
-    this family; where neither names one, at the ``eos_token`` of tokenizer_config.json. The begin id counts only where
-    encoding begins with it: many families name one that they never write.
-    Errors: ModelFolderError where no end is named, or one that is no id.
+    A completion ends at the ids that config.json or generation_config.json call an end, or at a token that ends a
+    middle in this family. If neither file names one, it ends at the ``eos_token`` of tokenizer_config.json. The begin
+    id counts only if encoding begins with it, because many families name one that they never write.
+
+    Errors: ModelFolderError if no end is named, or if one of them is not an id.
     """
     nested = config.get("text_config")
     config = {**nested, **config} if isinstance(nested, dict) else config
@@ -48,7 +49,7 @@ def _by_name(token: object, added: Mapping[str, int]) -> list[int]:
 
 
 def _is_written(tokenizer_config: Mapping[str, Any], tokenizer: Mapping[str, Any]) -> bool:
-    """Whether texts begin with the begin id; where nothing says so, they do, for a first token needs one before it."""
+    """Whether texts begin with the begin id. If no file says, they do, because the first token needs one before it."""
     stated = tokenizer_config.get("add_bos_token")
     if isinstance(stated, bool):
         return stated

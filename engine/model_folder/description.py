@@ -1,4 +1,6 @@
-"""What a folder says about itself, for a list of models. Reads small files; opens no graph and computes no hash."""
+"""What a folder says about itself, for the list of models. It reads only small files, opens no graph and computes no
+hash.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,9 +19,11 @@ _CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "context_length")
 
 @dataclass(frozen=True, slots=True)
 class FolderDescription:
-    """A model folder, or a checkpoint: then ``graph`` is empty. 0, None and empty texts are what it does not say.
+    """A model folder, or a checkpoint, for which ``graph`` is empty. 0, None and empty texts mean that the folder does
+    not say.
 
-    ``files`` are those that make the model: for a checkpoint and a folder of others all that belong to it by name.
+    ``files`` are the files of the model. For a checkpoint or a folder of another exporter, they are recognised by their
+    names.
     """
 
     name: str
@@ -33,10 +37,10 @@ class FolderDescription:
 
 
 def describe_folder(folder: Path, within: Path | None = None) -> FolderDescription:
-    """Read a model folder of ours or of others, or a checkpoint. Links may lead anywhere ``within`` (default: the
-    folder itself), as those of a download cache do.
+    """Read a model folder, one of another exporter, or a checkpoint. Links may lead anywhere inside ``within``
+    (default: the folder itself), as the links of a download cache do.
 
-    Raises `ModelFolderError` where it is none of these, a file is missing, malformed, or a link that leads out.
+    Raises `ModelFolderError` if it is none of these, or if a file is missing, malformed, or a link that leads out.
     """
     root = folder if within is None else within
     if not folder.is_dir():

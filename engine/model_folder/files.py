@@ -1,7 +1,7 @@
 """The files of a model folder: regular ones inside it, of bounded size. Nothing else is ever opened.
 
-A folder may come from anybody. To open a pipe would block, a link would read a file of the user's, and a configuration
-of gigabytes would fill the memory; so all of that is checked first.
+A folder may come from anybody. Opening a pipe would block, a link could read a private file of the user, and a
+configuration of gigabytes would fill the memory. So all of that is checked first.
 """
 
 import json
@@ -15,16 +15,16 @@ from engine.errors import ModelFolderError, reason_of
 from engine.model_folder.json_fields import shown
 
 MOST_JSON_BYTES = 4 << 20
-"""Of a manifest or a configuration; real ones have some kilobytes."""
+"""Limit for a manifest or a configuration; real ones have some kilobytes."""
 MOST_TOKENIZER_BYTES = 64 << 20
-"""Of a ``tokenizer.json``; the largest that are published have 35 MB."""
+"""Limit for a ``tokenizer.json``; the largest published ones have 35 MB."""
 
 
 def file_size(folder: Path, name: str, most_bytes: int | None = None) -> int:
-    """The bytes of the regular file ``name`` of ``folder``; a link counts as what it leads to.
+    """The size in bytes of the regular file ``name`` of ``folder``. Links are followed.
 
-    Raises `FileNotFoundError` where there is none, `ModelFolderError` where something else has the name, a link leads
-    out of the folder, or there are more than ``most_bytes``.
+    Raises `FileNotFoundError` if there is none. Raises `ModelFolderError` if it is not a regular file, if a link leads
+    out of the folder, or if the file has more than ``most_bytes``.
     """
     path = folder / name
     try:
@@ -33,8 +33,8 @@ def file_size(folder: Path, name: str, most_bytes: int | None = None) -> int:
         if path.is_symlink():
             raise ModelFolderError(f"{path} is a link that leads nowhere; copy the model again") from error
         raise
-    except (OSError, ValueError, RuntimeError) as error:  # a name no file can have; a link to itself
-        # The system's own message has the whole name again, which may be as long as a manifest.
+    except (OSError, ValueError, RuntimeError) as error:  # a name that no file can have, or a link to itself
+        # The system's own message repeats the whole name, which may be as long as a manifest.
         reason = error.strerror if isinstance(error, OSError) and error.strerror else reason_of(error)
         raise ModelFolderError(f"{shown(name)} of {folder} cannot be read ({reason}); copy the model again") from error
     if found is None:
@@ -52,7 +52,7 @@ def file_size(folder: Path, name: str, most_bytes: int | None = None) -> int:
 
 
 def is_inside(folder: Path, name: str) -> bool:
-    """Whether a relative name means something in the folder, links followed; true where nothing can have the name."""
+    """Whether a relative name, with links followed, is inside the folder; true if no file can have the name."""
     try:
         return not Path(name).is_absolute() and (folder / name).resolve().is_relative_to(folder.resolve())
     except (OSError, ValueError, RuntimeError):
@@ -60,12 +60,12 @@ def is_inside(folder: Path, name: str) -> bool:
 
 
 def file_exists(folder: Path, name: str) -> bool:
-    """Whether something has that name, a link that leads nowhere included: the reader says what is wrong."""
+    """Whether something has that name. A link that leads nowhere counts: whoever reads it reports what is wrong."""
     return os.path.lexists(folder / name)
 
 
 def read_text_file(folder: Path, name: str, most_bytes: int) -> str:
-    """A text file of the folder. Raises as `file_size`, and `ModelFolderError` where it is not UTF-8."""
+    """A text file of the folder. Raises as `file_size`, and `ModelFolderError` if it is not UTF-8."""
     most = file_size(folder, name, most_bytes)
     try:
         with (folder / name).open("rb") as stream:
@@ -75,7 +75,7 @@ def read_text_file(folder: Path, name: str, most_bytes: int) -> str:
 
 
 def read_json(folder: Path, name: str, most_bytes: int = MOST_JSON_BYTES) -> Mapping[str, Any]:
-    """A JSON object of the folder. Raises as `file_size`, and `ModelFolderError` where it is none."""
+    """A JSON object of the folder. Raises as `file_size`, and `ModelFolderError` if it is not one."""
     try:
         raw = json.loads(read_text_file(folder, name, most_bytes))
     except (ValueError, RecursionError) as error:

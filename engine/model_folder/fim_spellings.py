@@ -1,8 +1,8 @@
 """How families spell fill-in-the-middle, found by the control tokens that a tokenizer has.
 
-The class of a model does not say it: DeepSeek-Coder, Code Llama and Seed-Coder are all Llamas. So the table is searched
-by tokens, the first row whose three tokens the tokenizer holds as added tokens counts. Sources: the model cards and the
-papers named at each row.
+The class of a model does not tell: DeepSeek-Coder, Code Llama and Seed-Coder are all Llamas. So the table is searched
+by tokens, and the first row whose three tokens are added tokens of the tokenizer counts. Sources are the model cards,
+and the papers named at each row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from engine.errors import ModelFolderError
 from engine.model_folder.manifest import FimOrder, FimTemplates, RepositoryTokens, TemplatePart
 
-# In a template these stand for the control tokens of a row; "prefix" and "suffix" for the document.
+# In a template these stand for the control tokens of a row; "prefix" and "suffix" stand for the document's text.
 _PRE, _SUF, _MID = "<pre>", "<suf>", "<mid>"
 _STARS = ("<fim_prefix>", "<fim_suffix>", "<fim_middle>")
 _PSM = (_PRE, "prefix", _SUF, "suffix", _MID)
@@ -61,7 +61,7 @@ SPELLINGS: Sequence[FimSpelling] = (
         file="<|file_separator|>",
         separates=True,
     ),
-    # The same three alone: a model of our own recipe, or one that names no files.
+    # Only the same three: a model of our own recipe, or one without file names.
     FimSpelling("bars", "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", {"psm": _PSM}),
     # StarCoder2 (arXiv 2402.19173, section 5.1): files are rearranged with their paths in them.
     FimSpelling(
@@ -73,8 +73,8 @@ SPELLINGS: Sequence[FimSpelling] = (
         repository="<repo_name>",
         path_in_prefix=True,
     ),
-    # StarCoder (arXiv 2305.06161, section 5.1: <reponame>name<filename>path, then the content) and Granite Code
-    # (arXiv 2405.04324). Where the path stands beside a template is not published: before it, as with Qwen.
+    # StarCoder (arXiv 2305.06161, section 5.1: <reponame>name<filename>path, then the content) and Granite Code (arXiv
+    # 2405.04324). It is not published where the path stands with a template. We put it before, as with Qwen.
     FimSpelling(
         "starcoder",
         *_STARS,
@@ -118,7 +118,8 @@ SPELLINGS: Sequence[FimSpelling] = (
 
 
 def find_spelling(added: Mapping[str, int]) -> FimSpelling | None:
-    """The row whose tokens are among a tokenizer's added tokens (spelling to id); None: the model fills no middles.
+    """The row whose tokens are among a tokenizer's added tokens (spelling to id); None if the model cannot fill in a
+    middle.
 
     A row with a file token needs that token too. It distinguishes rows that have the same three tokens.
     """
@@ -130,10 +131,10 @@ def find_spelling(added: Mapping[str, int]) -> FimSpelling | None:
 
 
 def fim_templates(added: Mapping[str, int], orders: Sequence[FimOrder] | None = None) -> FimTemplates | None:
-    """Templates as control ids from the tokens that a tokenizer has, or None where it has none.
+    """Templates as control ids from the tokens that a tokenizer has, or None if it has none.
 
     ``orders`` overrides the orders that the convention allows; the first of them is the default. Errors:
-    ModelFolderError where ``orders`` names one that the convention does not have.
+    ModelFolderError if ``orders`` names one that the convention does not have.
     """
     spelling = find_spelling(added)
     if spelling is None:
@@ -160,7 +161,7 @@ def end_ids(added: Mapping[str, int]) -> tuple[int, ...]:
 
 
 def repository_tokens(added: Mapping[str, int]) -> RepositoryTokens | None:
-    """The tokens of files and repositories, or None where the family has none."""
+    """The tokens of files and repositories, or None if the family has none."""
     spelling = find_spelling(added)
     if spelling is None or spelling.file is None:
         return None

@@ -33,7 +33,7 @@ from engine.model_folder.manifest import (
 
 TOKENIZER = "tokenizer.json"
 GENAI = "genai_config.json"
-# The first that is there: on a CPU the quantised ones are the fastest, float16 the slowest.
+# The first one that exists is used: on a CPU the quantised ones are the fastest and float16 is the slowest.
 GRAPHS: Sequence[tuple[str, Precision]] = (
     ("model_q4", "int4"),
     ("model_int8", "int8"),
@@ -50,7 +50,7 @@ _DTYPES: Mapping[str, Literal["float32", "float16"]] = {"tensor(float)": "float3
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """Type as onnxruntime spells it, and axes: numbers, or names and None where they vary."""
+    """Type as onnxruntime spells it, and axes: a number, or a name or None if the axis varies."""
 
     dtype: str
     shape: tuple[int | str | None, ...]
@@ -66,7 +66,7 @@ class GraphSignature:
 
 @dataclass(frozen=True, slots=True)
 class ForeignFolder:
-    """What was found: the graph's file and precision, and the decoded configurations, empty where there are none."""
+    """What was found: the graph's file and precision, and the decoded configurations, empty if there are none."""
 
     folder: Path
     model_file: str
@@ -79,10 +79,11 @@ class ForeignFolder:
 
 
 def find_foreign(path: Path) -> ForeignFolder | None:
-    """The model folder of others at ``path``, a folder or a graph in one; None where a `MANIFEST_NAME` or nothing is.
+    """The other exporter's model folder at ``path``, which is a folder or a graph in one. None if the folder has a
+    `MANIFEST_NAME`, or if there is nothing.
 
-    Raises `ModelFolderError` where something stands there that cannot be used: no tokenizer, no configuration, a file
-    that is no JSON, a wish for a library of custom operators.
+    Raises `ModelFolderError` if it cannot be used: no tokenizer, no configuration, a file that is not JSON, or a
+    library of custom operators that it asks for.
     """
     folder, wanted = (path, None) if path.is_dir() else (path.parent, path.name)
     if wanted is not None and folder.name == "onnx" and not file_exists(folder, TOKENIZER):
@@ -112,8 +113,8 @@ def find_foreign(path: Path) -> ForeignFolder | None:
 
 
 def derive_manifest(found: ForeignFolder, signature: GraphSignature) -> Manifest:
-    """The manifest that the folder's maker would have written. Raises `ContractError` where the graph is not a decoder
-    with a key/value cache as we know it, `ManifestError` where the configurations do not say enough.
+    """The manifest that the folder's exporter would have written. Raises `ContractError` if the graph is not a decoder
+    with a key/value cache of a known form, `ManifestError` if the configurations do not say enough.
     """
     try:
         return _derive(found, signature)
@@ -193,7 +194,7 @@ def _layout(found: ForeignFolder, names: GraphNames, signature: GraphSignature) 
     groups = 1 if config.get("multi_query") else int(config.get("num_key_value_heads") or heads)
     stated = config.get("head_dim") or config.get("head_size")
     size = int(stated or _dimension(config, "hidden_size", "n_embd") // heads)
-    # Only the genai builder says that one buffer may be both; separate tensors are right for every graph.
+    # Only the genai builder says that past and present may be one buffer. Separate tensors work for every graph.
     shared = _section(_read(found.folder, GENAI), "search").get("past_present_share_buffer") is True
     return KeyValueLayout(
         layers=_within(MOST_LAYERS, layers),
@@ -205,8 +206,8 @@ def _layout(found: ForeignFolder, names: GraphNames, signature: GraphSignature) 
 
 
 def find_graph(folder: Path, genai: Mapping[str, Any], wanted: str | None = None) -> tuple[str, Precision] | None:
-    """The graph of a folder and its precision, by names alone; None where there is none. Raises `ModelFolderError`
-    where it is one of several parts, or wants code of the folder's.
+    """The graph of a folder and its precision, found by file names; None if there is none. Raises `ModelFolderError` if
+    it is one of several parts, or needs code of the folder.
     """
     if wanted is not None:
         stem = Path(wanted).stem
@@ -260,7 +261,7 @@ def _within(most: int, size: int) -> int:
 
 
 def _line(text: str) -> str:
-    """For people: one line, of bounded length, that can do nothing to a terminal."""
+    """The text as one printable line of bounded length, so that it cannot control a terminal."""
     return "".join(character if character.isprintable() else "?" for character in text[:LONGEST_NAME])
 
 

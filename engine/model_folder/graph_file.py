@@ -1,10 +1,9 @@
 """Checks a graph file before onnxruntime opens it: what it would run, and which files it would read.
 
-onnxruntime trusts the file. It inlines functions, so that a few kilobytes of nested ones become a billion nodes; it
-runs loops for as many rounds as the graph says; it follows hard links to whatever lies behind them, and how it looks at
-the places of external data depends on its version and on whether they stand in the main graph or in a branch. So the
-messages of the file (protocol buffers, ``onnx.proto`` of the ONNX project) are walked here as they are, without making
-anything of them.
+onnxruntime trusts the file. It inlines functions, so a few kilobytes of nested functions become a billion nodes. It
+runs loops for as many rounds as the graph says. It follows hard links to any file, and how it checks the places of
+external data depends on its version and on whether they are in the main graph or in a branch. So this module walks the
+messages of the file (protocol buffers, ``onnx.proto`` of the ONNX project) without building any objects from them.
 """
 
 import mmap
@@ -19,21 +18,23 @@ from engine.model_folder.files import file_size, is_inside
 from engine.model_folder.json_fields import shown
 
 MOST_BYTES = 2 << 30
-"""Of a graph's own file: no message of protocol buffers is longer. Larger weights are external data."""
+"""Limit for a graph's own file: a message of protocol buffers cannot be longer. Larger weights are external data."""
 MOST_NODES = 100_000
-"""With the functions inlined and all branches; exported models have hundreds to some ten thousand."""
+"""Limit with functions inlined and all branches counted; exported models have hundreds to some ten thousand."""
 MOST_FUNCTIONS = 256
 MOST_NESTED = 16
-"""Graphs in each other."""
+"""Limit for the depth of nested graphs."""
 MOST_FIELDS = 2_000_000
-"""Of all messages that are walked."""
+"""Limit over all messages that are walked."""
 LONGEST_NAME = 1024
-"""Bytes of an operator's name or a file's; the rest would make it another one, and that is not there."""
+"""Bytes of an operator's name or a file's name that are read. A longer name is cut, and then no such operator or file
+exists.
+"""
 
 Kind: TypeAlias = Literal["model", "training", "function", "graph", "node", "attribute", "sparse", "tensor", "entry"]
 Data: TypeAlias = bytes | mmap.mmap
 
-# Which fields of a message are messages that matter here.
+# The fields of each message that hold messages which matter here.
 _INNER: Mapping[Kind, Mapping[int, Kind]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -45,9 +46,10 @@ _INNER: Mapping[Kind, Mapping[int, Kind]] = {
     "tensor": {13: "entry"},
     "entry": {},
 }
-# Fields with the name and the domain of what a node calls and a function is; an entry has a key and a value.
+# The fields with the name and domain of the operator that a node calls or a function defines; key and value of an
+# entry.
 _NAMED: Mapping[Kind, tuple[int, ...]] = {"node": (4, 7), "function": (1, 10), "entry": (1, 2)}
-# Operators that run a graph of theirs again and again. A decoder makes one step a pass and needs none.
+# Operators that run a graph repeatedly. A decoder makes one step in a pass and needs none of them.
 _REPEATING = frozenset(
     {b"Loop", b"Scan", b"SequenceMap", b"BeamSearch", b"GreedySearch", b"Sampling", b"WhisperBeamSearch"}
 )
@@ -59,16 +61,18 @@ Operator: TypeAlias = tuple[bytes, bytes]
 
 
 class _Malformed(Exception):
-    """The bytes are no message."""
+    """The bytes are not a message."""
 
 
 class _TooMuch(Exception):
-    """A bound was passed; the message says which."""
+    """A limit was exceeded; the message says which."""
 
 
 @dataclass(slots=True)
 class _Found:
-    """What a walk collects: the nodes of the main graph and of each function by operator, places of external data."""
+    """What a walk collects: the nodes of the main graph and of each function, by operator, and the places of external
+    data.
+    """
 
     nodes: Counter[Operator] = field(default_factory=Counter)
     functions: dict[Operator, Counter[Operator]] = field(default_factory=dict)
@@ -79,9 +83,9 @@ class _Found:
 def check_graph_file(path: Path, hashed: Collection[Path] = ()) -> None:
     """Raise `ModelFolderError` unless the graph may be opened.
 
-    Its size is bounded (`MOST_NODES` and the others), nothing in it runs repeatedly, and all weights that lie in other
-    files lie in regular files of its folder, which have no second name elsewhere unless they are ``hashed``: who knows
-    the hash of a file knows what is in it.
+    It may be opened if its size is bounded (`MOST_NODES` and the others), nothing in it runs repeatedly, and all
+    external weights are in regular files of its folder. Such a file must not have a second name elsewhere (a hard
+    link), unless it is among the ``hashed`` ones: if the hash is known, the content is known.
     """
     try:
         file_size(path.parent, path.name, MOST_BYTES)
@@ -102,7 +106,7 @@ def check_graph_file(path: Path, hashed: Collection[Path] = ()) -> None:
 
 
 def _walk(data: Data, found: _Found) -> None:
-    """All messages that matter, each with the nodes that its own are counted among."""
+    """Walk all messages that matter. Each comes with the counter to which its nodes are added."""
     waiting: list[tuple[Kind, int, int, int, Counter[Operator]]] = [("model", 0, len(data), 0, found.nodes)]
     while waiting:
         kind, start, end, depth, counts = waiting.pop()
@@ -122,7 +126,7 @@ def _walk(data: Data, found: _Found) -> None:
 def _parts(
     data: Data, kind: Kind, start: int, end: int, found: _Found
 ) -> tuple[list[tuple[Kind, int, int]], list[bytes]]:
-    """The messages in a message that matter, and its two names."""
+    """The inner messages that matter, and the message's two names."""
     inner, wanted = _INNER[kind], _NAMED.get(kind, ())
     messages: list[tuple[Kind, int, int]] = []
     names = [b"", b""]
@@ -156,7 +160,9 @@ def _check_size(found: _Found) -> None:
         return sum(count * size(operator) for operator, count in counts.items())
 
     def size(operator: Operator) -> int:
-        """Nodes of what a node becomes; a function that is being looked at already calls itself."""
+        """Number of nodes that a node becomes when functions are inlined. If its function is already being expanded, it
+        calls itself.
+        """
         if operator not in found.functions:
             return 1
         if operator not in known:
@@ -166,7 +172,7 @@ def _check_size(found: _Found) -> None:
 
     try:
         too_many = max([nodes(found.nodes), *map(size, found.functions)]) > MOST_NODES
-    except RecursionError:  # functions that call each other without end
+    except RecursionError:  # functions that call each other endlessly
         too_many = True
     if too_many:
         raise _TooMuch(f"has more than {MOST_NODES} nodes")
@@ -193,8 +199,8 @@ def _check_place(path: Path, place: bytes, hashed: Collection[Path]) -> None:
 
 
 def _fields(data: Data, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """The fields of the message at ``start``: number, and where its content begins and ends; 0 for a field of another
-    type than bytes. Raises `_Malformed` where protocol buffers would.
+    """The fields of the message at ``start``: number, and where the content begins and ends; 0 for a field that does
+    not hold bytes. Raises `_Malformed` if protocol buffers would refuse it.
     """
     while start < end:
         tag, start = _varint(data, start, end)
@@ -218,7 +224,7 @@ def _fields(data: Data, start: int, end: int) -> Iterator[tuple[int, int, int]]:
 
 
 def _varint(data: Data, start: int, end: int) -> tuple[int, int]:
-    """A number, seven bits a byte, lowest first; and where it ends."""
+    """A number, seven bits in each byte, lowest first; and where it ends."""
     if start < end and (byte := data[start]) < 0x80:
         return byte, start + 1
     value = shift = 0

@@ -1,18 +1,18 @@
 """Fields of decoded JSON, each checked as it is read.
 
-All raise `KeyError` where the field is missing and `TypeError` or `ValueError`, saying what belongs there, where it is
-something else.
+All raise `KeyError` if the field is missing. If it is of a wrong kind, they raise `TypeError` or `ValueError`, and the
+message says what belongs there.
 """
 
 import reprlib
 from typing import Any
 
 LONGEST_NAME = 200
-"""Characters of what is shown to people in one line."""
+"""Limit in characters for texts that are shown to people in one line."""
 
 
 def shown(value: object) -> str:
-    """A value for an error message: as Python writes it, cut where it is long."""
+    """A value for an error message: as Python writes it, cut if it is long."""
     return reprlib.repr(value)
 
 
@@ -31,7 +31,7 @@ def read_text(raw: dict[str, Any], name: str) -> str:
 
 
 def read_name(raw: dict[str, Any], name: str) -> str:
-    """A text for people: one line, of printable characters, so that it can do nothing to a terminal."""
+    """A text for people: one line of printable characters, so that it cannot control a terminal."""
     text = read_text(raw, name)
     if len(text) > LONGEST_NAME or not text.isprintable():
         raise ValueError(f"{name!r} must be at most {LONGEST_NAME} printable characters")
@@ -39,7 +39,7 @@ def read_name(raw: dict[str, Any], name: str) -> str:
 
 
 def read_truth(raw: dict[str, Any], name: str) -> bool:
-    """True or false; false where it is missing."""
+    """True or false; false if it is missing."""
     value = raw.get(name, False)
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be true or false")
@@ -61,7 +61,7 @@ def read_id(value: object, name: str) -> int:
 
 
 def read_optional_id(raw: dict[str, Any], name: str) -> int | None:
-    """A whole number of at least 0, or None where it is missing or null."""
+    """A whole number of at least 0, or None if it is missing or null."""
     return None if raw.get(name) is None else read_id(raw[name], name)
 
 
@@ -74,7 +74,7 @@ def read_count(raw: dict[str, Any], name: str, most: int) -> int:
 
 
 def read_weights(raw: dict[str, Any], name: str, most: int) -> tuple[float, ...]:
-    """A list of up to ``most`` numbers in [0, 1); empty where it is missing."""
+    """A list of up to ``most`` numbers in [0, 1); empty if it is missing."""
     values = raw.get(name, [])
     if not isinstance(values, list) or len(values) > most:
         raise TypeError(f"{name} must be a list of at most {most} numbers")

@@ -1,9 +1,9 @@
-"""SHA-256 sums that were computed before, by what identifies one state of a file, in the user's cache.
+"""SHA-256 sums that were computed before, kept in the user's cache by what identifies one state of a file.
 
-Reading some hundred megabytes again at each load takes half a second. A file counts as unchanged while
-its size, its number and its times of change are what they were; the system sets one of those times itself, so that
-nobody changes a file without changing that. A file that was changed moments ago may be changed again within the same
-tick of the clock: its sum is not kept.
+Reading some hundred megabytes again at each load takes half a second. A file counts as unchanged while its size, its
+inode number and its times of change are the same. The system sets one of these times itself, so a file cannot be
+changed without changing it. A file that was changed moments ago may be changed again within the same tick of the clock,
+so its sum is not kept.
 """
 
 import hashlib
@@ -15,10 +15,11 @@ from contextlib import suppress
 from pathlib import Path
 
 LEAST_BYTES = 64 << 20
-"""Smaller files are read in some hundredths of a second: for them nothing is kept."""
+"""Sums of smaller files are not kept: reading them takes only some hundredths of a second."""
 SETTLED_NS = 2_000_000_000
-"""A file that is younger may be changed again without a sign; the coarsest clocks of file systems tick every two
-seconds."""
+"""A file that is younger than this may be changed again without a sign, because the coarsest clocks of file systems
+tick every two seconds.
+"""
 
 
 def sha256_of(path: Path) -> str:
@@ -31,9 +32,10 @@ def sha256_of(path: Path) -> str:
 
 
 def known_sha256_of(path: Path, folder: Path | None) -> str:
-    """The same, looked up in ``folder`` where the file is as it was when it was read; None: always read.
+    """The same, looked up in ``folder`` if the file is unchanged since it was read. If ``folder`` is None, the file is
+    always read.
 
-    Raises `OSError` where the file cannot be read. A cache that cannot be written is no error.
+    Raises `OSError` if the file cannot be read. A cache that cannot be written is not an error.
     """
     state = _state(path)
     if folder is None or state[0] < LEAST_BYTES:

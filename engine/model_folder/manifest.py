@@ -29,19 +29,19 @@ from engine.model_folder.known_hashes import known_sha256_of, user_cache_folder
 MANIFEST_NAME = "midtoken.json"
 FORMAT = 1
 LONGEST_MATCH = 8
-"""Tokens: weights of `Manifest.copying`."""
+"""Longest match, in tokens, for which `Manifest.copying` can have a weight."""
 MOST_FILES = 64
 MOST_LAYERS, MOST_HEADS, MOST_HEAD_SIZE = 1024, 4096, 4096
 MOST_CONTEXT = 1 << 24
 MOST_ROWS = 1 << 24
 MOST_PARTS = 64
-"""Of a fill-in-the-middle template. These bound the work that a manifest can ask for; real models stay far below."""
+"""Limit for the parts of a fill-in-the-middle template. Real models stay far below such limits on their work."""
 
 Slot = Literal["prefix", "suffix"]
 FimOrder = Literal["psm", "spm"]
 TemplatePart = int | Slot
 Precision = Literal["fp32", "fp16", "int8", "int4", "keep", "unknown"]
-"""``keep``: the blocks of the file that the model was converted from, of several widths."""
+"""``keep`` means the blocks of the file that the model was converted from, which may have several widths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ class GraphNames:
 class KeyValueLayout:
     """Key/value buffers: ``layers`` times two tensors ``[batch, heads, length, head_size]`` of ``dtype``.
 
-    ``shared`` says that past and present may be one buffer of full length (GroupQueryAttention), which is what lets
-    the cache rewind without a copy.
+    ``shared`` says that past and present may be one buffer of full length (GroupQueryAttention). This lets the cache
+    rewind without a copy.
     """
 
     layers: int
@@ -90,8 +90,8 @@ class ControlIds:
 class FimTemplates:
     """Fill-in-the-middle templates by order: control ids and the slots ``prefix`` and ``suffix`` in sequence.
 
-    For example ``{"psm": (1, "prefix", 2, "suffix", 3), "spm": (1, 2, "suffix", 3, "prefix")}``; what the model
-    writes after the last part is the middle. ``default`` is the order used where a request does not care.
+    For example ``{"psm": (1, "prefix", 2, "suffix", 3), "spm": (1, 2, "suffix", 3, "prefix")}``; what the model writes
+    after the last part is the middle. ``default`` is the order used if a request does not name one.
     """
 
     templates: Mapping[FimOrder, tuple[TemplatePart, ...]]
@@ -106,10 +106,10 @@ class FimTemplates:
 class RepositoryTokens:
     """Control ids of the text that a model was trained on, and how its files are laid out.
 
-    ``file`` stands before a file's path, which a line break and the content follow; where ``separates`` is true,
-    between two files only. ``repository``, where the model has it, stands before the repository's name, which
-    ``after_repository`` follows as text. ``path_in_prefix`` says where the path of the file that is filled stands: at
-    the start of the prefix, or before the whole template.
+    ``file`` stands before a file's path, which is followed by a line break and the content. If ``separates`` is true,
+    it stands only between two files. ``repository``, if the model has it, stands before the repository's name, which is
+    followed by the text ``after_repository``. If ``path_in_prefix`` is true, the path of the file being completed
+    stands at the start of the prefix; otherwise it stands before the whole template.
     """
 
     file: int
@@ -123,8 +123,8 @@ class RepositoryTokens:
 class VocabularySizes:
     """Entries of the tokenizer, rows of the embedding, rows of the output head (rows past the entries are padding).
 
-    ``tied`` says whether embedding and head are one matrix, None that nobody looked. ``untrained`` are entries whose
-    rows training never shaped.
+    ``tied`` says whether embedding and head are one matrix; None means unknown. ``untrained`` are entries whose rows
+    were never trained.
     """
 
     tokenizer: int
@@ -136,7 +136,7 @@ class VocabularySizes:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Everything the engine must know of a model beside its graph and tokenizer.
+    """Everything that the engine must know about a model besides its graph and tokenizer.
 
     ``copying`` are the weights of `engine.runtime.copy_mixture`, by the length of a match; empty: nothing is copied.
     """
@@ -169,15 +169,15 @@ class Manifest:
 
 
 def load_manifest(folder: Path) -> Manifest:
-    """`read_manifest`, with the presence and SHA-256 of every file that it names."""
+    """`read_manifest`, and then a check of the presence and SHA-256 of every file that it names."""
     manifest = read_manifest(folder)
     check_files(folder, manifest, manifest.files)
     return manifest
 
 
 def check_files(folder: Path, manifest: Manifest, names: Collection[str]) -> None:
-    """Compare the SHA-256 of some of the files with the manifest's; of large ones one that is known is taken
-    (`engine.model_folder.known_hashes`). Raises `ManifestError` where one is missing, differs or lies elsewhere.
+    """Compare the SHA-256 of some files with the manifest's; for large files with a known sum (`known_hashes`). Raises
+    `ManifestError` if a file is missing, differs or lies outside the folder.
     """
     for name in names:
         _check_file(folder, name, manifest.files[name])
@@ -186,7 +186,7 @@ def check_files(folder: Path, manifest: Manifest, names: Collection[str]) -> Non
 def read_manifest(folder: Path) -> Manifest:
     """Read and check ``folder/midtoken.json``, not the files that it names.
 
-    Raises `ModelFolderError` where there is no such folder or manifest, `ManifestError` where it is malformed, names a
+    Raises `ModelFolderError` if there is no such folder or manifest, `ManifestError` if it is malformed, names a
     file outside the folder, or a file's hash differs.
     """
     if not folder.is_dir():

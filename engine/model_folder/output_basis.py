@@ -1,4 +1,4 @@
-"""The output embedding of a model, reduced to a few columns: what basis-aware truncation needs of a model folder."""
+"""The output embedding of a model, reduced to a few columns. Basis-aware truncation needs it from the model folder."""
 
 from pathlib import Path
 
@@ -9,13 +9,15 @@ from engine.model_folder.manifest import Manifest
 from engine.types import FloatArray
 
 OUTPUT_BASIS_FILE = "output_basis.npy"
-"""``[V, c] float32``: the c leading left singular vectors of the output embedding; V at least the tokenizer's."""
+"""``[V, c] float32``: the c leading left singular vectors of the output embedding; V is at least the number of the
+tokenizer's entries.
+"""
 
 
 def load_output_basis(folder: Path, manifest: Manifest) -> FloatArray:
     """Read the basis of a folder's entries, ``[tokenizer entries, c] float32``.
 
-    Raises `RequestError` where the folder has none, `ManifestError` where the file is not what it should be.
+    Raises `RequestError` if the folder has none, `ManifestError` if the file is not such a matrix.
     """
     if OUTPUT_BASIS_FILE not in manifest.files:
         raise RequestError(

@@ -1,6 +1,6 @@
 """Untrusted models, tried in a process of their own before they are loaded into ours.
 
-What can be known of a folder is looked at first (`engine.model_folder`). The rest shows when it runs: a graph of few
-nodes may ask for all memory or never end, and a library may end the process. So a folder is opened once, and run once,
-by a child with a limit on its time and memory, and the verdict is kept until one of its files changes.
+Everything that can be known without running the model is checked first (`engine.model_folder`). But a graph of few
+nodes may ask for all memory or never end, and a library may end the process. So a child process opens each folder once
+and runs it once, with limits on time and memory. The verdict is kept until one of the folder's files changes.
 """

@@ -1,6 +1,6 @@
 """The child: ``python -m engine.probe FOLDER SECONDS BYTES``. Prints what is wrong with the model in one line of JSON.
 
-Started by `engine.probe.parent`, with a pipe as standard input: when it ends, the parent is gone.
+Started by `engine.probe.parent`, with a pipe as standard input. If the pipe is closed, the parent has ended.
 """
 
 import json
@@ -17,13 +17,13 @@ from engine.runtime.session import LEAST_CONTEXT
 from engine.types import CompletionRequest
 
 THREADS = 2
-"""Of a pass: each has address space of its own."""
+"""Threads of a pass. They are few because each takes address space."""
 PASSED, REFUSED = 0, 3
 ASKED = CompletionRequest("def area(width, height):\n    return wid", "\n\nprint(area(2, 3))\n", stop=StopParams(8))
 
 
 def main() -> int:
-    """Load the folder and complete once; the exit status is `REFUSED` where it is refused."""
+    """Load the folder and complete once; the exit status is `REFUSED` if it is refused."""
     folder, seconds, address_space = sys.argv[1:]
     out = _own_output()
     limit_this_process(Limits(float(seconds), int(address_space)))
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def _own_output() -> int:
-    """A descriptor of standard output that libraries do not know: what they print is not for the parent."""
+    """A descriptor of standard output that libraries do not know, so that the parent does not get what they print."""
     out = os.dup(1)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -58,5 +58,5 @@ def _end_with_parent() -> None:
 
 if __name__ == "__main__":
     status = main()
-    # Nothing that the model's library left behind is waited for.
+    # Leave at once, without waiting for threads of the libraries.
     os._exit(status)

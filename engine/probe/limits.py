@@ -8,11 +8,11 @@ from pathlib import Path
 
 GIB = 1 << 30
 BASE_SECONDS, SECONDS_PER_GIB = 120.0, 120.0
-"""Of processor time, which is the same however busy the machine is."""
+"""Limits on processor time, which does not depend on how busy the machine is."""
 PATIENCE = 5.0
-"""Times as long on the clock: nothing that a model does waits for anything."""
+"""The limit by the clock is this many times as long."""
 BASE_BYTES, COPIES = 3 * GIB, 4
-"""Of address space: the interpreter with its libraries, and the weights as they lie, converted, and packed."""
+"""Limits on address space: the interpreter with its libraries, and the weights in the file, converted, and packed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Limits:
 
     @property
     def clock_seconds(self) -> float:
-        """By the clock on the wall."""
+        """The limit by the clock, in seconds."""
         return PATIENCE * self.seconds
 
     @classmethod
@@ -34,10 +34,10 @@ class Limits:
 
 
 def limit_this_process(limits: Limits) -> None:
-    """From now on the system keeps this process to them; what it does not know of, it leaves out.
+    """Make the system enforce the limits on this process, as far as it supports them.
 
-    Its signals end the process wherever it is. If memory runs short anyway, Linux ends this process
-    and no other.
+    A signal ends the process, whatever it is doing. If the machine runs out of memory anyway, Linux ends this process
+    first.
     """
     if sys.platform != "win32":
         import resource
@@ -51,10 +51,11 @@ def limit_this_process(limits: Limits) -> None:
             (resource.RLIMIT_CORE, 0),
         )
         for kind, most in bounds:
-            with suppress(OSError, ValueError):  # macOS knows the second by name only
+            with suppress(OSError, ValueError):  # macOS has the second, but ignores it
                 hard = resource.getrlimit(kind)[1]
                 least = most if hard == resource.RLIM_INFINITY else min(most, hard)
-                # The hard limit on time stays: at the soft one comes the signal that says what it was.
+                # The hard limit on time stays as it is. At the soft limit comes the signal that tells which limit it
+                # was.
                 resource.setrlimit(kind, (least, hard if kind == resource.RLIMIT_CPU else least))
     if sys.platform == "linux":
         with suppress(OSError):

@@ -18,17 +18,17 @@ from engine.types import CancellationToken
 
 POLL_S = 0.02
 GRACE_S = 5.0
-"""The child's own clock is asked first: it starts a little later."""
+"""Extra seconds for the child, whose own clock starts a little later and should end it first."""
 LONGEST_PROBLEM = 2000
 _PASSED, _REFUSED = 0, 3
 
 
 def probe_model(path: Path | None, cancel: CancellationToken | None = None) -> None:
-    """Try a model folder, or a graph in one, in a process of its own, unless it is known and unchanged.
+    """Try a model folder, or a graph in one, in a process of its own, unless it was tried before and is unchanged.
 
     Blocks for as long as loading it and a short completion take, with limits on time and memory. The bundled model
-    (also None) is not tried: it came with this program. Raises `ModelFolderError` where the folder is refused, takes
-    too much, or ends the process, `Cancelled` soon after ``cancel`` is set.
+    (also None) is not tried, because it came with this program. Raises `ModelFolderError` if the folder is refused,
+    exceeds a limit, or ends the process, and `Cancelled` soon after ``cancel`` is set.
     """
     if path is None or path.resolve() == BUNDLED_MODEL.resolve():
         return
@@ -46,8 +46,8 @@ def probe_model(path: Path | None, cancel: CancellationToken | None = None) -> N
 
 
 def child_command() -> list[str]:
-    """Python as it runs here. Nothing is imported from the current folder or the folders of ``PYTHONPATH``, which may
-    be anybody's, before what this process imports from.
+    """The command that starts Python as it runs here. The current folder and the folders of ``PYTHONPATH`` may belong
+    to anybody, so they do not come before the places from which this process imports.
     """
     places = [place for place in sys.path if place]
     program = f"import os, sys; sys.path[:] = {places!r}; from engine.probe.__main__ import main; os._exit(main())"
@@ -55,7 +55,7 @@ def child_command() -> list[str]:
 
 
 def run_trial(command: Sequence[str], path: Path, limits: Limits, cancel: CancellationToken) -> str:
-    """What a child found wrong with the model at ``path``, empty where nothing is. Raises `Cancelled`."""
+    """What a child found wrong with the model at ``path``; empty if nothing is. Raises `Cancelled`."""
     quiet = {"OPENBLAS_NUM_THREADS": "1", "RUST_BACKTRACE": "0", "PYTHONWARNINGS": "ignore"}
     try:
         child = subprocess.Popen(

@@ -18,7 +18,7 @@ from engine.model_folder.known_hashes import user_cache_folder
 from engine.runtime.ort import ort
 
 FORMAT = 1
-"""Changes with what a trial does."""
+"""Increased when trials change."""
 MOST_FILES = 4096
 MOST_DEPTH = 3
 DAY_S = 86_400.0
@@ -27,7 +27,7 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """Identifies one state of a folder, hexadecimal; and the size of its files in bytes."""
+    """A hexadecimal digest that identifies one state of a folder, and the size of its files in bytes."""
 
     digest: str
     file_bytes: int
@@ -43,7 +43,7 @@ def fingerprint_of(path: Path) -> Fingerprint:
 
 
 def known_problem(folder: Path | None, fingerprint: Fingerprint) -> str | None:
-    """What was wrong with the model, empty where it is good; None where that is not known."""
+    """What was wrong with the model; empty if it is good, None if that is not known."""
     if folder is None:
         return None
     try:
@@ -55,7 +55,7 @@ def known_problem(folder: Path | None, fingerprint: Fingerprint) -> str | None:
 
 
 def keep_problem(folder: Path | None, fingerprint: Fingerprint, problem: str) -> None:
-    """Keep a verdict. A cache that cannot be written means another trial, and is no error."""
+    """Keep a verdict. If the cache cannot be written, the model will be tried again; that is not an error."""
     if folder is None:
         return
     with suppress(OSError):
@@ -75,7 +75,7 @@ def _name(fingerprint: Fingerprint) -> str:
 
 
 def _entries(folder: Path, depth: int) -> Iterator[tuple[str, int, int, int, int]]:
-    """Name, size, times of change and number of every file; those of links are those of what they lead to."""
+    """Name, size, times of change and inode number of every file; links are followed."""
     count = 0
     waiting = [(folder, depth)]
     while waiting:

@@ -25,7 +25,9 @@ from engine.text.tokenizer import Tokenizer
 from engine.types import CompletionRequest, IdArray, Snippet, TokenIds
 
 MAX_TAIL_CHARACTERS = 512
-"""A cursor's line longer than this is not healed from its start, but from the last certain place before the cursor."""
+"""If the cursor's line is longer than this, the tail does not begin before the line but at the last stable boundary
+before the cursor.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,11 @@ class Document:
 
 
 class PromptBuilder:
-    """Builds the prompts of one model whose context holds ``capacity()`` tokens, fewer once memory has run out.
+    """Builds the prompts of one model whose context holds ``capacity()`` tokens, which can become fewer when memory
+    runs out.
 
-    The same request gives the same prompt. What changes least stands first, and windows start where they did one key
-    before, so that the key/value cache is of use.
+    The same request gives the same prompt. What changes least comes first, and windows start where they started one
+    keystroke earlier, so that the key/value cache can be used.
     """
 
     def __init__(
@@ -66,7 +69,7 @@ class PromptBuilder:
         """The tokens of the document around the cursor, before they are fitted. Raises `RequestError`."""
         fim = self._manifest.fim
         native = request.healing.mode == "native"
-        # Other tools use the template wherever there is one, so their way is measured with it.
+        # Other tools always use the template if there is one, so ``native`` does too.
         order = fim.default if native and fim is not None else choose_order(fim, request.suffix)
         capacity = self._capacity()
         if request.context_tokens is not None:
@@ -79,7 +82,7 @@ class PromptBuilder:
         prefix = prefix_window(request.prefix, budget)
         below = "" if order == "plain" else suffix_window(request.suffix, budget)
         suffix = self._tokenizer.encode_inside(below) if below else ()
-        if native:  # as other tools have it: nothing is taken back, all of it is prefix
+        if native:  # as in other tools: nothing is taken back, everything is prefix
             parts = PromptParts(*self._tokenizer.encode_split(prefix, len(prefix)), suffix)
         elif has_cut(fim, order):
             settled, between, tail = self._cut(prefix, anchor_of(request.prefix, prefix, budget))
@@ -109,14 +112,16 @@ class PromptBuilder:
             return prompt
         before = self._outside.before(request.prefix[: len(request.prefix) - len(document.prefix)])
         after = self._outside.after(request.suffix[len(document.below) :])
-        # Without the tail: what healing takes back is not to be copied.
+        # Without the tail: what healing takes back must not be copied.
         read = prompt.ids[: len(prompt.ids) - len(prompt.tail)]
         return replace(prompt, source=np.concatenate([*self._left_out(before, document.parts, fitted, after), read]))
 
     def _left_out(
         self, before: IdArray, document: PromptParts, fitted: PromptParts, after: IdArray
     ) -> tuple[IdArray, ...]:
-        """What of the document the prompt lacks: ``before`` and ``after`` its windows, and what was cut off to fit."""
+        """The parts of the document that are not in the prompt: ``before`` and ``after`` its windows, and what was
+        cut off to fit.
+        """
         end = self._manifest.control.end[0]
         whole, kept = document.settled + document.between, len(fitted.settled) + len(fitted.between)
         above = (*whole[: len(whole) - kept], end)
@@ -126,8 +131,8 @@ class PromptBuilder:
     def _with_more(
         self, document: PromptParts, request: CompletionRequest, budget: int, *, is_whole: bool
     ) -> tuple[PromptParts, PromptParts]:
-        """The document within the budget; and that with what goes along: the names of its files, the snippets, and the
-        imports that it lost before it.
+        """The document within the budget; and the same with extra context before it: file names, the snippets, and the
+        imports that were cut off.
         """
         names = self._names(request, budget)
         budget -= 0 if names is None else names.length
@@ -146,7 +151,7 @@ class PromptBuilder:
         return fitted, replace(fitted, settled=names.inside + imports + fitted.settled, before=before)
 
     def _names(self, request: CompletionRequest, budget: int) -> FileNames | None:
-        """The names of repository and file, where the model has tokens for them and the request says them."""
+        """The names of repository and file, if the model has tokens for them and the request gives them."""
         tokens = self._manifest.repository
         if tokens is None or not request.path:
             return None
@@ -160,17 +165,19 @@ class PromptBuilder:
         return lambda snippet: self._tokenizer.encode(snippet.heading + snippet.text)
 
     def _cut(self, prefix: str, anchor: int) -> tuple[TokenIds, TokenIds, TokenIds]:
-        """The ids of ``prefix`` where a sentinel stands at ``anchor``: settled, between, and tail.
+        """The ids of ``prefix`` with a sentinel at ``anchor``: settled, between, and tail.
 
-        The middle does not begin a text: it goes without the space that some tokenizers put there, and so does the
-        suffix (the rule of Code Llama, arXiv 2308.12950, section 2.3).
+        The middle does not begin a text, so it is encoded without the space that some tokenizers put before a text. The
+        same is true of the suffix (the rule of Code Llama, arXiv 2308.12950, section 2.3).
         """
         middle = prefix[anchor:]
         settled = self._tokenizer.encode(prefix[:anchor]) if anchor else ()
         return settled, *self._tokenizer.encode_split(middle, self._boundary(middle), inside=True)
 
     def _boundary(self, prefix: str) -> int:
-        """Where the tail begins: before the cursor's line if that is near, because it stays there during typing."""
+        """Where the tail begins: before the cursor's line if that is near, because that place does not move during
+        typing.
+        """
         boundary = self._tokenizer.split_stable(prefix, prefix.rfind("\n") + 1)
         if len(prefix) - boundary <= MAX_TAIL_CHARACTERS:
             return boundary

@@ -1,7 +1,7 @@
 """The tokens of a document outside the windows that the model reads. They can still be copied from.
 
-Kept by block, from one line that begins at the margin after an empty one to the next such line: an edit changes one
-block, and the others are not tokenised again.
+They are kept by block. A block starts at an unindented line after an empty one. An edit changes one block, and the
+others are not tokenised again.
 """
 
 import re
@@ -13,9 +13,9 @@ from engine.text.tokenizer import Tokenizer
 from engine.types import IdArray
 
 MOST_CHARACTERS = 100_000
-"""Of the text on either side, the nearest to the window."""
+"""Limit for the text on each side; the text nearest to the window counts."""
 KEPT_CHARACTERS = 1_000_000
-"""Of the blocks that were used last: some megabytes."""
+"""Limit for all kept blocks; those used last are kept. It takes some megabytes."""
 _BETWEEN_BLOCKS = re.compile(r"(?<=\n\n)(?=\S)")
 
 
@@ -28,11 +28,11 @@ class OutOfWindow:
         self._characters = 0
 
     def before(self, text: str) -> IdArray:
-        """Of the text that ends where a window begins, ``[R] int32``."""
+        """The ids of the text that ends where a window begins, ``[R] int32``."""
         return self._encode(text[-MOST_CHARACTERS:])
 
     def after(self, text: str) -> IdArray:
-        """Of the text that begins where a window ends, ``[R] int32``."""
+        """The ids of the text that begins where a window ends, ``[R] int32``."""
         return self._encode(text[:MOST_CHARACTERS])
 
     def _encode(self, text: str) -> IdArray:

@@ -1,6 +1,6 @@
-"""What a model reads of repository and files around a document, as it was trained to.
+"""The names of repository and files in a prompt, laid out as the model was trained.
 
-Families differ in where their tokens stand, and the manifest says it (`RepositoryTokens`; the table of
+Families differ in where their tokens stand; the manifest says where (`RepositoryTokens`; the table of
 `engine.model_folder.fim_spellings` names the sources). With a snippet of ``a.py`` and the document ``b.py``, and ``/``
 for a line break:
 
@@ -8,7 +8,7 @@ for a line break:
                a.py/text <file>b.py/ TEMPLATE(prefix, suffix)           ``separates``
     <repo>name <file>a.py/text <file> TEMPLATE(b.py/prefix, suffix)     ``path_in_prefix``
 
-What changes least stands first, so that the key/value cache keeps it while one types.
+What changes least comes first, so that the key/value cache keeps it during typing.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from engine.model_folder.manifest import RepositoryTokens
 from engine.types import CompletionRequest, Snippet, TokenIds
 
 Encode = Callable[[str], TokenIds]
-"""Text that begins inside another one to token ids; what is spelled like a control token is text too."""
+"""Turns text that begins inside another text into token ids. Text that is spelled like a control token is text too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class FileNames:
 
 
 def names_of(request: CompletionRequest, tokens: RepositoryTokens, encode: Encode) -> FileNames:
-    """How a request's repository, where it has one, and its path, which is not empty, are written."""
+    """The ids for a request's repository, if it has one, and for its path, which is not empty."""
     repository: TokenIds = ()
     if tokens.repository is not None and request.repository:
         repository = (tokens.repository, *encode(request.repository + tokens.after_repository))

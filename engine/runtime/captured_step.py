@@ -1,10 +1,10 @@
-"""A decode step of fixed shapes and addresses: what CUDA can record once, as a *CUDA graph*, and replay from then on.
+"""A decode step of fixed shapes and addresses. CUDA can record it once, as a *CUDA graph*, and then replay it.
 
-A small model on a fast GPU spends much of a step on starting kernels one by one; a replay starts them together. It
-reads and writes where the recorded step did, so what changes from step to step is written into the same memory: the
-token, and the attention mask, which is as wide as the cache and whose zeros say where the sequence ends.
+A small model on a fast GPU spends much of a step on starting kernels one by one; a replay starts them together. A
+replay reads and writes the same memory as the recorded step, so everything that changes from step to step is written
+there: the token, and the attention mask. The mask is as wide as the cache, and its zeros say where the sequence ends.
 
-onnxruntime records a run by the number that its options give; see `ordinary_options` for all other runs.
+onnxruntime records a run under the number in its run options; see `ordinary_options` for all other runs.
 """
 
 from typing import Any
@@ -21,18 +21,18 @@ _NUMBER = "gpu_graph_id"
 
 
 def can_be_captured(manifest: Manifest) -> bool:
-    """Whether a graph has a step of fixed shapes, as those of `midtoken export` do."""
+    """Whether a graph has a step of fixed shapes, as the graphs of `midtoken export` do."""
     names = manifest.graph
     return manifest.key_value.shared and names.logits_positions is not None and names.position_ids is None
 
 
 class CapturedStep:
-    """One token for the first slot of ``buffers``, which must not move as long as this is used."""
+    """A recorded step for the first slot of ``buffers``, which must not move while this is used."""
 
     def __init__(
         self, session: Any, manifest: Manifest, buffers: SharedBuffers, *, width: int, kind: str, number: int
     ) -> None:
-        """``width`` is the length of the cache, ``number`` this recording's own in ``session``."""
+        """``width`` is the length of the cache, ``number`` the number of this recording in ``session``."""
         self._session = session
         self._positions: NDArray[np.int64] = np.arange(width, dtype=np.int64)
         self._token = _on(np.zeros((1, 1), np.int64), kind)
@@ -52,7 +52,7 @@ class CapturedStep:
     def run(self, token: int, start: int) -> FloatArray:
         """Write ``token`` at the position ``start``; the logits after it, ``[1, rows of the head] float32``.
 
-        What onnxruntime raises is passed on.
+        Exceptions of onnxruntime are passed on.
         """
         self._token.update_inplace(np.array([[token]], np.int64))
         self._mask.update_inplace((self._positions <= start).astype(np.int64)[None])
@@ -62,7 +62,7 @@ class CapturedStep:
 
 
 def ordinary_options() -> Any:
-    """Options of the runs that are not recorded, in a session that records some."""
+    """Run options for runs that are not recorded, in a session that records others."""
     options = ort.RunOptions()
     options.add_run_config_entry(_NUMBER, "-1")
     return options

@@ -1,4 +1,4 @@
-"""What is looked at before every forward pass: is somebody still waiting, is there time left."""
+"""Checks before every forward pass: is the result still wanted, and is there time left?"""
 
 import math
 import time
@@ -12,16 +12,16 @@ class BudgetExceeded(Exception):
 
 
 class Resting:
-    """A checkpoint of work that nobody waits for: between two passes it rests, to take no more than a share of time."""
+    """A checkpoint for background work: it rests between two passes, to use only a share of the time."""
 
     def __init__(self, cancel: CancellationToken, rest: float) -> None:
-        """After each pass ``rest`` times as long as it took."""
+        """It rests for ``rest`` times as long as each pass took."""
         self._cancel = cancel
         self._rest = rest
         self._since = math.inf
 
     def __call__(self) -> None:
-        """Raises `engine.errors.Cancelled`, as soon as the work is called off."""
+        """Rest. Raises `engine.errors.Cancelled` as soon as the work is cancelled."""
         took = max(0.0, time.monotonic() - self._since)
         self._cancel.wait(took * self._rest)
         self._cancel.raise_if_cancelled()
@@ -30,7 +30,7 @@ class Resting:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Looked at before every forward pass: is somebody still waiting, is there time left.
+    """The check before every forward pass: is the result still wanted, and is there time left?
 
     ``deadline`` is in seconds of `time.monotonic`, infinite without a budget.
     """

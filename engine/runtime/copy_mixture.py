@@ -1,22 +1,23 @@
 """A cache beside the model: what follows the same tokens elsewhere in the document is likely to follow here.
 
-A model that has seen little text copies badly, though the names of a project can be had from nowhere else. With
-weights ``w_1 .. w_K`` its distribution is, after the tokens h,
+A model that has seen little text copies badly, although the names of a project can only come from its documents. With
+weights ``w_1 .. w_K``, its distribution after the tokens h is
 
     P(t | h) = (1 - w_k) model(t | h) + w_k copied(t | h)
 
-where ``copied`` are the tokens that follow the last k tokens of h wherever these stand in a source, in shares, and k
-is the largest up to K for which there is such a place; where there is none, the model's own distribution stands. The
-source is the document without the cursor's line, and not what a completion writes, so that none can feed on itself.
+``copied`` is the distribution of the tokens that follow the last k tokens of h wherever these stand in a source. k is
+the largest number up to K for which there is such a place; if there is none, the model's own distribution is used. The
+source is the document without the cursor's line. What a completion writes is never in it, so a completion cannot copy
+itself.
 
-A name is copied, what follows it is not: a name is used again, but seldom in the same way. After ``total_amount = 10``
-the next ``total_amount`` is not followed by `` = 10``, nor the use of a function by the parameters of its definition.
-So where the matched tokens hold nothing but (a part of) the name at the cursor, with the dots and objects before it and
-white space, only tokens that begin as a name goes on are copied, and the share of the others stays with the model. What
-stood before the name as well distinguishes the uses.
+A name is copied, but what follows it is not: a name is used again, but seldom in the same way. After ``total_amount =
+10``, the next ``total_amount`` is usually not followed by `` = 10``, and a call of a function is not followed by the
+parameters of its definition. So if the matched tokens hold only (a part of) the name at the cursor, with the dots and
+objects before it and white space, then only tokens that continue a name are copied. The share of the other tokens stays
+with the model. If more than the name matches, all tokens are copied.
 
 After the cache models of Kuhn and De Mori (1990), of Tu, Su and Devanbu for code (2014), and of Grave, Joulin and
-Usunier for neural models (2017). The mixture takes the model's place before healing and sampling, which stay exact.
+Usunier for neural models (2017). The mixture is made before healing and sampling, which stay exact for it.
 """
 
 import math
@@ -38,9 +39,9 @@ _NAME_BYTES = (string.ascii_letters + string.digits + "_").encode() + bytes(rang
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """``tokens``, ``[C] int32``, follow the last ``length`` tokens there, in ``shares``, ``[C] float64``.
+    """``tokens``, ``[C] int32``, follow the last ``length`` tokens in the source, with the ``shares``, ``[C] float64``.
 
-    The shares sum to 1, or to less where some of what follows there is not to be copied.
+    The shares sum to 1, or to less if some of the tokens must not be copied.
     """
 
     length: int
@@ -49,24 +50,27 @@ class Copied:
 
 
 class TokenKind(IntEnum):
-    """What a token is to the name that it ends in. Names are of letters, digits, ``_`` and other alphabets' bytes."""
+    """How a token relates to the name that it ends in. Names consist of letters, digits, ``_`` and bytes of other
+    alphabets.
+    """
 
     OTHER = 0
-    """It ends in no name, or has something before the name that distinguishes its uses."""
+    """It does not end in a name, or has something else before the name."""
     NAME = 1
-    """A part of a name and nothing else."""
+    """Only a part of a name."""
     CHAIN = 2
     """A part of names with dots, such as ``self.path``."""
     BEGINS_CHAIN = 3
-    """Such a part after white space."""
+    """The same after white space."""
     BLANK = 4
     """White space."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copier:
-    """``weights[k - 1]``, in [0, 1), is that of a match of k tokens; ``control``, ``[V] bool``, marks control tokens;
-    ``kinds``, ``[V] uint8``, are their `TokenKind`; ``goes_on``, ``[V] bool``: those that begin as a name goes on.
+    """Copies by matches. ``weights[k - 1]``, in [0, 1), is the weight of a match of k tokens. ``control``, ``[V]
+    bool``, marks control tokens; ``kinds``, ``[V] uint8``, holds the `TokenKind` of each token; ``goes_on``, ``[V]
+    bool``, marks tokens that can continue a name.
     """
 
     weights: tuple[float, ...]
@@ -75,7 +79,8 @@ class Copier:
     goes_on: NDArray[np.bool_]
 
     def copied(self, ids: IdArray, source: IdArray) -> Copied | None:
-        """What follows the end of ``ids``, ``[S] int32``, in ``source``, ``[R] int32``; None where it is not there.
+        """What follows the end of ``ids``, ``[S] int32``, where it occurs in ``source``, ``[R] int32``; None if it does
+        not occur.
 
         Control tokens are neither copied nor matched as the last token.
         """
@@ -100,7 +105,7 @@ class Copier:
         return Copied(length, tokens, shares) if len(tokens) else None
 
     def _tokens_of_name(self, ids: IdArray) -> int:
-        """How many of the last tokens, up to the longest match, hold nothing but the name at their end and blanks."""
+        """How many of the last tokens, up to the longest match, hold only the name at their end and white space."""
         in_name = True
         for count, token in enumerate(reversed(ids[-len(self.weights) :].tolist())):
             kind = self.kinds[token]
@@ -113,7 +118,7 @@ class Copier:
         return min(len(self.weights), len(ids))
 
     def mixed(self, ids: IdArray, row: FloatArray, source: IdArray) -> FloatArray:
-        """Logits of the mixture, from ``row``, ``[V] float32``: the model's after ``ids``, which is left as it is."""
+        """Logits of the mixture. ``row``, ``[V] float32``, has the model's logits after ``ids``; it is not changed."""
         found = self.copied(ids, source)
         if found is None or not (weight := self.weights[found.length - 1]):
             return row
@@ -125,7 +130,7 @@ class Copier:
 
 
 def copier(weights: Sequence[float], vocabulary: Vocabulary) -> Copier | None:
-    """The copier of a model with these weights, by the length of a match; None where nothing is to be copied."""
+    """The copier of a model with these weights, one for each length of a match; None if nothing is to be copied."""
     if not any(weights):
         return None
     control = np.zeros(vocabulary.size, np.bool_)

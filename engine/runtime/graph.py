@@ -1,4 +1,4 @@
-"""Graphs in onnxruntime: where they run, how they are opened, and whether they are what a manifest says."""
+"""Graphs in onnxruntime: where they run, how they are opened, and whether they agree with the manifest."""
 
 import ctypes
 import io
@@ -23,7 +23,9 @@ NO_CUDA_LIBRARIES = (
     "libraries; the driver must know CUDA 13); running on the CPU"
 )
 SPIN_US = 20
-"""Microseconds for which a thread of the model waits awake; docs/measurements/speed.md has what else was tried."""
+"""Microseconds for which a thread of the model spins while it waits; docs/measurements/speed.md tells what else was
+tried.
+"""
 _ONNX_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)"}
 
 
@@ -39,7 +41,9 @@ class Device:
 
 
 def cuda_device_count() -> int:
-    """Number of NVIDIA devices that the driver shows; 0 without a driver. Loads the driver library, no toolkit."""
+    """Number of NVIDIA devices that the driver shows; 0 without a driver. Loads only the driver library, not the
+    toolkit.
+    """
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(name)
@@ -52,7 +56,9 @@ def cuda_device_count() -> int:
 
 
 def choose_device(choice: DeviceChoice) -> Device:
-    """Settle ``auto`` and an impossible ``cuda`` or ``cuda-graph``: the CPU serves then, and the notice says why."""
+    """Decide what ``auto`` means. If ``cuda`` or ``cuda-graph`` is impossible, the CPU is used, and the notice says
+    why.
+    """
     if choice == "cpu":
         return Device("cpu")
     if "CUDAExecutionProvider" not in ort.get_available_providers():
@@ -84,10 +90,10 @@ class Graph:
 def open_graph(
     path: Path, device: DeviceChoice = "auto", threads: int | None = None, *, hashed: Collection[Path] = ()
 ) -> Graph:
-    """Load a graph on a device. Libraries of custom operators are never loaded, and weights are read from the folder of
-    the graph only. Of the ``hashed`` files the hashes were compared.
+    """Load a graph on a device. Libraries of custom operators are never loaded, and weights are read only from the
+    folder of the graph. ``hashed`` are the files whose hashes were compared.
 
-    Raises `ModelFolderError` where `check_graph_file` or onnxruntime refuses the graph, `DeviceMemoryError` where the
+    Raises `ModelFolderError` if `check_graph_file` or onnxruntime refuses the graph, `DeviceMemoryError` if the
     weights do not fit.
     """
     check_graph_file(path, hashed)
@@ -110,8 +116,10 @@ def open_graph(
 
 
 def _load_cuda_libraries() -> None:
-    """CUDA and cuDNN as pip installs them, which no loader finds by itself; what is missing shows as sessions start."""
-    # It prints what it does not find, and standard output belongs to the language server's client.
+    """Load CUDA and cuDNN as pip installs them, because no loader finds them by itself. If one is missing, starting a
+    session fails.
+    """
+    # The function prints what it does not find, but standard output belongs to the language server's client.
     with redirect_stdout(io.StringIO()), suppress(Exception):
         ort.preload_dlls()
 
@@ -161,15 +169,15 @@ def _require(condition: bool, manifest: Manifest, disagreement: str) -> None:
 def _options(threads: int | None) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = 4  # errors are raised as well, and reported in one line
-    # One level more changes layouts for convolutions, which no language model has: as fast without, and onnxruntime
-    # 1.31 crashes in it on float16 graphs of CodeGen and Phi, which the CPU opens where there is no GPU.
+    # The next level changes layouts for convolutions, which language models do not have, so it gains nothing. And
+    # onnxruntime 1.31 crashes in it on float16 graphs of CodeGen and Phi, which the CPU opens if there is no GPU.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
     if threads is not None:
         options.intra_op_num_threads = threads
-    # Between two operators a thread that spins is there at once: a quarter more tokens a second on an idle machine. The
-    # next operator comes within microseconds; to spin for the milliseconds of the default keeps the core from the very
-    # thread that is waited for, where others want the cores too. onnxruntime before 1.26 does not know how long to
-    # spin; there it stops with the run, at least.
+    # A thread that spins between two operators continues at once, which gives a quarter more tokens a second on an idle
+    # machine. The next operator comes within microseconds. The default spins for milliseconds, and on a busy machine
+    # that takes the core from the very thread that is waited for. onnxruntime before 1.26 has no option for how long to
+    # spin; there, spinning at least ends with the run.
     options.add_session_config_entry("session.intra_op.allow_spinning", "1")
     options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_US))
     options.add_session_config_entry("session.force_spinning_stop", "1")

@@ -1,7 +1,7 @@
-"""Where the keys and values of a graph lie between two forward passes.
+"""The keys and values of a graph between two forward passes.
 
 `SharedBuffers` serve graphs whose attention reads past and writes present in one place (GroupQueryAttention): nothing
-is copied when a sequence is rewound, and a batch is a range of slots that lie side by side.
+is copied when a sequence is rewound, and a batch is a range of adjacent slots.
 """
 
 import mmap
@@ -15,12 +15,12 @@ from engine.runtime.memory import cache_failure
 from engine.runtime.ort import ort
 
 BATCH_SLOTS = 8
-"""Sequences that are held at once, and the largest batch: with more, on a CPU, a pass gets no cheaper per sequence."""
+"""Sequences that are held at once, and the largest batch. With more, a pass on a CPU gets no cheaper per sequence."""
 TYPES = {"float32": np.float32, "float16": np.float16}
 
 
 def layer_names(names: GraphNames, layout: KeyValueLayout) -> tuple[list[str], list[str]]:
-    """The graph's names of past and of present, key and value of each layer in turn."""
+    """The graph's names of past and of present: key and value of each layer in turn."""
     layers = range(layout.layers)
     past = [template.format(layer) for layer in layers for template in (names.past_key, names.past_value)]
     present = [template.format(layer) for layer in layers for template in (names.present_key, names.present_value)]
@@ -28,13 +28,13 @@ def layer_names(names: GraphNames, layout: KeyValueLayout) -> tuple[list[str], l
 
 
 class SharedBuffers:
-    """Two tensors a layer, ``[slots, heads, length, head_size]``, each past and present in one.
+    """Two tensors for each layer, ``[slots, heads, length, head_size]``, each of them both past and present.
 
     Room for further slots is made when they are first used. ``kind`` is ``cpu`` or ``cuda``.
     """
 
     def __init__(self, names: GraphNames, layout: KeyValueLayout, length: int, kind: str, slots: int) -> None:
-        """Reserve the first slot. Raises `DeviceError`, `DeviceMemoryError` where it does not fit."""
+        """Reserve the first slot. Raises `DeviceError`, `DeviceMemoryError` if it does not fit."""
         self._slots = slots
         self._names = list(zip(*layer_names(names, layout), strict=True))
         self._layout = layout
@@ -49,7 +49,7 @@ class SharedBuffers:
     def bind(self, binding: Any, first: int, count: int, start: int) -> None:
         """Make slots ``first`` to ``first + count`` past and present of the next run of ``binding``, always the same.
 
-        ``start`` is where the run writes; nothing depends on it here. Raises `DeviceError` (`DeviceMemoryError`).
+        ``start`` is where the run writes; it is not used here. Raises `DeviceError` (`DeviceMemoryError`).
         """
         self._reserve(first + count)
         if self._bound != (first, count):
@@ -57,7 +57,7 @@ class SharedBuffers:
             self._bound = (first, count)
 
     def bind_slots(self, binding: Any, first: int, count: int) -> None:
-        """Make slots that there is room for past and present of ``binding``, for as long as no further one is used."""
+        """Make existing slots the past and present of ``binding``. This holds until a further slot is used."""
         shape = self._shape(count)
         offset = first * int(np.prod(self._shape(1))) * np.dtype(self._dtype).itemsize
         for (past, present), buffer in zip(self._names, self._buffers, strict=True):
@@ -66,7 +66,7 @@ class SharedBuffers:
             binding.bind_output(present, self._kind, 0, self._dtype, shape, address)
 
     def keep(self, outputs: list[Any], end: int) -> None:
-        """What a run has returned after its logits lies in the buffers already."""
+        """Nothing to do: what a run returned after its logits is in the buffers already."""
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
         """Copy the positions ``start`` to ``end`` of a slot to another. Raises `DeviceError` as `bind` does."""
@@ -91,11 +91,11 @@ class SharedBuffers:
         if slots <= self._held:
             return
         assert slots <= self._slots
-        # All of them as soon as there are two: pages that are not written to take no memory.
+        # All slots as soon as there are two: pages that are never written to take no memory.
         slots = self._slots if slots > 1 else 1
         try:
             buffers = [self._allocate(self._shape(slots)) for _ in self._names]
-        except Exception as error:  # the system raises OSError, onnxruntime types of its own
+        except Exception as error:  # the system raises OSError, onnxruntime its own types
             raise cache_failure(error, self._length) from error
         for new, old in zip(buffers, self._buffers, strict=False):
             new[: self._held] = old
@@ -103,8 +103,8 @@ class SharedBuffers:
 
     def _allocate(self, shape: tuple[int, int, int, int]) -> Any:
         if self._kind == "cpu":
-            # A private mapping of its own, not memory of the allocator: pages that no position was ever written to take
-            # none, and all of it goes back to the system with the array.
+            # A private mapping, not memory of the allocator: pages that were never written to take no memory, and all
+            # of it goes back to the system with the array.
             pages = mmap.mmap(-1, int(np.prod(shape)) * np.dtype(self._dtype).itemsize, access=mmap.ACCESS_COPY)
             array: NDArray[Any] = np.frombuffer(pages, self._dtype).reshape(shape)
             return array

@@ -1,7 +1,8 @@
 """Keys and values of graphs that take a past of one length and return a present of another.
 
-That is what other exporters make: every pass returns new tensors with the new positions at their end. So one sequence
-is held, in the tensors of the last pass; going on from its end costs nothing, going back cuts them, which is a copy.
+Other exporters make such graphs: every pass returns new tensors with the new positions at their end. So one sequence is
+held, in the tensors of the last pass. Continuing from its end costs nothing. Going back cuts the tensors, which is a
+copy.
 """
 
 from typing import Any
@@ -15,9 +16,9 @@ from engine.runtime.ort import ort
 
 
 class SeparateTensors:
-    """Two tensors a layer, ``[1, heads, length so far, head_size]``; the interface is that of `SharedBuffers`.
+    """Two tensors for each layer, ``[1, heads, length so far, head_size]``; the interface is that of `SharedBuffers`.
 
-    On ``cuda`` the tensors stay on the device from pass to pass; only cutting them goes through the memory of the host.
+    On ``cuda`` the tensors stay on the device from pass to pass; only cutting them goes through host memory.
     """
 
     def __init__(self, names: GraphNames, layout: KeyValueLayout, kind: str) -> None:
@@ -30,7 +31,7 @@ class SeparateTensors:
     def bind(self, binding: Any, first: int, count: int, start: int) -> None:
         """Make the first ``start`` positions the past of the next run of ``binding``, and ask for its present.
 
-        Raises `DeviceError` where the tensors that are cut cannot be made, `DeviceMemoryError` for want of memory.
+        Raises `DeviceError` if the cut tensors cannot be made, `DeviceMemoryError` if memory runs out.
         """
         assert (first, count) == (0, 1), "graphs of this layout hold one sequence"
         assert start <= self._length
@@ -46,7 +47,7 @@ class SeparateTensors:
         self._held, self._length = outputs, end
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
-        """There is one slot: nothing can be copied."""
+        """Never called, because there is only one slot."""
         raise AssertionError("graphs of this layout hold one sequence")
 
     def _cut(self, length: int) -> None:
@@ -54,6 +55,6 @@ class SeparateTensors:
             cut = [np.ascontiguousarray(tensor.numpy()[:, :, :length]) for tensor in self._held]
             arrays = cut if length else [self._empty] * len(self._past)
             self._held = [ort.OrtValue.ortvalue_from_numpy(array, self._kind, 0) for array in arrays]
-        except Exception as error:  # numpy raises MemoryError, onnxruntime types of its own
+        except Exception as error:  # numpy raises MemoryError, onnxruntime its own types
             raise cache_failure(error, length) from error
         self._length = length

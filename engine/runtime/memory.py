@@ -1,4 +1,4 @@
-"""Whether an error says that memory ran out: only that is worth trying again with less."""
+"""Whether an error says that memory ran out. Only then is it worth trying again with less."""
 
 import errno
 

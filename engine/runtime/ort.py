@@ -1,4 +1,4 @@
-"""onnxruntime, imported with its telemetry off. Everything here imports it from this module and nowhere else.
+"""onnxruntime, imported with its telemetry switched off. All other modules must import it from here.
 
 onnxruntime from 1.31 on sends usage events unless this variable is set before its library is loaded: a session looks up
 the host name of a collector, writes a device id and a queue of events below the user's cache folder, and a file in the

@@ -1,8 +1,8 @@
-"""Keys and values of places that were read before, in the memory of the host.
+"""Keys and values of places that were read before, kept in host memory.
 
-A slot holds one sequence. Who switches to another file, jumps to another function or undoes a change comes back to a
-sequence that was read. Its keys and values are copied out before they are written over, and copied back in place of a
-pass. What was used last is kept, within a number of bytes.
+A slot holds one sequence. A user who switches files, jumps to another function or undoes a change often comes back to a
+sequence that was read before. So keys and values are copied out before they are overwritten, and copied back instead of
+running a pass. The most recently used ones are kept, up to a number of bytes.
 """
 
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ WORTH_S = 0.016
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """``ids``, ``[S] int32``, and what the session made of their keys and values."""
+    """``ids``, ``[S] int32``, and their keys and values as the session saved them."""
 
     ids: IdArray
     saved: object
 
 
 class Places:
-    """The places of one session that were left last; nothing where the session cannot save."""
+    """The places of one session that were left last; nothing if the session cannot save."""
 
     def __init__(self, session: ModelSession, limit_bytes: int = 0) -> None:
         saves = isinstance(session, SavingSession) and session.position_bytes > 0
         self._session = session if saves and isinstance(session, SavingSession) else None
-        self._places: list[_Place] = []  # the one that was used last stands last
+        self._places: list[_Place] = []  # the most recently used place is last
         self._limit_bytes = limit_bytes
         self._least = MOST_LEAST_TOKENS
 
@@ -42,24 +42,26 @@ class Places:
         self._least = int(min(MOST_LEAST_TOKENS, max(LEAST_TOKENS, WORTH_S * tokens_per_s)))
 
     def limit(self, limit_bytes: int) -> None:
-        """Keep no more than so many bytes from now on."""
+        """Keep at most ``limit_bytes`` from now on."""
         self._limit_bytes = limit_bytes
         self._shrink()
 
     @property
     def bytes(self) -> int:
-        """What is kept now."""
+        """The number of bytes that are kept now."""
         if self._session is None:
             return 0
         return sum(len(place.ids) for place in self._places) * self._session.position_bytes
 
     def leave(self, slot: int, held: IdArray, common: int) -> None:
-        """A slot that holds ``held``, ``[S] int32``, is about to lose what follows its first ``common`` tokens."""
+        """Save a slot that holds ``held``, ``[S] int32``, and is about to lose everything after its first
+        ``common`` tokens.
+        """
         if self._session is None or len(held) - common < self._least:
             return
         if len(held) * self._session.position_bytes > self._limit_bytes:
             return
-        # This place continues that one, apart from its last tokens. So that one is no longer needed.
+        # The new place holds nearly all of an older one, which is then no longer needed.
         self._places = [p for p in self._places if len(p.ids) - common_length(p.ids, held) >= self._least]
         self._shrink(len(held))
         try:
@@ -68,11 +70,11 @@ class Places:
             self._places.clear()
 
     def known(self, ids: IdArray) -> int:
-        """How many leading tokens of ``ids`` a place has, at most."""
+        """The largest number of leading tokens of ``ids`` that a place has."""
         return max((common_length(place.ids, ids) for place in self._places), default=0)
 
     def bring(self, slot: int, ids: IdArray, held: int, wanted: int) -> int:
-        """Bring what a place has of the first ``wanted`` tokens of ``ids`` to ``slot``, which holds the first ``held``.
+        """Copy what a place has of the first ``wanted`` tokens of ``ids`` to ``slot``, which holds the first ``held``.
 
         Returns how many it holds then. A few more are not worth it.
         """
@@ -88,7 +90,7 @@ class Places:
         return lengths[at]
 
     def forget(self) -> None:
-        """Keep none of them."""
+        """Forget all places."""
         self._places.clear()
 
     def _shrink(self, more: int = 0) -> None:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 LEAST_CHUNK = 8
 PASS_S = 0.05
-"""After a pass of a prefill that takes longer, the next has half as many tokens; after one that takes less than half of
-it, twice as many. A cancelled pass is broken off, and what it has read is lost, so a pass must not be long."""
+"""If a pass of a prefill takes longer than this, the next one has half as many tokens. If it takes less than half of
+this, the next has twice as many. What a cancelled pass has read is lost, so a pass must not be long.
+"""
 
 
 @dataclass(slots=True)
 class ReadingPace:
-    """``most`` bounds ``chunk``, the tokens of the next pass. ``token_s`` is the time a token takes; 0: not known."""
+    """``most`` bounds ``chunk``, the tokens of the next pass. ``token_s`` is the time for one token; 0 if not known."""
 
     most: int
     chunk: int

@@ -40,7 +40,7 @@ class RememberedRows:
         return row
 
     def put_drafted(self, rows: Mapping[bytes, FloatArray]) -> None:
-        """Remember the rows after the tokens of one draft, in place of those of the draft before."""
+        """Remember the rows after the tokens of one draft, and forget those of the previous draft."""
         self._drafted = dict(rows)
 
     def total(self, key: bytes, compute: Callable[[], float]) -> float:

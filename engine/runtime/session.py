@@ -1,9 +1,9 @@
 """The model as a function: new token ids in, rows of logits out.
 
 The key/value buffers (`engine.runtime.kv_buffers`) live on the device and are both past and present of every call
-(GroupQueryAttention writes the new positions into the buffer that it reads). How many of their positions count is said
-by the attention mask alone, so rewinding is passing a smaller ``start``: nothing is copied. A session holds several
-sequences, each in a *slot*, and adds a token to each of the first of them in one pass.
+(GroupQueryAttention writes the new positions into the buffer that it reads). Only the attention mask says how many of
+their positions count. So to rewind, pass a smaller ``start``; nothing is copied. A session holds several sequences,
+each in a *slot*, and can add a token to each of several slots in one pass.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -26,11 +26,11 @@ from engine.runtime.ort import ort
 from engine.types import FloatArray, IdArray
 
 LEAST_CONTEXT = 256
-"""Tokens below which a cache is not made smaller to fit into memory."""
+"""A cache is never made smaller than this many tokens to fit into memory."""
 
 
 class ModelSession(Protocol):
-    """What the decode loop needs of a model; `OrtSession` runs a graph, the tests have a session of counts."""
+    """What the decode loop needs of a model. `OrtSession` runs a graph; the tests have a session made of counts."""
 
     @property
     def context_length(self) -> int:
@@ -43,10 +43,10 @@ class ModelSession(Protocol):
     def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
         """Write ``ids`` at positions ``start``, ``start + 1``, ... of a slot and return some rows of logits.
 
-        ``ids`` is ``[S] int32``, S >= 1. Positions before ``start`` must have been written by earlier calls and stay
-        as they are; those after ``start + S`` are forgotten. ``rows`` are K indices into ``ids``, K may be 0. Returns
-        ``[K, V] float32``, V the rows of the head. Raises `DeviceError` where the device fails or runs out of memory,
-        `WeightsError` where the logits of a row are no numbers.
+        ``ids`` is ``[S] int32``, S >= 1. Positions before ``start`` must have been written by earlier calls and stay as
+        they are; those after ``start + S`` are forgotten. ``rows`` are K indices into ``ids``, K may be 0. Returns
+        ``[K, V] float32``, where V is the number of rows of the head. Raises `DeviceError` if the device fails or runs
+        out of memory, `WeightsError` if a row of logits is not finite.
         """
 
     def step(self, tokens: IdArray, starts: Sequence[int], first: int = 0) -> FloatArray:
@@ -62,39 +62,39 @@ class ModelSession(Protocol):
 
 @runtime_checkable
 class InterruptibleSession(ModelSession, Protocol):
-    """A session whose forward passes can be broken off."""
+    """A session whose forward passes can be stopped."""
 
     def interruptible(self) -> Callable[[], None]:
-        """A function that breaks off the pass that is under way and all later ones, until this is called again.
+        """A function that stops the running pass and all later ones, until this method is called again.
 
-        It may be called on any thread. A pass that is broken off raises `engine.errors.Cancelled`; what it was to write
-        is worthless.
+        It may be called on any thread. A stopped pass raises `engine.errors.Cancelled`, and the positions that it was
+        writing are not valid.
         """
 
 
 @runtime_checkable
 class SavingSession(ModelSession, Protocol):
-    """A session whose keys and values can be kept elsewhere and brought back."""
+    """A session whose keys and values can be saved and restored."""
 
     @property
     def position_bytes(self) -> int:
-        """What a position of one slot takes; 0 where nothing can be kept."""
+        """Bytes that one position of a slot takes; 0 if nothing can be saved."""
 
     def save(self, slot: int, end: int) -> object:
-        """A copy of the first ``end`` positions of a slot, in the memory of the host."""
+        """A copy of the first ``end`` positions of a slot, in host memory."""
 
     def restore(self, saved: object, slot: int, start: int, end: int) -> None:
-        """Bring the positions ``start`` to ``end`` of what was saved to a slot; raises as `ModelSession.forward`."""
+        """Copy the positions ``start`` to ``end`` of what was saved to a slot; raises as `ModelSession.forward`."""
 
 
 @runtime_checkable
 class SharingSession(ModelSession, Protocol):
-    """A session whose weights can serve several sequences at once."""
+    """A session whose weights can be shared by several sessions."""
 
     def sibling(self) -> ModelSession:
         """Another session over the same weights, with key/value buffers of its own.
 
-        Raises `DeviceError` where they do not fit.
+        Raises `DeviceError` if they do not fit.
         """
 
 
@@ -109,7 +109,7 @@ class OrtSession:
         device: Device,
         recordings: Iterator[int] | None = None,
     ) -> None:
-        """``recordings`` numbers the steps that are recorded in ``session``, by whomever."""
+        """``recordings`` gives numbers to the steps that are recorded in ``session``; all its users share it."""
         self._session = session
         self._recordings = count(1) if recordings is None else recordings
         self._captures = device.captures and can_be_captured(manifest)
@@ -123,10 +123,11 @@ class OrtSession:
         self._slots = batch_slots(session, manifest, device)
         self._positions: NDArray[np.int64] = np.arange(context_length, dtype=np.int64)
         self._binding = session.io_binding()
-        # First, for outputs come back in the order in which they were bound; binding a name again keeps its place.
+        # Bound first, because outputs come back in the order in which they were bound. Binding a name again keeps its
+        # place.
         self._binding.bind_output(manifest.graph.logits, "cpu")
-        # Kept, because onnxruntime holds the bound memory by address only. None after a pass for which there was no
-        # memory: the next one allocates them again, for half as many tokens.
+        # Kept here because onnxruntime holds the bound memory only by address. None after a pass that ran out of
+        # memory: the next pass allocates them again, for half as many tokens.
         self._buffers: SharedBuffers | SeparateTensors | None = self._new_buffers()
 
     @classmethod
@@ -141,8 +142,8 @@ class OrtSession:
     ) -> "OrtSession":
         """Open ``folder``'s graph on ``device`` and reserve buffers for ``context_length`` positions.
 
-        Raises `ModelFolderError` where onnxruntime refuses the graph, `ContractError` where its inputs and outputs are
-        not those of the manifest, `DeviceError` where the buffers do not fit.
+        Raises `ModelFolderError` if onnxruntime refuses the graph, `ContractError` if its inputs and outputs are
+        not those of the manifest, `DeviceError` if the buffers do not fit.
         """
         hashed = [folder / name for name in manifest.files]
         graph = open_graph(folder / manifest.model_file, device, threads, hashed=hashed)
@@ -150,7 +151,7 @@ class OrtSession:
 
     @classmethod
     def over(cls, graph: "Graph", manifest: Manifest, context_length: int | None = None) -> "OrtSession":
-        """The session of a graph that is open already; the errors are those of `load`."""
+        """The session of a graph that is already open; the errors are those of `load`."""
         check_graph(graph.session, manifest)
         length = min(manifest.context_length, context_length or manifest.context_length)
         return cls(graph.session, manifest, length, graph.device)
@@ -177,7 +178,7 @@ class OrtSession:
         assert len(ids) > 0, "a forward pass needs at least one token"
         if self._captures and len(ids) == 1 and slot == 0:
             return self._numbers(self._replay(int(ids[0]), start)[: len(rows)])
-        # One row is asked for where none is wanted: empty tensors are a corner case of kernels.
+        # If no row is wanted, one is asked for, because empty tensors are a corner case of kernels.
         logits = self._run(ids[None, :], np.array([start]), list(rows or (0,)), slot)
         return logits[0, : len(rows)]
 
@@ -191,7 +192,7 @@ class OrtSession:
 
     def interruptible(self) -> Callable[[], None]:
         """See `InterruptibleSession.interruptible`."""
-        # Options of their own for each caller: one that comes too late breaks off nothing of the next one.
+        # New options for each caller, so that a late call does not stop a pass of the next caller.
         self._options = options = self._new_options()
 
         def interrupt() -> None:
@@ -253,8 +254,10 @@ class OrtSession:
         return self._numbers(logits.astype(np.float32, copy=False))
 
     def _numbers(self, logits: FloatArray) -> FloatArray:
-        """``[.., V]`` as it is. Raises `WeightsError` where a row holds NaN or infinity, or nothing possible."""
-        # NaN is the maximum wherever it is; minus infinity is what a model may give to what it never writes.
+        """``logits``, ``[.., V]``, unchanged. Raises `WeightsError` if a row holds NaN or plus infinity, or only minus
+        infinity.
+        """
+        # The maximum of a row with NaN is NaN. A model may give minus infinity to tokens that it never writes.
         if np.isfinite(logits[..., : self._manifest.vocabulary.tokenizer].max(axis=-1)).all():
             return logits
         raise WeightsError(
@@ -263,7 +266,7 @@ class OrtSession:
         )
 
     def _replay(self, token: int, start: int) -> FloatArray:
-        """The recorded step; it is recorded by its first runs."""
+        """Run the recorded step. Its first runs record it."""
         buffers = self._bound_buffers()
         assert start < self._context_length, "the key/value buffers are full"
         assert isinstance(buffers, SharedBuffers)
@@ -294,7 +297,7 @@ class OrtSession:
         return SharedBuffers(names, layout, self._context_length, self.device.kind, self._slots)
 
     def _failure(self, error: Exception, message: str = "the model failed while running ({})") -> DeviceError:
-        """The error of a pass. Where it ran out of memory, the buffers are given up for smaller ones."""
+        """The error of a pass. If it ran out of memory, the buffers are replaced by smaller ones."""
         reason, smaller = reason_of(error), self._context_length // 2
         if not ran_out(error) or smaller < LEAST_CONTEXT:
             return DeviceError(message.format(reason))
@@ -305,9 +308,9 @@ class OrtSession:
 
 
 def batch_slots(session: Any, manifest: Manifest, device: Device) -> int:
-    """Sequences that a session may hold at once: more than one where buffers are shared and the graph takes batches.
+    """Sequences that a session may hold at once: more than one if buffers are shared and the graph takes batches.
 
-    A copy from slot to slot is numpy's, which reaches the memory of the CPU only.
+    numpy copies from slot to slot, and it reaches only host memory.
     """
     inputs = {value.name: value for value in session.get_inputs()}
     takes_batches = not isinstance(inputs[manifest.graph.input_ids].shape[0], int)

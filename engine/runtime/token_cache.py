@@ -3,8 +3,8 @@
 Between two keystrokes nearly the whole prompt stays the same. `TokenCache` knows which tokens each slot of the session
 holds, so a sequence costs a forward pass over what differs from the one before, and going back costs nothing. Several
 sequences that differ in their last tokens are held side by side and cost one pass together. It also remembers the last
-rows of logits by the sequence that they belong to: a keystroke into covers that are scored already, or back to what was
-typed before, asks for rows that are known, and costs no pass at all.
+rows of logits by their sequence. If a keystroke stays within covers that are already scored, or goes back to earlier
+text, the rows that it needs are known, and it costs no pass.
 """
 
 import time
@@ -25,14 +25,14 @@ from engine.types import FloatArray, IdArray
 PREFILL_CHUNK = 64
 """Tokens of one forward pass, at most."""
 CUDA_PREFILL_CHUNK = 512
-"""The same on a GPU, which is over with as many in some milliseconds, and is not filled by fewer."""
+"""The same on a GPU, which reads that many in some milliseconds, and would be under-used with fewer."""
 
 
 class TokenCache:
     """Logits after sequences of tokens; not safe for use from two threads at once.
 
-    What it returns depends on the sequence and on what it copies from, not on what was asked before. Rows are
-    read-only: they are those that are remembered.
+    What it returns depends on the sequence and the copy source, not on earlier calls. Rows are read-only, because the
+    same arrays are remembered.
     """
 
     def __init__(
@@ -43,13 +43,13 @@ class TokenCache:
         copier: Copier | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        """``chunk`` bounds the tokens of a pass."""
+        """``chunk`` bounds the tokens of a pass; ``clock`` returns seconds."""
         assert chunk >= 1
         self._session = session
         self._pace = ReadingPace(chunk, chunk)
         self._clock = clock
         self.places = Places(session)
-        """What was read before and does not lie in a slot any more."""
+        """What was read before and is no longer in a slot."""
         self._copier = copier
         self._source = NOTHING
         # The tokens whose keys and values are in each slot: the first `_lengths` of each row.
@@ -68,12 +68,12 @@ class TokenCache:
         return self._session.slots
 
     def sibling(self) -> "TokenCache":
-        """An empty cache over the same weights. Raises `engine.errors.DeviceError` where its buffers do not fit."""
+        """An empty cache over the same weights. Raises `engine.errors.DeviceError` if its buffers do not fit."""
         assert isinstance(self._session, SharingSession), "this session serves one cache only"
         return TokenCache(self._session.sibling(), chunk=self._pace.most, copier=self._copier, clock=self._clock)
 
     def interruptible(self) -> Callable[[], None]:
-        """See `engine.runtime.session.InterruptibleSession`; a function that does nothing where that cannot be."""
+        """See `engine.runtime.session.InterruptibleSession`; it does nothing if passes cannot be stopped."""
         if not isinstance(self._session, InterruptibleSession):
             return lambda: None
         return self._session.interruptible()
@@ -84,8 +84,8 @@ class TokenCache:
         return self._pace.tokens_per_s
 
     def measure(self, token: int) -> None:
-        """Find out how fast it reads, with a pass over ``token``, which is forgotten. The model must have run before:
-        the first pass of a graph takes longer.
+        """Measure how fast the model reads, with a pass over copies of ``token`` that is forgotten afterwards. The
+        model must have run before, because the first pass of a graph takes longer.
         """
         self._lengths[0] = 0
         self._run(0, np.full(min(2 * LEAST_CHUNK, self.capacity), token, np.int32), 0, 2 * LEAST_CHUNK, [])
@@ -93,23 +93,23 @@ class TokenCache:
         self._lengths[0] = 0
 
     def known(self, ids: IdArray) -> int:
-        """How many leading tokens of ``ids``, ``[S] int32``, need no pass, of all but the last."""
+        """How many leading tokens of ``ids``, ``[S] int32``, need no pass. The last token is never counted."""
         return min(len(ids) - 1, max(int(self._common(ids).max()), self.places.known(ids)))
 
     def copy_from(self, source: IdArray) -> None:
-        """From now on rows are mixed with copies from ``source``, ``[R] int32``; before the first call they are not."""
+        """From now on, mix rows with copies from ``source``, ``[R] int32``. Before the first call nothing is mixed."""
         if self._copier is not None and not np.array_equal(source, self._source):
             self._source = source
             self.forget_rows()
 
     def forget_rows(self) -> None:
-        """Forget rows that were computed; what the tokens left in the slots stays. For measurements."""
+        """Forget all remembered rows, but keep the slots. For measurements."""
         self._rows.clear()
 
     def prefill(
         self, ids: IdArray, rows: Sequence[int], checkpoint: Callable[[], None], *, aside: bool = False
     ) -> tuple[FloatArray, int]:
-        """The logits after the tokens of ``ids`` at ``rows``, and how many tokens were not run.
+        """The logits after the tokens of ``ids`` at ``rows``, and how many tokens came from the cache.
 
         ``ids`` is ``[S] int32``, ``rows`` are K ascending indices into it, K >= 1; the logits are ``[K, V] float32``.
         ``checkpoint`` is called before every forward pass and may raise to stop: what was run by then is kept.
@@ -121,7 +121,8 @@ class TokenCache:
         missing = [row for row in rows if row not in found]
         if not missing:
             return _stacked([found[row] for row in rows]), len(ids)
-        # A row is computed by a pass over its token, so the first one missing is run again where it is written.
+        # A row is computed by a pass over its token. So the first token whose row is missing is run again, even if it
+        # is cached.
         slot = self._session.slots - 1 if aside else 0
         start = reused = min(self._continue_best(ids, missing[0], slot), missing[0])
         while start <= missing[-1]:
@@ -136,19 +137,19 @@ class TokenCache:
         return _stacked([found[row] for row in rows]), reused
 
     def row_after(self, ids: IdArray, checkpoint: Callable[[], None]) -> FloatArray:
-        """The logits after the last token of ``ids`` (``[S] int32``, S >= 1), ``[V] float32``; otherwise `prefill`."""
+        """The logits after the last token of ``ids`` (``[S] int32``, S >= 1), ``[V] float32``; else as `prefill`."""
         row: FloatArray = self.prefill(ids, (len(ids) - 1,), checkpoint)[0][0]
         return row
 
     def remembers(self, ids: IdArray) -> bool:
-        """Whether the row after ``ids``, ``[S] int32``, is known: `row_after` takes no pass."""
+        """Whether the row after ``ids``, ``[S] int32``, is known, so that `row_after` takes no pass."""
         return ids.tobytes() in self._rows
 
     def row_ahead(self, ids: IdArray, draft: IdArray, checkpoint: Callable[[], None]) -> tuple[FloatArray, int]:
         """What `row_after` returns, and how many tokens were run for it.
 
-        Where ``ids`` need no more than a pass over their last token, those of ``draft``, ``[D] int32``, are run with
-        it. The rows after them are known until the next draft, if they do follow ``ids``.
+        If only the last token of ``ids`` has to be run, the tokens of ``draft``, ``[D] int32``, are run in the same
+        pass. The rows after them are remembered until the next draft.
         """
         last = len(ids) - 1
         assert len(ids) + len(draft) <= self.capacity, "the sequence is longer than the cache"
@@ -166,12 +167,13 @@ class TokenCache:
     ) -> list[FloatArray]:
         """What `row_after` returns for each of ``sequences``, in their order.
 
-        Those that are not remembered are run as one batch, as far as the session has slots for them: one pass, where
-        they differ from what was run before in their last token only. ``aside`` is that of `prefill`.
+        Rows that are not remembered are computed in one batch, as far as the session has slots. That is one pass if the
+        sequences differ from earlier ones only in their last token. ``aside`` is that of `prefill`.
         """
         keys = [ids.tobytes() for ids in sequences]
         rows = {key: row for key in keys if (row := self._rows.get(key)) is not None}
-        # In this order those that begin alike are neighbours: they share a batch, or else what they begin with.
+        # In sorted order, sequences with the same beginning are neighbours, so they share a batch or at least the
+        # cached beginning.
         missing = sorted(set(keys) - rows.keys())
         for start in range(0, len(missing), self._session.slots):
             group = missing[start : start + self._session.slots]
@@ -180,12 +182,14 @@ class TokenCache:
         return [rows[key] for key in keys]
 
     def remember_total(self, ids: IdArray, compute: Callable[[], float]) -> float:
-        """What ``compute`` makes of the row after ``ids``, always the same of one row; remembered as rows are."""
+        """What ``compute`` returns for the row after ``ids``, remembered like the row. It must return the same for
+        equal rows.
+        """
         return self._rows.total(ids.tobytes(), compute)
 
     @contextmanager
     def _as_large(self) -> Iterator[None]:
-        """A pass that found no memory may leave smaller buffers: then nothing is in them."""
+        """For calls that may run out of memory. The session may then have smaller buffers, which are empty."""
         capacity = self.capacity
         try:
             yield
@@ -220,10 +224,10 @@ class TokenCache:
         return {(key := ids.tobytes()): self._rows.put(key, row) for ids, row in zip(sequences, rows, strict=True)}
 
     def _arrange(self, sequences: Sequence[IdArray], slots: range) -> list[IdArray]:
-        """Bring what is written of each sequence to one of ``slots``; return them in the order of their slots.
+        """Move the cached part of each sequence to one of ``slots``; return the sequences in the order of their slots.
 
-        A slot that holds the beginning of several keeps one of them; the others are copied from it, as far as they
-        differ from what their own slot holds, before anything is written over.
+        If a slot holds the beginning of several sequences, it keeps one of them. The others are copied from it before
+        anything is overwritten, and only where they differ from what their own slot holds.
         """
         common = [np.minimum(self._common(ids), len(ids) - 1) for ids in sequences]  # each [slots]
         sources = [int(np.argmax(lengths)) for lengths in common]
@@ -231,17 +235,18 @@ class TokenCache:
         for index, source in enumerate(sources):
             if source in slots:
                 places.setdefault(source, index)
-        # The slots that are left are no sequence's source: nothing is lost by what is copied into them.
+        # No sequence has its source in the remaining slots, so copying into them loses nothing.
         left = [index for index in range(len(sequences)) if places.get(sources[index]) != index]
         places.update(zip((slot for slot in slots if slot not in places), left, strict=True))
         for slot, index in places.items():
             held, best = int(common[index][slot]), int(max(common[index]))
             self._copy(sources[index], slot, sequences[index], held, best)
-            self._lengths[slot] = best  # what it holds beyond that is of another sequence
+            self._lengths[slot] = best  # what follows belongs to another sequence
         return [sequences[places[slot]] for slot in slots]
 
     def _continue_best(self, ids: IdArray, wanted: int, slot: int) -> int:
-        """How many leading tokens of ``ids`` are in ``slot``; what another holds is copied where that is more.
+        """How many leading tokens of ``ids`` are in ``slot``. If another slot or a place holds more, it is copied
+        first.
 
         More than ``wanted`` are not needed.
         """
@@ -258,7 +263,7 @@ class TokenCache:
         return self._bring(slot, ids, held, wanted)
 
     def _bring(self, slot: int, ids: IdArray, held: int, wanted: int) -> int:
-        """`Places.bring`, and note what the slot holds then."""
+        """Call `Places.bring`, and record what the slot holds then."""
         self._lengths[slot] = min(self._lengths[slot], held)
         with self._as_large():
             end = self.places.bring(slot, ids, held, wanted)
@@ -274,7 +279,7 @@ class TokenCache:
         return np.minimum(first, self._lengths)
 
     def _copy(self, source: int, target: int, ids: IdArray, start: int, end: int) -> None:
-        """Bring the tokens ``start`` to ``end`` of ``ids`` from slot to slot; those before are in both."""
+        """Copy the tokens ``start`` to ``end`` of ``ids`` from slot to slot. Both hold the tokens before."""
         if start == end:
             return
         self._lengths[target] = start
@@ -284,7 +289,7 @@ class TokenCache:
         self._lengths[target] = end
 
     def _run(self, slot: int, ids: IdArray, start: int, end: int, rows: list[int]) -> FloatArray:
-        """`_pass` as a part of a prefill; the rows are remembered."""
+        """A `_pass` of a prefill: its time is measured, and its rows are remembered."""
         began = self._clock()
         try:
             logits = self._pass(slot, ids, start, end, rows)
@@ -299,7 +304,7 @@ class TokenCache:
 
     def _pass(self, slot: int, ids: IdArray, start: int, end: int, rows: list[int]) -> FloatArray:
         """A forward pass over the tokens ``start`` to ``end``; the logits after the tokens at ``rows``, ``[K, V]``."""
-        # Forgotten first: a pass that fails half-way has written over something.
+        # Shortened first, because a pass that fails half-way has overwritten some positions.
         self._lengths[slot] = start
         with self._as_large():
             logits = self._session.forward(ids[start:end], start, [row - start for row in rows], slot)
@@ -308,7 +313,7 @@ class TokenCache:
         return self._mixed([ids[: row + 1] for row in rows], logits)
 
     def _mixed(self, sequences: Sequence[IdArray], logits: FloatArray) -> FloatArray:
-        """The session's ``logits``, ``[K, V]``, after each of ``sequences``, mixed with what is copied; read-only."""
+        """The session's ``logits``, ``[K, V]``, after each of ``sequences``, mixed with copies; read-only."""
         if self._copier is not None and len(logits):
             logits = _stacked(
                 [self._copier.mixed(ids, row, self._source) for ids, row in zip(sequences, logits, strict=True)]
@@ -318,7 +323,7 @@ class TokenCache:
 
 
 def _stacked(rows: Sequence[FloatArray]) -> FloatArray:
-    """``[K, V]``, read-only; a single row without a copy."""
+    """The rows as one read-only array, ``[K, V]``; a single row is not copied."""
     if len(rows) == 1:
         return rows[0][None]
     stacked = np.stack(rows)

@@ -1,14 +1,14 @@
-"""Basis-aware truncation: below a threshold, a token may be drawn only if the model must mean it.
+"""Basis-aware truncation: below a threshold, a token may be drawn only if its true probability must be positive.
 
-A language model writes the logits of V tokens with far fewer numbers, so its distribution p_hat is off by what those
-cannot express. Training leaves it right in one respect: ``E' p = E' p_hat`` holds for the true p and the output
-embedding E. A token is certainly possible if no p that satisfies this, and that p_hat does not overestimate too much,
-gives it probability 0; which is a linear program. Finlayson et al. 2023, arXiv 2310.01693.
+A language model computes the logits of V tokens from far fewer numbers, so its distribution p_hat has an error.
+Training makes it right in one respect: ``E' p = E' p_hat`` holds for the true p and the output embedding E. A token is
+certainly possible if no p that satisfies this, and whose distance from p_hat is bounded, gives it probability 0.
+Whether such a p exists is a linear program. Finlayson et al. 2023, arXiv 2310.01693.
 
 Where we differ: E is reduced to the c leading left singular vectors, as in the paper, but the program is solved over
-the columns that matter, chosen by how much they can contribute, until a certificate holds for all V of them: the
-answer is the same as over all. Columns join the program where the solver stands, so that it goes on from there. After
-``RETRIES`` refused draws the most probable token is taken.
+the columns that can contribute most, and over more of them until a certificate holds for all V, so the answer is the
+same as over all. Columns are added to the running solver, which continues from its last solution. After ``RETRIES``
+refused draws, the most probable token is taken.
 """
 
 from dataclasses import dataclass, field
@@ -31,7 +31,7 @@ _Matrix: TypeAlias = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BasisAware:
-    """The rule with its basis, ``[V, c] float32``, orthonormal columns; ``threshold`` is epsilon, 0 < epsilon < 1."""
+    """The rule with its basis, ``[V, c] float32`` with orthonormal columns; ``threshold`` is epsilon, in (0, 1)."""
 
     basis: FloatArray
     threshold: float
@@ -43,9 +43,9 @@ class BasisAware:
         object.__setattr__(self, "_columns", np.vstack([np.ones(len(self.basis)), moments]))
 
     def draw(self, logits: FloatArray, before: FloatArray, generator: np.random.Generator) -> int:
-        """An index of ``logits`` (``[V]``), drawn without putting back what is refused.
+        """An index of ``logits`` (``[V]``). Refused tokens are not drawn again.
 
-        ``before`` is the row before other truncations: the program is about the whole distribution.
+        ``before`` is the row before other truncations, because the program needs the whole distribution.
         """
         probabilities = np.exp(log_softmax(before.astype(np.float64)))
         left = np.exp(log_softmax(logits.astype(np.float64)))
@@ -61,8 +61,8 @@ class BasisAware:
     def accepts(self, probabilities: _Matrix, token: int) -> bool:
         """Whether ``token`` may be drawn from ``probabilities`` (``[V]``, summing to one).
 
-        With no column in the basis this is epsilon sampling: accepted iff its probability is at least the threshold.
-        Raises `RequestError` where highspy is not installed.
+        If the basis has no columns, this is epsilon sampling: a token is accepted if its probability is at least the
+        threshold. Raises `RequestError` if highspy is not installed.
         """
         if probabilities[token] >= self.threshold:
             return True
@@ -72,7 +72,7 @@ class BasisAware:
 
 
 def require_highs() -> Any:
-    """The module ``highspy``. Raises `RequestError` where it, an optional dependency, is not installed."""
+    """The module ``highspy``, an optional dependency. Raises `RequestError` if it is not installed."""
     try:
         import highspy
     except ImportError as error:
@@ -81,11 +81,11 @@ def require_highs() -> Any:
 
 
 def _can_be_without(token: int, probabilities: _Matrix, columns: _Matrix, threshold: float) -> bool:
-    """Whether some p within the constraints has ``p[token] = 0``: whether the program is feasible.
+    """Whether some p within the constraints has ``p[token] = 0``, that is, whether the program is feasible.
 
-    Written in ``d = (p - p_hat) / p_hat[token]``: the mass that the token sets free, 1, is taken up by the others
-    within their bounds, and the moments ``E' d`` stay 0. So every number in the program is of order one, which the
-    solver's absolute tolerances need.
+    The program is written in ``d = (p - p_hat) / p_hat[token]``: the other tokens take up the probability that the
+    token gives up, which is 1 in this unit, within their bounds, and the moments ``E' d`` stay 0. So every number in
+    the program is of order one, as the solver's absolute tolerances need.
     """
     scale = 1.0 / probabilities[token]
     low = -probabilities * scale
@@ -102,7 +102,7 @@ def _can_be_without(token: int, probabilities: _Matrix, columns: _Matrix, thresh
             return True
         gains = prices @ columns  # [V]
         reach = np.maximum(gains * high, gains * low)
-        # Farkas: these prices ask more of the columns together than all of them can give.
+        # Farkas' lemma: by these prices, all columns together cannot reach the target.
         if float(prices @ target) > reach.sum() + _TOLERANCE or len(chosen) == len(probabilities):
             return False
         reach[chosen] = -np.inf
@@ -112,7 +112,9 @@ def _can_be_without(token: int, probabilities: _Matrix, columns: _Matrix, thresh
 
 
 class _Program:
-    """The least sum of absolute differences between ``columns @ d`` and ``target``; it can grow, and goes on warm."""
+    """Minimises the sum of absolute differences between ``columns @ d`` and ``target``. Columns can be added; it then
+    continues from its last solution.
+    """
 
     def __init__(self, target: _Matrix) -> None:
         highs = require_highs()
@@ -134,7 +136,7 @@ class _Program:
         self._highs.addCols(count, np.full(count, cost), low, high, rows * count, starts, indices, values)
 
     def solve(self) -> tuple[float, _Matrix]:
-        """What is missing, and the prices of the rows."""
+        """The remaining difference, and the prices (dual values) of the rows."""
         self._highs.run()
         status = self._highs.getModelStatus()
         assert status == require_highs().HighsModelStatus.kOptimal, "it is feasible and bounded by construction"

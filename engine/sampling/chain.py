@@ -1,7 +1,7 @@
 """From `SamplingParams` to the function that chooses: penalties → mask → temperature → truncation → draw.
 
-The mask is already in the row when it comes here: the healed first step is a row over covers, and what may not be
-chosen is ``-inf``.
+The mask is already in the row: the healed first step is a row over covers, and entries that may not be chosen are
+``-inf``.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,14 +29,14 @@ from engine.sampling.truncation import Truncation, epsilon, eta, min_p, top_k, t
 from engine.types import FloatArray, IdArray
 
 _BLOCK = 512
-"""Entries whose weights are summed at once when a draw looks for its place."""
+"""Number of entries whose weights are summed as one block when a draw is located."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """What comes before the row: ``before``, ``[S] int32``, tokens of the prompt, then ``written`` by this completion.
 
-    Repetition penalties look at both, frequency and presence penalties at what is ``written`` only.
+    Repetition penalties use both; frequency and presence penalties use only what is ``written``.
     """
 
     before: IdArray = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -47,11 +47,11 @@ ChainStep: TypeAlias = Callable[[FloatArray, History], FloatArray]
 LineTest: TypeAlias = Callable[[Sequence[int]], bool]
 """Whether a line has just begun after the tokens written."""
 Reference: TypeAlias = Callable[[History], FloatArray | None]
-"""The second distribution of KL-guided temperature, over the same entries as the row; None where there is none."""
+"""The second distribution of KL-guided temperature, over the same entries as the row; None if there is none."""
 
 
 class TokenChooser(Protocol):
-    """What the decode loop asks for a token. A `Chooser` looks at the row only; others look ahead in the model."""
+    """Chooses tokens for the decode loop. A `Chooser` uses only the row; others look ahead with the model."""
 
     def next_token(self, logits: FloatArray, history: History) -> int:
         """The id chosen from ``logits``, ``[V] float32``."""
@@ -67,7 +67,7 @@ class Chooser:
     basis_aware: BasisAware | None = None
 
     def shape(self, logits: FloatArray, history: History | None = None) -> FloatArray:
-        """The row after the pipeline, ``[N]``: what is drawn from."""
+        """The row after the pipeline, ``[N]``, from which is drawn."""
         return self._truncated(self._warmed(logits, history))
 
     def choose(self, logits: FloatArray, ids: NDArray[np.int32] | None = None, history: History | None = None) -> int:
@@ -90,10 +90,10 @@ class Chooser:
         *,
         taken: Sequence[int] = (),
     ) -> list[int]:
-        """Up to ``count`` different indices, the one chosen first in front; fewer where the support is smaller.
+        """Up to ``count`` different indices, in the order in which they were chosen; fewer if fewer can be chosen.
 
-        Greedy takes the largest; otherwise they are drawn one after the other without putting back. Those ``taken``
-        belong to the row, as far as truncations go, but are not chosen again.
+        Greedy takes the largest; otherwise they are drawn one after the other without replacement. Indices in ``taken``
+        count for truncations, but are not chosen again.
         """
         shaped = self.shape(logits, history)
         if taken:
@@ -111,7 +111,9 @@ class Chooser:
         return [int(index) for index in support[order[:count]]]
 
     def for_candidate(self, number: int) -> "Chooser":
-        """The same with a stream of draws for each ``number``, set by the seed alone and not by what was drawn yet."""
+        """The same chooser with a random stream of its own for each ``number``. The stream depends only on the seed,
+        not on earlier draws.
+        """
         if self.generator is None:
             return self
         root = self.generator.bit_generator.seed_seq
@@ -120,10 +122,10 @@ class Chooser:
         return replace(self, generator=np.random.default_rng(seeds))
 
     def for_covers(self, penalty: Transform | None) -> "Chooser":
-        """The chooser of the healed first step, whose rows run over covers in place of the vocabulary.
+        """The chooser of the healed first step, whose rows have an entry for each cover.
 
-        ``penalty`` takes the place of the penalties. Basis-aware truncation needs a row of the vocabulary: covers
-        below its threshold are cut off, as it would do without a basis.
+        ``penalty`` takes the place of the penalties. Basis-aware truncation needs a row over the vocabulary, so covers
+        below its threshold are simply cut off.
         """
         steps = tuple(step for step in self.steps if not isinstance(step, Penalty))
         if penalty is not None:
@@ -148,12 +150,12 @@ class Chooser:
 
 @dataclass(frozen=True, slots=True)
 class Penalty:
-    """A step that looks at the history's ids, and so has no meaning on a row of covers."""
+    """A step that uses the history's ids, so it cannot be applied to a row of covers."""
 
     transform_for: Callable[[History], Transform]
 
     def __call__(self, logits: FloatArray, history: History) -> FloatArray:
-        """Apply what the history asks for."""
+        """The row with the penalties for ``history`` applied."""
         return self.transform_for(history)(logits)
 
 
@@ -166,7 +168,7 @@ def build_chooser(
 ) -> Chooser:
     """The pipeline of a request. The same seed gives the same draws; no seed gives fresh ones.
 
-    Strategies that look ahead or search have the pipeline of their penalties alone; see `engine.decoding.beam_search`.
+    For strategies that look ahead or search, the pipeline holds only the penalties; see `engine.decoding.beam_search`.
     """
     penalties = build_penalties(params)
     if not params.draws:
@@ -194,7 +196,7 @@ def build_penalties(params: SamplingParams) -> tuple[Penalty, ...]:
 
 
 def _truncations(params: SamplingParams) -> tuple[Truncation, ...]:
-    # A nucleus within a nucleus is the smaller of the two.
+    # Of two nuclei, the smaller one counts.
     mass = min(params.top_p, params.adapt_top_p) if params.strategy == "adapt" else params.top_p
     wanted: tuple[tuple[bool, Callable[[], Truncation]], ...] = (
         (params.top_k > 0, lambda: top_k(params.top_k)),
@@ -227,7 +229,7 @@ def _kl(params: SamplingParams, reference: Reference, logits: FloatArray, histor
 
 
 def _gated(params: SamplingParams, logits: FloatArray, history: History) -> FloatArray:
-    """The gate on a row alone: where it says to branch, the row is drawn from as it is (`decoding.lookahead`)."""
+    """The gate on one row. If it says to branch, the row is not changed (`decoding.lookahead` then branches)."""
     verdict = gate(logits, params.gate_entropy_bits, params.gate_varentropy_bits)
     if verdict == "argmax":
         return dynamic(logits, 0.0)
@@ -238,7 +240,7 @@ def _gated(params: SamplingParams, logits: FloatArray, history: History) -> Floa
 
 def _draw(logits: FloatArray, count: int, generator: np.random.Generator) -> list[int]:
     """Up to ``count`` different indices in the order in which they are drawn, each in proportion to ``exp(z)``."""
-    # On a row that was cut down, a draw costs what is left of it, not the vocabulary.
+    # After truncation, a draw costs only as much as the entries that are left.
     support = support_of(logits)
     if not len(support):
         return []
@@ -247,7 +249,8 @@ def _draw(logits: FloatArray, count: int, generator: np.random.Generator) -> lis
     drawn: list[int] = []
     for _ in range(min(count, len(support))):
         if not weights.any():
-            # What is left is too far below what was drawn to have a weight: the next of them is as likely as anything.
+            # The remaining weights underflow to 0 relative to what was drawn, so they are computed again among
+            # themselves.
             rest = values.copy()
             rest[drawn] = -np.inf
             weights = np.exp(rest - rest.max())
@@ -259,7 +262,7 @@ def _draw(logits: FloatArray, count: int, generator: np.random.Generator) -> lis
 
 def _place(weights: FloatArray, share: float) -> int:
     """The index at which the running sum of ``weights`` first exceeds ``share`` (0 <= share < 1) of the whole."""
-    # In two stages, for a running sum over a whole vocabulary costs more than everything else in the chain.
+    # In two stages, because a running sum over a whole vocabulary costs more than everything else in the chain.
     whole = len(weights) // _BLOCK * _BLOCK
     blocks = weights[:whole].reshape(-1, _BLOCK).sum(axis=1, dtype=np.float64)
     running = np.cumsum(np.append(blocks, weights[whole:].sum(dtype=np.float64)))
@@ -270,7 +273,7 @@ def _place(weights: FloatArray, share: float) -> int:
     place = int(np.searchsorted(inside, aim, side="right"))
     if place < len(inside):
         return block * _BLOCK + place
-    # Rounding only: the last entry before the end of the block that can be drawn.
+    # Only after rounding errors: the last entry up to the end of the block that can be drawn.
     return int(np.flatnonzero(weights[: (block + 1) * _BLOCK])[-1])
 
 

@@ -1,7 +1,7 @@
-"""Penalties: the logits of tokens that were there before are lowered. First in the chain; every row stays alive.
+"""Penalties: the logits of tokens that occurred before are lowered. They come first in the chain and never empty a row.
 
-Each takes token ids of the history and returns a function on a row of the vocabulary, ``[V]``. What counts as history
-is decided in `engine.sampling.chain`.
+Each takes token ids of the history and returns a function on a row of the vocabulary, ``[V]``. `engine.sampling.chain`
+decides what counts as history.
 """
 
 from collections.abc import Iterable, Sequence
@@ -45,10 +45,10 @@ def count_penalty(written: Iterable[int], frequency: float, presence: float) -> 
 
 
 def no_repeat_ngram(history: Sequence[int], size: int) -> Transform:
-    """Rule out each token that would complete an n-gram of ``size`` tokens that ``history`` holds already.
+    """Rule out each token that would complete an n-gram of ``size`` tokens that is already in ``history``.
 
-    Paulus et al. 2017, arXiv 1705.04304 (there for trigrams in beam search). Where that would rule out everything, the
-    row stays as it is: a completion has to go on somehow.
+    Paulus et al. 2017, arXiv 1705.04304 (there for trigrams in beam search). If that would rule out everything, the row
+    stays unchanged, because some token must be chosen.
     """
     banned = _distinct(repeated_after(history, size))
 
@@ -61,7 +61,7 @@ def no_repeat_ngram(history: Sequence[int], size: int) -> Transform:
 
 
 def repeated_after(history: Sequence[int], size: int) -> set[int]:
-    """The tokens that followed in ``history`` wherever its last ``size - 1`` tokens stood before.
+    """The tokens that followed earlier occurrences of the last ``size - 1`` tokens of ``history``.
 
     >>> repeated_after([7, 8, 9, 7, 8], 3)
     {9}

@@ -1,7 +1,7 @@
 """One row of logits: sums in the log domain, entropy, and cutting a row down to a set.
 
-A row is ``[N]`` float32 or float64 (kept as it is), may hold ``-inf`` (never drawn) but not only that. N is the
-vocabulary, or the number of covers in the healed first step.
+A row is ``[N]``, float32 or float64; the type is kept. It may hold ``-inf`` (never drawn), but at least one finite
+entry. N is the size of the vocabulary, or the number of covers in the healed first step.
 """
 
 import math
@@ -23,7 +23,7 @@ _UNDERFLOW = -1000.0
 
 
 def log_sum_exp(logits: FloatArray) -> float:
-    """``log(sum(exp(z)))`` of a row, natural, summed in its own precision; ``-inf`` where every entry is."""
+    """``log(sum(exp(z)))`` of a row, natural, summed in the row's own precision; ``-inf`` if every entry is."""
     top = float(logits.max())
     if not math.isfinite(top):
         return top
@@ -44,7 +44,7 @@ def log_probability(logits: FloatArray, index: int) -> float:
 
 def log_probabilities(logits: FloatArray, indices: Indices) -> FloatArray:
     """The entries at ``indices`` of `log_softmax`, ``[K]``, without the others."""
-    # Every decode step does this: one array, written over.
+    # Every decode step does this, so only one array is allocated.
     shifted = logits - logits.max()
     values = shifted[indices]
     np.exp(shifted, out=shifted)
@@ -64,7 +64,9 @@ def entropy_and_varentropy_bits(logits: FloatArray) -> tuple[float, float]:
 
 
 def top_two(logits: FloatArray) -> tuple[int, int]:
-    """Indices of the two largest entries, the larger first, ties to the lower; twice the same if one is finite."""
+    """Indices of the two largest entries, the larger first, ties to the lower index; the same index twice if only one
+    is finite.
+    """
     first = int(np.argmax(logits))
     rest = logits.copy()
     rest[first] = -np.inf
@@ -73,7 +75,7 @@ def top_two(logits: FloatArray) -> tuple[int, int]:
 
 
 def top_two_gap(logits: FloatArray) -> float:
-    """Probability of the most probable entry minus that of the second, 1 where there is no second."""
+    """Probability of the most probable entry minus that of the second; 1 if there is no second."""
     first, second = top_two(logits)
     total = log_sum_exp(logits)
     top = math.exp(float(logits[first]) - total)
@@ -91,7 +93,7 @@ def largest(logits: FloatArray, count: int) -> Indices:
 
 def kth_largest(logits: FloatArray, count: int) -> float:
     """The ``count``-th largest entry, 1 <= count <= N."""
-    # On a real row few entries come near the largest; then only those need to be partitioned.
+    # In real rows few entries are near the largest, and only those need to be partitioned.
     top = logits.max()
     for reach in _REACHES:
         near = logits >= top - reach
@@ -110,7 +112,7 @@ def support_of(logits: FloatArray) -> Indices:
 
 
 def keep_only(logits: FloatArray, kept: Indices | NDArray[np.bool_]) -> FloatArray:
-    """The row with ``-inf`` everywhere but at ``kept`` (indices, or a mask)."""
+    """The row with ``-inf`` everywhere except at ``kept`` (indices, or a mask)."""
     # Filling a row and copying the few that stay is several times faster than choosing between two rows.
     result = np.full(len(logits), -np.inf, logits.dtype)
     indices = np.flatnonzero(kept) if kept.dtype == np.bool_ else kept
@@ -126,5 +128,5 @@ def _moments(logits: FloatArray) -> tuple[float, float]:
     mean = float(np.dot(weights, shifted)) / total
     shifted -= logits.dtype.type(mean)
     variance = float(np.dot(weights, shifted * shifted)) / total
-    # Rounding must not make a certain row more than certain.
+    # Rounding must not make the entropy of a certain row negative.
     return max(0.0, math.log(total) - mean), max(0.0, variance)

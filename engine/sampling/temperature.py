@@ -19,7 +19,7 @@ def temperature(value: float) -> Transform:
     assert value > 0
 
     def apply(logits: FloatArray) -> FloatArray:
-        # Shifted first, so that the maximum stays at 0 however small T is; what is too far below it becomes -inf.
+        # Shifted first, so that the maximum stays at 0 however small T is. Entries too far below it become -inf.
         shifted: FloatArray = logits - logits.max()
         if value == 1.0:
             return shifted
@@ -33,14 +33,14 @@ def temperature(value: float) -> Transform:
 
 
 def dynamic(logits: FloatArray, value: float) -> FloatArray:
-    """`temperature` for a computed ``value``, which may have come out as 0: then the largest entries alone stay."""
+    """`temperature` for a computed ``value``. If that is 0, only the largest entries stay."""
     if value > 0.0:
         return temperature(value)(logits)
     return keep_only(logits - logits.max(), logits == logits.max())
 
 
 def edt_temperature(logits: FloatArray, start: float, base: float, theta: float) -> float:
-    """``T = T0 * N ** (theta / H)``, H the entropy in nats: cold where the model is sure, T0 where it is not.
+    """``T = T0 * N ** (theta / H)``, H the entropy in nats: low if the model is sure, near T0 if it is not.
 
     Zhang et al. 2024, arXiv 2403.14541. ``base`` is N, at most 1. A row with one possible entry has T = 0 (the limit).
     """
@@ -49,7 +49,7 @@ def edt_temperature(logits: FloatArray, start: float, base: float, theta: float)
 
 
 def adapt_temperature(line_began: bool, at_start: float, elsewhere: float) -> float:
-    """Warm for the first token of a line, where a program may take another turn, cool within it.
+    """Higher for the first token of a line, where a program may take another direction, and lower within the line.
 
     Zhu et al. 2023 (AdapT), arXiv 2309.02772, calls the first token of a code block challenging. We cannot parse an
     unfinished file in a hundred languages, so every line start counts.
@@ -58,7 +58,7 @@ def adapt_temperature(line_began: bool, at_start: float, elsewhere: float) -> fl
 
 
 def kl_divergence(logits: FloatArray, other: FloatArray) -> float:
-    """``sum p * log(p / q)`` in nats of two rows; infinite where q rules out what p allows."""
+    """``sum p * log(p / q)`` in nats of two rows; infinite if q rules out what p allows."""
     left, right = log_softmax(logits), log_softmax(other)
     if not np.isfinite(left).all():
         left, right = left[left > -np.inf], right[left > -np.inf]
@@ -66,7 +66,7 @@ def kl_divergence(logits: FloatArray, other: FloatArray) -> float:
 
 
 def kl_temperature(divergence: float, start: float, sigma: float) -> float:
-    """``T = T0 * 0.5 ** (KL / sigma)``: cold where the context decides what comes next.
+    """``T = T0 * 0.5 ** (KL / sigma)``: low if the context decides what comes next.
 
     Chang et al. 2023, arXiv 2306.01286; the two distributions are those with the retrieved context and without it.
     """
@@ -77,9 +77,10 @@ def kl_temperature(divergence: float, start: float, sigma: float) -> float:
 def gate(logits: FloatArray, entropy_bits: float, varentropy_bits: float) -> Verdict:
     """Which of four things to do by entropy and varentropy, each low (at most its threshold) or high.
 
-    Low, low: take the largest. High, low: draw hotter. Low, high: a few good options, look at each. High, high: draw
-    hotter from fewer. The idea is the public *entropix* sampler's (no paper); it has two thresholds for each quantity
-    and leaves a middle to ordinary sampling, we have one, so that every row falls into exactly one of the four.
+    Low, low: take the largest. High, low: draw at a higher temperature. Low, high: a few good options, look at each.
+    High, high: draw at a higher temperature from fewer entries. The idea is that of the public *entropix* sampler (no
+    paper). It has two thresholds for each quantity, with ordinary sampling between them. We have one, so every row
+    falls into exactly one of the four.
     """
     shannon, variance = entropy_and_varentropy_bits(logits)
     if shannon <= entropy_bits:

@@ -1,7 +1,7 @@
-"""Truncation: which entries of a row may be drawn at all. None ever takes away the most probable entry.
+"""Truncation: which entries of a row may be drawn at all. No rule ever removes the most probable entry.
 
-Each returns a function on a row and, optionally, on the row *before* any truncation, over whose finite entries its
-statistics are taken: entropy and standard deviation must not depend on what another rule has cut off already.
+Each rule is a function of a row and, optionally, of the row *before* any truncation. Statistics are taken over the
+finite entries of the latter: entropy and standard deviation must not depend on what another rule has cut off.
 """
 
 import math
@@ -13,7 +13,7 @@ from engine.sampling.rows import Indices, entropy, keep_only, kth_largest, log_s
 from engine.types import FloatArray
 
 _SMALL = 4096
-"""Rows of up to this many possible entries are sorted whole."""
+"""Rows with at most this many possible entries are sorted completely."""
 _REACHES = (6.0, 12.0, 20.0)
 """How far below the largest logit to look for the entries of a nucleus, before all are sorted."""
 
@@ -22,7 +22,7 @@ class Truncation(Protocol):
     """``(logits, before=None)`` to the logits with ``-inf`` in place of what the rule cuts off."""
 
     def __call__(self, logits: FloatArray, before: FloatArray | None = None) -> FloatArray:
-        """``before`` None means that ``logits`` are whole."""
+        """If ``before`` is None, nothing was cut off from ``logits`` yet."""
 
 
 def top_k(count: int) -> Truncation:
@@ -40,8 +40,8 @@ def top_k(count: int) -> Truncation:
 def top_p(mass: float) -> Truncation:
     """Keep the smallest set, by descending probability, whose mass is at least ``mass``.
 
-    The token that crosses is kept; equal probabilities enter in order of their index. Holtzman et al. 2020,
-    arXiv 1904.09751. After another rule it acts on what that left, renormalised.
+    The token that crosses the threshold is kept; equal probabilities are taken in order of their index. Holtzman et al.
+    2020, arXiv 1904.09751. After another rule it acts on what that left, renormalised.
     """
     assert 0 < mass <= 1
 
@@ -63,7 +63,7 @@ def min_p(share: float) -> Truncation:
 
 
 def top_n_sigma(deviations: float) -> Truncation:
-    """Keep ``z >= max(z) - n * std(z)``, the deviation over the finite entries before truncation.
+    """Keep ``z >= max(z) - n * std(z)``, with the deviation over the finite entries before truncation.
 
     Tang et al. 2024, arXiv 2411.07641. The set does not depend on the temperature, which scales both sides.
     """
@@ -102,8 +102,8 @@ def epsilon(threshold: float) -> Truncation:
 
 
 def _keep_above(logits: FloatArray, edge: float) -> FloatArray:
-    """Entries of at least ``edge``, and the largest ones whatever the edge is."""
-    # An edge may lie below all that a float32 can be: all possible entries are kept then.
+    """Keep entries of at least ``edge``, and the largest entries in any case."""
+    # An edge may be below every float32. Then all possible entries are kept.
     lowest = float(np.finfo(logits.dtype).min)
     return keep_only(logits, logits >= max(lowest, min(edge, float(logits.max()))))
 
@@ -121,7 +121,7 @@ def _nucleus(logits: FloatArray, mass: float) -> Indices:
     for reach in (*_REACHES, math.inf):
         near = np.flatnonzero(logits >= top - logits.dtype.type(reach))
         weights = np.exp((logits[near] - top).astype(np.float64))
-        # Sorting is worth it only where the nucleus is certain to be among them.
+        # Sorting is worth it only if the nucleus is certainly among them.
         if reach == math.inf or weights.sum() > mass * total:
             reached = _crossing(logits[near], weights, total, mass)
             if reached is not None:
@@ -130,9 +130,9 @@ def _nucleus(logits: FloatArray, mass: float) -> Indices:
 
 
 def _crossing(values: FloatArray, weights: np.typing.NDArray[np.float64], total: float, mass: float) -> Indices | None:
-    """Positions whose weights, from the largest down, reach ``mass`` of ``total``; None where all are too few."""
+    """Positions whose weights, from the largest down, reach ``mass`` of ``total``; None if all are too few."""
     order = np.argsort(-values, kind="stable")
-    # Divided by the sum, not by way of logarithms: four equal entries are a quarter each, not a little less.
+    # Divided by the sum, not through logarithms: four equal entries are a quarter each, not a little less.
     reached = np.cumsum(weights[order] / total)
     last = int(np.searchsorted(reached, mass, side="left"))
     return order[: last + 1] if last < len(order) else None

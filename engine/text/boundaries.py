@@ -2,10 +2,10 @@
 
 Three rules, the first two proved in `engine.text.pretokenization`, the third here:
 
-1. The two characters around the position separate pre-tokens in every text (`Pretokenization.separates`).
-2. Where a single step cuts the text and typing only ever extends its last pre-token: the beginning of that pre-token.
-3. Within such a pre-token: a position whose two bytes stand side by side in no entry. A merge across it would make an
-   entry that holds them, so the parts left and right of it never meet.
+1. The two characters around the position separate pre-tokens in every text (`Pretokenization.separates`). 2. If a
+single step cuts the text, and typing only ever extends its last pre-token: the beginning of that pre-token. 3. Within
+such a pre-token: a position whose two neighbouring bytes are side by side in no entry. A merge across it would make an
+entry with these two bytes, so the parts left and right of it are never merged.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from engine.text.pretokenization import Pretokenization
 from engine.text.spellings import SPACE_MARK
 
 _BLOCK = 4096
-"""Characters that are searched at once for a byte pair that no entry holds."""
+"""Number of characters that are searched at once for a byte pair that is in no entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +27,8 @@ class StableBoundaries:
     """The stable boundaries of texts that the vocabulary can write.
 
     ``split`` gives the pre-tokens of a text as the library spells them. ``added`` are the added tokens that are text.
-    ``joined``, ``[256, 256] bool``, says which two bytes stand side by side in some entry. ``spaced``: spaces are
-    spelled as in SentencePiece. ``looks_up``: whole pre-tokens are looked up before merges are tried.
+    ``joined``, ``[256, 256] bool``, says which two bytes are side by side in some entry. ``spaced`` says that spaces
+    are spelled as in SentencePiece, and ``looks_up`` that whole pre-tokens are looked up before merges are tried.
     """
 
     pretokenization: Pretokenization
@@ -39,7 +39,7 @@ class StableBoundaries:
     looks_up: bool
 
     def last(self, head: str) -> int:
-        """The greatest position of ``head`` that is a stable boundary by one of the three rules; 0 where none is.
+        """The greatest position of ``head`` that is a stable boundary by one of the three rules; 0 if there is none.
 
         Looks only as far back as it must.
         """
@@ -50,11 +50,11 @@ class StableBoundaries:
         if self.pretokenization.steps and not any(token in head[position:] for token in self.added):
             last = position + self._last_piece(head[position:])
             start = last if self._splits_no_added_token(head, last) else position
-        # The lookup of whole entries could tell a part of a pre-token from the rest of it.
+        # If whole entries are looked up, a part of a pre-token may be encoded differently from the whole.
         return start if self.looks_up else self._last_uncrossed(head, start)
 
     def last_separated(self, head: str) -> int:
-        """The greatest position of ``head`` that is a stable boundary by the first rule; 0 where none is."""
+        """The greatest position of ``head`` that is a stable boundary by the first rule; 0 if there is none."""
         for position in self.pretokenization.separated(head):
             if self._splits_no_added_token(head, position):
                 return position

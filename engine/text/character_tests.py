@@ -1,7 +1,7 @@
 """Character classes of regular expressions, as tests that may answer "unknown".
 
-A test says True, False or None. None stands for whatever depends on the library's version of Unicode or on a property
-that is not known here; callers take the side that is safe for them.
+A test returns True, False or None. None means that the answer depends on the library's version of Unicode, or on a
+property that is not known here. Callers then assume what is safe for them.
 """
 
 import re
@@ -32,7 +32,7 @@ def category(name: str) -> Test:
 
     def test(character: str) -> bool | None:
         found = unicodedata.category(character)
-        # Not assigned here, but perhaps in the library's version of Unicode.
+        # Not assigned in our version of Unicode, but perhaps in the library's.
         return None if found == "Cn" else found.startswith(name)
 
     return test
@@ -54,7 +54,7 @@ def shorthand(letter: str) -> Test:
 
 
 def inverted(test: Test) -> Test:
-    """The characters that are not in the class; what is unknown stays unknown."""
+    """The characters that are not in the class. Unknown stays unknown."""
 
     def inverse(character: str) -> bool | None:
         found = test(character)
@@ -74,7 +74,9 @@ def any_of(tests: Sequence[Test]) -> Test:
 
 
 def ignore_case(test: Test) -> Test:
-    """The class without regard to case: unknown where the cases disagree, and beyond ASCII, where folding is varied."""
+    """The class without regard to case. It is unknown if the cases disagree, and beyond ASCII, where case folding
+    varies.
+    """
 
     def folded(character: str) -> bool | None:
         if not character.isascii():

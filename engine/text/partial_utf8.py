@@ -1,4 +1,4 @@
-"""Bytes that are not quite UTF-8: a character cut short by a token boundary, or bytes that never were text."""
+"""Bytes that are not valid UTF-8: a character cut by a token boundary, or bytes that never were text."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class PlaceheldText:
     positions: tuple[int, ...]
 
     def data(self, start: int, end: int) -> bytes:
-        """The source bytes of the bytes ``start`` to ``end`` of the text, which must be limits of characters."""
+        """The source bytes for the bytes ``start`` to ``end`` of the text. Both must be character boundaries."""
         return self.source[self.positions[start] : self.positions[end]]
 
 
@@ -71,11 +71,12 @@ def _stretches(data: bytes) -> Iterator[str | bytes]:
 def _completed(beginning: bytes) -> str | None:
     """The last character whose UTF-8 starts with ``beginning``, None if there is none.
 
-    The last rather than the first: it is a letter among letters, and U+3FFFF, of no class, where emoji begin.
+    The last and not the first, because it is a letter if the others are letters. For the bytes with which emoji begin,
+    it is U+3FFFF, which is in no class.
     """
     lead = beginning[0]
     length = 2 if 0xC2 <= lead < 0xE0 else 3 if 0xE0 <= lead < 0xF0 else 4 if 0xF0 <= lead < 0xF5 else 0
-    # The second byte is limited where a lead byte covers surrogates or the end of Unicode.
+    # The second byte is limited for the lead bytes of surrogates and of the end of Unicode.
     second = {0xED: b"\x9f", 0xF4: b"\x8f"}.get(lead, b"\xbf")
     rest = (second + b"\xbf\xbf")[len(beginning) - 1 : length - 1]
     try:

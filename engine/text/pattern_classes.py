@@ -6,7 +6,9 @@ from engine.text.character_tests import Test, any_of, category, inverted, one_of
 
 
 class UnknownSyntax(Exception):
-    """The expression uses something that is not understood here; no error for anybody, it is then treated as opaque."""
+    """The expression uses syntax that is not understood here. This is not shown to the user: the expression is treated
+    as opaque.
+    """
 
 
 class ClassReader:
@@ -17,7 +19,7 @@ class ClassReader:
         self.at = 0
 
     def takes(self, token: str) -> bool:
-        """Whether ``token`` stands at the cursor, which then moves behind it."""
+        """Whether ``token`` is at the cursor. If so, the cursor moves past it."""
         found = self.text.startswith(token, self.at)
         self.at += len(token) if found else 0
         return found
@@ -54,7 +56,7 @@ class ClassReader:
         return controls.get(name, name)
 
     def bracket(self) -> Test:
-        """The class of a bracket expression whose opening bracket was taken."""
+        """The class of a bracket expression whose opening bracket was already read."""
         negated = self.takes("^")
         tests: list[Test] = []
         while not self.takes("]"):

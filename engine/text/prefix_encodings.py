@@ -1,8 +1,8 @@
-"""What may stand at the beginning of a text, in tokens: the text goes on, and how is not known yet.
+"""The possible encodings of the beginning of a text, when it is not known yet how the text continues.
 
-The encoding of a beginning need not be the beginning of the encoding. Where a split expression looks ahead, what
-follows moves a boundary: two spaces alone are one pre-token for GPT-2, before a word they are two. And where whole
-pre-tokens are looked up before they are merged, a part of one is written as the merges write it, entry or not.
+The encoding of a beginning is not always the beginning of the encoding. If a split expression looks ahead, the text
+that follows can move a boundary: for GPT-2, two spaces alone are one pre-token, but before a word they are two. And if
+whole pre-tokens are looked up before they are merged, a part of one is encoded by merges even if it is an entry.
 """
 
 from bisect import bisect_right
@@ -15,23 +15,25 @@ CONTINUATIONS = (
     "ꙮ", "Ꙁ", "ꙁ", "\u0301", "𐄇", "1", "11", "⁜", "\u2003", "\n", "'",
     "s", "t", "d", "m", "l", "ll", "e", "re", "ve",
 )  # fmt: skip
-"""What a text may go on with, as far as split expressions can tell: a character of each class, rare where that can be
-(letters without case, capital, small; a mark; a number; a symbol; a space), so that no merge reaches over to it; digits
-for expressions that group them; and the ends of English contractions, which some expressions spell out."""
+"""Possible continuations of a text, as far as split expressions can distinguish them: a character of each class
+(letters without case, capital, small; a mark; a number; a symbol; a space), digits for expressions that group them, and
+the ends of English contractions, which some expressions spell out. The characters are rare ones if possible, so that no
+merge includes them.
+"""
 
 _REMEMBERED = 4096
-"""Texts, by what they look like, for which it is remembered how they may go on."""
+"""Number of texts, as the split expressions see them, for which the moving continuations are remembered."""
 
 Pieces = tuple[tuple[str, int], ...]
-"""Pre-tokens with the offset of their first byte, in a spelling of one character a byte."""
+"""Pre-tokens with the offset of their first byte, spelled with one character for each byte."""
 
 
 @dataclass(frozen=True, slots=True)
 class CutPieces:
-    """The encodings of the beginnings of one text, whose pre-tokens are cut and not searched again.
+    """The encodings of all beginnings of one text. Its pre-tokens are cut, not searched again.
 
-    ``ids[i]`` is the encoding of all pieces before ``pieces[i]``. ``write`` are the ways in which a part of a pre-token
-    is written: two where whole pre-tokens are looked up before they are merged, else one.
+    ``ids[i]`` is the encoding of all pieces before ``pieces[i]``. ``write`` holds the functions that encode a part of a
+    pre-token: two if whole pre-tokens are looked up before they are merged, otherwise one.
     """
 
     pieces: Pieces
@@ -47,7 +49,7 @@ class CutPieces:
         return cls(pieces, tuple(before), tuple(write))
 
     def encodings(self, length: int) -> tuple[TokenIds, ...]:
-        """What the first ``length`` bytes may be encoded as; first comes what they are in this text."""
+        """The possible encodings of the first ``length`` bytes; the one in this text comes first."""
         if not length:
             return ((),)
         at = bisect_right(self.pieces, length - 1, key=_start) - 1
@@ -59,8 +61,8 @@ class CutPieces:
 class Continuations:
     """Which of the `CONTINUATIONS` move a pre-token boundary of a text. Safe to use from several threads.
 
-    ``signature`` is what the split expressions see of a character. Texts that look the same to them are cut at the same
-    places, so the answer is remembered for all of them.
+    ``signature`` maps a character to what the split expressions can distinguish. Texts with equal signatures are cut at
+    the same places, so the answer is remembered for all of them.
     """
 
     def __init__(self, signature: Callable[[str], Hashable]) -> None:
@@ -68,7 +70,9 @@ class Continuations:
         self._found: dict[Hashable, tuple[str, ...]] = {}
 
     def moving(self, text: str, offsets: Callable[[bytes], Sequence[int]]) -> tuple[str, ...]:
-        """Those that move a boundary of ``text``, which should be short; ``offsets`` finds the pre-tokens of a text."""
+        """The continuations that move a boundary of ``text``, which should be short. ``offsets`` finds the pre-tokens
+        of a text.
+        """
         look = tuple(map(self._signature, text))
         found = self._found.get(look)
         if found is None:
@@ -86,7 +90,7 @@ def _boundaries_within(text: str, more: str, offsets: Callable[[bytes], Sequence
 
 
 def common_length(left: TokenIds, right: TokenIds) -> int:
-    """Tokens that two sequences begin with alike."""
+    """Number of leading tokens that two sequences share."""
     for number, (a, b) in enumerate(zip(left, right, strict=False)):
         if a != b:
             return number

@@ -1,22 +1,22 @@
-"""Where pre-tokens can end: which positions of a text stay token boundaries whatever is typed behind them.
+"""Where pre-tokens can end: which positions of a text stay token boundaries whatever is typed after them.
 
 A tokenizer cuts text into pre-tokens with regular expressions, and no token spans two of them. Typing may move such a
-cut: ``don`` + ``'`` is two pre-tokens, ``don't`` may be one. Here the expressions themselves are analysed, so that the
-answer is certain and needs no look at more than two characters.
+cut: ``don`` + ``'`` is two pre-tokens, ``don't`` may be one. This module analyses the expressions themselves, so the
+answer is certain and needs only two characters.
 
 The automaton of an expression (Glushkov 1961) has one state for every character class that it contains, and an edge
-between two that can stand beside each other in a match. If no edge leads from a class that holds ``a`` to one that
-holds ``b``, then no match contains ``a`` directly before ``b``, in any text. Where ``a`` or ``b`` alone can always be
-matched, one of them also is no leftover between two matches. Such a pair *separates*: between ``a`` and ``b`` there is
-a pre-token boundary in every text. Matching runs from left to right and can look beyond the boundary by one character
-at most (wider look-ahead is counted as part of the match), and that character is there already; look-behind is not
-understood, so that nothing behind the boundary sees what is before it. So everything before
-the boundary stays, and matching starts afresh behind it.
+between two that can be neighbours in a match. If no edge leads from a class that holds ``a`` to one that holds ``b``,
+then no match contains ``a`` directly before ``b``, in any text. If also ``a`` or ``b`` alone can always be matched,
+they cannot both be in a leftover between two matches. Such a pair *separates*: between ``a`` and ``b`` there is a
+pre-token boundary in every text. Matching runs from left to right and looks at most one character past the boundary
+(wider look-ahead is counted as part of the match), and that character is there already. Expressions with look-behind
+are not understood, so nothing after the boundary depends on what is before it. So everything before the boundary stays,
+and matching starts again after it.
 
 For example, in ``\\p{L}+| ?[^\\s\\p{L}]+|\\s+`` the pair (``n``, ``(``) separates: a match goes from letters to
 nothing else. The pair (space, ``(``) does not: ``" ?"`` may be followed by the class that holds ``(``.
 
-All answers err on the safe side: an unknown class may hold every character, an expression that is not understood
+All answers err on the safe side: an unknown class may hold every character, and an expression that is not understood
 separates nothing.
 """
 
@@ -44,29 +44,34 @@ class SplitRule(Protocol):
         ...
 
     def separates(self, left: str, right: str) -> bool:
-        """Whether there is a boundary between these two characters in every text that holds them side by side."""
+        """Whether there is a boundary between these two characters in every text in which they are neighbours."""
         ...
 
     def passes(self, left: str, right: str) -> bool:
-        """Whether a cut between these two, if a later step makes one, leaves the boundaries of this one as they are.
+        """Whether a cut between these two characters, if a later step makes one, does not change the boundaries of this
+        step.
 
-        Those on the left must not depend on what follows ``right``, those on the right must be the same if the text
-        begins with ``right``.
+        The boundaries on the left must not depend on what follows ``right``. Those on the right must be the same if the
+        text begins with ``right``.
         """
         ...
 
     def restarts(self, piece: str, at: int) -> bool:
-        """Whether a pre-token that begins with ``piece`` goes on the same if it begins at ``piece[at]`` instead."""
+        """Whether a pre-token that begins with ``piece`` continues in the same way if it begins at ``piece[at]``
+        instead.
+        """
         ...
 
     def signature(self, character: str) -> Hashable:
-        """All that the step sees of a character: those with the same signature are cut alike, in every text."""
+        """Everything that the step distinguishes about a character. Characters with the same signature are cut alike in
+        every text.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PatternStep:
-    """A Split of which every match is a pre-token, and every leftover between two matches."""
+    """A Split step: every match is a pre-token, and so is every leftover between two matches."""
 
     pattern: Pattern
 
@@ -89,7 +94,7 @@ class PatternStep:
 
 @dataclass(frozen=True, slots=True)
 class DigitsStep:
-    """Digits apart from everything else, and with ``individual`` apart from each other."""
+    """Separates digits from everything else and, with ``individual``, from each other."""
 
     individual: bool
     appends_only: bool = True
@@ -157,13 +162,14 @@ class Pretokenization:
 
     @property
     def appends_only(self) -> bool:
-        """Whether typing only ever extends the last pre-token; without any step all text is one pre-token."""
+        """Whether typing only ever extends the last pre-token. Without any step, all text is one pre-token."""
         return all(step.appends_only for step in self.steps)
 
     def separates(self, left: str, right: str) -> bool:
         """Whether a boundary between ``left`` and ``right`` is certain, whatever surrounds them and is typed later.
 
-        A step cuts within the pieces that the steps before it leave, so those must let the cut pass.
+        A step cuts inside the pieces that earlier steps leave, so the cut must not change the boundaries of those
+        steps.
         """
         left, right = self.spell.get(left, left), self.spell.get(right, right)
         for step in self.steps:
@@ -182,7 +188,7 @@ class Pretokenization:
                 yield position
 
     def signature(self, character: str) -> Hashable:
-        """All that the steps see of a character of the text."""
+        """Everything that the steps distinguish about a character of the text."""
         spelled = self.spell.get(character, character)
         return tuple([step.signature(spelled) for step in self.steps])
 
@@ -196,7 +202,7 @@ class Pretokenization:
 
 
 def parse_pretokenization(config: Any, spell: Mapping[str, str] | None = None) -> Pretokenization:
-    """The steps of the ``pre_tokenizer`` part of a tokenizer.json. Raises `ContractError` where it would lose text."""
+    """The steps of the ``pre_tokenizer`` part of a tokenizer.json. Raises `ContractError` if it would lose text."""
     return Pretokenization(tuple(_steps(config)), dict(spell or {}))
 
 
@@ -224,7 +230,7 @@ def _split(config: Any) -> Sequence[SplitRule]:
     pattern, behavior, invert = config["pattern"], config["behavior"], bool(config.get("invert"))
     if behavior == "Removed" and not invert:
         raise ContractError("the Split pre-tokenizer removes what it matches; completions need every byte")
-    # "Removed" inverted keeps the matches and drops the leftovers, of which there must be none.
+    # "Removed", inverted, keeps the matches and drops the leftovers. This is safe only if there are no leftovers.
     if not ((behavior == "Isolated" and not invert) or (behavior == "Removed" and invert)):
         return (OpaqueStep(),)
     expression = pattern["Regex"] if "Regex" in pattern else _quoted(pattern["String"])
@@ -239,5 +245,5 @@ def _quoted(text: str) -> str:
 
 
 def _assigned(character: str) -> bool:
-    """Whether the character is old enough for every version of Unicode in use to agree about it."""
+    """Whether the character is so old that every version of Unicode in use agrees about it."""
     return unicodedata.category(character) != "Cn"

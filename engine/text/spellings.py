@@ -22,10 +22,10 @@ def byte_alphabet() -> str:
 
 
 def byte_level_bytes(spellings: Sequence[str]) -> list[bytes]:
-    """The bytes of byte-level entries, translated together: one character is one byte, so lengths stay."""
+    """The bytes of byte-level entries. They are translated together: one character is one byte, so the lengths stay."""
     table = {ord(character): byte for byte, character in enumerate(byte_alphabet())}
     translation: dict[int, int | str] = dict(table)
-    # A Latin-1 character that spells nothing must not pass for a byte.
+    # A Latin-1 character that is not in the alphabet must not be taken for a byte.
     translation |= {code: "\uffff" for code in range(256) if code not in table}
     try:
         data = "".join(spellings).translate(translation).encode("latin-1")
@@ -39,7 +39,7 @@ def _spelled_bytes(text: str, table: Mapping[int, int]) -> bytes:
     try:
         return bytes([table[ord(character)] for character in text])
     except KeyError:
-        # Never the result of encoding; its bytes are its text, as the library decodes it.
+        # Encoding never returns it. Its bytes are its text, as the library decodes it.
         return text.encode()
 
 

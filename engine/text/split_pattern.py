@@ -1,8 +1,8 @@
 """Regular expressions of pre-tokenizers, read far enough to know which characters can be neighbours in a match.
 
 The syntax is Oniguruma's, as far as tokenizers use it: classes (also ``\\p{..}`` and negated), groups, ``(?i:``,
-quantifiers, look-ahead. Everything else raises `UnknownSyntax`. What is built is the position automaton (Glushkov
-1961) over the character classes; `engine.text.pretokenization` says what it proves.
+quantifiers, look-ahead. Everything else raises `UnknownSyntax`. The result is the position automaton (Glushkov 1961)
+over the character classes; `engine.text.pretokenization` says what it proves.
 """
 
 import re
@@ -25,8 +25,8 @@ class _Solo:
 class _Fragment:
     """A part of the expression, its classes by number: those it can begin and end with.
 
-    ``skip`` None means that the part cannot be certainly left out, else it can unless one of these classes holds the
-    character; ``single`` says that the part is one class.
+    If ``skip`` is None, it is not certain that the part can be left out. Otherwise it can, unless one of these classes
+    holds the character. ``single`` says that the part is one class.
     """
 
     first: frozenset[int] = frozenset()
@@ -60,7 +60,7 @@ class Pattern:
     _signatures: dict[str, Hashable] = field(default_factory=dict, repr=False)
 
     def separates(self, left: str, right: str) -> bool:
-        """Whether no match holds ``left`` directly before ``right``, and one of them is always part of a match."""
+        """Whether no match has ``left`` directly before ``right``, and one of the two is always part of a match."""
         return self.apart(left, right) and (self.always_matched(left) or self.always_matched(right))
 
     def apart(self, left: str, right: str) -> bool:
@@ -75,9 +75,10 @@ class Pattern:
         return not followers & held
 
     def runs_on(self, left: str, right: str) -> bool:
-        """Whether the only way from ``left`` to ``right`` is within the class that a match beginning at ``right`` has.
+        """Whether the only way from ``left`` to ``right`` is inside the class with which a match at ``right`` begins.
 
-        Then the rest of the match is the same if it begins there. Asks for an expression that `appends_only`.
+        Then the rest of the match is the same if the match begins there. The expression must be one that
+        `appends_only`.
         """
         begins = [items[0] for items in self.alternatives]
         number = self._chosen(right, begins) if self.appends_only else None
@@ -88,7 +89,7 @@ class Pattern:
         return all(at == target == loop for at in self._holding(left) for target in self.follow[at] & targets)
 
     def signature(self, character: str) -> Hashable:
-        """Which classes hold the character; the character itself where that is not certain of one."""
+        """Which classes hold the character; the character itself if one of the classes is unknown."""
         found = self._signatures.get(character)
         if found is None:
             held = [test(character) for test in self.classes]
@@ -109,9 +110,9 @@ class Pattern:
     def appends_only(self) -> bool:
         """Whether appended text only ever extends the last match.
 
-        So it is if every alternative is one class, once or more, then optional classes: the first character settles
-        the alternative and each class takes what it can, so a match that ended before the end of the text ends there
-        still.
+        This holds if every alternative is one class, once or more, followed by optional classes. The first character
+        then determines the alternative, and each class takes as much as it can. So a match that ended before the end of
+        the text still ends there.
         """
         return all(
             bool(items)
@@ -123,10 +124,11 @@ class Pattern:
         )
 
     def restarts(self, piece: str, at: int) -> bool:
-        """Whether matching goes on the same if it starts at ``piece[at]`` instead of at the beginning of ``piece``.
+        """Whether matching continues in the same way if it starts at ``piece[at]`` instead of at the beginning of
+        ``piece``.
 
-        True if all characters so far are held by the class that the chosen alternative begins with, without limit, or
-        by none. Asks for an expression that `appends_only`.
+        True if all characters so far are in the unlimited class that the chosen alternative begins with, or if no class
+        holds them. The expression must be one that `appends_only`.
         """
         begins = [items[0] for items in self.alternatives]
         chosen = {self._chosen(character, begins) for character in set(piece[: at + 1])}
@@ -136,7 +138,9 @@ class Pattern:
         return number is not None and (number == len(begins) or begins[number].most is None)
 
     def _chosen(self, character: str, begins: list[_Item]) -> int | None:
-        """The number of the alternative that a match beginning here takes, their count for none, None if unknown."""
+        """The index of the alternative that a match beginning here takes; the number of alternatives if there is none;
+        None if unknown.
+        """
         for number, item in enumerate(begins):
             holds = self.classes[next(iter(item.part.first))](character) if item.part.single else None
             if holds is not False:
@@ -154,13 +158,13 @@ def parse_pattern(expression: str) -> Pattern:
     if parser.at < len(expression):
         raise UnknownSyntax(expression[parser.at :])
     whole = parser.joined(alternatives)
-    # An expression that can match nothing may prefer that to a character: then none is matched for certain.
+    # An expression that can match the empty text may prefer that. Then it is not certain that a character is matched.
     solo = () if whole.nullable else whole.solo
     return Pattern(tuple(parser.classes), tuple(map(frozenset, parser.follow)), solo, tuple(map(tuple, alternatives)))
 
 
 class _Parser(ClassReader):
-    """Recursive descent over the expression; numbers the classes as they come."""
+    """Recursive descent over the expression. Classes are numbered in the order in which they come."""
 
     def __init__(self, expression: str) -> None:
         super().__init__(expression)
@@ -221,7 +225,7 @@ class _Parser(ClassReader):
         if item.most is None or item.most > 1:
             for at in part.last:
                 self.follow[at] |= part.first
-        # Leaving a part out is certain only if it could not take the character: it may be possessive.
+        # It is certain that a part is left out only if it cannot take the character, because it may be possessive.
         return replace(
             part,
             nullable=part.nullable or item.least == 0,
@@ -263,7 +267,7 @@ class _Parser(ClassReader):
         narrow = all(
             len(items) == 1 and items[0].part.single and items[0].least == items[0].most == 1 for items in alternatives
         )
-        # Looking at one character is harmless. Wider look-ahead counts as if it consumed what it looks at.
+        # Look-ahead of one character is harmless. Wider look-ahead counts as if it consumed the characters.
         return _Fragment(skip=None) if narrow else replace(inner, nullable=True, skip=None, solo=(), single=False)
 
     def _quantified(self, part: _Fragment) -> _Item:
@@ -276,7 +280,8 @@ class _Parser(ClassReader):
             least, most = {"*": (0, None), "+": (1, None), "?": (0, 1)}[sign]
         else:
             least, most = int(low), (int(high) if high else None) if comma else int(low)
-        # A "+" behind a quantifier is possessive or a repetition, by the kind: the wider reading is taken.
+        # A "+" after a quantifier is possessive or a repetition, depending on the quantifier. We assume the wider
+        # meaning.
         return _Item(part, least, None if suffix == "+" else most, suffix == "")
 
     def _escape(self) -> _Fragment:

@@ -1,10 +1,10 @@
-"""Text to token ids and back, byte-exactly, and where the text before a cursor can be cut for good.
+"""Text to token ids and back, byte for byte, and where the text before a cursor has stable boundaries.
 
-The encoding is the tokenizer's own with everything taken away that changes or hides text: no begin and end tokens, no
-truncation, no Unicode normalisation (a completion must start with the bytes that are typed, so ``e`` + U+0301 stays
-two characters), no dropout, and no control tokens: their spelling in a document is ordinary text, because the library
-does not know them. SentencePiece's leading space stays where the file asks for it: it belongs to the first token,
-``decode_bytes(encode(text))`` then begins with one space more than ``text``.
+The encoding is the tokenizer's own, without everything that changes or hides text: no begin and end tokens, no
+truncation, no Unicode normalisation (a completion must start with the bytes that are typed, so ``e`` + U+0301 stays two
+characters), no dropout, and no control tokens (their spelling in a document is ordinary text, because the library does
+not know them). SentencePiece's leading space stays if the file asks for it, because it belongs to the first token.
+``decode_bytes(encode(text))`` then begins with one more space than ``text``.
 """
 
 import time
@@ -40,9 +40,9 @@ from engine.text.vocabulary import (
 from engine.types import TokenIds
 
 BLOCK_CHARACTERS = 4096
-"""A text that is longer than two of them is encoded in blocks, where there are boundaries that are certain."""
+"""A text longer than two blocks is encoded in blocks of about this size, which end at stable boundaries."""
 MOST_SECONDS = 10.0
-"""Of processor time, for one text; usual tokenizers take a second for some million characters."""
+"""Limit on processor time for one text; usual tokenizers take a second for some million characters."""
 
 
 class Tokenizer:
@@ -54,7 +54,7 @@ class Tokenizer:
     vocabulary: Vocabulary
 
     def __init__(self, tokenizer_json: str, control: Collection[int] = (), name: str = "this model") -> None:
-        """``name`` is that of the model, for errors."""
+        """``name`` is the name of the model, for error messages."""
         file = parse_tokenizer(tokenizer_json, control)
         self._name = name
         with reading_parts():
@@ -83,13 +83,13 @@ class Tokenizer:
             spaced=self._spaced,
             looks_up=file.ignore_merges,
         )
-        # Inside a pre-token the lookup of whole entries could tell a part from the rest of it.
+        # If whole entries are looked up, a part of a pre-token may be encoded differently from the whole.
         self._settled = self._pretokenization.appends_only and not file.ignore_merges
         both = (self._model, merging_model(file)) if file.ignore_merges else (self._model,)
         self._writers = tuple(partial(_write_piece, model) for model in both)
 
     def encode(self, text: str) -> TokenIds:
-        """The canonical ids of a text from its beginning. Raises `RequestError` where it holds a lone surrogate."""
+        """The canonical ids of a text from its beginning. Raises `RequestError` if it holds a lone surrogate."""
         return self._encode_text(self._lead(text) + text)
 
     def encode_inside(self, text: str) -> TokenIds:
@@ -97,7 +97,7 @@ class Tokenizer:
         return self._encode_text(text)
 
     def encode_bytes(self, data: bytes) -> TokenIds:
-        """The canonical ids of bytes as they stand: no leading space is added, and they need not be UTF-8.
+        """The canonical ids of exactly these bytes: no leading space is added, and they need not be UTF-8.
 
         A pre-token ends where it would if invalid bytes were characters: a character cut short at the end of ``data``
         counts as the last one that begins with those bytes (so ``E4 B8`` is a letter, ``F0 9F`` a symbol), any other
@@ -110,10 +110,10 @@ class Tokenizer:
             return self._encode_spaced_bytes(data) if self._spaced else self._encode_mapped_bytes(hold_places(data))
 
     def beginnings(self, data: bytes) -> Callable[[int], tuple[TokenIds, ...]]:
-        """For ``data``, a function from a length, below its own, to what ``data[:length]`` may be encoded as.
+        """A function from a length below that of ``data`` to the possible encodings of ``data[:length]``.
 
-        One encoding, or more where it is not settled before all of the text is known (see
-        `engine.text.prefix_encodings`); the first is the one that it has in ``data``.
+        There is one encoding, or more if it depends on the text that follows (see `engine.text.prefix_encodings`). The
+        first is the one in ``data``.
         """
         pieces = self._pieces(data)
         if pieces is None:
@@ -126,10 +126,10 @@ class Tokenizer:
         return lambda length: tuple(dict.fromkeys([ids for cut in cuts for ids in cut.encodings(length)]))
 
     def begins_a_text(self, ids: TokenIds) -> bool:
-        """Whether ``ids``, text only, are the encoding of a text or its beginning: nothing else is *canonical*.
+        """Whether ``ids``, without control tokens, are *canonical*: the encoding of a text, or a beginning of one.
 
-        What the text goes on with is tried with `engine.text.prefix_encodings.CONTINUATIONS`, and only where it can
-        matter.
+        Possible continuations of the text are tried (`engine.text.prefix_encodings.CONTINUATIONS`), but only where they
+        can matter.
         """
         data = self.vocabulary.bytes_of(ids)
         alone = self.encode_bytes(data)
@@ -144,7 +144,7 @@ class Tokenizer:
         return any(self.encode_bytes(data + more.encode())[: len(ids)] == ids for more in following)
 
     def readable(self, text: str) -> str:
-        """The text as the model reads it: other characters for those that the vocabulary cannot write."""
+        """The text as the model reads it: characters that the vocabulary cannot write are replaced."""
         return self._unwritten.readable(text)
 
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
@@ -154,15 +154,16 @@ class Tokenizer:
     def split_stable(self, text: str, cursor: int | None = None) -> int:
         """The greatest position up to ``cursor`` (default: the end) that is certain to stay a token boundary.
 
-        Whatever is typed at the cursor: the ids before the position never change, and the ids behind it are
-        ``encode_bytes`` of the bytes behind it. 0 where nothing is certain. `engine.text.boundaries` has the rules.
+        Whatever is typed at the cursor, the ids before the position never change, and the ids after it are
+        ``encode_bytes`` of the bytes after it. 0 if nothing is certain. `engine.text.boundaries` has the rules.
         """
         return self._boundaries.last(self.readable(text[: len(text) if cursor is None else cursor]))
 
     def encode_split(self, text: str, boundary: int, *, inside: bool = False) -> tuple[TokenIds, TokenIds]:
         """The ids of ``text`` from its beginning, divided at the character position ``boundary``: context and tail.
 
-        ``inside``: the text begins inside another one (`encode_inside`). Both come from one encoding of the whole.
+        ``inside`` says that the text begins inside another one (`encode_inside`). Both parts come from one encoding of
+        the whole.
 
         - If no token ends at the boundary (it was not a stable one), the last token boundary before it that does not
           cut a character is used. The tail then begins earlier; ``decode_bytes`` of it shows where.
@@ -188,7 +189,9 @@ class Tokenizer:
         return ids[:kept], ids[kept:]
 
     def _pieces(self, data: bytes) -> Pieces | None:
-        """The pre-tokens of byte-level text; None where others decide too: spaces that are spelled, added tokens."""
+        """The pre-tokens of byte-level text; None if something else takes part: SentencePiece's spaces, or added
+        tokens.
+        """
         if self._spaced or self._library.pre_tokenizer is None:
             return None
         try:
@@ -209,23 +212,25 @@ class Tokenizer:
         return "".join([self._alphabet[byte] for byte in data])
 
     def _is_merged(self, ids: TokenIds, last: tuple[str, int], kept: int) -> bool:
-        """Whether ``ids`` end as merges write the ``last`` pre-token, which is not looked up where it goes on."""
+        """Whether ``ids`` end as merges encode the ``last`` pre-token. If the pre-token continues, it is not looked up
+        as a whole.
+        """
         merged = self._writers[-1](last[0])
         return kept >= last[1] and ids[-len(merged) :] == merged
 
     def _moved_by(self, data: bytes, pieces: Pieces) -> tuple[str, ...]:
-        """What may follow ``data`` and then moves a boundary in it, that of the last pre-token or of that before it."""
+        """The continuations of ``data`` that move the boundary of its last pre-token or of the one before."""
         if self._pretokenization.appends_only or not pieces:
             return ()
         last = data[pieces[max(0, len(pieces) - 2)][1] :]
-        # The rest of a character is all that can follow its beginning, and moves nothing.
+        # After a part of a character only the rest of it can follow, and that moves no boundary.
         return self._continuations.moving(last.decode(), self._offsets) if _is_utf8(last) else ()
 
     def _offsets(self, data: bytes) -> list[int]:
         return [start for _, start in self._pieces(data) or ()]
 
     def _encode_text(self, text: str) -> TokenIds:
-        """In blocks, so that the library holds the interpreter lock for short moments only."""
+        """Encode in blocks, so that the library holds the interpreter lock only for short moments."""
         text = self.readable(text)
         if len(text) <= 2 * BLOCK_CHARACTERS:
             return self._encode_block(text)
@@ -252,7 +257,7 @@ class Tokenizer:
     def _encode_block(self, text: str) -> TokenIds:
         if not self._spaced:
             return self._ids_of(text)
-        # A literal mark would read as a space; its bytes have entries of their own.
+        # A literal ``▁`` would be read as a space, so it is written with its byte-fallback tokens.
         mark = tuple(self._single[byte] for byte in SPACE_MARK.encode())
         first, *others = [self._ids_of(piece.replace(" ", SPACE_MARK)) for piece in text.split(SPACE_MARK)]
         return first + tuple(token for ids in others for token in mark + ids)

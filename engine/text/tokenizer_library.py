@@ -1,7 +1,7 @@
-"""The ``tokenizers`` library set up so that it encodes text as it stands, and nothing but text.
+"""The ``tokenizers`` library, set up to encode text unchanged, and only text.
 
 What changes or hides text is left out: control tokens, dropout, truncation, padding, templates, Unicode normalisation,
-the space that some pre-tokenizers put first. What cannot be left out without changing the meaning of the vocabulary
+the space that some pre-tokenizers put first. A tokenizer whose vocabulary depends on a step that changes text
 (lower-casing, stripped accents or spaces) is refused.
 """
 
@@ -23,9 +23,10 @@ _HARMLESS = frozenset({"NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "Sequ
 
 
 def library_tokenizer(file: TokenizerFile) -> tokenizers.Tokenizer:
-    """A library tokenizer of the entries, merges and pre-tokenizer of ``file``. Text for it is spelled by `spelled`.
+    """A library tokenizer with the entries, merges and pre-tokenizer of ``file``. Its input must be spelled by
+    `spelled`.
 
-    Raises `ContractError` where the library or we cannot encode exactly with it.
+    Raises `ContractError` if exact encoding with it is not possible, in the library or here.
     """
     _check_normalizer(file)
     try:
@@ -38,7 +39,9 @@ def library_tokenizer(file: TokenizerFile) -> tokenizers.Tokenizer:
 
 
 def guarded(call: Callable[[str], T], text: str, model: str) -> T:
-    """What the library answers. A panic of its is no `Exception`; it becomes a `ContractError` that names the model."""
+    """The library's result. A panic of the library is not an `Exception`; it becomes a `ContractError` that names the
+    model.
+    """
     try:
         return call(text)
     except BaseException as error:
@@ -65,15 +68,15 @@ def merging_model(file: TokenizerFile) -> models.Model:
 
 
 def pretokenization(file: TokenizerFile) -> Pretokenization:
-    """What is known of the pre-token boundaries of ``file``. Raises `ContractError` where text would be lost."""
+    """What is known about the pre-token boundaries of ``file``. Raises `ContractError` if text would be lost."""
     return parse_pretokenization(
         file.raw.get("pre_tokenizer"), {" ": SPACE_MARK} if file.kind == "sentencepiece" else None
     )
 
 
 def leading_space(file: TokenizerFile) -> LeadingSpace:
-    """Whether encoding begins with a space that the text does not have. Never for byte-level vocabularies: there it
-    would only be a habit of the trainer, and bytes must come back as they were.
+    """Whether encoding begins with a space that the text does not have. Never for byte-level vocabularies, where it
+    would only be a convention of the training, and where the bytes must not change.
     """
     if file.kind == "byte-level":
         return "never"
@@ -95,7 +98,7 @@ def spelled(file: TokenizerFile, text: str) -> str:
 
 
 def renumbered(file: TokenizerFile, library: tokenizers.Tokenizer) -> dict[int, int]:
-    """Library id to id of the file, for added tokens that share the spelling of an entry."""
+    """Maps library ids to ids of the file, for added tokens that share the spelling of an entry."""
     pairs = [(library.token_to_id(spelled(file, text)), token) for text, token in file.ordinary.items()]
     return {found: token for found, token in pairs if found is not None and found != token}
 
@@ -104,7 +107,7 @@ def _bpe(file: TokenizerFile, *, ignore_merges: bool) -> models.BPE:
     entries = {**_ordinary(file), **file.entries}
     merges = merge_pairs(file)
     if file.dropped:
-        # Without the entries that are control tokens too, the merges that lead to them have to go.
+        # Entries that are also control tokens are removed, so the merges that lead to them must be removed too.
         merges = [(left, right) for left, right in merges if {left, right, left + right} <= entries.keys()]
     fallback = bool(file.model.get("byte_fallback"))
     return models.BPE(vocab=entries, merges=merges, ignore_merges=ignore_merges, byte_fallback=fallback)
@@ -132,7 +135,7 @@ def _pre_tokenizer(file: TokenizerFile) -> pre_tokenizers.PreTokenizer | None:
     config = file.raw.get("pre_tokenizer")
     if config is None:
         return None
-    # The library builds one from a description only as a part of a tokenizer.
+    # The library builds a pre-tokenizer from a description only as a part of a whole tokenizer.
     shell = {
         "version": "1.0",
         "model": {"type": "BPE", "vocab": {}, "merges": []},

@@ -1,4 +1,4 @@
-"""Bytes of tokens into text that is valid UTF-8 at every point."""
+"""Turns the bytes of tokens into text that is valid UTF-8 at every point."""
 
 import codecs
 
@@ -6,7 +6,7 @@ import codecs
 class Utf8Stream:
     """Decodes bytes as they come. Token boundaries fall inside characters, so an unfinished one is held back.
 
-    Bytes that can never become a character are left out: ghost text must not hold replacement characters.
+    Bytes that can never become a character are left out, because ghost text must not hold replacement characters.
     """
 
     def __init__(self) -> None:

@@ -6,19 +6,19 @@ Read from a ``tokenizer.json`` (the file format of the ``tokenizers`` library) w
 - *SentencePiece-style*: an entry is text in which ``▁`` (U+2581) stands for a space, and ``<0xNN>`` is one byte of a
   character that has no entry of its own (byte fallback).
 
-What is decided here, each with a test:
+The decisions, each with a test:
 
 - *Control tokens* are the added tokens with ``special`` true, those that the manifest names (Qwen's file does not call
   its fill-in-the-middle tokens special), the unknown token, and gaps (ids below ``size`` that the file does not name).
-  Their bytes are empty, they are never candidates. Where a file gives one id both to a control token and to an ordinary
-  entry, the control token wins and the entry is dropped: text must never encode to control.
+  Their bytes are empty, and they are never candidates. If a file gives one id both to a control token and to an
+  ordinary entry, the control token wins and the entry is dropped, because text must never encode to a control token.
 - *Added tokens that are not special* are ordinary text: their bytes are their content, and they are candidates.
-- *Unreachable ids* can never come out of the encoder, so they are no candidates: entries that are neither in the base
+- *Unreachable ids* can never come out of the encoder, so they are not candidates: entries that are neither in the base
   alphabet nor the result of a merge of reachable entries (with ``ignore_merges`` every entry is reachable, for a whole
   pre-token is looked up), a byte-fallback token whose byte has an entry of its own, and entries of a byte-level
   vocabulary that use characters outside its alphabet.
-- *Equal bytes*: of several reachable ids with the same bytes one is the candidate, the one that the encoder takes: an
-  added token before a merged one, then the lowest id.
+- *Equal bytes*: of several reachable ids with the same bytes, one is the candidate: the one that the encoder takes. An
+  added token comes before a merged one, and then the lowest id counts.
 - *Entries without bytes* are never candidates; entries of any length (128, 1024 bytes) are entries like any other.
 """
 
@@ -39,14 +39,14 @@ from engine.types import IdArray
 Kind = Literal["byte-level", "sentencepiece"]
 
 MAX_SIZE = 1 << 20
-"""More ids than any vocabulary has; a stray huge id must not become a huge tuple."""
+"""More ids than any vocabulary has. Without this limit a wrong huge id would become a huge tuple."""
 LONGEST_ENTRY = 4096
-"""Characters of an entry; real ones have up to about a thousand."""
+"""Limit for the characters of an entry; real ones have up to about a thousand."""
 MOST_ADDED = 1 << 14
-"""Added tokens; real files have up to seven thousand."""
+"""Limit for added tokens; real files have up to seven thousand."""
 # Bytes that occur in UTF-8 text.
 _UTF8_BYTES = frozenset(range(256)) - {0xC0, 0xC1, *range(0xF5, 0x100)}
-# Bytes of any code: a vocabulary without an entry for one of them is useless.
+# Bytes that occur in all code: a vocabulary without an entry for one of them is useless.
 _CODE_BYTES = frozenset({*b"\t\n\r", *range(0x20, 0x7F)})
 
 
@@ -99,7 +99,7 @@ class TokenizerFile:
 def load_vocabulary(tokenizer_json: str, control: Collection[int] = ()) -> Vocabulary:
     """The vocabulary of a ``tokenizer.json`` given as text; ``control`` are ids of added tokens to take as control.
 
-    Raises `ModelFolderError` where the text is not a tokenizer at all, `ContractError` where it is one that cannot be
+    Raises `ModelFolderError` if the text is not a tokenizer at all, `ContractError` if it is one that cannot be
     healed exactly: another model than BPE, entries whose bytes are not defined, ids given twice, missing bytes.
     """
     return build_vocabulary(parse_tokenizer(tokenizer_json, control))
@@ -117,7 +117,7 @@ def parse_tokenizer(tokenizer_json: str, control: Collection[int] = ()) -> Token
 
 @contextmanager
 def reading_parts() -> Iterator[None]:
-    """While parts of a tokenizer.json are read: what is missing or of another type is a `ModelFolderError`."""
+    """For code that reads a tokenizer.json: a missing field or a wrong type raises `ModelFolderError`."""
     try:
         yield
     except RecursionError as error:
@@ -128,7 +128,7 @@ def reading_parts() -> Iterator[None]:
 
 
 def build_vocabulary(file: TokenizerFile) -> Vocabulary:
-    """Bytes, control ids and candidates of a parsed file. Raises `ContractError` where a byte cannot be written."""
+    """Bytes, control ids and candidates of a parsed file. Raises `ContractError` if a byte cannot be written."""
     spellings = list(file.entries)
     spelled = byte_level_bytes(spellings) if file.kind == "byte-level" else sentencepiece_bytes(spellings)
     token_bytes = [b""] * (1 + max([*file.entries.values(), *file.ordinary.values(), *file.control], default=-1))
@@ -162,7 +162,7 @@ def _parse(raw: Any, wanted: Collection[int]) -> TokenizerFile:
 
 
 def _kind(raw: Mapping[str, Any], model: Mapping[str, Any]) -> Kind:
-    """Which of the two kinds this is. Raises `ContractError` for everything else."""
+    """Which of the two kinds of BPE this is. Raises `ContractError` for everything else."""
     name = model.get("type") or ("BPE" if "merges" in model else "of unknown type")
     if name != "BPE":
         raise ContractError(f"tokenizer.json holds a {name} model; healing needs BPE")
@@ -235,7 +235,7 @@ def _reachable(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> l
             else [text for text in entries if not FALLBACK.match(text) or text in reached]
         )
         return sorted(entries[text] for text in known)
-    # Merges are ranked, so nearly every one finds its parts reached; the others wait for the part that is missing.
+    # Merges are ranked, so the parts of nearly every one are reached already. The others wait for the missing part.
     waiting: dict[str, list[tuple[str, str]]] = {}
     for left, right in merge_pairs(file):
         if left not in reached or right not in reached:
@@ -250,7 +250,7 @@ def _reachable(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> l
 def _reach_waiting(
     text: str, waiting: dict[str, list[tuple[str, str]]], reached: set[str], entries: Mapping[str, int]
 ) -> None:
-    """What can be merged now that ``text`` is there; changes ``waiting`` and ``reached``."""
+    """Add what can be merged now that ``text`` is reached. Changes ``waiting`` and ``reached``."""
     pending = waiting.pop(text)
     while pending:
         left, right = pending.pop()
@@ -263,7 +263,7 @@ def _reach_waiting(
 
 
 def _within_alphabet(spellings: Collection[str]) -> Collection[str]:
-    """Those of the spellings that use the byte-level alphabet only; nearly always all of them."""
+    """The spellings that use only the byte-level alphabet; nearly always all of them."""
     alphabet = set(byte_alphabet())
     if alphabet.issuperset("".join(spellings)):
         return spellings
@@ -295,7 +295,7 @@ def merge_pairs(file: TokenizerFile) -> list[tuple[str, str]]:
 
 
 def _missing_bytes(file: TokenizerFile, written: Collection[bytes]) -> frozenset[int]:
-    """The bytes of UTF-8 without an entry. Raises `ContractError` where code could not be written without them."""
+    """The bytes of UTF-8 that have no entry. Raises `ContractError` if code needs one of them."""
     missing = sorted(byte for byte in _UTF8_BYTES if bytes([byte]) not in written)
     fallback = file.kind == "byte-level" or file.model.get("byte_fallback")
     if missing and (not fallback or _CODE_BYTES & set(missing)):
@@ -306,7 +306,7 @@ def _missing_bytes(file: TokenizerFile, written: Collection[bytes]) -> frozenset
 
 
 def _without_equals(preferred: Iterable[int], token_bytes: Sequence[bytes]) -> IdArray:
-    """``[C] int32`` ascending: of the ids with equal bytes the first in order; none without bytes."""
+    """``[C] int32``, ascending: of ids with equal bytes only the first in order, and no ids without bytes."""
     chosen: dict[bytes, int] = {}
     for token in preferred:
         chosen.setdefault(token_bytes[token], token)

@@ -4,7 +4,5 @@ import unicodedata
 
 
 def is_word_character(character: str) -> bool:
-    """Whether it is part of a word. Marks belong to the letter before them: without them a word would be cut in the
-    middle of what is one letter.
-    """
+    """Whether it is part of a word. Marks belong to the letter before them, so they count as parts of words."""
     return character == "_" or character.isalnum() or unicodedata.category(character).startswith("M")
