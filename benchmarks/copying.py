@@ -46,7 +46,7 @@ def guesses(ids: Sequence[int]) -> Iterator[Guess]:
 
 
 def pieces_of(folder: Path, count: int) -> list[str]:
-    """Evenly spread pieces of the Python files in a folder. Raises `DocumentError` where there are too few."""
+    """Evenly spread pieces of the Python files in a folder. Raises `DocumentError` if there are too few."""
     found = []
     for path in sorted(folder.rglob("*.py")):
         text = path.read_text(encoding="utf-8", errors="replace")

@@ -34,7 +34,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One row: figures that were printed together. ``files`` holds SHA-256 sums by name; empty where none was kept."""
+    """One row: figures that were printed together. ``files`` holds SHA-256 sums by name; empty if none was kept."""
 
     name: str
     page: str
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read(manifest: Path) -> list[Figure]:
-    """The rows of a manifest. Raises `DocumentError` where it is not one, OSError where it cannot be read."""
+    """The rows of a manifest. Raises `DocumentError` if it is not one, OSError if it cannot be read."""
     try:
         rows = tomllib.loads(manifest.read_text(encoding="utf-8"))["figure"]
         return [_figure(row) for row in rows]

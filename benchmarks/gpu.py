@@ -175,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def obstacle_on_a_gpu() -> str:
-    """Why figures of this environment would not be the GPU's, empty where they would be."""
+    """Why figures of this environment would not be the GPU's, empty if they would be."""
     opened = open_graph(BUNDLED_MODEL / "model.onnx", "cuda").device
     if opened.kind != "cuda":
         return opened.notice.partition(";")[0]

@@ -38,7 +38,7 @@ def start(file: Path, threads: int) -> tuple[Any, int]:
 def post(port: int, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     """One request, in a connection of its own: the server closes those that are idle for seconds.
 
-    Raises OSError or `http.client.HTTPException` where no answer comes, ValueError where it is not JSON.
+    Raises OSError or `http.client.HTTPException` where no answer comes, ValueError if it is not JSON.
     """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:

@@ -38,7 +38,7 @@ class LlamaModel:
     """A GGUF file in llama.cpp, on the CPU."""
 
     def __init__(self, file: Path, context: int, threads: int) -> None:
-        """Raises `DocumentError` where the library is missing, is another one, or refuses the file."""
+        """Raises `DocumentError` if the library is missing, is another one, or refuses the file."""
         self._library = library = _library()
         self._log = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(lambda *_: None)
         library.llama_log_set(self._log, None)
@@ -57,7 +57,7 @@ class LlamaModel:
         self.vocabulary = int(library.llama_vocab_n_tokens(library.llama_model_get_vocab(self._model)))
 
     def forward(self, ids: Sequence[int], start: int, rows: Sequence[int]) -> FloatArray:
-        """Add ``ids`` at position ``start``; logits ``[len(rows), V]`` after those of ``rows``. 0 begins anew."""
+        """Add ``ids`` at position ``start``; logits ``[len(rows), V]`` after those of ``rows``. 0 begins again."""
         library, batch = self._library, self._batch
         if start == 0:
             library.llama_memory_clear(library.llama_get_memory(self._context), False)

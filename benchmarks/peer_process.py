@@ -156,7 +156,7 @@ def llguidance(file: Path) -> Complete:
             token = int(out.logits[0, -1].masked_fill(~allowed, float("-inf")).argmax())
             guide.commit_token(token)
             ids, fresh = [*ids, token], [token]
-        # What was taken back is written anew: the text begins where the prefix ended.
+        # What was taken back is written again: the text begins where the prefix ended.
         written = entries.decode_bytes(ids)[len(prefix.encode()) :].decode("utf-8", errors="replace")
         return Reply(written.split("\n", 1)[0], (time.perf_counter() - began) * 1000)
 

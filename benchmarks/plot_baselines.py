@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_model(argument: str) -> tuple[str, list[Case], dict[tuple[str, str], Result]]:
-    """The name, cases and results of one argument. Raises `DocumentError` where it is not one."""
+    """The name, cases and results of one argument. Raises `DocumentError` if it is not one."""
     name, _, files = argument.partition("=")
     cases, _, results = files.partition(",")
     if not name or not cases or not results:

@@ -108,7 +108,7 @@ class Mode:
     typing_s: float = 0.0
 
     async def own_account(self) -> Mapping[str, Any] | None:
-        """The statistics that the server keeps itself; None where it keeps none."""
+        """The statistics that the server keeps itself; None if it keeps none."""
         command = {"command": "midtoken.server.statistics", "arguments": []}
         reply = await asyncio.wait_for(self.server.ask("workspace/executeCommand", command)[1], TIMEOUT_S)
         statistics: Mapping[str, Any] | None = reply.result
@@ -166,7 +166,7 @@ async def started(healing: HealingMode, folder: Path, options: BenchOptions) -> 
 
 @asynccontextmanager
 async def started_peer(file: Path) -> AsyncIterator[Mode]:
-    """llama.cpp's server on a GGUF file, one completion behind it. Raises `RequestError` where it does not start."""
+    """llama.cpp's server on a GGUF file, one completion behind it. Raises `RequestError` if it does not start."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*LLAMA_CPP_SERVER, str(file), stdin=pipe, stdout=pipe, stderr=pipe)
     assert process.stdin is not None

@@ -110,7 +110,7 @@ def _ours(params: SamplingParams, rows: list[FloatArray], size: int) -> Callable
 
 
 def _transformers(rows: list[FloatArray], size: int) -> dict[str, Callable[[], float]]:
-    """The chains that transformers has, on the same rows; empty where it is not installed."""
+    """The chains that transformers has, on the same rows; empty if it is not installed."""
     try:
         import torch
         import transformers as t

@@ -60,7 +60,7 @@ def _compare(args: argparse.Namespace, corpus: Any) -> None:
 
 
 def with_dropout(tokenizer: Tokenizer, rate: float) -> Tokenizer:
-    """A copy that leaves out each merge with probability `rate`, anew at each call: other tokens for the same text."""
+    """A copy that leaves out each merge with probability `rate`, again at each call: other tokens for the same text."""
     from onnx_export.train.tokenizer import text_only
 
     copy = text_only(Tokenizer.from_str(tokenizer.to_str()))

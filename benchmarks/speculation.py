@@ -24,7 +24,7 @@ from benchmarks.tables import Cell, Report, Table, as_text, machine
 from engine import Completer, CompletionRequest, CompletionResult, DraftCounts, Speculation, StopParams
 
 GROUP = 10
-"""Lines of one file that are written anew, one after the other."""
+"""Lines of one file that are written again, one after the other."""
 CONTEXT_TOKENS = 512
 RESAMPLES = 2000
 LEAST_BYTES = 6000
@@ -49,7 +49,7 @@ def source_files(paths: list[Path]) -> list[Path]:
 
 
 def places(files: list[Path], count: int, seed: int) -> Iterator[tuple[str, str]]:
-    """Up to ``count`` documents whose lines are written anew: text before a cursor, and after its group of lines."""
+    """Up to ``count`` documents whose lines are written again: text before a cursor, and after its group of lines."""
     generator = random.Random(seed)
     for _ in range(0, count, GROUP):
         lines = generator.choice(files).read_text(encoding="utf-8").splitlines(keepends=True)
@@ -69,7 +69,7 @@ def places(files: list[Path], count: int, seed: int) -> Iterator[tuple[str, str]
 def measure(
     completer: Completer, request: CompletionRequest, clock: Callable[[], float], *, drafts_first: bool
 ) -> Outcome | None:
-    """Complete ``request`` both ways; None where nothing but its first token is written."""
+    """Complete ``request`` both ways; None if nothing but its first token is written."""
     completer.complete(replace(request, stop=StopParams(max_new_tokens=1), speculation="off"))
     results: dict[Speculation, tuple[CompletionResult, float]] = {}
     ways: tuple[Speculation, ...] = ("auto", "off") if drafts_first else ("off", "auto")

@@ -60,7 +60,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """Ours over the peer's. ``at_most`` or ``at_least`` is the goal, None where there is none."""
+    """Ours over the peer's. ``at_most`` or ``at_least`` is the goal, None if there is none."""
 
     name: str
     value: float

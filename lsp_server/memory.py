@@ -6,7 +6,7 @@ import psutil
 
 
 def resident_bytes() -> int | None:
-    """Memory that the process occupies now; None where the system does not say."""
+    """Memory that the process occupies now; None if the system does not say."""
     try:
         return int(psutil.Process().memory_info().rss)
     except (psutil.Error, OSError):
@@ -14,7 +14,7 @@ def resident_bytes() -> int | None:
 
 
 def available_bytes() -> int | None:
-    """Memory that programs can still have; None where the system does not say."""
+    """Memory that programs can still have; None if the system does not say."""
     try:
         return int(psutil.virtual_memory().available)
     except (psutil.Error, OSError, ValueError):

@@ -61,7 +61,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 
 
 def family_of(config: Mapping[str, object]) -> Family:
-    """The row for a decoded config.json. Errors: ExportError where the family is not in the table."""
+    """The row for a decoded config.json. Errors: ExportError if the family is not in the table."""
     known = ", ".join(sorted(FAMILIES))
     family = FAMILIES.get(str(config.get("model_type")))
     if family is None:
@@ -82,7 +82,7 @@ def builder_of(family: Family, config: Mapping[str, object], device: Device = "c
     the family's, or torch where the model builder is wrong.
 
     Of version 0.18, its graphs ignore a sliding window and differ from the checkpoint with scaled rotary positions.
-    Errors: ExportError where there is none, and for positions whose scale depends on the length of the text, which no
+    Errors: ExportError if there is none, and for positions whose scale depends on the length of the text, which no
     fixed graph has.
     """
     if device == "cpu" and family.model_type in KINDS:

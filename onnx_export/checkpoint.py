@@ -86,7 +86,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def count_weights(folder: Path) -> int:
-    """The number of weights, from headers alone. Errors: ExportError where `read_checkpoint` would say so early."""
+    """The number of weights, from headers alone. Errors: ExportError if `read_checkpoint` would say so early."""
     _read_config(folder)
     return sum(math.prod(place.shape) for place in tensor_places(folder).values())
 
@@ -111,7 +111,7 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], Family]:
 
 
 def _vocabulary_sizes(folder: Path, config: Mapping[str, Any], entries: int) -> VocabularySizes:
-    """Rows as they stand in the weights. Errors: ExportError where they are too few or not what config.json says."""
+    """Rows as they stand in the weights. Errors: ExportError if they are too few or not what config.json says."""
     places = tensor_places(folder)
     check_layers(config, places)
     head, embedding = find(places, HEADS), find(places, EMBEDDINGS)
@@ -139,7 +139,7 @@ def _vocabulary_sizes(folder: Path, config: Mapping[str, Any], entries: int) -> 
 
 
 def _require_own_files(folder: Path) -> None:
-    """Errors: ExportError where a file that is read or copied is none, or a link that leads out of the checkpoint.
+    """Errors: ExportError if a file that is read or copied is none, or a link that leads out of the checkpoint.
 
     A snapshot in a download cache consists of links to the blobs beside it; those are its own.
     """
@@ -167,7 +167,7 @@ def _refuse_parts(folder: Path) -> None:
 
 
 def _refuse_what_changes_the_model(folder: Path, config: Mapping[str, Any]) -> None:
-    """Errors: ExportError where the model would be code of the folder, or its weights are packed by another library.
+    """Errors: ExportError if the model would be code of the folder, or its weights are packed by another library.
     Code of a tokenizer's is left unread anyway.
     """
     if "auto_map" in config:

@@ -52,7 +52,7 @@ class CheckpointWeights:
     above_one: bool
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """The shape of a tensor, None where there is no such tensor."""
+        """The shape of a tensor, None if there is no such tensor."""
         place = self.places.get(name)
         return None if place is None else place.shape
 

@@ -27,7 +27,7 @@ _FEW = 3
 def text_files(sources: Sequence[Path]) -> list[Path]:
     """The files of code and text in folders, sorted, and files that are named themselves.
 
-    Errors: ExportError where there is none, or a source does not exist.
+    Errors: ExportError if there is none, or a source does not exist.
     """
     found: list[Path] = []
     for source in sources:
@@ -69,7 +69,7 @@ class Cut:
     entries: int
 
     def scores(self, tokenizer: str) -> NDArray[np.float64]:
-        """The scores of the entries of a tokenizer.json. Errors: ExportError where there is no text."""
+        """The scores of the entries of a tokenizer.json. Errors: ExportError if there is no text."""
         return entry_scores(Tokenizer.from_str(tokenizer), text_files(self.texts))
 
 

@@ -132,7 +132,7 @@ def _write_graph(source: Checkpoint, chosen: Plan, folder: Path, *, tied: bool) 
 
 
 def _validate(source: Checkpoint, chosen: Plan, manifest: Manifest, folder: Path) -> bool:
-    """Compare a finished folder with its checkpoint; False where torch, which the writer does without, is missing."""
+    """Compare a finished folder with its checkpoint; False if torch, which the writer does without, is missing."""
     if find_spec_of("torch") is None or find_spec_of("transformers") is None:
         return False
     from onnx_export.validate import validate  # needs torch and a model in memory
@@ -142,7 +142,7 @@ def _validate(source: Checkpoint, chosen: Plan, manifest: Manifest, folder: Path
 
 
 def find_spec_of(name: str) -> Any:
-    """What Python knows of a package, None where it is not installed (or kept from being imported)."""
+    """What Python knows of a package, None if it is not installed (or kept from being imported)."""
     try:
         return find_spec(name)
     except ValueError:

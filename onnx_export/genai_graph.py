@@ -27,7 +27,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def build(checkpoint: Path, chosen: Plan, built: Path, *, tied: bool) -> None:
     """Write ``built / "model.onnx"`` with its data file. Errors: ExportError with the builder's last line,
-    OSError where there was no room for what it wrote.
+    OSError if there was no room for what it wrote.
 
     It is run as a program of its own: it changes import paths, prints, and leaves files behind. It is shown the files
     that a graph needs and no others: it would give up at a tokenizer that wants to run code of its own.

@@ -21,7 +21,7 @@ MOST_COLUMNS = 256
 def write_output_basis(checkpoint: Path, folder: Path, columns: int) -> None:
     """Write ``output_basis.npy``, ``[V, columns] float32``, into ``folder``.
 
-    Raises ExportError where ``columns`` is out of range or the checkpoint's output embedding cannot be found.
+    Raises ExportError if ``columns`` is out of range or the checkpoint's output embedding cannot be found.
     """
     weights = _output_embedding(checkpoint)
     most = min(MOST_COLUMNS, *weights.shape)

@@ -11,7 +11,7 @@ from engine.model_folder.manifest import MANIFEST_NAME
 
 
 def require_replaceable(out: Path) -> None:
-    """Errors: ExportError where ``out`` is a file, or a folder that holds other things than a model."""
+    """Errors: ExportError if ``out`` is a file, or a folder that holds other things than a model."""
     if out.is_file():
         raise ExportError(f"{out} is a file; name a folder to export to")
     if out.is_dir() and any(out.iterdir()) and not (out / MANIFEST_NAME).exists():
@@ -22,7 +22,7 @@ def require_replaceable(out: Path) -> None:
 def workspace(out: Path) -> Iterator[Path]:
     """A new folder beside ``out``, on the same file system, removed again unless it was moved away.
 
-    Errors: ExportError where it cannot be made, or the body of the ``with`` raises an OSError (a full disk).
+    Errors: ExportError if it cannot be made, or the body of the ``with`` raises an OSError (a full disk).
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -33,7 +33,7 @@ HEAD_BITS = 8
 class Plan:
     """How to build a precision, and the bounds of the checks, as relative errors of logits (see validate.py).
 
-    ``layer_bits`` is None where nothing is quantised. ``mean_error`` and ``worst_error`` bound the mean and the largest
+    ``layer_bits`` is None if nothing is quantised. ``mean_error`` and ``worst_error`` bound the mean and the largest
     over positions against the checkpoint, ``cache_error`` the largest one between two ways of feeding the same tokens
     to the graph; where something is quantised one position in ten may exceed the last two. The bounds of the quantised
     models leave room for random weights, where nothing cancels; what quantisation costs a trained model is said by bits
@@ -57,7 +57,7 @@ class Plan:
 
 
 def plan(precision: Precision, device: Device) -> Plan:
-    """How to build `precision` for `device`. Errors: ExportError where the combination has no kernels."""
+    """How to build `precision` for `device`. Errors: ExportError if the combination has no kernels."""
     half = device == "cuda"
     key_value: Literal["float32", "float16"] = "float16" if half else "float32"
     match precision:

@@ -18,7 +18,7 @@ class Shape:
 
 
 def read_shape(folder: Path) -> Shape:
-    """The shape of a checkpoint. Errors: ExportError where transformers cannot read its configuration."""
+    """The shape of a checkpoint. Errors: ExportError if transformers cannot read its configuration."""
     try:
         from transformers import AutoConfig
     except ImportError as error:

@@ -9,7 +9,7 @@ from engine.errors import ExportError, reason_of
 def load_model(folder: Path, dtype: Literal["float32", "float16"]) -> Any:
     """The model of a checkpoint folder, ready for inference. Only safetensors are read, no code of the folder is run.
 
-    Errors: ExportError where torch or transformers is missing, or the weights cannot be read or are not
+    Errors: ExportError if torch or transformers is missing, or the weights cannot be read or are not
     all there.
     """
     try:

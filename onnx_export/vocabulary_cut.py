@@ -49,7 +49,7 @@ def kept_entries(tokenizer: TokenizerOfFile, scores: NDArray[np.float64], most: 
     """The ids of at most ``most`` entries, ascending: those that always stay, then by descending score ``[entries]``,
     each with what it is built of. Entries whose score is not above 0 are left out.
 
-    Errors: ExportError where ``most`` does not even hold what always stays.
+    Errors: ExportError if ``most`` does not even hold what always stays.
     """
     raw = json.loads(tokenizer.text)
     model = _bpe(raw["model"])

@@ -39,7 +39,7 @@ class TensorPlace:
 
 
 def tensor_places(folder: Path) -> dict[str, TensorPlace]:
-    """All tensors of a checkpoint by name. Errors: ExportError where a file is not safetensors, or says what cannot be:
+    """All tensors of a checkpoint by name. Errors: ExportError if a file is not safetensors, or says what cannot be:
     tensors outside of it, in each other, or of another size than their bytes.
     """
     places: dict[str, TensorPlace] = {}

@@ -80,7 +80,7 @@ def read(package: str, member: str, scratch: Path) -> bytes:
 
 
 def parse(lines: bytes) -> dict[bytes, int]:
-    """The ranks of a file. Raises ValueError where it is none."""
+    """The ranks of a file. Raises ValueError if it is none."""
     pairs = (line.split() for line in lines.splitlines() if line)
     return {base64.b64decode(token, validate=True): int(rank) for token, rank in pairs}
 

@@ -40,7 +40,7 @@ class Server(Protocol):
 class Request:
     """One question for ghost text. Times are `time.monotonic`; None is "never".
 
-    ``shown`` is the ghost text of the answer, empty where there was none. ``stale`` tells that a newer question had
+    ``shown`` is the ghost text of the answer, empty if there was none. ``stale`` tells that a newer question had
     been sent when the answer came, or that this one was cancelled.
     """
 

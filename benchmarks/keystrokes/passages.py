@@ -64,7 +64,7 @@ def _lines(text: str) -> list[tuple[int, str]]:
 
 
 def _span(text: str, start: int, length: int) -> range | None:
-    """From a line start to the end of a line; None where a line is too long or the file ends first."""
+    """From a line start to the end of a line; None if a line is too long or the file ends first."""
     end = start
     while end - start < length:
         end = text.find("\n", end + 1)

@@ -1,6 +1,6 @@
 """llama.cpp's plugin for VS Code, as far as typing goes: a peer for our server that an `Editor` talks to alike.
 
-Its habits are those of llama.vscode 0.0.63 with its default settings, read in its source and written anew:
+Its habits are those of llama.vscode 0.0.63 with its default settings, read in its source and written again:
 
 - The prompt is cut at the cursor: the 256 lines above, the cursor's line up to the cursor, the rest of the line and 64
   lines below. The line is left out where it is white space only, and that much is taken off the answer.

@@ -64,7 +64,7 @@ class ServerProcess:
         return self._number, self._waiting[self._number]
 
     async def request(self, method: str, params: Any) -> Any:
-        """Ask and wait; the result. Raises RuntimeError for an error, TimeoutError where nothing comes."""
+        """Ask and wait; the result. Raises RuntimeError for an error, TimeoutError if nothing comes."""
         reply = await asyncio.wait_for(self.ask(method, params)[1], TIMEOUT_S)
         if reply.failed:
             raise RuntimeError(f"{method} failed: {reply.result}")

@@ -53,7 +53,7 @@ _ENDINGS: Mapping[str, str] = MappingProxyType(
 
 
 def language_of(name: str) -> str | None:
-    """The id that the protocol has for the language of a file; None where its name does not tell.
+    """The id that the protocol has for the language of a file; None if its name does not tell.
 
     >>> language_of("src/app.PY")
     'python'

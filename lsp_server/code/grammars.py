@@ -85,4 +85,4 @@ GRAMMARS: Mapping[str, Callable[[], object]] = MappingProxyType(
         "typescript": _typescript,
     }
 )
-"""What makes a `tree_sitter.Language` of each; raises ImportError where there is no wheel for the platform."""
+"""What makes a `tree_sitter.Language` of each; raises ImportError if there is no wheel for the platform."""

@@ -51,7 +51,7 @@ _METHOD_AFTER = re.compile(r"\s*(?:<[^>]*>)?\([^;]*\{\s*\Z")
 class Reference:
     """A name that is used, from ``start`` to ``end`` of the text (``start`` is negative if it began before the cursor).
 
-    ``base`` is the dotted name before it, empty where an expression is; None where the name stands alone. Of a name
+    ``base`` is the dotted name before it, empty if an expression is; None if the name stands alone. Of a name
     that is imported from a module it is the beginning of the line.
     """
 

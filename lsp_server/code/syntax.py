@@ -40,10 +40,10 @@ class Delimiter:
 class Syntax:
     """A language: its blocks are ``indent`` (after a colon), ``brace``, or unknown; ``delimited`` longest opener first.
 
-    ``comment`` begins a comment up to the end of the line; empty where there is none. ``items`` says that a dash opens
+    ``comment`` begins a comment up to the end of the line; empty if there is none. ``items`` says that a dash opens
     an item, as in YAML; ``lone_closers`` that a closing bracket may stand alone, as in the cases of a shell script.
-    ``definitions`` says how it defines names that a scope has once; empty where several of a name are usual.
-    ``grammar`` names the one of `lsp_server.code.parsing`; empty where there is none.
+    ``definitions`` says how it defines names that a scope has once; empty if several of a name are usual.
+    ``grammar`` names the one of `lsp_server.code.parsing`; empty if there is none.
     """
 
     blocks: Blocks = "none"

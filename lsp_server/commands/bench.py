@@ -100,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _weights_of_peers(args: argparse.Namespace, model: Path | None) -> Path:
-    """The GGUF file that peers run. Raises `RequestError` where there is none."""
+    """The GGUF file that peers run. Raises `RequestError` if there is none."""
     file: Path | None = args.gguf
     if file is None and model is not None:
         file = source_file(model)

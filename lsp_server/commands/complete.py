@@ -40,7 +40,7 @@ _STDIN = Path("-")
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """A document cut in two, as the engine reads it; text inserted at the cursor has the document's ``line_break``.
-    ``file`` and ``language`` are None where they are not known.
+    ``file`` and ``language`` are None if they are not known.
     """
 
     prefix: str

@@ -45,7 +45,7 @@ class Outcome:
 class Scores:
     """Means over all outcomes of a mode; see ``docs/measurements/README.md`` for what each is good for.
 
-    ``identifier_exact`` is over the cases cut inside an identifier, None where there are none. Times in milliseconds.
+    ``identifier_exact`` is over the cases cut inside an identifier, None if there are none. Times in milliseconds.
     """
 
     cases: int

@@ -22,7 +22,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="the token that a client over TCP must show, in a file that only you can read (default: one is printed)",
     )
     add_model_options(parser)
-    # None where it is not given: "auto" on the command line is a choice too, and stands over the environment.
+    # None if it is not given: "auto" on the command line is a choice too, and stands over the environment.
     parser.set_defaults(run=run, device=None)
 
 

@@ -147,7 +147,7 @@ async def read_around(server: MidtokenServer) -> None:
 
 
 async def _readable_around(server: MidtokenServer, document: Document) -> Neighbours | None:
-    """The neighbours of a document that may be read; None where the document itself may not, or has changed."""
+    """The neighbours of a document that may be read; None if the document itself may not, or has changed."""
     state = server.state
     around = state.neighbours(document)
     readable = await state.readable((document, *around.others))

@@ -162,7 +162,7 @@ _CLASSES: Mapping[str, Callable[[str], bool]] = MappingProxyType(
 
 
 def _named_class(text: bytes, at: int) -> tuple[set[int], int] | None:
-    """The bytes of a class such as ``[:alpha:]``, and where it ends; None where none is."""
+    """The bytes of a class such as ``[:alpha:]``, and where it ends; None if none is."""
     end = text.find(b":]", at) if text.startswith(b"[:", at) else -1
     belongs = _CLASSES.get(text[at + 2 : end].decode("latin-1")) if end > 0 else None
     if belongs is None:

@@ -39,7 +39,7 @@ FILTERS: tuple[Filter, ...] = (
 
 
 def shown(draft: Draft, filters: tuple[Filter, ...] = FILTERS) -> str:
-    """The text as it is shown; empty where it is not."""
+    """The text as it is shown; empty if it is not."""
     for apply in filters:
         text = apply(draft)
         if not text:

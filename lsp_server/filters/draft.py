@@ -14,7 +14,7 @@ class Draft:
 
     ``state`` is that of the code at the cursor; ``several_lines`` says that the user wants them everywhere,
     ``broken_off`` that the text would go on if there were time and room for it. ``along`` is how sure the model is of
-    each beginning of the text (`engine.Completion.along`); empty where nothing is known of that, and all is believed.
+    each beginning of the text (`engine.Completion.along`); empty if nothing is known of that, and all is believed.
     ``elsewhere`` are the names in other open documents.
     """
 
@@ -40,7 +40,7 @@ class Draft:
 
 
 Filter: TypeAlias = Callable[[Draft], str]
-"""Returns the text as it should be shown; empty where nothing should be."""
+"""Returns the text as it should be shown; empty if nothing should be."""
 
 
 def is_telling(line: str) -> bool:

@@ -53,7 +53,7 @@ def in_own_style(draft: Draft) -> str:
 
 
 def step_of(above: str, below: str, syntax: Syntax) -> str | None:
-    """What one level of indentation is in the text around a place: a tab, or a number of spaces; None where nothing
+    """What one level of indentation is in the text around a place: a tab, or a number of spaces; None if nothing
     tells. The blocks that are nearest count, first those ``above``.
     """
     steps: Counter[str] = Counter()

@@ -14,7 +14,7 @@ class Unreadable(ValueError):
 
 
 def member(value: object, *path: str) -> object:
-    """What an object holds under the first name, of that under the next, and so on; None where there is nothing."""
+    """What an object holds under the first name, of that under the next, and so on; None if there is nothing."""
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value

@@ -13,7 +13,7 @@ Change: TypeAlias = types.TextDocumentContentChangeEvent | None
 
 @dataclass(frozen=True, slots=True)
 class OpenedDocument:
-    """A document, or cell, that was opened; ``text`` is None where it cannot be read."""
+    """A document, or cell, that was opened; ``text`` is None if it cannot be read."""
 
     uri: str
     language: str
@@ -23,7 +23,7 @@ class OpenedDocument:
 
 @dataclass(frozen=True, slots=True)
 class ChangedDocument:
-    """A document, or cell, with another text; ``version`` is None where it cannot be read."""
+    """A document, or cell, with another text; ``version`` is None if it cannot be read."""
 
     uri: str
     version: int | None
@@ -41,7 +41,7 @@ class OpenedNotebook:
 
 @dataclass(frozen=True, slots=True)
 class Splice:
-    """Cells of a notebook that took the place of others. ``start`` is None where it cannot be read: then nobody knows
+    """Cells of a notebook that took the place of others. ``start`` is None if it cannot be read: then nobody knows
     the order of the cells any more.
     """
 
@@ -72,7 +72,7 @@ class ClosedNotebook:
 
 @dataclass(frozen=True, slots=True)
 class AskedCompletion:
-    """A request for ghost text or for a list; ``trigger_kind`` as the client says it, None where that is no number."""
+    """A request for ghost text or for a list; ``trigger_kind`` as the client says it, None if that is no number."""
 
     uri: str
     position: types.Position

@@ -78,7 +78,7 @@ def add(
 ) -> Added:
     """Carry a plan out; at once where the model is there already.
 
-    Raises `ExportError` where there is no room for it (not asked for with ``force``), the source changes meanwhile, or
+    Raises `ExportError` if there is no room for it (not asked for with ``force``), the source changes meanwhile, or
     it cannot be converted; `Cancelled` once ``cancelled`` says so. What was there before stays then.
     """
     if what.is_there and what.before is not None:

@@ -51,7 +51,7 @@ class Converter(Protocol):
         """What a file is, from its header. Never raises for what is wrong with it."""
 
     def describe_checkpoint(self, folder: Path) -> tuple[int, str]:
-        """The number of weights, and why the folder cannot be converted, empty where it can."""
+        """The number of weights, and why the folder cannot be converted, empty if it can."""
 
     def needs_torch(self, folder: Path) -> bool:
         """Whether converting the checkpoint takes torch; true where it cannot be converted."""

@@ -60,7 +60,7 @@ class Findings:
 class Facts:
     """What a model says of itself. Zero and empty: it does not say; ``fim`` is None then.
 
-    ``needed_bytes`` is about what it takes in our store; ``reason`` says why it cannot be used, empty where it can;
+    ``needed_bytes`` is about what it takes in our store; ``reason`` says why it cannot be used, empty if it can;
     ``warning`` what to know before it is added.
     """
 

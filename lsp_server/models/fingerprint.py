@@ -20,7 +20,7 @@ class Fingerprint:
     def is_of(self, path: Path) -> bool:
         """Whether a source is as it was. A file that was only touched, or copied back, is.
 
-        Raises OSError where it cannot be read.
+        Raises OSError if it cannot be read.
         """
         files = _files(path)
         if _size(files) != self.bytes:
@@ -29,7 +29,7 @@ class Fingerprint:
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """Of a file, or of all weights and configurations of a folder. Raises OSError where it cannot be read."""
+    """Of a file, or of all weights and configurations of a folder. Raises OSError if it cannot be read."""
     files = _files(path)
     return Fingerprint(_size(files), _modified(files), _digest(path, files))
 

@@ -27,11 +27,11 @@ class Machine:
     root: Path = Path("/")
 
     def variable(self, name: str) -> str:
-        """The text of an environment variable; empty where it is not set."""
+        """The text of an environment variable; empty if it is not set."""
         return self.environment.get(name, "").strip()
 
     def folder(self, name: str) -> Path | None:
-        """The folder that an environment variable names, None where it names none. ``~`` is the user's home."""
+        """The folder that an environment variable names, None if it names none. ``~`` is the user's home."""
         text = self.variable(name)
         if not text:
             return None

@@ -32,7 +32,7 @@ class Registry:
         return describer(self.converter)
 
     def table(self) -> Table:
-        """What can be used now. Raises `ModelFolderError` where our own store cannot be read."""
+        """What can be used now. Raises `ModelFolderError` if our own store cannot be read."""
         return make_table(self.store, find_models(self.machine), self.describe)
 
     def entry(self, model: str | Path) -> ModelEntry:

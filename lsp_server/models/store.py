@@ -65,7 +65,7 @@ class ModelStore:
     folder: Path
 
     def added(self) -> tuple[Added, ...]:
-        """All that are whole, by name. Raises `ModelFolderError` where the folder cannot be read."""
+        """All that are whole, by name. Raises `ModelFolderError` if the folder cannot be read."""
         try:
             names = [name for name in names_in(self.folder) if not name.startswith(".")]
         except OSError as error:
@@ -84,7 +84,7 @@ class ModelStore:
     def put(self, name: str, origin: Origin, make: Callable[[Path], None]) -> Added:
         """Let ``make`` write a model folder, and add it; another of the same name is replaced then, not before.
 
-        Raises `RequestError` for a name that cannot be, `ExportError` where another process is at work or the disk is
+        Raises `RequestError` for a name that cannot be, `ExportError` if another process is at work or the disk is
         full, and what ``make`` raises.
         """
         check_new_name(name)
@@ -105,7 +105,7 @@ class ModelStore:
         return Added(name, place, origin)
 
     def remove(self, name: str) -> Added:
-        """Take a model out. Raises `RequestError` where there is none, `ExportError` where it cannot be deleted."""
+        """Take a model out. Raises `RequestError` if there is none, `ExportError` if it cannot be deleted."""
         added = self.find(name)
         if added is None:
             raise RequestError(f"no added model is called {name!r}; 'midtoken models' lists them")

@@ -28,7 +28,7 @@ class Table:
 
 
 def make_table(store: ModelStore, findings: Findings, describe: Describe) -> Table:
-    """Read what there is. Raises `ModelFolderError` where our own store cannot be read."""
+    """Read what there is. Raises `ModelFolderError` if our own store cannot be read."""
     added = store.added()
     rows = [bundled_entry()]
     rows += [_added_entry(one, _state_of_source(one, findings)) for one in added]
@@ -64,7 +64,7 @@ def added_entry(added: Added) -> ModelEntry:
 
 
 def found_at(path: Path) -> Found:
-    """What a user named by its path. Raises `RequestError` where nothing is there."""
+    """What a user named by its path. Raises `RequestError` if nothing is there."""
     try:
         real = path.expanduser().resolve(strict=True)
     except (OSError, RuntimeError) as error:
@@ -106,7 +106,7 @@ def _folder_facts(folder: Path) -> Facts:
 
 
 def _state_of_source(added: Added, findings: Findings) -> str:
-    """Whether the source of an added model is another one now, in words; empty where it is as it was, or gone: an
+    """Whether the source of an added model is another one now, in words; empty if it is as it was, or gone: an
     added model does not need it any more.
     """
     origin = added.origin

@@ -75,7 +75,7 @@ def cursor_context(uri: str, asker: Asker, prefix: str, suffix: str) -> CursorCo
 
 
 def typed_since(then: CursorContext, now: CursorContext) -> Typed | None:
-    """What was typed between two places; None where the one does not follow from the other by typing."""
+    """What was typed between two places; None if the one does not follow from the other by typing."""
     count = now.position - then.position
     if then.uri != now.uri or not 0 <= count <= LOOK_BACK_CHARACTERS:
         return None

@@ -22,7 +22,7 @@ ModelJob: TypeAlias = Callable[[CancellationToken, OnText], CompletionResult | N
 
 
 SoFar: TypeAlias = Callable[[str], CompletionResult | None]
-"""What can be shown of a completion that is written so far, once the job has begun; None where that is nothing."""
+"""What can be shown of a completion that is written so far, once the job has begun; None if that is nothing."""
 
 
 @dataclass(eq=False, slots=True)
@@ -38,7 +38,7 @@ class ModelCall:
     shared: bool
     """Whether a later request may take it over: it reports what it writes."""
     so_far: "SoFar | None" = None
-    """What of an answer is certain before its end; None where nothing is shown before."""
+    """What of an answer is certain before its end; None if nothing is shown before."""
     background: bool = False
     """It is for nobody yet, and gives way to everything."""
     token: CancellationToken = field(default_factory=CancellationToken)

@@ -84,7 +84,7 @@ class Connection:
         return time.monotonic() - self._progressed > STUCK_S
 
     def _hung_up(self) -> bool:
-        """Whether the client closed its end, even if not all that it sent was read. False where nobody can say."""
+        """Whether the client closed its end, even if not all that it sent was read. False if nobody can say."""
         poll, hang_up = getattr(select, "poll", None), getattr(select, "POLLRDHUP", 0)
         if poll is None:
             return False

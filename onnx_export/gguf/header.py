@@ -85,7 +85,7 @@ class GgufFile:
         return [text.decode("utf-8", "replace") for text in self.byte_strings(name)]
 
     def byte_strings(self, name: str) -> list[bytes]:
-        """An array of strings as bytes, empty where there is none. Errors: ExportError where the file has changed."""
+        """An array of strings as bytes, empty if there is none. Errors: ExportError if the file has changed."""
         place = self.arrays.get(name)
         if place is None:
             return []
@@ -103,7 +103,7 @@ class GgufFile:
         return found
 
     def numbers(self, name: str) -> NDArray[Any]:
-        """An array of numbers, empty where there is none. Errors: ExportError as `byte_strings`."""
+        """An array of numbers, empty if there is none. Errors: ExportError as `byte_strings`."""
         place = self.arrays.get(name)
         if place is None:
             return np.zeros(0, np.int64)
@@ -112,7 +112,7 @@ class GgufFile:
         return np.frombuffer(self._read(place.start, place.end - place.start), place.dtype)
 
     def blocks(self, tensor: TensorPlace) -> NDArray[np.uint8]:
-        """The blocks of a tensor as bytes, ``[rows, bytes a row]``. Errors: ExportError where the file has changed."""
+        """The blocks of a tensor as bytes, ``[rows, bytes a row]``. Errors: ExportError if the file has changed."""
         data = np.frombuffer(self._read(tensor.start, tensor.length), np.uint8)
         return data.reshape(int(np.prod(tensor.shape[:-1], dtype=np.int64)), -1)
 
@@ -134,7 +134,7 @@ def changed(path: Path) -> ExportError:
 
 
 def is_gguf(path: Path) -> bool:
-    """Whether a file begins as GGUF does; False where it cannot be read."""
+    """Whether a file begins as GGUF does; False if it cannot be read."""
     try:
         with path.open("rb") as stream:
             return stream.read(4) == MAGIC

@@ -29,12 +29,12 @@ class GgufModel:
     decoder: Decoder
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """The shape of a tensor, None where there is no such tensor."""
+        """The shape of a tensor, None if there is no such tensor."""
         place = self.file.tensors.get(name)
         return None if place is None else place.shape
 
     def matrix(self, name: str) -> Matrix:
-        """A tensor of two axes; queries and keys in the order of halves. Errors: ExportError where it is not there."""
+        """A tensor of two axes; queries and keys in the order of halves. Errors: ExportError if it is not there."""
         place = self.file.tensors[name]
         data = self.file.blocks(place)
         order = self._order(name)
@@ -181,7 +181,7 @@ def _factors(file: GgufFile, place: TensorPlace, size: int) -> tuple[float, ...]
 
 
 def _check_tensors(file: GgufFile, decoder: Decoder) -> None:
-    """Errors: ExportError where a tensor is missing, has another shape, is of a type that is not read, or is not known:
+    """Errors: ExportError if a tensor is missing, has another shape, is of a type that is not read, or is not known:
     a tensor that nobody asks for would make another model of it.
     """
     expected = expected_tensors(decoder, {name: place.shape for name, place in file.tensors.items()})

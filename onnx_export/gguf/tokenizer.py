@@ -69,7 +69,7 @@ class Entries:
 
 
 def read_entries(file: GgufFile) -> Entries:
-    """The vocabulary of a file. Errors: ExportError where there is none, or it is of a kind that is not known."""
+    """The vocabulary of a file. Errors: ExportError if there is none, or it is of a kind that is not known."""
     kind = file.fields.get("tokenizer.ggml.model")
     if kind in (None, "none", "no_vocab"):
         raise ExportError(f"{file.path} has no tokenizer; it cannot complete text")
@@ -85,7 +85,7 @@ def read_entries(file: GgufFile) -> Entries:
 
 
 def split_rule_of(file: GgufFile) -> str:
-    """The name of the rule that cuts text. Errors: ExportError where it is not known."""
+    """The name of the rule that cuts text. Errors: ExportError if it is not known."""
     name = file.fields.get("tokenizer.ggml.pre", "default")
     if name not in SPLIT_RULES:
         raise ExportError(

@@ -23,7 +23,7 @@ DATA_FILE = "model.onnx.data"
 
 def write_graph(decoder: Decoder, weights: Weights, folder: Path, tick: Tick) -> None:
     """Write `MODEL_FILE` and `DATA_FILE` into a folder. ``tick`` is called with the number of weights as they are
-    written; what it raises ends the writing. Errors: ExportError from the weights, OSError where there is no room.
+    written; what it raises ends the writing. Errors: ExportError from the weights, OSError if there is no room.
     """
     with DataFile(folder / DATA_FILE) as data:
         graph = Graph(data, tick)

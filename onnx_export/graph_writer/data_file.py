@@ -56,7 +56,7 @@ class DataFile:
         return place
 
     def write(self, place: Place, values: NDArray[Any], first: int = 0) -> None:
-        """Write rows of a tensor from row ``first`` on. Errors: OSError where the disk is full."""
+        """Write rows of a tensor from row ``first`` on. Errors: OSError if the disk is full."""
         width = place.bytes // max(place.shape[0], 1) if place.shape else place.bytes
         data = np.ascontiguousarray(values, place.dtype)
         assert first * width + data.nbytes <= place.bytes

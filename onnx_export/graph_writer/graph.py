@@ -128,7 +128,7 @@ class Graph:
         return self.node("Reshape", [added, self.constant([0, 0, -1])], name)
 
     def save(self, path: Path) -> None:
-        """Write the graph. Errors: OSError where there is no room."""
+        """Write the graph. Errors: OSError if there is no room."""
         graph = helper.make_graph(self._nodes, "decoder", self._inputs, self._outputs, self._tensors)
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="midtoken")

@@ -75,13 +75,13 @@ class Weights(Protocol):
     """A model's tensors."""
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """The shape of a tensor, None where there is no such tensor."""
+        """The shape of a tensor, None if there is no such tensor."""
 
     def matrix(self, name: str) -> Matrix:
-        """A tensor of two axes. Errors: ExportError where it cannot be read."""
+        """A tensor of two axes. Errors: ExportError if it cannot be read."""
 
     def vector(self, name: str) -> Floats:
-        """A tensor of one axis. Errors: ExportError where it cannot be read."""
+        """A tensor of one axis. Errors: ExportError if it cannot be read."""
 
 
 def joined(parts: list[Matrix]) -> Matrix:

@@ -33,7 +33,7 @@ class Progress:
 
 
 def save_checkpoint(folder: Path, model: Any, optimiser: Any, progress: Progress, settings: dict[str, Any]) -> None:
-    """Write `folder/checkpoint.pt`. Errors: TrainingError where the disk is full or not writable."""
+    """Write `folder/checkpoint.pt`. Errors: TrainingError if the disk is full or not writable."""
     state = {
         "model": model.state_dict(),
         "optimiser": optimiser.state_dict(),
@@ -45,7 +45,7 @@ def save_checkpoint(folder: Path, model: Any, optimiser: Any, progress: Progress
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """The saved state, or None where the folder has none. Errors: TrainingError where the file is damaged."""
+    """The saved state, or None if the folder has none. Errors: TrainingError if the file is damaged."""
     path = folder / CHECKPOINT_NAME
     if not path.exists():
         return None
@@ -70,7 +70,7 @@ def read_progress(state: dict[str, Any]) -> Progress:
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a temporary file beside `path`, then rename it over `path`.
 
-    Errors: TrainingError where the disk is full or the folder not writable; `path` is then as it was.
+    Errors: TrainingError if the disk is full or the folder not writable; `path` is then as it was.
     """
     temporary = path.with_name(path.name + ".partial")
     try:

@@ -39,7 +39,7 @@ def load_or_train_tokenizer(out: Path, corpus: Corpus, vocabulary_size: int, spl
 
 
 def copy_tokenizer(run: Path, out: Path) -> None:
-    """Give `out` the tokenizer of another run, unless it has one. Errors: TrainingError where there is none to give."""
+    """Give `out` the tokenizer of another run, unless it has one. Errors: TrainingError if there is none to give."""
     if (out / "tokenizer.json").exists():
         return
     try:
@@ -66,7 +66,7 @@ def finish(
 
     `origin` says which model of others it began as.
 
-    Errors: TrainingError where something cannot be written; the folder of an earlier run is then still there.
+    Errors: TrainingError if something cannot be written; the folder of an earlier run is then still there.
     """
     if not sys.stderr.isatty():
         disable_progress_bar()

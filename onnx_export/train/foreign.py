@@ -60,7 +60,7 @@ class Foreign:
     state: Mapping[str, torch.Tensor]
 
     def build(self) -> Any:
-        """The LlamaForCausalLM, in float32. Errors: TrainingError where weights and sizes disagree."""
+        """The LlamaForCausalLM, in float32. Errors: TrainingError if weights and sizes disagree."""
         model = LlamaForCausalLM(self.config).float()
         state = dict(self.state)
         if self.config.tie_word_embeddings:
@@ -91,7 +91,7 @@ def read_foreign(source: Path) -> Foreign:
 
 
 def give_tokenizer(foreign: Foreign, out: Path) -> None:
-    """Put its tokenizer where a run looks for one. Errors: TrainingError where the run has another, or no room."""
+    """Put its tokenizer where a run looks for one. Errors: TrainingError if the run has another, or no room."""
     path = out / "tokenizer.json"
     if not path.exists():
         write_atomically(path, lambda temporary: _write(temporary, foreign.tokenizer))

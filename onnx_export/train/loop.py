@@ -87,7 +87,7 @@ def train(
 ) -> Progress:
     """Train `model` in place, going on from the checkpoint in `folder`, or that in `branch_from`, or from nothing.
 
-    Errors: TrainingError where the loss is not a number, the checkpoint is damaged or of another run, or cannot be
+    Errors: TrainingError if the loss is not a number, the checkpoint is damaged or of another run, or cannot be
     written.
     """
     assert settings.steps is not None or settings.minutes is not None

@@ -49,7 +49,7 @@ class Optimiser:
         return [part.state_dict() for part in self._parts]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
-        """Restore what `state_dict` gave. Errors: ValueError or KeyError where it is of another model."""
+        """Restore what `state_dict` gave. Errors: ValueError or KeyError if it is of another model."""
         for part, values in zip(self._parts, state, strict=True):
             part.load_state_dict(values)
 

@@ -19,7 +19,7 @@ ORIGIN_FILE = "started_from.json"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """``bits_before`` are bits a byte of held-out plain text, None where the corpus holds nothing out. ``fresh`` counts
+    """``bits_before`` are bits a byte of held-out plain text, None if the corpus holds nothing out. ``fresh`` counts
     the control tokens that were new to the model.
     """
 
@@ -34,7 +34,7 @@ def origin_of(
 ) -> Origin:
     """Measure the untrained model once and keep it in the run's folder; a resumed run reads it there.
 
-    Errors: TrainingError where the file is damaged or of another model, or cannot be written.
+    Errors: TrainingError if the file is damaged or of another model, or cannot be written.
     """
     path = out / ORIGIN_FILE
     if path.exists():

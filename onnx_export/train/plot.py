@@ -6,7 +6,7 @@ from onnx_export.train.checkpoint import Progress, write_atomically
 
 
 def plot_losses(progress: Progress, path: Path) -> bool:
-    """Write a PNG of training loss and held-out bits per byte over steps; False where matplotlib is not installed."""
+    """Write a PNG of training loss and held-out bits per byte over steps; False if matplotlib is not installed."""
     try:
         import matplotlib
 

@@ -21,7 +21,7 @@ EMBEDDING = "model.embed_tokens.weight"
 def warm_start(model: Any, tokenizer: Tokenizer, folder: Path) -> None:
     """Fill `model` in place from the finished model in `folder` (the `model` folder of another run).
 
-    Errors: TrainingError where the folder is not such a model, or the model has another shape.
+    Errors: TrainingError if the folder is not such a model, or the model has another shape.
     """
     try:
         weights = load_file(folder / "model.safetensors")

@@ -15,7 +15,7 @@ NOWHERE = "it is a link to a file that is gone; fetch it again"
 
 
 def problem_of(path: Path, root: Path) -> str:
-    """Why a file of a store must not be read; empty where it may."""
+    """Why a file of a store must not be read; empty if it may."""
     try:
         real = path.resolve(strict=True)
         if not real.is_relative_to(root.resolve()):
@@ -55,7 +55,7 @@ def names_in(folder: Path) -> list[str]:
 def files_below(folder: Path, depth: int) -> Iterator[Path]:
     """Files and links to files at most ``depth`` folders down, sorted. Folders behind links are not entered.
 
-    Raises OSError where a folder cannot be read.
+    Raises OSError if a folder cannot be read.
     """
     count = 0
     pending = [(folder, depth)]

@@ -63,7 +63,7 @@ def _find_in(root: Path, source: Source) -> Findings:
 
 
 def _snapshot(repository: Path, root: Path) -> Path | None:
-    """The commit of ``main``, else the one that was fetched last; None where nothing was."""
+    """The commit of ``main``, else the one that was fetched last; None if nothing was."""
     snapshots = repository / "snapshots"
     try:
         commit = read_small(repository / "refs" / "main", root).decode("ascii").strip()
@@ -103,7 +103,7 @@ def _first_problem(files: dict[str, Path], root: Path, endings: tuple[str, ...])
 
 
 def _licence(snapshot: Path, root: Path) -> str:
-    """From the head of the model card; empty where it says nothing."""
+    """From the head of the model card; empty if it says nothing."""
     try:
         text = read_small(snapshot / "README.md", root, _MOST_README_BYTES).decode("utf-8", "replace")
     except ValueError:

@@ -102,7 +102,7 @@ def _blob_of(root: Path, digest: str) -> Path:
 
 
 def _licence(root: Path, layers: list[tuple[str, str]]) -> str:
-    """The first line of the licence's text; empty where there is none to be read."""
+    """The first line of the licence's text; empty if there is none to be read."""
     for kind, digest in layers:
         if kind == _LICENCE:
             try:

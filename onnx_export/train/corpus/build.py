@@ -58,7 +58,7 @@ def read_corpus(root: Path | None = None) -> Corpus:
     """The corpus in `root`, made by the corpus command; else every usable `*.py` below `root`, your own code for
     instance; without `root` the standard library of the running Python.
 
-    Errors: TrainingError where there is no usable text, or the corpus is damaged.
+    Errors: TrainingError if there is no usable text, or the corpus is damaged.
     """
     if root is not None and (root / CORPUS_NAME).exists():
         return split(read_documents(root / CORPUS_NAME), root)

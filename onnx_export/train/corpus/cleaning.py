@@ -43,7 +43,7 @@ def why_left_out(path: str, text: str) -> str | None:
 
 
 def normalised(content: bytes) -> str | None:
-    """The text of a file, with `\\n` line ends and without a byte order mark; None where it is not UTF-8."""
+    """The text of a file, with `\\n` line ends and without a byte order mark; None if it is not UTF-8."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:

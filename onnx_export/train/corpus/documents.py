@@ -69,7 +69,7 @@ def is_test(path: str) -> bool:
 
 
 def split(documents: Iterable[Document], source: object) -> Corpus:
-    """Set the held-out files apart. Errors: TrainingError where nothing is left to train on; `source` names it."""
+    """Set the held-out files apart. Errors: TrainingError if nothing is left to train on; `source` names it."""
     every = tuple(documents)
     if not every:
         raise TrainingError(f"no Python text to train on in {source}: name a folder of sources with --corpus")
@@ -80,7 +80,7 @@ def split(documents: Iterable[Document], source: object) -> Corpus:
 
 
 def write_documents(documents: Iterable[Document], path: Path) -> None:
-    """Write all documents to `path`. Errors: TrainingError where it cannot be; an older file is then still there."""
+    """Write all documents to `path`. Errors: TrainingError if it cannot be; an older file is then still there."""
 
     def write(temporary: Path) -> None:
         # No name and no time in the file: the same documents make the same bytes.
@@ -93,7 +93,7 @@ def write_documents(documents: Iterable[Document], path: Path) -> None:
 
 
 def read_documents(path: Path) -> Iterator[Document]:
-    """The documents in a file of `write_documents`. Errors: TrainingError where the file is damaged."""
+    """The documents in a file of `write_documents`. Errors: TrainingError if the file is damaged."""
     try:
         with gzip.open(path) as handle:
             for line in handle:

@@ -76,7 +76,7 @@ def header_licence(text: str) -> str | None:
 
 
 def identify(text: str) -> str | None:
-    """The licence whose words come first in `text`; None where no words are known."""
+    """The licence whose words come first in `text`; None if no words are known."""
     found = [(match.start(), name) for marker, name in MARKERS if (match := marker.search(text))]
     if not found:
         return None

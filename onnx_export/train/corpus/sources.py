@@ -19,7 +19,7 @@ FONTS = re.compile(r"(^|/)(fonts|static|ttf)/")
 
 @dataclass(frozen=True)
 class RawFile:
-    """Bytes of one `*.py` file; `licence` is of its folder or package, as `licence_from` says, None where unknown."""
+    """Bytes of one `*.py` file; `licence` is of its folder or package, as `licence_from` says, None if unknown."""
 
     path: str
     content: bytes
@@ -45,7 +45,7 @@ def folder_files(folder: Path, package: str, version: str, licence: str) -> Iter
 
 
 def wheel_files(wheel: Path) -> Iterator[RawFile]:
-    """Every `*.py` of a wheel, by path. Errors: TrainingError where it is damaged or does not say its licence."""
+    """Every `*.py` of a wheel, by path. Errors: TrainingError if it is damaged or does not say its licence."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             yield from _archive_files(archive)
