@@ -2,16 +2,14 @@
 
 import argparse
 import json
-import math
 import os
 import re
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from engine import Completer, CompletionRequest, CompletionResult, DocumentError, RequestError
+from engine import CompletionRequest, CompletionResult, DocumentError, RequestError
 from lsp_server.code.file_names import language_of
 from lsp_server.code.known_names import Expected
 from lsp_server.code.scanner import scan
@@ -32,6 +30,7 @@ from lsp_server.completion.shown import fitted
 from lsp_server.documents.documents import Document
 from lsp_server.documents.line_endings import to_document, to_engine
 from lsp_server.files.repositories import NamedFile, named_file
+from lsp_server.team.answers import as_json
 
 _POSITION = re.compile(r"(.+):([0-9]{1,9}):([0-9]{1,9})", re.DOTALL)
 _STDIN = Path("-")
@@ -118,51 +117,10 @@ def run(args: argparse.Namespace) -> int:
         result = fitted(result, code)
     result = _for_document(result, cursor.line_break)
     if args.json:
-        print(json.dumps(as_json(result, completer, load_ms), ensure_ascii=False, allow_nan=False))
+        print(json.dumps(as_json(result, completer.info, load_ms), ensure_ascii=False, allow_nan=False))
     else:
         _print_text(result, cursor, color=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     return 0
-
-
-def as_json(result: CompletionResult, completer: Completer, load_ms: float) -> dict[str, Any]:
-    """The object that ``--json`` prints; other people's scripts rely on its names.
-
-    JSON has no infinity: the surprise of text that the model rules out altogether is null.
-    """
-    timing, info = result.timing, completer.info
-    return {
-        "completions": [
-            {
-                "text": completion.text,
-                "logprob": _finite(completion.logprob),
-                "tokens": completion.tokens,
-                "stop": completion.stop,
-                "healing": {
-                    "mode": completion.healing.mode,
-                    "tail": completion.healing.tail,
-                    "tokens_back": completion.healing.tokens_back,
-                    "covers": completion.healing.covers,
-                    "surprise_bits": _finite(completion.healing.surprise_bits),
-                },
-            }
-            for completion in result.completions
-        ],
-        "timing_ms": {
-            "load": load_ms,
-            "tokenize": timing.tokenize_ms,
-            "heal": timing.heal_ms,
-            "prefill": timing.prefill_ms,
-            "decode": timing.decode_ms,
-            "total": load_ms + timing.total_ms,
-        },
-        "drafts": asdict(result.drafts),
-        "model": {
-            "path": info.path,
-            "device": info.device,
-            "precision": info.precision,
-            "vocabulary": info.vocabulary,
-        },
-    }
 
 
 def cut(text: str, name: str, line: int, column: int) -> Cursor:
@@ -222,10 +180,6 @@ def _read_cursor(args: argparse.Namespace) -> Cursor:
 def _for_document(result: CompletionResult, line_break: str) -> CompletionResult:
     completions = tuple(replace(c, text=to_document(c.text, line_break)) for c in result.completions)
     return replace(result, completions=completions)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _print_text(result: CompletionResult, cursor: Cursor, *, color: bool) -> None:

@@ -1,0 +1,297 @@
+"""``midtoken-team.yaml``: models, tokens and limits of the service. ``docs/team.md`` has the table.
+
+The file may also be one of Serve's own (``serve deploy``): then all this stands below ``applications: [{args: ...}]``.
+"""
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine import DEVICES, DeviceChoice, RequestError, reason_of
+from lsp_server.models.names import is_name, looks_like_path
+from lsp_server.team.fields import Fields
+from lsp_server.team.protocol import Bounds
+
+DEFAULT_PORT = 8440
+LARGEST_FILE = 1 << 20
+MOST_REPLICAS = 4096
+_BODY_BYTES = 2 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscale:
+    """Replicas follow the load: as many that each has ``ongoing`` requests, within the two bounds."""
+
+    least: int
+    most: int
+    ongoing: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """One model of the service. ``model`` is a name of ``midtoken models`` or a path; ``name`` is what clients say.
+
+    ``concurrent`` requests are at work in a replica at a time, and ``waiting`` more wait there; beyond that the next
+    replica is asked, and then the client is told to come again. ``cpus`` and ``gpus`` are what Ray reserves for each
+    replica; a GPU may be cut into fractions.
+    """
+
+    name: str
+    model: str
+    replicas: int = 1
+    autoscale: Autoscale | None = None
+    device: DeviceChoice = "auto"
+    cpus: float = 1.0
+    gpus: float = 0.0
+    threads: int | None = None
+    context_tokens: int = 2048
+    concurrent: int = 8
+    waiting: int = 16
+
+
+@dataclass(frozen=True, slots=True)
+class TokenConfig:
+    """Who may use the service. Exactly one of the three says what the token is: a file with it (or with ``sha256:`` and
+    its digest), its digest, or an environment variable with either. Empty ``models`` are all.
+    """
+
+    name: str
+    file: Path | None = None
+    sha256: str = ""
+    environment: str = ""
+    models: tuple[str, ...] = ()
+    requests_per_second: float = 20.0
+    concurrent: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may be and take. ``body_s`` bounds the time in which a body must have arrived."""
+
+    body_bytes: int = _BODY_BYTES
+    body_s: float = 10.0
+    connections: int = 4096
+    bounds: Bounds = field(default_factory=Bounds)
+
+
+@dataclass(frozen=True, slots=True)
+class TeamConfig:
+    """The whole file. ``proxy`` states that a proxy in front ends TLS."""
+
+    models: tuple[ModelConfig, ...]
+    tokens: tuple[TokenConfig, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    certificate: Path | None = None
+    key: Path | None = None
+    proxy: bool = False
+
+
+_MODEL = tuple(ModelConfig.__dataclass_fields__)
+_TOKEN = tuple(TokenConfig.__dataclass_fields__)
+_LIMITS = ("body_bytes", "body_s", "connections", "max_new_tokens", "candidates", "budget_ms")
+_TOP = ("models", "tokens", "limits", "host", "port", "certificate", "key", "proxy")
+
+
+def read_file(path: Path) -> TeamConfig:
+    """The configuration in a file. Raises `RequestError`, in one line."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST_FILE + 1)
+        if len(data) > LARGEST_FILE:
+            raise RequestError(f"{path} is no configuration: it is larger than a megabyte")
+        return read_config(_parsed(data.decode("utf-8-sig"), path))
+    except UnicodeDecodeError:
+        raise RequestError(f"{path} is not UTF-8; save it so") from None
+    except OSError as error:
+        raise RequestError(f"cannot read {path}: {reason_of(error)}; name the file with --config") from None
+
+
+def read_config(value: object) -> TeamConfig:
+    """The configuration in what a file holds, or in the arguments of a Serve application. Raises `RequestError`."""
+    if isinstance(value, dict) and isinstance(value.get("applications"), list) and value["applications"]:
+        value = Fields(value["applications"][0], "applications").member("args")
+    fields = Fields(value, "midtoken-team.yaml", _TOP)
+    models = tuple(_model(each) for each in fields.elements("models", 256))
+    tokens = tuple(_token(each) for each in fields.elements("tokens", 100_000))
+    if not models:
+        raise RequestError("midtoken-team.yaml: models is empty; write models: [{name: bundled}]")
+    _require_distinct("models", [model.name for model in models])
+    _require_distinct("tokens", [token.name for token in tokens])
+    known = {model.name for model in models}
+    for token in tokens:
+        for name in token.models:
+            if name not in known:
+                raise RequestError(f"tokens: {token.name} may use {name!r}, which is no model of this file")
+    return TeamConfig(
+        models,
+        tokens,
+        _limits(fields.member("limits") or {}),
+        fields.text("host", "127.0.0.1"),
+        fields.whole("port", DEFAULT_PORT, 0, 65535),
+        _path(fields, "certificate"),
+        _path(fields, "key"),
+        fields.truth("proxy", False),
+    )
+
+
+def check_exposed(config: TeamConfig) -> None:
+    """Raises `RequestError` for a service that others could reach without a token, or in the clear."""
+    if (config.certificate is None) != (config.key is None):
+        raise RequestError("certificate and key go together; give both files, or neither")
+    for file in (config.certificate, config.key):
+        if file is not None and not file.is_file():
+            raise RequestError(f"{file} is no file; certificate and key must be files in PEM format")
+    if is_loopback(config.host):
+        return
+    if not config.tokens:
+        raise RequestError(f"host is {config.host}, which others can reach: give tokens, or listen on 127.0.0.1")
+    if config.certificate is None and not config.proxy:
+        raise RequestError(
+            f"host is {config.host}, and code would travel in the clear: give certificate and key, or state proxy: true"
+            " where a proxy in front ends TLS"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a host."""
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _parsed(text: str, path: Path) -> object:
+    try:
+        import yaml  # of the extra "team"
+    except ImportError:
+        raise RequestError("the team's service is not installed; pip install 'midtoken[team]'") from None
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f", line {mark.line + 1}"
+        raise RequestError(f"{path} is no YAML{where}; see the example in docs/team.md") from None
+
+
+def _model(value: object) -> ModelConfig:
+    fields = Fields(value, "models", _MODEL)
+    name = fields.text("name", None, 200)
+    model = fields.text("model", name)
+    if not is_name(name):
+        raise RequestError(f"models: {name[:60]!r} is no name that clients can say; give it one, and its path as model")
+    if not (is_name(model) or looks_like_path(model)):
+        raise RequestError(f"models: {model[:60]!r} is neither a name of 'midtoken models' nor a path")
+    autoscale = None
+    concurrent = fields.whole("concurrent", 8, 1, 1024)
+    if fields.has("autoscale"):
+        if fields.has("replicas"):
+            raise RequestError(f"models: {name} has replicas and autoscale; leave one of them out")
+        autoscale = _autoscale(fields.member("autoscale"), concurrent)
+    device: DeviceChoice = fields.choice("device", DEVICES, "auto")
+    return ModelConfig(
+        name,
+        model,
+        fields.whole("replicas", 1, 1, MOST_REPLICAS),
+        autoscale,
+        device,
+        fields.number("cpus", 1.0, 0.0, 1024.0),
+        fields.number("gpus", 0.0, 0.0, 64.0),
+        fields.whole("threads", low=1, high=1024) if fields.has("threads") else None,
+        fields.whole("context_tokens", 2048, 64, 1 << 20),
+        concurrent,
+        fields.whole("waiting", 2 * concurrent, 0, 4096),
+    )
+
+
+def _autoscale(value: object, concurrent: int) -> Autoscale:
+    fields = Fields(value, "autoscale", ("min", "max", "ongoing"))
+    least = fields.whole("min", 1, 0, MOST_REPLICAS)
+    most = fields.whole("max", None, max(least, 1), MOST_REPLICAS)
+    return Autoscale(least, most, fields.number("ongoing", float(concurrent), 0.1, 4096.0))
+
+
+def _token(value: object) -> TokenConfig:
+    fields = Fields(value, "tokens", _TOKEN)
+    name = fields.text("name", None, 200)
+    given = [kind for kind in ("file", "sha256", "environment") if fields.has(kind)]
+    if len(given) != 1:
+        raise RequestError(f"tokens: {name[:60]!r} needs exactly one of file, sha256 and environment")
+    digest = fields.text("sha256", "").lower()
+    if digest and not is_digest(digest):
+        raise RequestError(f"tokens: sha256 of {name[:60]!r} must be 64 hexadecimal digits; see 'sha256sum'")
+    return TokenConfig(
+        name,
+        _path(fields, "file"),
+        digest,
+        fields.text("environment", ""),
+        fields.texts("models"),
+        fields.number("requests_per_second", 20.0, 0.001, 100_000.0),
+        fields.whole("concurrent", 8, 1, 100_000),
+    )
+
+
+def is_digest(text: str) -> bool:
+    """Whether a text is a SHA-256 in hexadecimal digits."""
+    return len(text) == 64 and all(character in "0123456789abcdef" for character in text)
+
+
+def _limits(value: object) -> Limits:
+    fields = Fields(value, "limits", _LIMITS)
+    bounds = Bounds()
+    return Limits(
+        fields.whole("body_bytes", _BODY_BYTES, 1024, 1 << 30),
+        fields.number("body_s", 10.0, 0.1, 600.0),
+        fields.whole("connections", 4096, 1, 1 << 20),
+        Bounds(
+            fields.whole("max_new_tokens", bounds.max_new_tokens, 1, 4096),
+            fields.whole("candidates", bounds.candidates, 1, 64),
+            fields.number("budget_ms", bounds.budget_ms, 1.0, 600_000.0),
+        ),
+    )
+
+
+def _path(fields: Fields, name: str) -> Path | None:
+    return Path(fields.text(name)).expanduser() if fields.has(name) else None
+
+
+def _require_distinct(what: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise RequestError(f"{what}: {name!r} is there twice; give each its own name")
+
+
+def plain(config: TeamConfig) -> dict[str, Any]:
+    """The arguments of a Serve application that `read_config` reads again."""
+    limits = config.limits
+    return {
+        "models": [_without_nothing(model, autoscale=_autoscale_json(model.autoscale)) for model in config.models],
+        "tokens": [
+            _without_nothing(token, file=None if token.file is None else str(token.file)) for token in config.tokens
+        ],
+        "limits": {
+            "body_bytes": limits.body_bytes,
+            "body_s": limits.body_s,
+            "connections": limits.connections,
+            "max_new_tokens": limits.bounds.max_new_tokens,
+            "candidates": limits.bounds.candidates,
+            "budget_ms": limits.bounds.budget_ms,
+        },
+        "host": config.host,
+        "port": config.port,
+        "proxy": config.proxy,
+    }
+
+
+def _autoscale_json(autoscale: Autoscale | None) -> dict[str, float] | None:
+    return None if autoscale is None else {"min": autoscale.least, "max": autoscale.most, "ongoing": autoscale.ongoing}
+
+
+def _without_nothing(value: Any, **other: object) -> dict[str, Any]:
+    named = {name: getattr(value, name) for name in type(value).__dataclass_fields__} | other
+    if named.get("autoscale") is not None:
+        del named["replicas"]
+    shown = {name: list(each) if isinstance(each, tuple) else each for name, each in named.items()}
+    return {name: each for name, each in shown.items() if each not in (None, "", [])}

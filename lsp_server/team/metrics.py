@@ -1,0 +1,69 @@
+"""What the service counts, for Prometheus. Figures and names of models and tokens only, never text."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0)
+_PHASES = ("tokenize", "heal", "prefill", "decode")
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The counters of one ingress, in a registry of its own."""
+
+    registry: CollectorRegistry
+    requests: Counter
+    refusals: Counter
+    seconds: Histogram
+    first_text: Histogram
+    phases: Histogram
+    ongoing: Gauge
+    tokens_read: Counter
+    tokens_reused: Counter
+    tokens_written: Counter
+    batch: Histogram
+    accepted: Counter
+    shown: Counter
+
+    @classmethod
+    def create(cls) -> "Metrics":
+        """All at zero."""
+        registry = CollectorRegistry()
+        model = ("model",)
+        return cls(
+            registry,
+            Counter("midtoken_requests", "Requests by outcome", ("model", "outcome"), registry=registry),
+            Counter("midtoken_refusals", "Requests refused, by code", ("code",), registry=registry),
+            Histogram("midtoken_request_seconds", "Whole answer", model, buckets=_SECONDS, registry=registry),
+            Histogram("midtoken_first_text_seconds", "Until text", model, buckets=_SECONDS, registry=registry),
+            Histogram("midtoken_phase_seconds", "By phase", ("model", "phase"), buckets=_SECONDS, registry=registry),
+            Gauge("midtoken_ongoing_requests", "Requests under way or waiting", model, registry=registry),
+            Counter("midtoken_prompt_tokens", "Tokens of prompts", model, registry=registry),
+            Counter("midtoken_reused_tokens", "Of those, tokens in a cache", model, registry=registry),
+            Counter("midtoken_written_tokens", "Tokens of completions", model, registry=registry),
+            Histogram(
+                "midtoken_batch_requests",
+                "Requests at work in the replica as one begins",
+                model,
+                buckets=(1, 2, 4, 8, 16, 32, 64),
+                registry=registry,
+            ),
+            Counter("midtoken_accepted", "Completions accepted in an editor", model, registry=registry),
+            Counter("midtoken_shown", "Completions shown in an editor", model, registry=registry),
+        )
+
+    def answered(self, model: str, answer: dict[str, Any], seconds: float) -> None:
+        """A request has its answer, as `answers.answer_json` writes it."""
+        self.requests.labels(model, "answered").inc()
+        self.seconds.labels(model).observe(seconds)
+        for phase in _PHASES:
+            self.phases.labels(model, phase).observe(answer["timing_ms"][phase] / 1000)
+        self.tokens_read.labels(model).inc(answer["usage"]["prompt_tokens"])
+        self.tokens_reused.labels(model).inc(answer["usage"]["reused_tokens"])
+        self.tokens_written.labels(model).inc(sum(completion["tokens"] for completion in answer["completions"]))
+
+    def text(self) -> bytes:
+        """In the format that Prometheus reads."""
+        return generate_latest(self.registry)

@@ -1,0 +1,154 @@
+"""One replica: a loaded model, and the requests that are at work in it. Knows nothing of HTTP or of Ray."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+from engine import (
+    CancellationToken,
+    Cancelled,
+    Completer,
+    CompletionRequest,
+    CompletionResult,
+    MidtokenError,
+    ModelInfo,
+    RequestError,
+)
+from lsp_server.logs import describe
+from lsp_server.models.lookup import model_folder
+from lsp_server.models.names import name_or_path
+from lsp_server.team.answers import answer_json
+from lsp_server.team.config import ModelConfig
+from lsp_server.team.events import Event
+from lsp_server.team.protocol import Refusal
+
+log = logging.getLogger(__name__)
+
+RETRY_S = 0.5
+
+
+class EngineLike(Protocol):
+    """The part of `engine.Completer` that a replica uses. It may be called from many threads."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """What is loaded, and where it runs."""
+
+    def complete(
+        self,
+        request: CompletionRequest,
+        cancel: CancellationToken | None = None,
+        on_text: Callable[[str], None] | None = None,
+    ) -> CompletionResult:
+        """Complete one request; blocks."""
+
+
+def load_engine(config: ModelConfig) -> EngineLike:
+    """The engine of a replica; blocks. A `Completer` takes one request at a time, others wait at its lock.
+
+    Raises `MidtokenError` where the model cannot be had.
+    """
+    folder: Path | None = model_folder(name_or_path(config.model))
+    return Completer.load(folder, device=config.device, threads=config.threads, context_tokens=config.context_tokens)
+
+
+class Replica:
+    """Serves the requests of many clients with one model. A request whose client leaves stops at its next pass."""
+
+    def __init__(self, config: ModelConfig, engine: EngineLike) -> None:
+        self._config = config
+        self._engine = engine
+        self._ongoing = 0
+        self._threads = ThreadPoolExecutor(config.concurrent, "midtoken-replica")
+
+    @property
+    def ongoing(self) -> int:
+        """Requests that are at work or wait here."""
+        return self._ongoing
+
+    def describe(self) -> dict[str, Any]:
+        """What this replica runs."""
+        info = self._engine.info
+        return {
+            "name": self._config.name,
+            "model": info.name,
+            "device": info.device,
+            "precision": info.precision,
+            "vocabulary": info.vocabulary,
+            "context": info.context_length,
+        }
+
+    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
+        """The events of one answer: ``begun``, ``text`` as it is written, and at last ``answer``.
+
+        Raises `Refusal`. Closing the iterator stops the engine before its next pass.
+        """
+        if self._ongoing >= self._config.concurrent + self._config.waiting:
+            raise Refusal("full", "the service is full; come again later", RETRY_S)
+        loop = asyncio.get_running_loop()
+        events: asyncio.Queue[Event | Exception] = asyncio.Queue()
+        token = CancellationToken()
+        written = ""
+
+        def say(event: Event | Exception) -> None:
+            loop.call_soon_threadsafe(events.put_nowait, event)
+
+        def on_text(text: str) -> None:
+            nonlocal written
+            if text.startswith(written) and text != written:
+                say(Event("text", {"written": text[len(written) :]}))
+                written = text
+
+        self._ongoing += 1
+        yielded = time.monotonic()
+        job = loop.run_in_executor(self._threads, self._work, request, token, on_text, say)
+        job.add_done_callback(lambda _: self._ended())
+        try:
+            yield Event("begun", {"ongoing": self._ongoing, "replica": os.getpid()})
+            while True:
+                event = await events.get()
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+                if event.name == "answer":
+                    return
+        finally:
+            token.cancel()
+            job.cancel()  # in the queue, it does not begin
+            log.debug("a request left after %.0f ms", (time.monotonic() - yielded) * 1000)
+
+    def close(self) -> None:
+        """Take nothing more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _ended(self) -> None:
+        self._ongoing -= 1
+
+    def _work(
+        self,
+        request: CompletionRequest,
+        token: CancellationToken,
+        on_text: Callable[[str], None],
+        say: Callable[[Event | Exception], None],
+    ) -> None:
+        """On a thread of its own."""
+        try:
+            if token.cancelled:
+                return
+            result = self._engine.complete(request, token, on_text)
+            say(Event("answer", answer_json(result, self._engine.info, self._config.name)))
+        except Cancelled:
+            return
+        except RequestError as error:
+            say(Refusal("bad-request", str(error)))
+        except MidtokenError as error:
+            retry_s = getattr(error, "retry_after_s", None)  # of a batch that is full
+            say(Refusal("model" if retry_s is None else "full", str(error), RETRY_S if retry_s is None else retry_s))
+        except Exception as error:  # whatever broke, the service goes on
+            log.error("a completion failed: %s", describe(error))
+            say(Refusal("internal", "the completion failed; the log of the service says where"))
