@@ -1,8 +1,8 @@
 """``python -m lsp_server``, and what the program ``midtoken`` calls: our own code first, then the command line.
 
 Python searches the current folder (``python -m``) and the folders of ``PYTHONPATH`` before what is installed. A project
-may have a package `engine`, or a module with the name of a library that we use; either would take the place of the real
-one. So the search path is put in order before anything is imported. This module needs nothing but `os` and `sys`.
+may have a package `engine`, or a module with the name of a library that we use. Either would be imported instead of the
+real one. So this module orders the search path before anything else is imported. It needs only `os` and `sys`.
 """
 
 import os
@@ -22,8 +22,8 @@ def main() -> int:
 def own_code_first(path: Sequence[str], ours: str, python_path: str) -> list[str]:
     """``path`` in this order: the standard library, our folder, what else is installed, the folders of ``python_path``.
 
-    The current folder goes where ``python -m`` has put it in front. The folders of ``python_path`` stay, but last: what
-    is nowhere else (torch on a cluster, for one) is found there.
+    The current folder is removed if ``python -m`` put it in front. The folders of ``python_path`` stay, but come last,
+    so that packages which exist only there (such as torch on a cluster) are found.
     """
     named = {_absolute(entry) for entry in python_path.split(os.pathsep)} if python_path else set()
     searched = path[1:] if path and _absolute(path[0]) == _absolute("") else path

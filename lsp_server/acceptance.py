@@ -1,4 +1,4 @@
-"""What was offered, what of it was accepted, and how much of that still stands in its document."""
+"""What was offered, what was accepted of it, and how much of that is still in its document."""
 
 import uuid
 from collections import OrderedDict, deque
@@ -9,15 +9,15 @@ from lsp_server.documents.documents import Document
 ACCEPT = "midtoken.server.accept"
 """The command that an item carries."""
 KEPT_OFFERS = 256
-"""A client accepts what it shows, and that is among the last few answers."""
+"""Offers that are remembered. A client accepts what it shows, which is among the last few answers."""
 KEPT_SPANS = 128
-"""Accepted texts that are watched; of older ones what stands is taken as kept for good."""
+"""Accepted texts that are watched. What is left of older ones counts as kept for good."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An item that was sent: ``insert_text`` goes to the character index ``start``; its first ``typed`` characters
-    stand there already, or come with an item selected in the client's list.
+    """An item that was sent: ``insert_text`` goes to the character index ``start``. Its first ``typed`` characters are
+    there already, or come with an item selected in the client's list.
     """
 
     uri: str
@@ -29,8 +29,8 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A part of an offer that was taken, up to the index ``end``. ``stands``: the document has it where it was offered.
-    ``is_first``: no part of the offer was accepted before.
+    """A part of an offer that was accepted, up to the index ``end``. ``stands`` says that the document has the text
+    where it was offered, ``is_first`` that no part of the offer was accepted before.
     """
 
     characters: int
@@ -47,7 +47,7 @@ class _Span:
 
 
 class Ledger:
-    """Offers by the id that their command carries, and the accepted characters that still stand."""
+    """Offers by the id in their command, and the accepted characters that are still in their documents."""
 
     def __init__(self) -> None:
         self._offers: OrderedDict[str, Offer] = OrderedDict()
@@ -56,7 +56,7 @@ class Ledger:
         self._settled = 0
 
     def offer(self, offer: Offer) -> str:
-        """Note an item; the id to accept it by. Ids of another server process are never ours."""
+        """Record an item and return its id. Ids of other server processes never match."""
         number = uuid.uuid4().hex
         self._offers[number] = offer
         if len(self._offers) > KEPT_OFFERS:
@@ -69,9 +69,10 @@ class Ledger:
         return self._offers.get(number)
 
     def accept(self, number: str, document: Document | None, length: int | None = None) -> Accepted | None:
-        """Note that the first ``length`` characters of an item's text were taken, or all; None for an unknown id.
+        """Record that the first ``length`` characters of an item's text were accepted (None: all). None for an unknown
+        id.
 
-        ``document`` is the item's, as it is after the insertion.
+        ``document`` is the item's document after the insertion.
         """
         offer = self._offers.get(number)
         if offer is None:
@@ -87,7 +88,7 @@ class Ledger:
         return Accepted(upper - before, end, is_first, stands)
 
     def changed(self, old: Document | None, new: Document) -> None:
-        """A document has another text now: what was deleted of accepted texts is kept no more."""
+        """A document has a new text: deleted parts of accepted texts no longer count as kept."""
         if old is None or not any(span.uri == new.uri for span in self._spans):
             return
         start, end, inserted = edit_between(old.text, new.text)
@@ -97,7 +98,9 @@ class Ledger:
             self._spans.extend(_after(span, start, end, inserted) if span.uri == new.uri else (span,))
 
     def closed(self, uri: str) -> None:
-        """What stands in a document that is closed is kept for good, and its offers are void."""
+        """A document was closed: what is left of accepted texts counts as kept for good, and its offers are no
+        longer valid.
+        """
         self._settled += sum(span.end - span.start for span in self._spans if span.uri == uri)
         self._spans = deque(span for span in self._spans if span.uri != uri)
         for number in [number for number, offer in self._offers.items() if offer.uri == uri]:
@@ -106,7 +109,7 @@ class Ledger:
 
     @property
     def kept_characters(self) -> int:
-        """Accepted characters that stand, or stood when their document was closed."""
+        """Accepted characters that are in their document, or were when it was closed."""
         return self._settled + sum(span.end - span.start for span in self._spans)
 
     def _watch(self, span: _Span) -> None:
@@ -117,7 +120,8 @@ class Ledger:
 
 
 def edit_between(old: str, new: str) -> tuple[int, int, int]:
-    """One edit that makes ``new`` of ``old``: the span of ``old`` that it replaces, the length of what it puts there.
+    """One edit that turns ``old`` into ``new``: start and end of the replaced span of ``old``, and the length of the
+    new text.
 
     >>> edit_between("abcd", "abXYd")
     (2, 3, 2)
@@ -135,7 +139,9 @@ def edit_between(old: str, new: str) -> tuple[int, int, int]:
 
 
 def _common_start(one: str, other: str) -> int:
-    """Length of the longest common beginning, by halving: comparing slices is far quicker than characters."""
+    """Length of the longest common beginning, found by bisection, because comparing slices is far faster than
+    comparing characters.
+    """
     low, high = 0, min(len(one), len(other))
     while low < high:
         middle = (low + high + 1) // 2
@@ -147,7 +153,9 @@ def _common_start(one: str, other: str) -> int:
 
 
 def _after(span: _Span, start: int, end: int, inserted: int) -> list[_Span]:
-    """What an edit that replaces ``start`` to ``end`` by ``inserted`` characters leaves of a span: up to two pieces."""
+    """What is left of a span after an edit that replaces ``start`` to ``end`` by ``inserted`` characters: up to two
+    pieces.
+    """
     shift = inserted - (end - start)
     left = (span.start, min(span.end, start))
     right = (max(span.start, end) + shift, span.end + shift)

@@ -1,6 +1,6 @@
 """``midtoken``: one program, one command a module. Exit status 0, 1 (failed) or 2 (wrong usage).
 
-A command's module, and with it the engine, is imported when the command is named: ``midtoken --help`` costs nothing.
+A command's module, and with it the engine, is imported only when the command is named, so ``midtoken --help`` is fast.
 """
 
 import argparse
@@ -25,7 +25,7 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells expect it
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line; the usage is a ``--help`` away."""
+    """Reports a mistake in one line. The usage is printed only by ``--help``."""
 
     def error(self, message: str) -> NoReturn:
         """Exit with status 2."""
@@ -41,16 +41,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             if sys.stdout is not None:  # closed before we were started
                 sys.stdout.flush()
-    except SystemExit as end:  # argparse, after its help or its error
+    except SystemExit as end:  # raised by argparse after its help or its error
         return end.code if isinstance(end.code, int) else 0
     except KeyboardInterrupt:
         _say("midtoken: interrupted")
         return _INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output left (`midtoken ... | head`). Nothing is wrong, and nothing can be printed.
+        # The reader of our output has ended (`midtoken ... | head`). That is not an error, and nothing can be printed.
         _discard_output()
         return 0
-    except OSError as error:  # files that are read have errors of their own: it is the output, on a full disk for one
+    except OSError as error:  # reading raises our own errors, so this is the output, such as a full disk
         _discard_output()
         return _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 1)
 
@@ -84,7 +84,7 @@ def build_parser(argv: Sequence[str]) -> Parser:
 
 def _run(argv: Sequence[str]) -> int:
     if "serve" in argv[:1]:
-        # The server computes on the threads of its setting; numpy's algebra would start one a core as it is imported.
+        # The server computes on the threads of its setting. numpy would start one for each core when it is imported.
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     args, unknown = build_parser(argv).parse_known_args(argv)
     if unknown:
@@ -108,26 +108,26 @@ def _fail(message: str, status: int) -> int:
 
 
 def _say(line: str) -> None:
-    """A last line on standard error, in the place of a progress bar that may stand there."""
+    """Print a last line on standard error, over a progress bar that may be there."""
     print(f"\r\x1b[K{line}" if sys.stderr.isatty() else line, file=sys.stderr)
 
 
 def _prepare_streams() -> None:
-    """What is printed is to be inserted into documents: UTF-8, and no line break translated, wherever we run."""
+    """The output is inserted into documents, so print UTF-8 and do not translate line breaks, on every system."""
     for stream, newline in ((sys.stdout, ""), (sys.stderr, None)):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace", newline=newline)
 
 
 def _discard_output() -> None:
-    """Let what is still buffered go nowhere, or the interpreter complains about it when it ends."""
+    """Discard what is still buffered. Otherwise the interpreter would report an error at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 class _Version(argparse.Action):
-    """Looks the version up when it is asked for: reading package metadata takes longer than starting."""
+    """Looks up the version only when it is asked for, because reading package metadata takes longer than starting."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> NoReturn:
         from importlib.metadata import PackageNotFoundError, version

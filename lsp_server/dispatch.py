@@ -1,7 +1,7 @@
-"""From the bytes of a message to pygls, past everything that a message can be wrong about.
+"""From the bytes of a message to pygls, with checks for everything that can be wrong with a message.
 
-What comes through is well-formed, of a method that is served, and allowed at this point of the session. Its parameters
-are what `lsp_server.messages` reads of them. Every request that does not come through is answered, by an error of the
+A message that is passed on is well-formed, of a method that is served, and allowed at this point of the session. Its
+parameters are what `lsp_server.messages` reads from them. Every other request is answered with an error of the
 protocol.
 """
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 EXIT_CLEAN, EXIT_UNCLEAN = 0, 1
 FAREWELL_S = 0.2
-"""For the empty answers to what was still open."""
+"""Seconds for sending the empty answers to open requests."""
 _ABOUT_DOCUMENTS = ("textDocument/", "notebookDocument/")
 
 
@@ -37,7 +37,7 @@ class Dispatcher:
         self._connection = connection
 
     def handle(self, body: bytes) -> int | None:
-        """Deal with one message; the exit status once the client asked to exit."""
+        """Handle one message. Returns the exit status if the client asked to exit."""
         try:
             message = json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -57,7 +57,7 @@ class Dispatcher:
 
     @property
     def exit_status(self) -> int:
-        """0 after a shutdown request, 1 without, as the specification has it."""
+        """0 after a shutdown request, 1 without one, as the specification says."""
         return EXIT_CLEAN if self._server.state.phase == "shut down" else EXIT_UNCLEAN
 
     def _is_allowed(self, message: dict[str, Any]) -> bool:
@@ -82,7 +82,7 @@ class Dispatcher:
     def _call(self, message: dict[str, Any]) -> None:
         method: str = message["method"]
         if method.startswith(_ABOUT_DOCUMENTS) and not self._server.state.begun:
-            # A client that forgets to say that it is ready is so by now; without that no model would ever be loaded.
+            # The client never sent `initialized`, but it is ready by now. Without this no model would ever be loaded.
             self._pass_on(JsonRPCNotification(types.INITIALIZED, "2.0", None))
         try:
             params = read_parameters(method, message.get("params"))
@@ -100,7 +100,7 @@ class Dispatcher:
             self._pass_on(JsonRPCRequestMessage(number, method, "2.0", params))
 
     def _response(self, message: dict[str, Any]) -> JsonRPCResponseMessage | types.ResponseErrorMessage | None:
-        """An answer of the client, with what it says as plain JSON; None if nothing was asked by that id."""
+        """An answer of the client, with its content as plain JSON; None if nothing was asked with that id."""
         number, protocol = identifier(message["id"]), self._server.protocol
         if number is None or number not in protocol._result_types:
             log.warning("an answer of the client fits no question; it is ignored")
@@ -135,11 +135,11 @@ def _is_message(message: object) -> bool:
 
 
 async def _until_answered(server: MidtokenServer, timeout_s: float) -> None:
-    """Let requests that are not at the scheduler yet, or no more, write their answers."""
+    """Let requests that are not yet, or no longer, at the scheduler write their answers."""
     end = time.monotonic() + timeout_s
     while server.protocol._request_futures and time.monotonic() < end:
         await asyncio.sleep(0.001)
-    await asyncio.sleep(0)  # the answer of a handler that has just ended is still to be written
+    await asyncio.sleep(0)  # a handler that has just ended still has to write its answer
 
 
 async def converse(server: MidtokenServer, connection: Connection) -> int:
@@ -150,7 +150,8 @@ async def converse(server: MidtokenServer, connection: Connection) -> int:
     status: int | None = None
     while status is None and (body := await connection.receive()) is not None:
         status = dispatcher.handle(body)
-        # A request's handler starts here, before the next message: it sees the document that its position belongs to.
+        # A request's handler starts here, before the next message, so it sees the version of the document that it was
+        # sent for.
         await asyncio.sleep(0)
     await server.state.scheduler.finish(FAREWELL_S)
     await _until_answered(server, FAREWELL_S)

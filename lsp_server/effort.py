@@ -1,4 +1,4 @@
-"""How much of the machine completions may take: the setting ``effort``, and what else the machine has to do."""
+"""How much of the machine completions may use: the setting ``effort``, and how busy the machine is."""
 
 import time
 from collections.abc import Callable
@@ -9,24 +9,24 @@ import psutil
 
 Effort = Literal["low", "normal", "high"]
 READING_MS = 500.0
-"""Of a request's time, at most so much is spent on reading what the model has not read yet, and no more than half."""
+"""Longest time of a request for reading new context; at most half of the request's budget is used."""
 LEAST_CONTEXT = 768
 CONTEXT_S = 8.0
 """A slow model's context is no longer than it can read in this time, in whole steps of tokens: until it is read,
 completions are made with a small part of it."""
 CONTEXT_STEP = 256
 BUSY = 0.75
-"""The share of all processors that other programs use, from which on the machine counts as busy."""
+"""The machine counts as busy if other programs use this share of all processors."""
 LOOK_EVERY_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a request may take of the machine.
+    """How much of the machine a request may use.
 
     ``reading_ms`` bounds the time for context that was not read before, ``context_tokens`` the length of the prompt
-    (None: what the model holds). What is left is read in the background where ``reads_ahead``; after each pass it rests
-    ``rest`` times as long as the pass took.
+    (None: the model's own limit). If ``reads_ahead``, the rest is read in the background, with a pause after each pass
+    of ``rest`` times its length.
     """
 
     reading_ms: float
@@ -36,7 +36,8 @@ class Share:
 
 
 def share_of(effort: Effort, is_scarce: bool, threads: int, tokens_per_s: float = 0.0) -> Share:
-    """What ``effort`` means where a pass uses ``threads`` processors; ``is_scarce``: the machine's time or power is.
+    """What ``effort`` means if a pass uses ``threads`` processors. ``is_scarce`` says that processor time or power is
+    scarce.
 
     ``tokens_per_s`` is how fast the model reads, 0 where that is not known.
     """
@@ -45,12 +46,12 @@ def share_of(effort: Effort, is_scarce: bool, threads: int, tokens_per_s: float 
     if effort == "low" or is_scarce:
         return Share(READING_MS / 2, LEAST_CONTEXT, False, rest=0.0)
     most = max(LEAST_CONTEXT, int(CONTEXT_S * tokens_per_s) // CONTEXT_STEP * CONTEXT_STEP) if tokens_per_s else None
-    # No more than one processor's time, on the average.
+    # On average at most the time of one processor.
     return Share(READING_MS, most, True, rest=threads - 1.0)
 
 
 class Machine:
-    """Whether the machine runs on its battery, or other programs keep its processors busy."""
+    """Tells whether the machine runs on its battery, or other programs keep its processors busy."""
 
     def __init__(
         self,
@@ -58,7 +59,9 @@ class Machine:
         on_battery: Callable[[], bool] | None = None,
         used: Callable[[], tuple[float, float]] | None = None,
     ) -> None:
-        """``used`` gives the seconds that other programs, and that all processors together, have spent so far."""
+        """``used`` returns processor seconds so far: those used by other programs, and those of all processors
+        together.
+        """
         self._clock = clock
         self._on_battery = on_battery or _on_battery
         self._used = used or _used
@@ -68,14 +71,14 @@ class Machine:
 
     @property
     def is_scarce(self) -> bool:
-        """Looked at every ten seconds at most."""
+        """Whether time or power is scarce; checked at most every ten seconds."""
         now = self._clock()
         if now >= self._next:
             is_first, self._next = self._next < 0, now + LOOK_EVERY_S
             others, total = self._used()
             spent, passed = others - self._before[0], total - self._before[1]
             self._before = (others, total)
-            # The first look has nothing to compare with.
+            # The first time there is nothing to compare with.
             self._is_scarce = self._on_battery() or (not is_first and passed > 0 and spent / passed > BUSY)
         return self._is_scarce
 
@@ -95,5 +98,5 @@ def _used() -> tuple[float, float]:
         return 0.0, 0.0
     total = sum(all_) - getattr(all_, "guest", 0.0) - getattr(all_, "guest_nice", 0.0)  # they are in user and nice too
     idle = all_.idle + getattr(all_, "iowait", 0.0)
-    # What runs at a low priority gives way by itself.
+    # Programs at a low priority give way by themselves, so they do not count.
     return max(0.0, total - idle - getattr(all_, "nice", 0.0) - own.user - own.system), total

@@ -1,4 +1,4 @@
-"""pygls's language server, without the parts that we do ourselves."""
+"""pygls's language server, without the parts that we implement ourselves."""
 
 import asyncio
 import importlib.metadata
@@ -20,8 +20,8 @@ from lsp_server.status import METHOD, status_of
 
 log = logging.getLogger(__name__)
 
-# Its documents split lines in the wrong places, it keeps an object for every notification and command that they handle,
-# its commands are not cancelled, and its exit never reports a status.
+# pygls's documents split lines at the wrong characters, it keeps an object for every notification and command, its
+# commands are not cancelled, and its exit never reports a status.
 _OURS = (
     types.TEXT_DOCUMENT_DID_OPEN,
     types.TEXT_DOCUMENT_DID_CHANGE,
@@ -43,7 +43,7 @@ NOTEBOOKS = types.NotebookDocumentSyncOptions(
 
 
 class _Protocol(LanguageServerProtocol):
-    """Answers every request, also where what the client sent, and gets back, is nested too deep to be written."""
+    """Answers every request, even if data that the client sent, and gets back, is nested too deeply to be written."""
 
     def _send_response(self, msg_id: str | int, result: Any | None = None, error: Any | None = None) -> None:
         if error is None and isinstance(result, Mapping):
@@ -57,7 +57,7 @@ class _Protocol(LanguageServerProtocol):
 
 
 class MidtokenServer(LanguageServer):
-    """A language server that carries the session of its client."""
+    """A language server with the state of its one client."""
 
     def __init__(self, state: ServerState) -> None:
         super().__init__(
@@ -79,9 +79,9 @@ class MidtokenServer(LanguageServer):
         return method == types.CANCEL_REQUEST or method in features.features or method in features.builtin_features
 
     def start(self, work: Coroutine[Any, Any, None], failed: str, *, tells: bool = False) -> None:
-        """Run what a message begins. If it raises, log the words ``failed``, or show them to the user.
+        """Run work that a message starts. If it raises, log the words ``failed``, or show them to the user.
 
-        The handler itself is no coroutine: pygls would never release its task.
+        The handler itself is not a coroutine, because pygls would never release its task.
         """
         task = asyncio.ensure_future(work)
         self._under_way.add(task)
@@ -107,7 +107,7 @@ class MidtokenServer(LanguageServer):
         self.protocol.fm.features.update(self._withheld)
 
     def report_server_error(self, error: Exception, source: object) -> None:
-        """Log it: a user can do nothing about it in a message box."""
+        """Log the error. It is not shown, because the user can do nothing about it."""
         log.error("an error of the protocol: %s", describe(error))
 
     def tell(self, kind: types.MessageType, messages: Iterable[str]) -> None:
@@ -117,7 +117,7 @@ class MidtokenServer(LanguageServer):
             self.window_show_message(types.ShowMessageParams(kind, f"Midtoken: {message}"))
 
     def report_status(self) -> None:
-        """Tell the client's status bar what the server does, if it has one and that is another thing than before."""
+        """Tell the client's status bar what the server does, if it has one and the status has changed."""
         if not self.state.client.status or self.state.phase != "running":
             return
         status = status_of(self.state)
@@ -139,7 +139,7 @@ class MidtokenServer(LanguageServer):
         self.tell(types.MessageType.Error, (message,))
 
     def note_failure(self, reason: str | None) -> None:
-        """The last completion failed for a reason, or worked."""
+        """Record why the last completion failed, or None if it worked."""
         if reason != self.state.failure:
             self.state.failure = reason
             self.report_status()

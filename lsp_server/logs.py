@@ -16,10 +16,10 @@ RECENT_LINES = 500
 
 
 class PrivateFormatter(logging.Formatter):
-    """One line a record; exceptions as type and place.
+    """One line for each record; exceptions as type and place.
 
-    Other packages put messages of the client, and so documents, into the arguments of a record and into the text of an
-    exception: of their records only the literal part is written, and of exceptions only that of our own tree.
+    Other packages put messages of the client, and so document text, into the arguments of a record and into the text of
+    an exception. So only the literal part of their records is written, and the text only of our own exceptions.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -31,7 +31,7 @@ class PrivateFormatter(logging.Formatter):
 
 
 def describe(error: BaseException) -> str:
-    """An exception without what it may quote: type and place, and the message where it is one of ours."""
+    """An exception without text that it may quote: type and place, and the message if it is one of ours."""
     if isinstance(error, MidtokenError):
         return str(error)
     frames = traceback.extract_tb(error.__traceback__)
@@ -53,7 +53,7 @@ class RecentLines(logging.Handler):
 
     @property
     def lines(self) -> list[str]:
-        """Oldest first."""
+        """The lines, oldest first."""
         return list(self._lines)
 
 
@@ -61,7 +61,7 @@ class RecentLines(logging.Handler):
 def logging_to(stream: TextIO | None = None) -> Iterator[RecentLines]:
     """Send our log and the warnings of others to a stream, standard error by default, until the context ends.
 
-    Gives what keeps the last of these lines.
+    Yields the handler that keeps the last of these lines.
     """
     handler, recent = logging.StreamHandler(stream or sys.stderr), RecentLines()
     handler.setFormatter(PrivateFormatter())
@@ -73,7 +73,7 @@ def logging_to(stream: TextIO | None = None) -> Iterator[RecentLines]:
     before = {name: logging.getLogger(name).level for name in levels}
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
-    # An editor's cancellation often crosses our answer on the way; that is no news.
+    # An editor's cancellation often crosses our answer on the way, which is normal.
     quiet = _Without("Cancel notification for unknown message id")
     handler.addFilter(quiet)
     recent.addFilter(quiet)

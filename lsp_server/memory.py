@@ -14,7 +14,7 @@ def resident_bytes() -> int | None:
 
 
 def available_bytes() -> int | None:
-    """Memory that programs can still have; None if the system does not say."""
+    """Memory that programs can still get; None if the system does not say."""
     try:
         return int(psutil.virtual_memory().available)
     except (psutil.Error, OSError, ValueError):
@@ -22,9 +22,9 @@ def available_bytes() -> int | None:
 
 
 def give_back_free_memory() -> None:
-    """Let the C library give back to the system what was freed; does nothing where it is not glibc.
+    """Make the C library return freed memory to the system. Does nothing if it is not glibc.
 
-    Left to itself it keeps holes of the size of a model, and the next model does not fit into them.
+    Otherwise it keeps holes of the size of a model, and the next model does not fit into them.
     """
     try:
         trim = ctypes.CDLL(None).malloc_trim

@@ -1,4 +1,4 @@
-"""The language server: which method is answered where, and how it is served. No logic."""
+"""The language server: which handler answers which method, and how a client is served. There is no other logic here."""
 
 import asyncio
 import logging
@@ -46,7 +46,7 @@ def create_server(
     probe: Probe = trust,
     find: Finder = take_as_path,
 ) -> MidtokenServer:
-    """A server with every method in its place. ``launch`` holds settings of the command line, by field name."""
+    """A server with handlers for all methods. ``launch`` has settings of the command line, by field name."""
     values, notes = read_environment(environment)
     thread = ModelThread(begin=give_way)
     layers = {**values, **launch}
@@ -94,10 +94,10 @@ def serve(
 ) -> int:
     """Serve one client until it leaves, on standard input and output or on a TCP port; returns the exit status.
 
-    On TCP only a client is served that shows the token in ``token_file``; without a file one is made up, and logged.
+    On TCP, a client must show the token in ``token_file``. Without a file, a token is made up and logged.
 
-    ``model`` and ``device`` are what the command line says. Over the environment they decide, under the client they
-    yield; None says nothing.
+    ``model`` and ``device`` come from the command line. They take precedence over the environment, but not over the
+    client's settings. None means not given.
     """
     with logging_to() as recent:
         connection = _connect(tcp, token_file)
@@ -116,7 +116,8 @@ def serve(
             status = 1
         host = server.state.model
         if not host.close(CLOSING_TIMEOUT_S) or host.is_loading:
-            # The interpreter's own end would take away what the native library of that thread stands on: it aborts.
+            # A normal interpreter exit would free data that the native library on that thread still uses, and the
+            # process would abort.
             log.info("a model call or a load has not ended; the server leaves without it")
             os._exit(status)
         return status

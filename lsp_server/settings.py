@@ -1,8 +1,8 @@
 """Settings: fully defaulted, converted once at the edge, never raising.
 
-They come in layers: what the client says (``workspace/configuration`` over ``initializationOptions``), then the
-command line, then ``MIDTOKEN_*`` in the environment, then the defaults here. A value that cannot be used is left out
-of its layer and reported by name, so that the next layer's counts.
+They come in layers: what the client says (``workspace/configuration`` over ``initializationOptions``), then the command
+line, then ``MIDTOKEN_*`` in the environment, then the defaults here. A value that cannot be used is left out of its
+layer and reported by name, so the next layer's value is used.
 """
 
 from collections.abc import Callable, Mapping
@@ -61,9 +61,9 @@ class Settings:
     """What the user can choose; ``docs/protocol.md`` has the table.
 
     ``budget_ms`` counts from the arrival of a request. The default is a cap, not a target: an answer that takes longer
-    is for text that was typed over long ago. ``debounce_ms`` is the longest that an automatic request waits (see
-    `lsp_server.scheduling.debounce`). Editors wait already, and a call that was begun in vain stops at its next step
-    or is handed on, so it only has to outlast the repeat of a held-down key (33 ms).
+    is for text that has changed long ago. ``debounce_ms`` is the longest that an automatic request waits (see
+    `lsp_server.scheduling.debounce`). Editors wait already, and a call that was begun in vain stops at its next step or
+    is handed on, so it only has to outlast the repeat of a held-down key (33 ms).
     """
 
     model: Path | str | None = None
@@ -105,8 +105,8 @@ class _Setting:
 def read_client(raw: object, before: Values = MappingProxyType({})) -> tuple[Values, tuple[str, ...]]:
     """The values of a client's settings object, and what is wrong with it, one line each.
 
-    ``before`` are those that it gave before. They stand where it now gives what cannot be used: a slip in a list of
-    excluded files must not open them.
+    ``before`` are its earlier values. They stay for settings whose new value cannot be used: a mistake in a list of
+    excluded files must not make those files readable.
     """
     if raw is None:
         return {}, ()
@@ -127,7 +127,7 @@ def read_environment(environment: Mapping[str, str]) -> tuple[Values, tuple[str,
 
 
 def resolve(*layers: Values) -> Settings:
-    """The settings that the layers give, the first one with a value deciding."""
+    """The settings of the layers. For each setting, the first layer that has a value counts."""
     merged: dict[str, Any] = {}
     for layer in reversed(layers):
         merged.update(layer)
@@ -157,7 +157,7 @@ def _read(
 
 @dataclass(frozen=True, slots=True)
 class _Variable:
-    """The text of an environment variable, which each reader takes as the type that it wants."""
+    """The text of an environment variable. Each reader converts it to the type that it needs."""
 
     text: str
 
@@ -284,12 +284,12 @@ def _model(value: object) -> Path | str | None:
 
 
 def _trace(value: object) -> str:
-    # Editors built on the reference client keep their own switch at midtoken.trace.server.
+    # Editors built on the reference client have their own switch at midtoken.trace.server.
     server = value.get("server", "off") if isinstance(value, Mapping) else value
     return _choice(get_args(TraceLevel))(server)
 
 
-# The engine's own parameters check what they will be given: its names and ranges are not repeated here.
+# The engine's parameter classes check these values, so their names and ranges are not repeated here.
 _SETTINGS = (
     _Setting("model", "model", _model),
     _Setting("device", "device", _choice(DEVICES)),

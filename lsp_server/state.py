@@ -34,17 +34,17 @@ log = logging.getLogger(__name__)
 Phase = Literal["new", "running", "shut down"]
 
 MOST_CHARACTERS = 64_000_000
-"""Of all open documents together; those not changed for longest are left out first."""
+"""Limit for all open documents together. Those that were not changed for longest are left out first."""
 MOST_CHARACTERS_OF_ONE = 4_000_000
-"""A longer document is data: nobody completes it, and every keystroke would copy it."""
+"""Limit for one document. A longer one is data, and every keystroke would copy it."""
 
 MOST_NEIGHBOURS = 32
-"""Other open documents that a request looks at."""
+"""Limit for the other open documents that a request uses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """What the client can do, as far as it matters here."""
+    """The client's abilities, as far as they matter here."""
 
     encoding: PositionEncoding = "utf-16"
     configuration: bool = False
@@ -59,7 +59,7 @@ class Client:
     dynamic: frozenset[str] = frozenset()
     """The completion methods that it lets the server register for."""
     carriage_returns: bool = True
-    """What it inserts may have them, where the document does."""
+    """Inserted text may have carriage returns if the document has them."""
 
     @classmethod
     def of(cls, capabilities: types.ClientCapabilities, name: str | None = None) -> "Client":
@@ -74,7 +74,7 @@ class Client:
             types.TEXT_DOCUMENT_COMPLETION: document.completion,
         }
         experimental = capabilities.experimental
-        if not isinstance(experimental, Mapping):  # pygls hands on what it has no type for as named tuples
+        if not isinstance(experimental, Mapping):  # pygls passes values without a type of its own as named tuples
             experimental = getattr(experimental, "_asdict", dict)()
         return cls(
             encoding=negotiated_encoding(capabilities),
@@ -92,7 +92,7 @@ class Client:
         )
 
     def insertable(self, text: str) -> str:
-        """Document text as the client must have it to show and insert it."""
+        """Document text in the form in which the client must get it to show and insert it."""
         return text if self.carriage_returns else without_carriage_returns(text)
 
 
@@ -100,16 +100,16 @@ class Client:
 class ServerState:
     """Settings, open documents, what was shown, running requests (in the scheduler) and the model (in its host).
 
-    Only the event loop's thread reads or writes it. Handlers take what they need before their first ``await``: the
-    values are frozen, so that what a request was asked about does not change under it.
+    Only the event loop's thread reads or writes it. Handlers take what they need before their first ``await``. The
+    values are frozen, so a request keeps the version that it was asked for.
     """
 
     model: ModelHost
     scheduler: Scheduler
     launch: Values = field(default_factory=dict)
-    """Settings of the command line over those of the environment."""
+    """Settings of the command line and, below them, of the environment."""
     notes: tuple[str, ...] = ()
-    """What was wrong with them, to be shown once there is a client."""
+    """Problems with these settings, to be shown once there is a client."""
     client: Client = field(default_factory=Client)
     settings: Settings = field(default_factory=Settings)
     documents: dict[str, Document] = field(default_factory=dict)
@@ -130,13 +130,13 @@ class ServerState:
     local_models: LocalModels = field(default_factory=LocalModels)
     machine: Machine = field(default_factory=Machine)
     focus: tuple[str, int] | None = None
-    """Where the user is as far as is known: a document and a character of it."""
+    """Where the user probably is: a document and a character of it."""
     phase: Phase = "new"
     begun: bool = False
     """Whether the client said that it is ready, after which it is asked for settings and the model is loaded."""
     enabled: bool = True
     languages_off: set[str] = field(default_factory=set)
-    """Languages that the user switched off by the command."""
+    """Languages that the user has switched off with the command."""
     failure: str | None = None
     """Why the last completion failed; None once another one worked."""
     statistics: Statistics = field(default_factory=Statistics)
@@ -155,12 +155,12 @@ class ServerState:
     """The languages that completions were registered for with the client; None if they were not."""
     _options: Values = field(default_factory=dict)
     _configuration: Values = field(default_factory=dict)
-    """What the client said when it was asked last, and answered."""
+    """The client's last answer about its settings."""
     _configured: asyncio.Event = field(default_factory=asyncio.Event)
     _reported: set[str] = field(default_factory=set)
 
     def begin(self, capabilities: types.ClientCapabilities, options: object, name: str | None = None) -> None:
-        """The client introduced itself, by its name if it has one."""
+        """The client has sent ``initialize``, with its name if it has one."""
         self.client = Client.of(capabilities, name)
         self._options, problems = read_client(options)
         self.notes += problems
@@ -168,11 +168,11 @@ class ServerState:
         self.phase = "running"
 
     def configure(self, configuration: object) -> tuple[str, ...]:
-        """Take the settings that the client gives now; returns what is wrong with them."""
+        """Take the client's new settings; returns the problems with them."""
         self._configuration, problems = read_client(configuration, self._configuration)
         self.settings = resolve(self._configuration, self._options, self.launch)
         if not self.settings.cross_file_context:
-            self.context = ContextFinder()  # what it holds of documents has no use any more
+            self.context = ContextFinder()  # its index of documents is no longer needed
         self.keep_configuration()
         return problems
 

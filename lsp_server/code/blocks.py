@@ -1,4 +1,4 @@
-"""Whether a line opens a block, and whether its statement is finished: the next line's indentation rests on it."""
+"""Whether a line opens a block, and whether its statement is finished. The next line's indentation depends on that."""
 
 import re
 
@@ -6,7 +6,7 @@ from lsp_server.code.scanner import State, code_of
 from lsp_server.code.syntax import Syntax
 
 _HEADER = re.compile(r"\s*(?:\}\s*)?(?:(?:else\s+)?(?:if|for|while|foreach|switch)\b.*\)|else|do|try|finally)\s*\Z")
-"""What a single statement may follow without braces."""
+"""Matches a header that a single statement may follow without braces."""
 _LABEL = re.compile(r"\s*(?:case\b.*|default\s*|(?:public|private|protected)\s*(?:\w+\s*)?):\s*\Z")
 _UNFINISHED = re.compile(r"(?:[-+*/%=&|<^?:,.(\[]|=>)\s*\Z")
 _COUNTED = re.compile(r"(?:\+\+|--)\s*\Z")
@@ -14,7 +14,7 @@ _YAML_ITEM = re.compile(r"\s*-\s|.*[|>]-?\s*\Z")
 
 
 def opens_block(line: str, syntax: Syntax) -> bool:
-    """Whether what follows ``line``, which begins outside comments and strings, is expected deeper."""
+    """Whether the text after ``line`` should be indented deeper. ``line`` begins outside comments and strings."""
     code = code_of(line, syntax)
     if syntax.opens_block(code):
         return True
@@ -24,9 +24,10 @@ def opens_block(line: str, syntax: Syntax) -> bool:
 
 
 def is_finished(line: str, syntax: Syntax, state: State) -> bool:
-    """Whether a statement may end with ``line``, where ``state`` is that of its end; one that opens a block does too.
+    """Whether a statement may end with ``line``. ``state`` is that at its end. A line that opens a block counts as
+    finished.
 
-    Braces that are open do not count: they are of blocks more often than not.
+    Open braces do not count, because they usually belong to blocks.
     """
     if any(bracket != "{" for bracket in state.brackets[-1:]) or (syntax.blocks == "indent" and state.brackets):
         return False

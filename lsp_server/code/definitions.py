@@ -28,11 +28,11 @@ _PATTERNS: Mapping[Definitions, re.Pattern[str]] = MappingProxyType(
     }
 )
 _AGAIN = re.compile(r"@.*(?:overload|setter|getter|deleter|register|dispatch|\.when\b)|#\[cfg|#if|#el|#endif")
-"""What stands above one of several definitions of a name."""
+"""Matches a line above one of several definitions of a name."""
 
 
 def defined_in(line: str, syntax: Syntax) -> str | None:
-    """The name that a line defines, with what sets it apart from others of that name; None if it defines none."""
+    """The name that a line defines, with what distinguishes it from others of that name; None if it defines none."""
     match = _PATTERNS[syntax.definitions].match(line) if syntax.definitions else None
     if match is None:
         return None
@@ -44,7 +44,7 @@ def defined_in(line: str, syntax: Syntax) -> str | None:
 
 
 def may_come_again(above: list[str], syntax: Syntax) -> bool:
-    """Whether what stands directly above a line says that its name may have several definitions."""
+    """Whether the lines directly above say that a name may have several definitions."""
     for line in reversed(above):
         code = line.strip()
         if not code:

@@ -1,4 +1,4 @@
-"""The language of a file by its name, where no editor tells it."""
+"""The language of a file by its name, for use without an editor."""
 
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -53,7 +53,7 @@ _ENDINGS: Mapping[str, str] = MappingProxyType(
 
 
 def language_of(name: str) -> str | None:
-    """The id that the protocol has for the language of a file; None if its name does not tell.
+    """The protocol's id for the language of a file; None if the name does not tell.
 
     >>> language_of("src/app.PY")
     'python'

@@ -85,4 +85,6 @@ GRAMMARS: Mapping[str, Callable[[], object]] = MappingProxyType(
         "typescript": _typescript,
     }
 )
-"""What makes a `tree_sitter.Language` of each; raises ImportError if there is no wheel for the platform."""
+"""For each name a function that returns what `tree_sitter.Language` takes. It raises ImportError if there is no
+wheel for the platform.
+"""

@@ -1,4 +1,4 @@
-"""What a Python text imports: which of its names are modules of the standard library."""
+"""What a Python text imports, and which of its names are modules of the standard library."""
 
 import re
 from collections.abc import Mapping
@@ -16,13 +16,15 @@ FROM = re.compile(r"\s*from\s+([\w.]+)\s+import\b")
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """``modules`` are modules by the names that the text has for them; ``sources`` all that it takes something from."""
+    """``modules`` maps names in the text to modules; ``sources`` are all modules from which the text imports names."""
 
     modules: Mapping[str, str]
     sources: tuple[str, ...]
 
     def module(self, expression: str) -> ModuleNames | None:
-        """The names of the library's module that an expression such as ``os.path`` stands for; None for all others."""
+        """The names of the standard library module that an expression such as ``os.path`` stands for; None for
+        other expressions.
+        """
         first, _, rest = expression.partition(".")
         module = self.modules.get(first)
         return None if module is None else module_names(f"{module}.{rest}" if rest else module)

@@ -1,4 +1,4 @@
-"""Which names there are at a place: those of the document, of its imports, of other open documents, of the language."""
+"""Which names exist at a place: those of the document, of its imports, of other open documents and of the language."""
 
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -16,12 +16,12 @@ SEARCHED_CHARACTERS = 60_000
 """Text on each side of the cursor in which a name is looked for."""
 
 Verdict = Literal["known", "unknown", "absent"]
-"""``absent`` is what a module of the library does not have."""
+"""``absent`` means a name that a module of the standard library does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the name at the cursor is expected to be; ``is_all`` where there can be no other."""
+    """The names that are expected at the cursor; ``is_all`` says that there can be no others."""
 
     names: frozenset[str] = frozenset()
     is_all: bool = False
@@ -37,7 +37,7 @@ class KnownNames:
     elsewhere: tuple[frozenset[str], ...] = ()
 
     def verdict(self, reference: Reference) -> Verdict:
-        """Whether there is such a name."""
+        """Whether the name of a reference exists."""
         name, base = reference.name, reference.base
         if base is not None and self.syntax.definitions == "python":
             source = FROM.match(base)
@@ -46,14 +46,14 @@ class KnownNames:
                 is_there = name in module.given or (source is None and has_word(self._around, f"{base}.{name}"))
                 return "known" if is_there else "absent"
             if source is not None:
-                return "known"  # nobody knows what other modules have
+                return "known"  # the names of other modules are not known
         if name in _language(self.syntax.definitions) or has_word(self._around, name):
             return "known"
         is_there = any(name in names for names in self.elsewhere) or (base is not None and name in self._members)
         return "known" if is_there else "unknown"
 
     def that_begin(self, beginning: str, base: str | None) -> "Expected":
-        """The names that begin so, and have more."""
+        """The names that begin with ``beginning`` and are longer."""
         source = FROM.match(base) if base is not None and self.syntax.definitions == "python" else None
         module = module_names(source[1]) if source is not None else self._module(base) if base is not None else None
         if module is not None:
@@ -71,7 +71,7 @@ class KnownNames:
 
     @cached_property
     def _around(self) -> str:
-        """The text around the cursor without the word that it stands in."""
+        """The text around the cursor, without the word at the cursor."""
         before, after = self.prefix[-SEARCHED_CHARACTERS:], self.suffix[:SEARCHED_CHARACTERS]
         return before[: len(before) - len(word_before(before))] + "\n" + after[len(word_after(after)) :]
 
@@ -81,7 +81,7 @@ class KnownNames:
 
     @cached_property
     def _members(self) -> frozenset[str]:
-        """What the classes of imported modules have, and those that need no import."""
+        """The members of the classes of imported modules, and of classes that need no import."""
         if self.syntax.definitions != "python":
             return frozenset()
         found = map(module_names, self._imports.sources)
@@ -91,7 +91,7 @@ class KnownNames:
 def expected_names(
     prefix: str, suffix: str, syntax: Syntax, state: State, elsewhere: tuple[frozenset[str], ...] = ()
 ) -> Expected:
-    """The names that the word at the cursor may become, where one is used and not defined; none elsewhere."""
+    """The names that the word at the cursor may become if a name is used there; none if a name is defined there."""
     if state.inside is not None or not has_names(syntax) or word_after(suffix):
         return Expected()
     found = names_in("_", prefix, suffix.partition("\n")[0], syntax, state)
@@ -102,7 +102,7 @@ def expected_names(
 
 
 def has_names(syntax: Syntax) -> bool:
-    """Whether it is known what names a language has of itself."""
+    """Whether the built-in names of a language are known."""
     return bool(_language(syntax.definitions))
 
 

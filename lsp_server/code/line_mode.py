@@ -1,7 +1,7 @@
 """One line or a block: what the setting ``multiLine`` leaves to the code around the cursor.
 
-A block is worth guessing where one begins and nothing of it is there yet. Anywhere else the next line is what someone
-who types wants to see; more of it is in the way.
+A block is worth guessing where one begins and is still empty. Anywhere else the user wants to see one line, and more
+text would be in the way.
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ LOOKED_BACK_LINES = 60
 
 
 def lines_wanted(prefix: str, suffix: str, syntax: Syntax, state: State) -> LineMode:
-    """``multi`` where the cursor stands at an empty block, or at the end of a line that may open one; else ``single``.
+    """``multi`` if the cursor is at an empty block, or at the end of a line that may open one; otherwise ``single``.
 
-    ``state`` is that of the cursor. With code after the cursor on its line, in comments and in strings it is always
-    one line, and in languages whose blocks are not known too.
+    ``state`` is that at the cursor. It is always ``single`` with code after the cursor on its line, in comments and
+    strings, and in languages whose blocks are not known.
     """
     line = prefix[prefix.rfind("\n") + 1 :]
     rest, _, below = suffix.partition("\n")
@@ -33,7 +33,7 @@ def lines_wanted(prefix: str, suffix: str, syntax: Syntax, state: State) -> Line
 
 
 def _is_empty_below(header: str, below: str) -> bool:
-    """Whether nothing that belongs to the block of ``header`` follows: no line before the next code is deeper."""
+    """Whether the block of ``header`` has no lines yet: the next code below is not indented deeper."""
     following = next((line for line in _lines(below) if line.strip()), None)
     return following is None or width(following) <= width(header)
 
@@ -48,7 +48,9 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _header(above: str, syntax: Syntax) -> str | None:
-    """The line that opens the block of which ``above`` ends with nothing, a doc string or comments; else None."""
+    """The line that opens the block at the end of ``above``, if the block has at most a doc string or comments;
+    otherwise None.
+    """
     lines = above.split("\n")[-LOOKED_BACK_LINES - 1 : -1]
     while lines:
         line = lines.pop()

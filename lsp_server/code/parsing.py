@@ -1,7 +1,8 @@
-"""Whether the code around a place parses: tree-sitter on a window, for whole files take too long at every keystroke.
+"""Whether the code around a place parses. tree-sitter reads a window, because whole files take too long for each
+keystroke.
 
-The window is the statement at the outermost level that the cursor is in, or of a long one the lines near the cursor and
-the headers around them. A window that was cut badly does not parse without the completion either: it says nothing.
+The window is the outermost statement around the cursor. If that is long, it is the lines near the cursor and the
+headers around them. A badly cut window does not parse without the completion either, and then it decides nothing.
 """
 
 from dataclasses import dataclass
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
     from tree_sitter import Language
 
 WHOLE_CHARACTERS = 4000
-"""A statement up to this long is the window."""
+"""A statement of up to this many characters is the whole window."""
 NEAR_CHARACTERS = 1500
-"""Of a longer one, what is read on each side of the cursor."""
+"""Characters that are read of a longer statement on each side of the cursor."""
 SEARCHED_CHARACTERS = 60_000
 _GOES_ON = (")", "]", "}", "else", "elif", "except", "finally", "catch", "end", "then", "do")
-"""What begins a line that is part of the statement above, though it is no deeper."""
+"""Beginnings of a line that belongs to the statement above, although it is not indented deeper."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def _language(grammar: str) -> "Language | None":
         from tree_sitter import Language
 
         return Language(GRAMMARS[grammar]())
-    except (ImportError, OSError, ValueError):  # no wheel for this platform, or one of another time
+    except (ImportError, OSError, ValueError):  # no wheel for this platform, or one of another version
         return None
 
 
@@ -84,12 +85,14 @@ def _statement_start(above: list[str], line: str) -> int:
 
 
 def _is_outermost(line: str) -> bool:
-    """Whether a statement of the outermost level begins with it."""
+    """Whether an outermost statement begins with this line."""
     return bool(line.strip()) and not line[0].isspace() and not line.startswith(_GOES_ON)
 
 
 def _near(above: list[str], line: str, below: list[str]) -> tuple[list[str], list[str]]:
-    """The lines around the cursor, from a statement that is no deeper than the others, and what stands around them."""
+    """The lines near the cursor, starting at a statement that is not deeper than the others, and the headers around
+    them.
+    """
     near, rest = _split(above[::-1])
     own = [width(text) for text in (*near, line) if text.strip()]
     least = min(own, default=0)
@@ -113,7 +116,7 @@ def _split(lines: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _shallower(lines: list[str], least: int) -> list[str]:
-    """Of lines that go away from the cursor, those that are less deep than all before."""
+    """From lines in the order of their distance from the cursor, those that are less indented than all before."""
     kept: list[str] = []
     for text in lines:
         if text.strip() and width(text) < least:

@@ -10,12 +10,12 @@ from importlib.resources import files
 from types import MappingProxyType
 
 _ALWAYS = ("builtins", "types", "io")
-"""Modules whose classes are met without an import."""
+"""Modules whose classes are often used without an import."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModuleNames:
-    """What a module gives to those who import it, its parts included, and the members of its classes."""
+    """The names that a module exports, including its submodules, and the members of its classes."""
 
     given: frozenset[str]
     members: frozenset[str]
@@ -34,7 +34,7 @@ def module_names(module: str) -> ModuleNames | None:
 
 @cache
 def always_there() -> ModuleNames:
-    """Names that need no import, and the members of what is made without one."""
+    """Names that need no import, and the members of the classes behind them."""
     found = [names for names in map(module_names, _ALWAYS) if names is not None]
     return ModuleNames(found[0].given, frozenset().union(*(names.members for names in found)))
 

@@ -1,6 +1,6 @@
-"""The names that a text uses, as against those that it brings into being: definitions, parameters, targets, keys.
+"""The names that a text uses, as opposed to names that it introduces: definitions, parameters, targets, keys.
 
-Judged line by line and in doubt taken for a definition: what is new must not be hindered.
+They are judged line by line. A doubtful name counts as a definition, because new names must be possible.
 """
 
 import re
@@ -11,7 +11,7 @@ from lsp_server.code.scanner import Scanner, State
 from lsp_server.code.syntax import Syntax
 
 LOOKED_BACK_CHARACTERS = 2000
-"""Text before the cursor in which the head of a definition is looked for whose parameters are being written."""
+"""Characters before the cursor in which we look for the head of a definition whose parameters are being written."""
 _WORD = re.compile(r"[^\W\d][\w$]*|\$[\w$]*")
 _BASE = re.compile(r"([\w$]+(?:\s*\.\s*[\w$]+)*)?\s*\??\.\s*\Z")
 _ARGUMENTS = r"\((?:[^()]|\([^()]*\))*\Z"
@@ -49,10 +49,11 @@ _METHOD_AFTER = re.compile(r"\s*(?:<[^>]*>)?\([^;]*\{\s*\Z")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A name that is used, from ``start`` to ``end`` of the text (``start`` is negative if it began before the cursor).
+    """A name that is used, from ``start`` to ``end`` of the text (``start`` is negative if it begins before the
+    cursor).
 
-    ``base`` is the dotted name before it, empty if an expression is; None if the name stands alone. Of a name
-    that is imported from a module it is the beginning of the line.
+    ``base`` is the dotted name before it, empty if another expression is there, and None if the name stands alone. For
+    a name that is imported from a module, it is the beginning of the line.
     """
 
     start: int
@@ -72,7 +73,7 @@ class Names:
 def names_in(text: str, prefix: str, rest: str, syntax: Syntax, state: State) -> Names:
     """The names in ``text``, which stands between ``prefix`` and ``rest`` (of the line); ``state`` is the cursor's.
 
-    None are known in languages but Python and JavaScript with its kin.
+    Only Python, JavaScript and languages like JavaScript are supported; in others no names are found.
     """
     line_start = prefix[prefix.rfind("\n") + 1 :]
     code = line_start + _masked(text, syntax, state) + rest
@@ -100,7 +101,7 @@ def names_in(text: str, prefix: str, rest: str, syntax: Syntax, state: State) ->
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A word in its line: what stands before and after it, how many brackets are open, what the lines above say."""
+    """A word in its line: the text before and after it, how many brackets are open, and what the lines above say."""
 
     before: str
     word: str
@@ -176,7 +177,7 @@ def _is_new_in_script(place: _Place) -> bool:
 
 
 def _masked(text: str, syntax: Syntax, state: State) -> str:
-    """With quotes in place of all characters of comments and strings."""
+    """The text with quotes in place of all characters of comments and strings."""
     scanner = Scanner(syntax, state)
     for _ in scanner.closings(text):
         pass

@@ -10,15 +10,17 @@ from itertools import pairwise
 from lsp_server.code.syntax import BRACKETS, Delimiter, Syntax
 
 SCANNED_CHARACTERS = 100_000
-"""How far back a scan begins, at a line. A string over several lines that begins before is not seen as one."""
+"""How many characters back a scan begins, at a line start. A multi-line string that begins earlier is not
+recognised.
+"""
 CHECKED_EVERY = 1024
-"""Brackets, strings and comments between two looks at whether anybody still wants the answer."""
+"""Number of brackets, strings and comments between two calls of the checkpoint."""
 _OPENERS = {closer: opener for opener, closer in BRACKETS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Code within a string, such as a field of an f-string: its own bracket is the one with the index ``depth``."""
+    """Code inside a string, such as a field of an f-string. Its own bracket has the index ``depth``."""
 
     string: Delimiter
     depth: int
@@ -26,7 +28,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is open at a place: brackets from the outermost to the innermost, then maybe a comment or a string.
+    """What is open at a place: brackets from the outermost to the innermost, then possibly a comment or a string.
 
     ``fields`` are those of the brackets that open code within a string.
     """
@@ -54,12 +56,12 @@ class Closing:
 
 
 def _go_on() -> None:
-    """The checkpoint of a scan that nobody calls off."""
+    """The checkpoint of a scan that is never cancelled."""
 
 
 @dataclass(slots=True)
 class _Level:
-    """A field that is being read: what must be known again outside of it, and where its string was opened."""
+    """A field that is being read: the state to restore after it, and where its string was opened."""
 
     string: Delimiter
     depth: int
@@ -68,10 +70,10 @@ class _Level:
 
 
 class Scanner:
-    """Reads one text; `state` is that of its end once it is exhausted.
+    """Reads one text. When `closings` is exhausted, `state` is the state at its end.
 
-    ``checkpoint`` is called now and then, and raises to call the scan off. The time is linear in the text, whatever is
-    opened and never closed, or closed and never opened.
+    ``checkpoint`` is called now and then, and may raise to stop the scan. The time is linear in the text, even if much
+    is opened and never closed, or closed and never opened.
     """
 
     def __init__(self, syntax: Syntax, state: State, checkpoint: Callable[[], None] = _go_on) -> None:
@@ -85,16 +87,16 @@ class Scanner:
         counts = [Counter(state.brackets[start:end]) for start, end in pairwise(edges)]
         for field, outside in zip(state.fields, counts, strict=False):
             self._levels.append(_Level(field.string, field.depth, -1, outside))
-        self._open = counts[-1]  # those of the innermost field only: a bracket cannot close what is outside of it
+        self._open = counts[-1]  # only those of the innermost field: a bracket closes nothing outside of it
         self._inside = state.inside
         self._inside_at = -1
         self._tokens = self._patterns()
         self.closed_nothing: int | None = None
-        """Where the first closer of the text stands for which nothing is open."""
+        """Position of the first closing bracket for which nothing is open."""
         self.comment_at: int | None = None
         """Where the first comment begins."""
         self.quoted: list[tuple[int, int]] = []
-        """From where to where there are comments and strings, with what opens and closes them, without their fields."""
+        """Start and end of each comment and string, with their delimiters, but without their fields."""
 
     @property
     def state(self) -> State:
@@ -103,14 +105,18 @@ class Scanner:
 
     @property
     def opened(self) -> list[int]:
-        """Where what the text opens and leaves open begins, in order: brackets, strings, and strings around fields."""
+        """Positions of what the text opens and does not close, in order: brackets, strings, and strings around
+        fields.
+        """
         places = [*self._opened_at, *(level.string_at for level in self._levels)]
         if self._inside is not None and self._inside.kind == "string":
             places.append(self._inside_at)
         return sorted({place for place in places if place >= 0})
 
     def closings(self, text: str) -> Iterator[Closing]:
-        """Read ``text``; yield what it closes of that which was open before. Closers that fit nothing do not count."""
+        """Read ``text`` and yield what it closes of the things that were open before. Closers that match nothing
+        are ignored.
+        """
         position, read = 0, 0
         while position < len(text):
             read += 1
@@ -172,7 +178,7 @@ class Scanner:
         return False
 
     def _close(self, opener: str) -> bool:
-        # Brackets inside it that were never closed do not count any more.
+        # Brackets inside it that were never closed no longer count.
         last, opened_at = "", 0
         while last != opener:
             last, opened_at = self._brackets.pop(), self._opened_at.pop()
@@ -218,8 +224,8 @@ def _comments(syntax: Syntax) -> tuple[str, ...]:
 
 
 def _end(inside: Delimiter, text: str, position: int) -> tuple[int | None, str]:
-    """Where ``inside``, open at ``position``, ends or a field of it begins, and what ends or opens it: nothing is the
-    end of the line. None if neither comes before the end of the text.
+    """Where ``inside``, open at ``position``, ends or a field of it begins, and the text that ends or opens it (empty
+    for the end of the line). None if neither comes before the end of the text.
     """
     match = _until_closed(inside).match(text, position)
     assert match is not None, "the pattern matches the empty text"
@@ -243,14 +249,14 @@ def _openers(syntax: Syntax, around: Delimiter | None) -> re.Pattern[str]:
     by_behind: dict[str, list[str]] = {"": [*ends, *BRACKETS, *_OPENERS]}
     for delimiter in syntax.delimited:
         by_behind.setdefault(delimiter.behind, []).append(delimiter.opener)
-    # Nearly all characters are none of these: one look at each must be enough.
+    # Nearly all characters are none of these, so one test must be enough for each character.
     begins = "".join(sorted({re.escape(text[0]) for texts in by_behind.values() for text in texts}))
     first = f"(?=[{begins}])"
     return re.compile(f"{first}(?:{'|'.join(behind + _any_of(texts) for behind, texts in by_behind.items())})")
 
 
 def _any_of(texts: Iterable[str]) -> str:
-    """An expression that matches the longest of ``texts``, and looks at each character once."""
+    """An expression that matches the longest of ``texts`` and tests each character once."""
     rests: dict[str, list[str]] = {}
     for text in filter(None, texts):
         rests.setdefault(text[0], []).append(text[1:])

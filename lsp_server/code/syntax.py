@@ -1,7 +1,7 @@
-"""What must be known of a language to read a line of it: comments, strings, brackets, and how blocks are marked.
+"""What must be known about a language to read a line of it: comments, strings, brackets, and how blocks are marked.
 
-No parser: a file that is being typed seldom parses, and what is needed here stands on the surface. Prose and unknown
-languages have neither comments nor strings, so nothing is ever taken for one.
+This is not a parser: a file that is being typed seldom parses, and a parser is not needed here. Prose and unknown
+languages have neither comments nor strings, so nothing is taken for one.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,10 +19,10 @@ Definitions = Literal["", "python", "script", "go", "rust", "c", "ruby", "lua", 
 
 @dataclass(frozen=True, slots=True)
 class Delimiter:
-    """What stands between ``opener`` and ``closer``; an empty closer is the end of the line.
+    """A comment or string between ``opener`` and ``closer``; an empty closer means the end of the line.
 
-    A ``multiline`` one goes on over line breaks; any other ends with its line, closed or not. ``fields`` are what opens
-    code within a string, such as ``${``; each ends in a bracket, and the bracket that closes it ends the field. In
+    A ``multiline`` one continues over line breaks; any other ends with its line, closed or not. ``fields`` are the
+    openers of code inside a string, such as ``${``; each ends in a bracket, and the matching bracket ends the field. In
     fields of a string that ``nests``, its own quotes begin another string; in others they end it. ``behind`` is a
     regular expression, a look-behind for what may stand before the opener.
     """
@@ -40,10 +40,10 @@ class Delimiter:
 class Syntax:
     """A language: its blocks are ``indent`` (after a colon), ``brace``, or unknown; ``delimited`` longest opener first.
 
-    ``comment`` begins a comment up to the end of the line; empty if there is none. ``items`` says that a dash opens
-    an item, as in YAML; ``lone_closers`` that a closing bracket may stand alone, as in the cases of a shell script.
-    ``definitions`` says how it defines names that a scope has once; empty if several of a name are usual.
-    ``grammar`` names the one of `lsp_server.code.parsing`; empty if there is none.
+    ``comment`` begins a comment up to the end of the line; empty if there is none. ``items`` says that a dash opens an
+    item, as in YAML; ``lone_closers`` that a closing bracket may stand alone, as in the cases of a shell script.
+    ``definitions`` matches the definition of a name that a scope has only once; empty if several definitions are usual.
+    ``grammar`` is the name for `lsp_server.code.parsing`; empty if there is none.
     """
 
     blocks: Blocks = "none"
@@ -56,11 +56,11 @@ class Syntax:
 
     @property
     def has_pairs(self) -> bool:
-        """Whether brackets and quotes come in pairs, and it is known where they do not count."""
+        """Whether brackets and quotes come in pairs, and comments and strings are known."""
         return any(delimiter.kind == "string" for delimiter in self.delimited)
 
     def opens_block(self, line: str) -> bool:
-        """Whether the code of ``line`` (comments taken off, no white space at its end) begins a block."""
+        """Whether ``line`` begins a block. It has no comments and no trailing white space."""
         if self.blocks == "indent":
             return line.endswith(":")
         return self.blocks == "brace" and line.endswith("{")
@@ -71,7 +71,7 @@ def _syntax(
 ) -> Syntax:
     """Comment openers and quotes are separated by spaces; a ``multiline`` pair that opens with a quote is a string.
 
-    ``fields`` open code in strings of all kinds but those between single quotes; ``behind`` is said of comments.
+    ``fields`` open code in strings of all kinds except those in single quotes; ``behind`` applies to comments.
     """
     quotes = strings.split()
     delimited = [Delimiter(opener, "", "comment", behind=behind) for opener in comments.split()]
@@ -93,7 +93,7 @@ def _longest_first(delimited: Iterable[Delimiter]) -> tuple[Delimiter, ...]:
 
 
 def _with_prefixed(syntax: Syntax, prefixes: Iterable[str]) -> Syntax:
-    """With the syntax's strings once more behind each prefix, which makes braces in them fields."""
+    """The syntax with its strings also after each prefix, which makes braces in them fields."""
     prefixed = [
         replace(delimiter, opener=prefix + delimiter.opener, fields=("{",), behind=r"(?<!\w)")
         for delimiter in syntax.delimited
@@ -119,7 +119,7 @@ _GO = _syntax("brace", "//", "\" ' `", _C_COMMENT)
 _SCRIPT = replace(
     _GO, delimited=_longest_first(_TEMPLATE if d.opener == "`" else d for d in _GO.delimited), definitions="script"
 )
-_RUST = _syntax("brace", "//", '"', _C_COMMENT)  # a single quote is a lifetime more often than a character
+_RUST = _syntax("brace", "//", '"', _C_COMMENT)  # a single quote is more often a lifetime than a character
 _HASH = _syntax("none", "#", "\" '")
 _SHELL = replace(  # in ${name#start} there is no comment
     _syntax("none", "#", "\" '", fields="${ $(", behind=r"(?<!\S)"), lone_closers=True, definitions="shell"
@@ -182,5 +182,5 @@ def indentation(line: str) -> str:
 
 
 def width(line: str) -> int:
-    """Columns of white space that a line begins with; a tab goes to the next multiple of 8."""
+    """Columns of white space that a line begins with; a tab advances to the next multiple of 8."""
     return len(indentation(line).expandtabs(8))

@@ -5,7 +5,7 @@ import re
 from engine import is_word_character
 
 _SEARCHED_WITHOUT_AN_EXPRESSION = 3
-"""Characters of a word that is rare enough in any text for plain searching to be faster."""
+"""A word of at least this many characters is rare enough that plain searching is faster."""
 
 
 def word_before(text: str) -> str:
@@ -25,7 +25,7 @@ def word_after(text: str) -> str:
 
 
 def has_word(text: str, word: str) -> bool:
-    """Whether ``word`` stands in ``text``, not as a part of a longer one."""
+    """Whether ``text`` contains ``word`` as a whole word."""
     if len(word) < _SEARCHED_WITHOUT_AN_EXPRESSION:
         return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text) is not None
     at = text.find(word)
@@ -38,5 +38,5 @@ def has_word(text: str, word: str) -> bool:
 
 
 def words_that_begin(text: str, beginning: str) -> set[str]:
-    """The words of ``text`` that begin with ``beginning``, which is not empty, and go on."""
+    """The words of ``text`` that begin with ``beginning``, which is not empty, and are longer."""
     return set(re.findall(rf"(?<!\w){re.escape(beginning)}\w+", text)) if beginning in text else set()

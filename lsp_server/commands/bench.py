@@ -10,7 +10,7 @@ from lsp_server.models.lookup import model_folder, source_file
 
 BENCHMARKS = ("trie", "healing", "covers", "decode", "sampling", "batches", "startup", "replay")
 WITH_A_FILE = ("peers",)
-"""Those that cannot run without more being said, and so not among all of them."""
+"""Benchmarks that need more options, so they do not run by default."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +112,9 @@ def _weights_of_peers(args: argparse.Namespace, model: Path | None) -> Path:
 
 
 def _find_benchmarks() -> None:
-    """Let `benchmarks` be ours: an installed wheel has it in a folder within this package, a checkout beside it."""
+    """Make our `benchmarks` importable: an installed wheel has it in a folder inside this package, a checkout
+    beside it.
+    """
     package = Path(__file__).resolve().parents[1]
     installed = package / "bench_sources"
     folder = str(installed if installed.is_dir() else package.parent)

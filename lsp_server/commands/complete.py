@@ -38,8 +38,8 @@ _STDIN = Path("-")
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A document cut in two, as the engine reads it; text inserted at the cursor has the document's ``line_break``.
-    ``file`` and ``language`` are None if they are not known.
+    """A document cut at the cursor, as the engine reads it. Text inserted at the cursor has the document's
+    ``line_break``. ``file`` and ``language`` are None if they are not known.
     """
 
     prefix: str
@@ -147,7 +147,7 @@ def read_document(path: Path) -> str:
     """The text of a file, or of standard input for ``-``, with its line breaks. Raises `DocumentError`."""
     try:
         data = sys.stdin.buffer.read() if path == _STDIN else path.read_bytes()
-        return data.decode("utf-8-sig")  # a byte order mark is no part of the text: column 1 is behind it
+        return data.decode("utf-8-sig")  # a byte order mark is not part of the text: column 1 comes after it
     except UnicodeDecodeError as error:
         raise DocumentError(f"{path} is not UTF-8 (byte {error.start}); convert it first") from None
     except IsADirectoryError as error:
@@ -183,7 +183,9 @@ def _for_document(result: CompletionResult, line_break: str) -> CompletionResult
 
 
 def _print_text(result: CompletionResult, cursor: Cursor, *, color: bool) -> None:
-    """Text alone for a pipe; on a terminal the line before the cursor too, dimmed, so that one sees the joint."""
+    """Print only the text to a pipe. On a terminal, also print the line before the cursor, dimmed, to show where
+    the text begins.
+    """
     line = cursor.prefix[cursor.prefix.rfind("\n") + 1 :]
     before, after = (f"\x1b[2m{line}\x1b[0m\x1b[1m", "\x1b[0m") if color else ("", "")
     for completion in result.completions:

@@ -40,7 +40,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     add_completion_options(parser)
     add_model_options(parser)
     use_environment(parser)
-    parser.set_defaults(run=run, healing=modes)  # the point is to compare, whatever mode the environment prefers
+    parser.set_defaults(run=run, healing=modes)  # all modes are compared, whatever the environment says
 
 
 def run(args: argparse.Namespace) -> int:

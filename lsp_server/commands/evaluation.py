@@ -15,8 +15,8 @@ _ENDS_IN_IDENTIFIER = re.compile(r"\w\Z")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A place where someone stopped typing; ``reference`` is what really came next, ``path`` the file's name in its
-    repository, which need not be known.
+    """A place where someone stopped typing. ``reference`` is what really came next. ``path`` is the file's name in its
+    repository, if known.
     """
 
     id: str
@@ -34,7 +34,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One completion of a case (empty text where there was none) and how long it took."""
+    """One completion of a case (empty text if there was none) and how long it took."""
 
     case: Case
     text: str
@@ -43,9 +43,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Means over all outcomes of a mode; see ``docs/measurements/README.md`` for what each is good for.
+    """Means over all outcomes of a mode.
 
-    ``identifier_exact`` is over the cases cut inside an identifier, None if there are none. Times in milliseconds.
+    ``identifier_exact`` is over the cases cut inside an identifier; None if there are none. Times are in milliseconds.
     """
 
     cases: int
@@ -58,7 +58,7 @@ class Scores:
 
 
 def read_cases(lines: Iterable[str], name: str) -> list[Case]:
-    """Parse JSON lines. Raises `DocumentError`, naming the line, where one is not a case, or where there is none."""
+    """Parse JSON lines. Raises `DocumentError`, which names the line, if one is not a case, or if there is none."""
     cases = []
     for number, line in enumerate(lines, 1):
         if line.strip():

@@ -8,7 +8,7 @@ from engine import ExportError
 from lsp_server.commands.options import set_example
 from lsp_server.commands.progress import progress_bar
 
-# The parts of the extra 'export' that may be missing; a missing module of any other name is a bug.
+# Packages of the extra 'export', which may be missing. If another module is missing, it is a bug.
 _EXTRA = (
     "torch",
     "transformers",
@@ -24,7 +24,7 @@ _EXTRA = (
 DEFAULT_ENTRIES = 32_768
 """Entries that a cut keeps by default."""
 
-# What is being done while so many steps are finished.
+# What is being done after this many steps.
 _STEPS = ("the graph", "the folder", "checks", "export")
 
 
@@ -63,7 +63,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export, quantise, validate; what stood at OUT before stays until the new folder has passed every check."""
+    """Export, quantise, validate. An old folder at OUT stays until the new one has passed every check."""
     if args.checkpoint.is_file():
         return _convert(args)
     if args.keep_entries_of or args.entries is not None:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         raise ExportError("--precision keep is for GGUF files, whose blocks are kept; name another for a checkpoint")
     bar = progress_bar("export")
     try:
-        from onnx_export.export import export_checkpoint  # here, for torch is for those who asked for it
+        from onnx_export.export import export_checkpoint  # imported here, because it needs torch
 
         export_checkpoint(
             args.checkpoint,
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _convert(args: argparse.Namespace) -> int:
-    """A GGUF file: without torch, and without checks against it."""
+    """Convert a GGUF file. This needs no torch, and nothing is compared with torch."""
     if args.precision == "fp16" or args.device == "cuda" or args.output_basis:
         raise ExportError("--precision fp16, --device cuda and --output-basis are for checkpoints, not for GGUF files")
     if args.entries is not None and not args.keep_entries_of:

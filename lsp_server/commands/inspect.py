@@ -105,7 +105,7 @@ def contract(completer: Completer) -> dict[str, Any]:
 
 
 def fertility(completer: Completer) -> dict[str, float]:
-    """Characters a token on one short sample of each language: how far one decode step goes."""
+    """Characters per token on one short sample of each language: how much text one decode step writes."""
     return {
         language: round(len(text) / len(completer.tokenizer.encode(text)), 2) for language, text in _SAMPLES.items()
     }

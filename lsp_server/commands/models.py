@@ -96,7 +96,7 @@ def run_add(args: argparse.Namespace) -> int:
 
 
 def run_remove(args: argparse.Namespace) -> int:
-    """Delete an added model; what other programs keep stays theirs."""
+    """Delete an added model. Files of other programs are never deleted."""
     registry = this_registry()
     if registry.store.find(args.model) is None and (entry := registry.table().find(args.model)) is not None:
         owner = "it comes with Midtoken" if entry.found is None else f"{PLACES[entry.source]} keeps it; remove it there"
@@ -110,7 +110,7 @@ def run_remove(args: argparse.Namespace) -> int:
 
 
 def run_show(args: argparse.Namespace) -> int:
-    """Print one row, a line a field."""
+    """Print one row, with one line for each field."""
     registry = this_registry()
     entry = (registry.table().find(args.model) if isinstance(args.model, str) else None) or registry.entry(args.model)
     if args.json:
@@ -154,7 +154,7 @@ def _cells(entry: ModelEntry) -> tuple[str, ...]:
 
 
 def _announcement(what: Plan) -> str:
-    """What is about to be converted, and on which terms: whose model it is, is for its user to weigh."""
+    """What is about to be converted, and its licence. The user decides whether the licence is acceptable."""
     facts = what.entry.facts
     parts = [f"{count(facts.parameters)} parameters" if facts.parameters else "", facts.quantization, size(facts.bytes)]
     licence = facts.licence or "not stated; look it up before you use what it writes"
@@ -171,7 +171,7 @@ def _quoted(name: str) -> str:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """A request to end the process unwinds it, so that what is half made is deleted."""
+    """Turns signals that end the process into exceptions, so that unfinished files are deleted."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

@@ -1,6 +1,6 @@
 """Options that several commands share, and what they mean for the engine.
 
-Defaults come from ``MIDTOKEN_*`` in the environment where that says something, else from the engine's own parameters.
+Defaults come from ``MIDTOKEN_*`` in the environment if set, and otherwise from the engine's own parameters.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def set_example(parser: argparse.ArgumentParser, *examples: str) -> None:
 
 
 def use_environment(parser: argparse.ArgumentParser) -> None:
-    """Make ``MIDTOKEN_*`` the defaults of the options; what is wrong with them is in ``args.environment_notes``."""
+    """Make ``MIDTOKEN_*`` the defaults of the options. Problems with them are in ``args.environment_notes``."""
     values, notes = read_environment(os.environ)
     parser.set_defaults(environment=values, environment_notes=notes)
     names = ("model", "device", "healing", "max_surprise_bits", "max_new_tokens", "budget_ms", "speculation")
@@ -73,7 +73,7 @@ def add_surprise_option(parser: argparse.ArgumentParser) -> None:
 
 
 def add_completion_options(parser: argparse.ArgumentParser) -> None:
-    """Everything that shapes a completion but its healing."""
+    """All options of a completion except its healing."""
     stop = StopParams()
     parser.add_argument(
         "--max-new-tokens",
@@ -106,17 +106,17 @@ def add_completion_options(parser: argparse.ArgumentParser) -> None:
 
 
 def healing_params(args: argparse.Namespace) -> HealingParams:
-    """Raises `RequestError`, as that below does."""
+    """The healing parameters. Raises `RequestError`."""
     return HealingParams(mode=args.healing, max_surprise_bits=args.max_surprise_bits)
 
 
 def stop_params(args: argparse.Namespace) -> StopParams:
-    """Length and line rule."""
+    """When the completion ends. Raises `RequestError`."""
     return StopParams(max_new_tokens=args.max_new_tokens, lines=args.lines)
 
 
 def load_completer(args: argparse.Namespace) -> Completer:
-    """Load the model of ``--model`` on ``--device``, once it was tried; lines for the user go to standard error."""
+    """Try the model of ``--model``, then load it on ``--device``. Lines for the user go to standard error."""
     folder = model_folder(args.model)
     probe_model(folder)
     completer = Completer.load(folder, device=args.device)

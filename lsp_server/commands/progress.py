@@ -6,7 +6,7 @@ from tqdm import tqdm
 
 
 class _Bar(tqdm):  # type: ignore[misc]  # tqdm has no types: its class is Any
-    """Without tqdm's watching thread: what is shown changes when something was done."""
+    """A bar without tqdm's monitor thread. It changes only when progress is reported."""
 
     monitor_interval = 0
 
@@ -26,7 +26,7 @@ class ProgressBar:
             self._draw(done, total, doing or self._name)
 
     def close(self) -> None:
-        """Wipe the bar away."""
+        """Remove the bar from the screen."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -47,5 +47,5 @@ def progress_bar(name: str) -> ProgressBar:
 
 
 def share_bar(name: str) -> ProgressBar:
-    """A bar of what is done in a hundred."""
+    """A bar that shows per cent."""
     return ProgressBar(name, "{desc}{percentage:3.0f}% {bar:30} {remaining} left")

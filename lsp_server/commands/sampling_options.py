@@ -6,7 +6,7 @@ from typing import Any
 
 from engine import STRATEGIES, SamplingParams, Strategy
 
-# Field of SamplingParams: what stands for its value, what it does.
+# Field of SamplingParams: the placeholder for its value, and what it does.
 _DRAWING = {
     "temperature": ("T", "0 is greedy"),
     "top_k": ("N", "draw from the N most probable tokens"),
@@ -67,7 +67,7 @@ def add_sampling_options(parser: argparse.ArgumentParser) -> None:
 
 
 def sampling_params(args: argparse.Namespace) -> SamplingParams:
-    """What the command line says over what the environment says. Raises `RequestError`."""
+    """The parameters. The command line comes before the environment. Raises `RequestError`."""
     given = {name: value for name in _DEFAULTS if (value := getattr(args, name)) is not None}
     environment = args.environment
     drawing: Strategy | None = "sample" if any(name in given for name in _DRAWING) else None

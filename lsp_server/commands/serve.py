@@ -7,7 +7,9 @@ from lsp_server.commands.options import add_model_options, set_example
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Add the command's options. The server itself reads the environment, because it ranks below the editor there."""
+    """Add the command's options. The server reads the environment itself, because for it the editor's settings come
+    first.
+    """
     set_example(parser, "midtoken serve", "midtoken serve --tcp 127.0.0.1:4000")
     parser.add_argument(
         "--tcp",
@@ -22,12 +24,12 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="the token that a client over TCP must show, in a file that only you can read (default: one is printed)",
     )
     add_model_options(parser)
-    # None if it is not given: "auto" on the command line is a choice too, and stands over the environment.
+    # None if it is not given: "auto" on the command line is a choice too, and comes before the environment.
     parser.set_defaults(run=run, device=None)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until the client leaves; its exit status is that of the protocol."""
+    """Serve until the client leaves. The exit status is that of the protocol."""
     from lsp_server.server import serve
 
     return serve(model=args.model, device=args.device, tcp=args.tcp, token_file=args.tcp_token_file)

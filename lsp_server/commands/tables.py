@@ -1,27 +1,27 @@
-"""Text in columns, and numbers as people say them."""
+"""Text in columns, and numbers in a readable form."""
 
 from collections.abc import Sequence
 
 
 def columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """One line a row below a line of titles, two spaces between columns."""
+    """A line of titles, then one line for each row, with two spaces between columns."""
     cells = [tuple(titles), *(tuple(map(printable, row)) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
 def printable(text: str) -> str:
-    """Text of a file's on one line of a terminal, unable to do anything to it."""
+    """Text of a file as one printable line, so that it cannot control the terminal."""
     return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def shortened(text: str, most: int) -> str:
-    """At most that many characters, with a sign where some are left out."""
+    """The text in at most ``most`` characters, with a mark if some are left out."""
     return text if len(text) <= most else text[: most - 1].rstrip(" ,;(") + "…"
 
 
 def size(count_of_bytes: int) -> str:
-    """Bytes as people say them; empty for none.
+    """Bytes in a readable form; empty for 0.
 
     >>> size(491_400_064)
     '491 MB'
@@ -30,7 +30,7 @@ def size(count_of_bytes: int) -> str:
 
 
 def count(number: int) -> str:
-    """A number of weights: millions and billions; empty for none."""
+    """A number of weights in millions or billions; empty for 0."""
     return _scaled(number, (("B", 9), ("M", 6), ("k", 3), ("", 0)))
 
 

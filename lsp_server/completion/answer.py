@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 EARLY_S = 0.06
 """A client that is told when there is more gets the first certain words after so long, if the whole takes longer."""
 SETTLED_S = 0.05
-"""What is shown for a shorter time is not read ahead."""
+"""A document that is shown for a shorter time is not read ahead."""
 
 
 def noting(server: MidtokenServer, request: EditorRequest) -> Note:
-    """For the items of the answer to a request: notes each as an offer."""
+    """A function that records each item of the answer to a request as an offer."""
 
     def note(text: str) -> str:
         place = request.place
@@ -48,7 +48,7 @@ def document_of(server: MidtokenServer, uri: str) -> Document | None:
 
 
 async def answer(server: MidtokenServer, request: EditorRequest) -> tuple[Completion, ...]:
-    """The candidates, best first; none where anything stands against it. Raises only `asyncio.CancelledError`."""
+    """The candidates, best first; none if anything prevents a completion. Raises only `asyncio.CancelledError`."""
     statistics = server.state.statistics
     statistics.asked(time.monotonic(), time.process_time())
     try:
@@ -66,9 +66,9 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
     settings = state.settings
     readable = await state.readable((document, *around.others))
     if settings != state.settings:
-        return await _answer(server, request)  # what may be read is another question now
+        return await _answer(server, request)  # the new settings may allow other files
     if document.uri not in state.documents or not state.is_on(document):
-        return ()  # closed, or switched off, in the meantime
+        return ()  # closed or switched off in the meantime
     if state.phase == "shut down":
         return ()
     if document not in readable:
@@ -112,7 +112,7 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
 
 
 async def speculate(server: MidtokenServer, document: Document, offset: int) -> None:
-    """Begin what will be asked next: ghost text at ``offset``, where an accepted item ends."""
+    """Start the completion that will be asked for next: ghost text at ``offset``, where an accepted item ends."""
     state, settings = server.state, server.state.settings
     request = EditorRequest("inline", document, place_at(document, offset), 1, automatic=True)
     if not state.is_on(document) or state.model.info is None or not _is_shared(request, settings):
@@ -127,12 +127,12 @@ async def speculate(server: MidtokenServer, document: Document, offset: int) -> 
 
 
 async def read_around(server: MidtokenServer) -> None:
-    """Read ahead what a request would have the model read where the user is, unless there is something else to do."""
+    """Let the model read ahead what a request at the user's place would need, unless there is other work."""
     state = server.state
     focus = state.focus
     await asyncio.sleep(SETTLED_S)
     if focus is None or state.focus is not focus:
-        return  # an editor that opens its documents of yesterday opens many at once
+        return  # an editor that restores a session opens many documents at once
     uri, offset = focus
     document = state.documents.get(uri)
     if document is None or state.model.info is None or not state.is_on(document) or not state.settings.read_ahead:
@@ -147,7 +147,7 @@ async def read_around(server: MidtokenServer) -> None:
 
 
 async def _readable_around(server: MidtokenServer, document: Document) -> Neighbours | None:
-    """The neighbours of a document that may be read; None if the document itself may not, or has changed."""
+    """The neighbours of a document that may be read; None if the document itself may not be read, or has changed."""
     state = server.state
     around = state.neighbours(document)
     readable = await state.readable((document, *around.others))
@@ -157,7 +157,7 @@ async def _readable_around(server: MidtokenServer, document: Document) -> Neighb
 
 
 def note_result(server: MidtokenServer, cursor: CursorContext, result: CompletionResult, took_ms: float) -> None:
-    """A model call came to its end: what it says is kept, wanted or not."""
+    """A model call has ended. Its result is kept, even if nobody waits for it."""
     state = server.state
     state.debounce.answered(took_ms)
     if cursor.uri in state.documents:
@@ -169,7 +169,7 @@ def note_error(server: MidtokenServer, error: Exception) -> None:
     """A model call failed."""
     log.warning("a completion failed: %s", describe(error))
     if isinstance(error, DeviceError | ModelFolderError):
-        # Memory, a driver, a damaged model: the user can do something about it, and nothing else will.
+        # Memory, a driver, a damaged model: only the user can do something about it, so it is shown.
         server.tell_error(f"a completion failed: {error}")
     server.note_failure(describe(error))
 

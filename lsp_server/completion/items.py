@@ -15,17 +15,17 @@ from lsp_server.documents.positions import PositionEncoding, range_of, span_of
 from lsp_server.state import Client
 
 Note: TypeAlias = Callable[[str], str]
-"""Notes that an item with this text was offered. Returns the id that the client uses for it."""
+"""Records that an item with this text was offered. Returns the id that the client uses for it."""
 
 
 MAX_WORD = 256
-"""A longer run of word characters is data, not a word: its items replace nothing."""
+"""A longer run of word characters is data, not a word. Items there replace nothing."""
 
 
 def place_at(document: Document, cursor: int) -> Place:
     """The word that ends at the cursor.
 
-    Clients show an item only if the text it replaces is a prefix of the item, and filter by whole words: so an item
+    Clients show an item only if it starts with the text that it replaces, and they filter by whole words. So an item
     starts with the word.
     """
     line_start, _ = document.line_span(document.line_at(cursor))
@@ -42,7 +42,7 @@ def place_of_selected(
 ) -> Place | None:
     """The place of the item selected in the client's list, which ghost text must extend; None if it is nonsense.
 
-    A range is nonsense over more than one line, or where the cursor is not in it.
+    A range is nonsense if it spans more than one line, or if the cursor is not in it.
     """
     start, end = span_of(document, selected.range, encoding)
     if not start <= cursor <= end or document.line_at(start) != document.line_at(end):
@@ -88,7 +88,7 @@ def list_items(
                 filter_text=text.splitlines()[0] or None,
                 text_edit=types.TextEdit(span, client.insertable(text)),
                 insert_text_format=types.InsertTextFormat.PlainText,
-                # The text is indented for where it goes; a client that indents it again would do so twice.
+                # The text is already indented for its place, so a client must not indent it again.
                 insert_text_mode=types.InsertTextMode.AsIs,
                 command=_accepting(number) if client.commands else None,
                 data=number,
@@ -98,7 +98,7 @@ def list_items(
 
 
 def preview(text: str, language: str, *, markdown: bool) -> str:
-    """The text of an item, to be looked at before it is chosen. Its fence is longer than any that is in it."""
+    """The text of an item, as a preview in the list. Its fence is longer than any fence in the text."""
     if not markdown:
         return text
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
@@ -111,7 +111,7 @@ def _accepting(number: str) -> types.Command:
 
 
 def _inserted(document: Document, place: Place, completions: Sequence[Completion]) -> list[str]:
-    """The whole texts of the items: without those that add nothing, or that look like a better one."""
+    """The whole texts of the items, without those that add nothing or are equal to a better one."""
     line_break = document.line_break_near(document.line_at(place.start))
     seen: set[str] = set()
     texts: list[str] = []

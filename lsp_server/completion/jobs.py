@@ -1,4 +1,4 @@
-"""What the model's thread does for a request, and what it reads while nobody asks."""
+"""What the model's thread does for a request, and what it reads while there is no request."""
 
 import math
 import os
@@ -20,7 +20,7 @@ from lsp_server.scheduling.requests import RequestKind
 from lsp_server.settings import Settings
 
 GOES_ON = 2.0
-"""A call that is late goes on for so many times the budget: the next request takes over what it writes."""
+"""A late call continues for up to this many times the budget, because the next request can take over its text."""
 _BEGUN_WORD = re.compile(r"[^\W\d]\w*\Z|\d\w*\Z")
 
 
@@ -37,7 +37,7 @@ class EditorRequest:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When an answer has to be there. It counts from the arrival of the request."""
+    """When an answer is due. It counts from the arrival of the request."""
 
     arrived: float
     budget_ms: float
@@ -57,7 +57,7 @@ class Deadline:
 
 
 def cursor_of(server: MidtokenServer, request: EditorRequest) -> CursorContext:
-    """The place of a request, and who asks there."""
+    """The place of a request, and the kind of request."""
     asker = Asker(server.state.settings, server.state.model.serial, request.candidates, request.automatic)
     document, place = request.document, request.place
     before, after = document.text[: place.start] + place.typed, document.text[place.end :]
@@ -65,7 +65,7 @@ def cursor_of(server: MidtokenServer, request: EditorRequest) -> CursorContext:
 
 
 class CompletionJob:
-    """Completes one request on the model's thread; None if the time is over before anything is said.
+    """Completes one request on the model's thread; None if time runs out before there is any text.
 
     With ``goes_on`` the model keeps writing after the budget. `so_far` gives the part that is certain by then.
     """
@@ -112,9 +112,9 @@ class CompletionJob:
         return self._fitted(result, code) if result and (result.completions or in_time) else None
 
     def so_far(self, written: str) -> CompletionResult | None:
-        """What can be shown of a completion that is written so far: whole words, as fits the place.
+        """What can be shown of a completion that is not finished: whole words, after the filters.
 
-        How sure the model is of them is not known here: names that are nowhere are not among them.
+        The model's confidence is not known here, so unknown names are left out.
         """
         text, code = _BEGUN_WORD.sub("", written), self._code
         if code is None or not text.strip():
@@ -127,7 +127,7 @@ class CompletionJob:
 
 
 def reading_job(server: MidtokenServer, request: EditorRequest, around: Neighbours) -> ModelJob:
-    """Reads all that a request at this place would have the model read."""
+    """Reads all context that a request at this place would need."""
     settings, share = server.state.settings, share_now(server)
 
     def job(token: CancellationToken, on_text: OnText) -> None:
@@ -139,7 +139,7 @@ def reading_job(server: MidtokenServer, request: EditorRequest, around: Neighbou
 
 
 def share_now(server: MidtokenServer) -> Share:
-    """What may be taken of the machine as it is now."""
+    """How much of the machine may be used now."""
     settings, info = server.state.settings, server.state.model.info
     threads = settings.threads or os.cpu_count() or 1
     return share_of(settings.effort, server.state.machine.is_scarce, threads, info.tokens_per_s if info else 0.0)

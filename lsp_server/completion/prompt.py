@@ -23,15 +23,15 @@ from lsp_server.files.repositories import named_file
 from lsp_server.settings import Settings
 
 CELL_BREAK = "\n\n\n"
-"""Between the cells of a notebook, as between definitions."""
+"""Text between the cells of a notebook: two blank lines, as between definitions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What a completion replaces: the characters ``start`` to ``end`` of the document, which it opens with ``typed``.
+    """What a completion replaces: the characters ``start`` to ``end`` of the document. Its text begins with ``typed``.
 
-    Without a selected list item ``typed`` is the word before the cursor and stands there already. With one it is the
-    item's text, and the model completes the document as if that had been accepted.
+    Without a selected list item, ``typed`` is the word before the cursor, which is there already. With one, it is the
+    item's text, and the model completes the document as if the item had been accepted.
     """
 
     start: int
@@ -41,7 +41,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """What the model and the filters read: the text around the cursor, as the engine has it, and what is open there.
+    """What the model and the filters read: the text around the cursor in the engine's form, and what is open there.
 
     ``elsewhere`` are the names in other open documents.
     """
@@ -63,7 +63,7 @@ def code_at(
 ) -> Code:
     """The code at a place; around it that of other cells, if the document is a cell of a notebook.
 
-    Copies the text and reads it, so it runs on the model's thread; ``checkpoint`` raises to call that off.
+    It copies and scans the text, so it runs on the model's thread. ``checkpoint`` may raise to stop it.
     """
     around = around or Neighbours()
     own, rest = to_engine(document.text[: place.start] + place.typed), to_engine(document.text[place.end :])
@@ -87,7 +87,9 @@ def build_request(
     automatic: bool,
     budget_ms: float | None = None,
 ) -> CompletionRequest:
-    """The engine's request for a completion of ``code``, which is in ``document``, with what else the model may see."""
+    """The engine's request for a completion of ``code`` in ``document``, with the extra context that the model may
+    see.
+    """
     file = named_file(document.uri)
     expected = code.expected
     return CompletionRequest(
@@ -118,6 +120,8 @@ def _stop(code: Code, settings: Settings, automatic: bool) -> StopParams:
 
 
 def _sampling(settings: Settings) -> SamplingParams:
-    """Temperature and top-p belong to strategies that draw; with another one they are left over, not wrong."""
+    """Temperature and top-p belong to strategies that draw. With another strategy these settings are ignored; that
+    is not an error.
+    """
     params = SamplingParams(strategy=settings.strategy)
     return replace(params, temperature=settings.temperature, top_p=settings.top_p) if params.draws else params

@@ -1,4 +1,4 @@
-"""What of a result is shown: completions after all filters."""
+"""What is shown of a result: completions after all filters."""
 
 from dataclasses import replace
 
@@ -10,9 +10,9 @@ BROKEN_OFF: tuple[StopReason, ...] = ("length", "context", "budget")
 
 
 def fitted(result: CompletionResult, code: Code, *, several_lines: bool = False) -> CompletionResult:
-    """The result with completions as they are shown, without those of which nothing, or only a better one, is left.
+    """The result with completions as they are shown. Those that become empty, or equal to a better one, are left out.
 
-    ``several_lines`` says that the user wants them everywhere.
+    ``several_lines`` says that the user wants several lines everywhere.
     """
     kept: dict[str, Completion] = {}
     for completion in result.completions:
@@ -36,5 +36,5 @@ def fitted(result: CompletionResult, code: Code, *, several_lines: bool = False)
 
 
 def _characters(text: str) -> int:
-    """Without white space, which filters change without cutting anything off."""
+    """Number of characters other than white space, because filters change white space without cutting text off."""
     return sum(map(len, text.split()))

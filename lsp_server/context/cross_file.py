@@ -1,8 +1,9 @@
-"""What of other documents, and of far-off parts of the same one, the model sees beside the code around the cursor.
+"""Which pieces of other documents, and of distant parts of the same one, the model sees besides the code around the
+cursor.
 
-Text that changes with every keystroke would cost the model's cache with every keystroke. So the cursor's own
-surroundings are looked at in steps of some lines, without the line that is being typed, and what was found useful
-comes in an order that scores close to each other do not change.
+If this text changed with every keystroke, the model's cache would be lost with every keystroke. So the lines around the
+cursor are taken in steps of some lines, without the line that is being typed. And pieces with similar scores keep their
+order.
 """
 
 import re
@@ -22,12 +23,12 @@ STEP_LINES = 8
 LINES_ABOVE, LINES_BELOW = 40, 8
 """Lines around the cursor whose identifiers count."""
 NEAR_BEFORE, NEAR_AFTER = 400, 100
-"""Lines of the same document that are in the context window as it is, or may be."""
+"""Lines of the same document that may be in the context window anyway."""
 LEAST_SCORE = 3.0
 MOST_PIECES = 8
 MOST_CHARACTERS = 6000
 IMPORTED = 2.0
-"""Documents that the file imports are worth more."""
+"""Factor on the score of documents that the file imports."""
 _COARSE = 2.0
 _IMPORT_LINES = 200
 _IMPORT = re.compile(
@@ -51,8 +52,8 @@ class Extra:
 
 
 class ContextFinder:
-    """Finds what goes along. Keeps an index of the open documents; used by one thread at a time, except ``index``'s
-    figures.
+    """Finds extra context. It keeps an index of the open documents. Only one thread may use it at a time, except for
+    the figures of ``index``.
     """
 
     def __init__(self) -> None:
@@ -60,7 +61,9 @@ class ContextFinder:
         self._own: tuple[tuple[str, int, int], Document] | None = None
 
     def find(self, document: Document, cursor: int, others: Sequence[Document]) -> Extra:
-        """For a cursor (a character index). ``others`` may be read; those of another language are left out."""
+        """The extra context for a cursor (a character index). ``others`` may be read; those of another language are
+        left out.
+        """
         line = document.line_at(cursor)
         alike = [other for other in others if other.language == document.language]
         self.index.follow([*self._far_off(document, line), *alike])
@@ -72,7 +75,7 @@ class ContextFinder:
         return Extra(tuple(_shown(best, document)), imports)
 
     def _far_off(self, document: Document, line: int) -> tuple[Document, ...]:
-        """The document itself where it has parts far from the cursor: as it was when this line was begun."""
+        """The document itself, if it has parts far from the cursor, as it was when the cursor came to this line."""
         if document.lines <= NEAR_BEFORE:
             return ()
         at = document.uri, document.lines, line // STEP_LINES
@@ -82,13 +85,13 @@ class ContextFinder:
 
 
 def imports_of(document: Document, cursor: int) -> str:
-    """The lines above the cursor's that bring names in, as far as they stand near the beginning."""
+    """The import lines above the cursor's line, as far as they are near the beginning."""
     above = _text(document, 0, min(document.line_at(cursor), _IMPORT_LINES))
     return to_engine("".join(match[0] for match in _IMPORT.finditer(above)))
 
 
 def _query(document: Document, line: int) -> frozenset[str]:
-    """The identifiers around a line. Typing on it does not change them, a line more does so at every eighth."""
+    """The identifiers around a line. Typing in the line does not change them; new lines change them at every eighth."""
     step = line // STEP_LINES * STEP_LINES
     above = _text(document, max(0, step - LINES_ABOVE), step)
     return identifiers(above) | identifiers(_text(document, line + 1, line + 1 + LINES_BELOW))
@@ -107,7 +110,7 @@ def _candidates(ranked: Sequence[Ranked], uri: str, line: int, imported: set[str
 
 
 def _order(found: Ranked) -> tuple[int, str, int]:
-    """Best first, in classes of similar scores: a little more or less of one changes no order."""
+    """Sorts the best first, in classes of similar scores, so that small changes of a score do not change the order."""
     return -round(found.score / _COARSE), found.piece.uri, found.piece.first
 
 

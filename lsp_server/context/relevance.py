@@ -1,7 +1,7 @@
 """Pieces of open documents, ranked by what they have in common with the code around the cursor.
 
-BM25 (Robertson and Zaragoza 2009) over the identifiers of a piece, each counted once: names that few pieces have weigh
-most. The index follows the documents: only what is new in them is read again.
+BM25 (Robertson and Zaragoza 2009) over the identifiers of a piece, each counted once, so that rare names count most.
+The index follows the documents: only changed parts are read again.
 """
 
 import math
@@ -13,17 +13,23 @@ from dataclasses import dataclass
 from lsp_server.documents.documents import Document
 
 SHORTEST_PIECE, LONGEST_PIECE = 6, 20
-"""Lines. A piece ends at the first blank line from the shortest on, so that an edit moves few of its neighbours."""
+"""Lengths in lines. A piece ends at the first blank line after the shortest length, so that an edit changes few
+other pieces.
+"""
 MOST_DOCUMENTS, MOST_PIECES = 32, 1500
 LONGEST_DOCUMENT = 300_000
-"""Bounds of the index, so that it is searched within some milliseconds whatever is open."""
+"""Limits of the index, so that a search takes some milliseconds whatever is open."""
 NEW_CHARACTERS = 60_000
-"""What is read at most for one request, to the end of the document that is begun; the rest waits for the next ones."""
+"""Limit on new characters for one request. A document that was begun is read to its end; the rest waits for the
+next request.
+"""
 SATURATION, LENGTH_WEIGHT = 1.2, 0.75
 LEAST_PIECES = 100
-"""Names are weighed as if there were this many: of three pieces, one that shares a name with the code says a lot."""
+"""Names are weighted as if there were at least this many pieces. Otherwise, with three pieces, one shared name
+would count too much.
+"""
 EDITED = 1.5
-"""What was edited lately is worth more: a change in one place often brings one in another for the same reason."""
+"""Factor on the score of recently edited pieces, because a change in one place often belongs to a change in another."""
 REMEMBERED_EDITS = 8
 _IDENTIFIER = re.compile(r"[^\W\d]\w{2,}")
 _KEYWORDS = """
@@ -55,13 +61,13 @@ class Ranked:
 
 
 def identifiers(text: str) -> frozenset[str]:
-    """Names of three characters and more, without words that say nothing about what a text is about."""
+    """Names of three or more characters, without words that say nothing about the subject of a text."""
     return frozenset(_IDENTIFIER.findall(text)) - _COMMON_WORDS
 
 
 class RelevanceIndex:
-    """The pieces of the documents given last. Used by one thread at a time; any may read ``pieces`` and ``characters``,
-    how much is held.
+    """The pieces of the documents that were given last. Only one thread may use it at a time, but any thread may read
+    the sizes ``pieces`` and ``characters``.
     """
 
     def __init__(self) -> None:
@@ -74,7 +80,7 @@ class RelevanceIndex:
         self._last: tuple[frozenset[str], list[Ranked]] | None = None
 
     def follow(self, documents: Sequence[Document]) -> None:
-        """Take the documents as they are now, the most important first; others are forgotten."""
+        """Update the index to these documents, the most important first. Others are forgotten."""
         wanted = [document for document in documents if len(document.text) <= LONGEST_DOCUMENT][:MOST_DOCUMENTS]
         for uri in self._documents.keys() - {document.uri for document in wanted}:
             self._forget(uri)
@@ -88,7 +94,7 @@ class RelevanceIndex:
             pieces += len(self._documents[document.uri][1]) if document.uri in self._documents else 0
 
     def ranked(self, terms: frozenset[str]) -> list[Ranked]:
-        """The pieces that have something in common with ``terms``, best first; equal ones by document and line."""
+        """The pieces that contain some of ``terms``, best first; equal ones by document and line."""
         if self._last is not None and self._last[0] == terms:
             return self._last[1]
         weights = {term: self._weight(term) for term in terms if term in self._frequency}

@@ -1,4 +1,4 @@
-"""The names in other open documents. Read once a version, a bounded part of what is new for each request."""
+"""The names in other open documents. Each version is read once, and each request reads a bounded amount."""
 
 import re
 from collections import OrderedDict
@@ -10,7 +10,7 @@ LONGEST_DOCUMENT = 300_000
 NEW_CHARACTERS = 100_000
 """What is read at most for one request, to the end of the document that is begun; the rest waits for the next ones."""
 MOST_NAMES = 20_000
-"""Of one document; one with more is data."""
+"""Limit for one document. A document with more names is data."""
 _NAME = re.compile(r"[^\W\d][\w$]*")
 
 
@@ -21,9 +21,9 @@ class SymbolIndex:
         self._names: OrderedDict[str, tuple[Document, frozenset[str]]] = OrderedDict()
 
     def names(self, documents: Sequence[Document]) -> tuple[frozenset[str], ...]:
-        """Those of each of the documents, the most important first; others are forgotten.
+        """The names of each of the documents, the most important document first. Other documents are forgotten.
 
-        A document that changed and is not read again yet has the names that it had.
+        A changed document that was not read again yet keeps its old names.
         """
         wanted = [document for document in documents if len(document.text) <= LONGEST_DOCUMENT]
         for uri in self._names.keys() - {document.uri for document in wanted}:

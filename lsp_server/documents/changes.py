@@ -17,7 +17,7 @@ def apply_changes(
     version: int,
     encoding: PositionEncoding,
 ) -> Document:
-    """The document after the changes, each of which applies to the text that the one before it left."""
+    """The document after the changes. Each change applies to the text after the one before it."""
     if len(changes) >= BATCH_FROM and (edits := _backward_edits(document, changes, encoding)) is not None:
         return document.edit_backwards(edits, version)
     for change in changes:
@@ -32,10 +32,10 @@ def apply_changes(
 def _backward_edits(
     document: Document, changes: Sequence[types.TextDocumentContentChangeEvent], encoding: PositionEncoding
 ) -> list[tuple[int, int, str]] | None:
-    """The changes as edits of the text as it is now; None unless each ends before the start of the one ahead of it.
+    """The changes as edits of the present text; None unless each change ends before the start of the previous one.
 
-    It must end at least one character before: then nothing that decides where its positions are was touched yet, not
-    even the line break that an edit right behind it might join or split.
+    It must end at least one character before. Then no earlier edit has changed the text that determines its positions,
+    not even a line break that an edit directly after it might join or split.
     """
     edits: list[tuple[int, int, str]] = []
     upper = len(document.text) + 1

@@ -1,4 +1,4 @@
-"""The text of an open document, as the client holds it.
+"""The text of an open document, as the client has it.
 
 Lines end in ``\\n``, ``\\r\\n`` or ``\\r`` and nowhere else, as the protocol says. `str.splitlines` would also split at
 form feeds, NEL and U+2028, after which every position below them is wrong.
@@ -35,7 +35,7 @@ class Document:
 
     @property
     def lines(self) -> int:
-        """Number of lines; an empty document has one, and so has what follows the last line break."""
+        """Number of lines. An empty document has one line, and so has the text after the last line break."""
         return len(self.line_starts)
 
     def line_span(self, line: int) -> tuple[int, int]:
@@ -49,7 +49,7 @@ class Document:
         return start, end
 
     def line_at(self, index: int) -> int:
-        """The line that holds the character at ``index``; the end of the text is on the last line."""
+        """The line with the character at ``index``; the end of the text is on the last line."""
         return int(np.searchsorted(self.line_starts, index, side="right")) - 1
 
     def line_break_near(self, line: int) -> str:
@@ -63,15 +63,15 @@ class Document:
         """Replace the characters from ``start`` up to ``end``. Costs one copy of the text, however long its lines."""
         whole = "".join((self.text[:start], text, self.text[end:]))
         starts = self.line_starts
-        # Whether a line starts at p depends on the characters at p - 1 and p alone. So starts below the edit stand,
-        # those above it move, and only the places from its first to its last boundary are looked at again.
+        # Whether a line starts at p depends only on the characters at p - 1 and p. So starts before the edit stay,
+        # those after it move, and only the places from its first to its last boundary are checked again.
         kept = starts[: np.searchsorted(starts, start, side="left")]
         moved = starts[np.searchsorted(starts, end, side="right") :] + (len(text) - (end - start))
         fresh = np.fromiter(_line_starts_within(whole, start, start + len(text)), dtype=np.int64)
         return Document(self.uri, self.language, version, whole, np.concatenate((kept, fresh, moved)))
 
     def edit_backwards(self, edits: Sequence[tuple[int, int, str]], version: int) -> "Document":
-        """Apply edits ``(start, end, text)``, each of which lies before the one ahead of it, in one pass over the text.
+        """Apply edits ``(start, end, text)``, each of which is before the previous one, in one pass over the text.
 
         A client that replaces every match of a search sends thousands of edits at once, last one first; a copy of the
         whole text for each would be quadratic.
@@ -94,7 +94,7 @@ def _line_starts_within(text: str, low: int, high: int) -> Iterator[int]:
     """Every line start p of ``text`` with ``low <= p <= high``."""
     if low == 0:
         yield 0
-    # One character more on each side: the line break that ends at low, and the "\n" that may follow a "\r" at high.
+    # One more character on each side: the line break that ends at low, and the "\n" that may follow a "\r" at high.
     for match in _LINE_BREAK.finditer(text, max(low - 1, 0), min(high + 1, len(text))):
         if low <= match.end() <= high and match.end() > 0:
             yield match.end()

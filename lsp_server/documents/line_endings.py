@@ -1,29 +1,29 @@
 """Document text and engine text: the only place that converts between them.
 
-The engine reads and writes ``\\n``, which is what its models were trained on, and text that UTF-8 can hold. An editor's
-document keeps the line breaks that it has; what an editor inserts may be another matter.
+The engine reads and writes ``\\n``, because its models were trained on that, and only text that UTF-8 can hold. An
+editor's document keeps its own line breaks. The line break for inserted text can be different.
 """
 
 BUFFERS_WITHOUT_CARRIAGE_RETURNS = ("Neovim",)
 """Clients by name whose lines are split at ``\\n`` whatever the file has, while the documents that they send have the
-line breaks of the file: a carriage return in an item would be shown, and inserted, as a character of its line."""
+line breaks of the file. In these clients a carriage return in an item would be shown and inserted as a character."""
 
 
 def to_engine(text: str) -> str:
-    """Document text as the engine wants it: every line break is ``\\n``, and no surrogate is alone."""
+    """Document text in the engine's form: every line break is ``\\n``, and there are no lone surrogates."""
     text = without_carriage_returns(text)
     if text.isascii():
         return text
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        # Two edits can bring the halves of one character together; halves that stay alone become U+FFFD.
+        # Two edits can join the halves of one character. Halves that stay alone become U+FFFD.
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
 
 
 def without_carriage_returns(text: str) -> str:
-    """With ``\\n`` for every line break.
+    """The text with ``\\n`` for every line break.
 
     >>> without_carriage_returns("a\\r\\nb\\rc")
     'a\\nb\\nc'
@@ -32,7 +32,7 @@ def without_carriage_returns(text: str) -> str:
 
 
 def length_in_document(text: str, length: int) -> int:
-    """How many characters of document text are the first ``length`` of it without carriage returns.
+    """How many characters of document text correspond to its first ``length`` characters without carriage returns.
 
     >>> length_in_document("a\\r\\nb", 2)
     3

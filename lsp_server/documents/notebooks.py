@@ -1,4 +1,4 @@
-"""Open notebooks: the order of their cells, whose texts are documents like any other."""
+"""Open notebooks: the order of their cells. The texts of cells are documents like any other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from lsp_server.documents.documents import Document
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A cell by the URI of its document; one that is not code is prose, which is no part of the program."""
+    """A cell, identified by the URI of its document. A cell that is not code is prose and not part of the program."""
 
     uri: str
     is_code: bool
@@ -22,11 +22,13 @@ class Notebook:
     cells: tuple[Cell, ...]
 
     def splice(self, start: int, delete_count: int, cells: Sequence[Cell]) -> "Notebook":
-        """With ``cells`` in place of ``delete_count`` cells from ``start`` on; what lies outside counts for nothing."""
+        """The notebook with ``cells`` in place of ``delete_count`` cells from ``start`` on. Indices outside the
+        notebook are clipped.
+        """
         return replace(self, cells=(*self.cells[:start], *cells, *self.cells[start + delete_count :]))
 
     def update(self, changed: Sequence[Cell]) -> "Notebook":
-        """With the kinds that ``changed`` have; their order says nothing."""
+        """The notebook with the kinds of the cells in ``changed``, whose order does not matter."""
         kinds = {cell.uri: cell for cell in changed}
         return replace(self, cells=tuple(kinds.get(cell.uri, cell) for cell in self.cells))
 
@@ -56,13 +58,13 @@ class Notebooks:
         self._of_cell: dict[str, str] = {}
 
     def put(self, notebook: Notebook) -> None:
-        """A notebook was opened or changed."""
+        """Store a notebook that was opened or changed."""
         self.remove(notebook.uri)
         self._open[notebook.uri] = notebook
         self._of_cell.update(dict.fromkeys((cell.uri for cell in notebook.cells), notebook.uri))
 
     def remove(self, uri: str) -> Notebook | None:
-        """A notebook was closed; what it was, or None."""
+        """Remove a closed notebook and return it; None if it was not open."""
         notebook = self._open.pop(uri, None)
         for cell in notebook.cells if notebook else ():
             self._of_cell.pop(cell.uri, None)

@@ -2,7 +2,7 @@
 
 A position counts the code units of UTF-8, UTF-16 or UTF-32 from the start of its line. One past the end of its line
 means the end of the line, one past the last line the end of the document, and one in the middle of a character the
-start of that character. A lone surrogate, which JSON can carry, counts as the character that it is not.
+start of that character. A lone surrogate, which JSON can carry, counts as a character.
 """
 
 from typing import Literal, TypeAlias, get_args
@@ -17,7 +17,7 @@ ENCODINGS: tuple[PositionEncoding, ...] = get_args(PositionEncoding)
 
 
 def negotiated_encoding(capabilities: types.ClientCapabilities) -> PositionEncoding:
-    """The encoding that the client likes best of those we know (all three); UTF-16 where it names none."""
+    """The client's preferred encoding of the three that we support; UTF-16 if it names none."""
     offered = (capabilities.general and capabilities.general.position_encodings) or ()
     for name in offered:
         for encoding in ENCODINGS:
@@ -31,13 +31,13 @@ def index_of(document: Document, position: types.Position, encoding: PositionEnc
     if position.line >= document.lines:
         return len(document.text)
     start, end = document.line_span(position.line)
-    # A character has at least one unit in every encoding, so that no more characters than units can matter.
+    # A character has at least one unit in every encoding, so at most as many characters as units can matter.
     line = document.text[start : min(end, start + position.character)]
     return start + characters_of(line, position.character, encoding)
 
 
 def characters_of(text: str, count: int, encoding: PositionEncoding) -> int:
-    """How many characters the first ``count`` code units of a text hold; a character that is cut does not count."""
+    """How many whole characters are in the first ``count`` code units of a text."""
     if encoding == "utf-32" or text.isascii():
         return max(0, min(count, len(text)))
     ends = np.cumsum(_unit_counts(text, encoding))
@@ -57,7 +57,7 @@ def range_of(document: Document, start: int, end: int, encoding: PositionEncodin
 
 
 def span_of(document: Document, span: types.Range, encoding: PositionEncoding) -> tuple[int, int]:
-    """The character indices of a range, in order even where the client swapped them."""
+    """The character indices of a range, in order even if the client swapped them."""
     start, end = index_of(document, span.start, encoding), index_of(document, span.end, encoding)
     return min(start, end), max(start, end)
 

@@ -1,6 +1,6 @@
 """``workspace/executeCommand``: the server's own commands, and what clients report about items.
 
-A command's argument is what a client makes of it: one that is not as documented is logged and does nothing.
+Clients may send any argument. One that is not as documented is logged and does nothing.
 """
 
 import inspect
@@ -50,7 +50,7 @@ def did_show(ls: MidtokenServer, params: object) -> None:
 
 
 def enable(ls: MidtokenServer, *arguments: object) -> None:
-    """Complete again: everywhere, or in the language that is the argument."""
+    """Complete again: everywhere, or in the language given as the argument."""
     if arguments:
         ls.state.languages_off.discard(str(arguments[0]))
     else:
@@ -59,9 +59,9 @@ def enable(ls: MidtokenServer, *arguments: object) -> None:
 
 
 def disable(ls: MidtokenServer, *arguments: object) -> None:
-    """Answer completions with an empty list until `enable`: all, or in the language that is the argument.
+    """Answer completions with an empty list until `enable`: everywhere, or in the language given as the argument.
 
-    Running ones stop.
+    Running completions stop.
     """
     state = ls.state
     if arguments:
@@ -76,7 +76,7 @@ def disable(ls: MidtokenServer, *arguments: object) -> None:
 
 
 def model_info(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
-    """What serves now; every field but ``state`` and ``problem`` is null without a model."""
+    """The model in use. Every field except ``state`` and ``problem`` is null without a model."""
     model = ls.state.model
     info = {} if model.info is None else asdict(model.info)
     names = {
@@ -142,7 +142,7 @@ COMMANDS: dict[str, Callable[..., object]] = {
 
 
 async def execute_command(ls: MidtokenServer, params: types.ExecuteCommandParams) -> object:
-    """Run a command. pygls's own way keeps an object for every one of them, and does not cancel those that wait."""
+    """Run a command. pygls's own implementation keeps an object for every command, and does not cancel waiting ones."""
     handler = COMMANDS.get(params.command)
     if handler is None:
         raise JsonRpcInvalidParams(f"there is no command {params.command[:80]!r}")
@@ -173,6 +173,6 @@ def _note(ls: MidtokenServer, number: object, units: int | None) -> None:
 
 
 def _id_of(params: object) -> object:
-    """The id in the command of the item that a notification carries."""
+    """The id in the command of the item in a notification."""
     arguments = elements(member(params, "item", "command", "arguments"))
     return arguments[0] if arguments else None

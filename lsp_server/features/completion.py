@@ -18,8 +18,9 @@ CANDIDATES = 3
 async def completion(ls: MidtokenServer, asked: AskedCompletion) -> types.CompletionList:
     """Answer with items for the cursor.
 
-    Always marked incomplete, so that the client asks again as the user types instead of filtering guesses that were
-    made for less text. The protocol does not tell typing from asking, so all requests wait as those of typing do.
+    The list is always marked incomplete, so that the client asks again as the user types, instead of filtering guesses
+    that were made for less text. The protocol does not distinguish typing from asking by hand, so all requests are
+    debounced.
     """
     client = ls.state.client
     document = document_of(ls, asked.uri)

@@ -22,11 +22,11 @@ log = logging.getLogger(__name__)
 READING_FAILED = "a document could not be read ahead"
 SETTINGS_FAILED = "the settings could not be taken"
 CONFIGURATION_TIMEOUT_S = 2.0
-"""A client that does not answer gets the settings that it gave so far, and its completions."""
+"""If a client does not answer in this time, its earlier settings are used."""
 
 
 def did_change_configuration(ls: MidtokenServer, settings: object) -> None:
-    """Take the settings: ask for them if the client can be asked, else as they are sent."""
+    """Take the settings: ask the client if it can be asked, otherwise use what was sent."""
     ls.start(take_settings(ls, member(settings, SECTION)), SETTINGS_FAILED, tells=True)
 
 
@@ -56,7 +56,9 @@ async def take_settings(ls: MidtokenServer, sent: object) -> None:
 
 
 async def _take_answer(ls: MidtokenServer, number: int, answer: "asyncio.Task[Any]") -> None:
-    """Take what the client says, unless it answered a later question before. What it said last stays if it refuses."""
+    """Take the client's answer, unless a later question was answered first. If the client refuses, its last
+    settings stay.
+    """
     state = ls.state
     if number < state.answered_question:
         return
@@ -84,7 +86,7 @@ async def load_model(ls: MidtokenServer) -> None:
     settings = ls.state.settings
     wanted = ModelChoice(settings.model, settings.device, settings.threads)
     loading = asyncio.ensure_future(ls.state.model.load(wanted))
-    await asyncio.sleep(0)  # it is loading from the first step of the task on
+    await asyncio.sleep(0)  # let the task start, so that the state is "loading"
     ls.report_status()
     try:
         await _show_progress(ls, loading)
@@ -109,7 +111,9 @@ def _consequence(ls: MidtokenServer) -> str:
 
 
 async def _show_progress(ls: MidtokenServer, loading: "asyncio.Task[CompleterLike | None]") -> None:
-    """Show that the model loads, if the client can and before it is over; returns once it is."""
+    """Show that the model is loading, if the client supports it and loading is not over yet. Returns when it is
+    over.
+    """
     if not ls.state.client.progress or loading.done():
         return
     token = f"midtoken-{uuid.uuid4()}"
@@ -125,5 +129,5 @@ async def _show_progress(ls: MidtokenServer, loading: "asyncio.Task[CompleterLik
     finally:
         if shown:
             ls.work_done_progress.end(token, types.WorkDoneProgressEnd())
-        # pygls keeps what it would need for a cancellation, from the client's answer on, which may come later.
+        # When the client answers, which may be later, pygls stores data for a cancellation. It is removed here.
         created.add_done_callback(lambda task: ls.work_done_progress.tokens.pop(token, None))

@@ -1,6 +1,7 @@
 """``midtoken/didFocus``: a client shows a document, and says where the cursor is.
 
-No method of the protocol does. Of a client that does not send it, a document that was opened last is where the user is.
+The protocol has no such method. For a client that does not send it, the user is taken to be in the document opened
+last.
 """
 
 from lsp_server.completion.answer import read_around
@@ -11,14 +12,14 @@ from lsp_server.messages.values import AskedCompletion
 
 
 def did_focus(ls: MidtokenServer, shown: AskedCompletion) -> None:
-    """Read what the first request there would have to."""
+    """Read the context that the first request at that place would need."""
     document = ls.state.documents.get(shown.uri)
     if document is not None:
         focus_on(ls, document.uri, index_of(document, shown.position, ls.state.client.encoding))
 
 
 def focus_on(ls: MidtokenServer, uri: str, offset: int) -> None:
-    """The user is at a character of a document now."""
+    """Record that the user is at this character of a document, and read ahead there."""
     ls.state.focus = (uri, offset)
     if ls.state.settings.read_ahead:
         ls.start(read_around(ls), READING_FAILED)

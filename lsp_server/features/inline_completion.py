@@ -13,7 +13,7 @@ from lsp_server.language_server import MidtokenServer
 from lsp_server.messages.values import AskedCompletion
 
 INVOKED_CANDIDATES = 3
-"""Someone who asks by hand wants to choose; while typing only one is shown."""
+"""Number of candidates for a request made by hand, to choose from. While typing, only one is shown."""
 
 
 async def inline_completion(ls: MidtokenServer, asked: AskedCompletion) -> types.InlineCompletionList:
@@ -32,8 +32,8 @@ async def inline_completion(ls: MidtokenServer, asked: AskedCompletion) -> types
     request = EditorRequest("inline", document, place, candidates, automatic)
     completions = await answer(ls, request)
     if selected and not completions and place.end == cursor:
-        # Nothing goes on from the selected item. Where the item is what would be suggested without the list, it is
-        # offered itself: what is shown would vanish when the list opens.
+        # Nothing continues the selected item. If the item is what would be suggested without the list, the item itself
+        # is offered. Otherwise ghost text would vanish when the list opens.
         place = Place(place.start, cursor, document.text[place.start : cursor])
         request = replace(request, place=place)
         completions = tuple(

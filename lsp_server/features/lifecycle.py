@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def initialize(ls: MidtokenServer, params: types.InitializeParams) -> None:
-    """Note what the client can do and wants; pygls answers with the capabilities."""
+    """Record the client's capabilities and options. pygls answers with ours."""
     name = params.client_info.name if params.client_info else None
     ls.state.begin(params.capabilities, params.initialization_options, name)
     assert ls.workspace.position_encoding == ls.state.client.encoding, "pygls advertises another position encoding"
@@ -24,9 +24,9 @@ def initialize(ls: MidtokenServer, params: types.InitializeParams) -> None:
 
 
 def initialized(ls: MidtokenServer, params: None) -> None:
-    """Ask for the settings and load the model; requests that come before wait for it as long as their budget lasts.
+    """Ask for the settings and load the model. Requests that come earlier wait for it within their budget.
 
-    Once in a session. Errors are shown to the user. Otherwise nothing would work and nobody would know why.
+    This happens once in a session. Errors are shown to the user, who would not know otherwise why nothing works.
     """
     if not ls.state.begun:
         ls.state.begun = True
@@ -39,12 +39,12 @@ async def _begin(ls: MidtokenServer) -> None:
 
 
 def shutdown(ls: MidtokenServer, params: None) -> None:
-    """Answer what is open, and nothing more."""
+    """Answer open requests with nothing, and refuse new ones."""
     ls.state.phase = "shut down"
     ls.state.scheduler.drop_all()
 
 
 def _leave() -> None:
-    # From a thread, while the main thread may sit in a model call: only this ends the process for certain.
+    # This runs on a thread, and the main thread may be in a model call. Only this certainly ends the process.
     log.warning("the client's process is gone; the server leaves")
     os._exit(1)

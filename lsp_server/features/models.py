@@ -1,4 +1,4 @@
-"""Commands about the models that can be used here: one lists them, one adds one. The setting ``model`` takes a name."""
+"""Commands about the models on this machine: list them, and add one. The setting ``model`` takes a name."""
 
 import asyncio
 import logging
@@ -20,7 +20,9 @@ NO_MODEL = "the argument must be a name of the list, or the path of a file or fo
 
 
 async def list_models(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
-    """The table as ``midtoken models --json`` prints it, and what the setting names now; the loop is not blocked."""
+    """The table as ``midtoken models --json`` prints it, and the value of the setting. The event loop is not
+    blocked.
+    """
     setting = ls.state.settings.model
     try:
         entries = await asyncio.to_thread(ls.state.local_models.entries)
@@ -35,7 +37,7 @@ async def list_models(ls: MidtokenServer, *arguments: object) -> dict[str, objec
 async def add_model(ls: MidtokenServer, *arguments: object) -> dict[str, object]:
     """Add the model that the argument names, in a process of its own; the user sees its progress and can cancel it.
 
-    Where the setting names that model already, it is loaded.
+    If the setting already names that model, it is loaded.
     """
     model = arguments[0] if arguments else None
     if not isinstance(model, str) or not (is_name(model) or looks_like_path(model)):

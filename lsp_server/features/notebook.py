@@ -19,7 +19,7 @@ def did_open(ls: MidtokenServer, opened: OpenedNotebook) -> None:
 
 
 def did_change(ls: MidtokenServer, changed: ChangedNotebook) -> None:
-    """Cells came, went, moved, became prose or code, or have another text."""
+    """Cells were added, removed, moved, became prose or code, or have a new text."""
     notebooks = ls.state.notebooks
     notebook = notebooks.get(changed.uri)
     if notebook is None:
@@ -34,7 +34,7 @@ def did_change(ls: MidtokenServer, changed: ChangedNotebook) -> None:
 
 
 def did_close(ls: MidtokenServer, closed: ClosedNotebook) -> None:
-    """Forget the notebook and its cells, those too that the client does not name."""
+    """Forget the notebook and its cells, including those that the client does not name."""
     notebook = ls.state.notebooks.remove(closed.uri)
     ours = [cell.uri for cell in notebook.cells] if notebook else []
     for uri in (*ours, *closed.cells):
@@ -42,7 +42,7 @@ def did_close(ls: MidtokenServer, closed: ClosedNotebook) -> None:
 
 
 def _spliced(notebook: Notebook, splice: Splice) -> Notebook | None:
-    """With the new cells in place of the removed ones. None if it is unclear where they go."""
+    """The notebook with the new cells in place of the removed ones; None if it is unclear where they go."""
     if splice.start is None:
         log.warning("a change of a notebook cannot be read; its cells stand for themselves until it is opened again")
         return None
@@ -50,7 +50,7 @@ def _spliced(notebook: Notebook, splice: Splice) -> Notebook | None:
 
 
 def _take_texts(state: ServerState, changed: ChangedNotebook) -> None:
-    """The documents of cells that came, went or changed, whatever is known of their order."""
+    """Take the documents of cells that were added, removed or changed. Their order is not needed."""
     if changed.splice is not None:
         for uri in changed.splice.closed:
             state.remove(uri)

@@ -1,4 +1,4 @@
-"""Work-done progress that the server begins: shown if the client can, and perhaps cancelled by its user."""
+"""Work-done progress that the server begins. It is shown if the client supports it, and the user may cancel it."""
 
 import asyncio
 import uuid
@@ -9,11 +9,11 @@ from lsprotocol import types
 from lsp_server.language_server import MidtokenServer
 
 CREATE_TIMEOUT_S = 2.0
-"""A client that does not answer shows nothing."""
+"""If a client does not answer in this time, no progress is shown."""
 
 
 class WorkDone:
-    """One progress. Used with ``async with``; ``on_cancel`` is called where the user presses its button."""
+    """One progress, to be used with ``async with``. ``on_cancel`` is called if the user cancels it."""
 
     def __init__(self, ls: MidtokenServer, title: str, on_cancel: Callable[[], object]) -> None:
         self._ls, self._title, self._on_cancel = ls, title, on_cancel
@@ -28,7 +28,7 @@ class WorkDone:
             self._shown = created.done() and created.exception() is None
         if self._shown:
             loop = asyncio.get_running_loop()
-            # pygls cancels this future where the client says so.
+            # pygls cancels this future if the client asks for it.
             self._ls.work_done_progress.tokens[self._token].add_done_callback(
                 lambda future: future.cancelled() and loop.call_soon_threadsafe(self._on_cancel)
             )

@@ -12,7 +12,7 @@ TRIGGER_CHARACTERS = (".",)
 
 
 def hold_back(ls: MidtokenServer) -> None:
-    """Leave out of the answer to ``initialize`` what will be registered; one method must not be offered twice."""
+    """Leave out of the answer to ``initialize`` what will be registered, because a method must not be offered twice."""
     ls.withhold(ls.state.client.dynamic)
 
 

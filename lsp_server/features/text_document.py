@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def did_open(ls: MidtokenServer, opened: OpenedDocument) -> None:
-    """Keep the document, and let the model read it: with a prefix first in a prompt, all places share it."""
+    """Store the document, and let the model read it: the beginning of the prompt is the same for all places."""
     open_document(ls.state, opened)
     document = ls.state.documents.get(opened.uri)
     if document is not None:
@@ -23,12 +23,12 @@ def did_open(ls: MidtokenServer, opened: OpenedDocument) -> None:
 
 
 def did_change(ls: MidtokenServer, changed: ChangedDocument) -> None:
-    """Keep the document's next version."""
+    """Store the document's next version."""
     take_changes(ls.state, changed)
 
 
 def open_document(state: ServerState, opened: OpenedDocument) -> None:
-    """Keep a document of the client, which may be a cell of a notebook."""
+    """Store a document of the client, which may be a cell of a notebook."""
     if opened.text is None:
         state.lose(opened.uri, opened.language, "a document was opened without a text that can be read")
         return
@@ -36,9 +36,10 @@ def open_document(state: ServerState, opened: OpenedDocument) -> None:
 
 
 def take_changes(state: ServerState, changed: ChangedDocument) -> None:
-    """Keep a document's next version. Requests about the last one go on: a client may still show their answer.
+    """Store a document's next version. Requests for the previous version continue, because a client may still show
+    their answers.
 
-    After a change that cannot be read nobody knows the text, until it is sent whole.
+    After a change that cannot be read, the text is unknown until the whole text is sent.
     """
     document = state.documents.get(changed.uri)
     if document is None and changed.uri not in state.left_out:
@@ -47,7 +48,7 @@ def take_changes(state: ServerState, changed: ChangedDocument) -> None:
     whole, changes = _from_whole_text(changed.changes)
     if document is None:
         if not whole:
-            return  # nobody knows what they change; its whole text would bring it back
+            return  # its text is unknown until the whole text is sent
         document = Document.create(changed.uri, state.left_out[changed.uri], 0, "")
     if None in changes:
         state.lose(changed.uri, document.language, "a change of a document cannot be read")
@@ -57,7 +58,7 @@ def take_changes(state: ServerState, changed: ChangedDocument) -> None:
 
 
 def _from_whole_text(changes: tuple[Change, ...]) -> tuple[bool, tuple[Change, ...]]:
-    """Whether one of the changes is a whole text, and the changes from the last such one on, or all."""
+    """Whether one of the changes is a whole text, and the changes from the last such change on (or all of them)."""
     for at in range(len(changes) - 1, -1, -1):
         if isinstance(changes[at], types.TextDocumentContentChangeWholeDocument):
             return True, changes[at:]
@@ -65,7 +66,7 @@ def _from_whole_text(changes: tuple[Change, ...]) -> tuple[bool, tuple[Change, .
 
 
 def _version_after(document: Document, said: int | None) -> int:
-    """What the client says where that is a later version; for clients that do not count, we count."""
+    """The client's version number if it is later than ours. For clients that do not count, we count."""
     return document.version + 1 if said is None or said <= document.version else said
 
 

@@ -11,7 +11,7 @@ from lsp_server.files.glob import ANY, STAR, Budget, Glob, OneOf, Token, TooMuch
 from lsp_server.settings import Settings
 
 MOST_STEPS = 100_000
-"""Comparisons for one document; what would take more counts as excluded."""
+"""Limit on comparisons for one document. A document that would need more counts as excluded."""
 _Pattern: TypeAlias = Callable[[str, Budget], bool]
 """Whether a pattern matches all of a text. Raises `TooMuchWork`."""
 
@@ -31,7 +31,7 @@ class ExcludePatterns:
         return _compiled(exclude)
 
     def cover(self, uri: str) -> bool:
-        """Whether one of them matches the document. Letter case does not count: a secret is one under any spelling."""
+        """Whether one of the patterns matches the document. Letter case is ignored, to be on the safe side."""
         path = "/" + path_of(uri).lstrip("/").casefold()
         name = PurePosixPath(path).name
         budget = Budget(MOST_STEPS)
@@ -49,7 +49,7 @@ def is_selected(language: str, settings: Settings) -> bool:
 
 
 def path_of(uri: str) -> str:
-    """The path of a URI with forward slashes; the whole of what cannot be parsed as one."""
+    """The path of a URI with forward slashes; the whole text if it cannot be parsed."""
     try:
         return unquote(urlsplit(uri).path).replace("\\", "/")
     except ValueError:
@@ -74,7 +74,7 @@ def _pattern(text: str) -> _Pattern:
 
 
 def _glob(text: str) -> Glob:
-    """With ``?`` for a character and ``[...]`` for one of some, as `fnmatch` has them; what is not closed is plain."""
+    """A glob with ``?`` and ``[...]`` as in `fnmatch`. A bracket that is not closed is an ordinary character."""
     tokens: list[Token] = []
     at = 0
     while at < len(text):

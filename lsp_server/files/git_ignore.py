@@ -2,7 +2,7 @@
 
 The rules are those of git (gitignore(5)), with three limits:
 
-- The user's global list and that of a linked worktree lie outside the repository and are not read.
+- The user's global list and that of a linked worktree are outside the repository and are not read.
 - A list that is a symbolic link is not read.
 - A tracked file that matches a pattern counts as ignored, because the index is not read.
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 LONGEST_LIST_BYTES = 1 << 20
 LONGEST_PATH_BYTES = 4096
 MOST_STEPS = 200_000
-"""Comparisons for one path: some tenths of a second."""
+"""Limit on comparisons for one path, which take some tenths of a second."""
 KEPT = 512
 """Lists and answers that are remembered."""
 
@@ -36,9 +36,10 @@ _EMPTY = IgnoreList(())
 
 
 class GitIgnores:
-    """Answers for paths. Each answer stands until one of the lists that it rests on changes, comes or goes.
+    """Answers for paths. An answer is kept until one of the lists that it depends on changes, appears or disappears.
 
-    It looks at the file system and may take its time: never on the event loop's thread, and on one thread only.
+    It reads the file system, which may be slow. So it must not be used on the event loop's thread, and only on one
+    thread.
     """
 
     def __init__(self) -> None:
@@ -46,7 +47,9 @@ class GitIgnores:
         self._answers: OrderedDict[Path, tuple[list[tuple[Path, _Signature]], bool]] = OrderedDict()
 
     def cover(self, uri: str) -> bool:
-        """Whether git ignores the document. False outside repositories, and for what is no file of this machine."""
+        """Whether git ignores the document. False outside repositories, and for URIs that are not files of this
+        machine.
+        """
         path = local_path(uri)
         root = None if path is None else repository_of(path)
         if path is None or root is None:
@@ -76,7 +79,9 @@ class GitIgnores:
 
 
 def _is_ignored(path: Path, root: Path, lists: list[tuple[Path, IgnoreList | None]]) -> bool:
-    """``lists``, each with the folder that it applies to, the weakest first. One that is too large is None."""
+    """Whether the lists ignore ``path``. ``lists`` come with the folder that they apply to, in increasing order of
+    precedence; a list that is too large is None.
+    """
     if any(found is None for _, found in lists):
         return True
     parts = tuple(map(os.fsencode, path.relative_to(root).parts))
@@ -91,7 +96,7 @@ def _is_ignored(path: Path, root: Path, lists: list[tuple[Path, IgnoreList | Non
                 if above < depth
             )
             if next((verdict for verdict in verdicts if verdict is not None), False):
-                return True  # nothing in an ignored folder can be taken back
+                return True  # nothing inside an ignored folder can be included again
     except TooMuchWork:
         log.warning("the .gitignore of a document would take too long to weigh; it counts as ignored")
         return True
@@ -99,8 +104,8 @@ def _is_ignored(path: Path, root: Path, lists: list[tuple[Path, IgnoreList | Non
 
 
 def _lists_for(path: Path, root: Path) -> Iterator[tuple[Path, Path]]:
-    """Folder and file of every list that may apply to ``path``, the weakest first."""
-    # Where .git is a link, or a file as in linked worktrees, what it leads to lies elsewhere.
+    """Folder and file of every list that may apply to ``path``, in increasing order of precedence."""
+    # If .git is a link, or a file as in linked worktrees, it leads outside of the repository.
     if _is_folder(root / ".git") and _is_folder(root / ".git" / "info"):
         yield root, root / ".git" / "info" / "exclude"
     for folder in reversed([parent for parent in path.parents if parent == root or root in parent.parents]):
@@ -108,11 +113,11 @@ def _lists_for(path: Path, root: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _parse(path: Path) -> IgnoreList | None:
-    """The list of a file; None if it is too much to be one."""
+    """The list of a file; None if the file is too large."""
     try:
         with path.open("rb") as stream:
             data = stream.read(LONGEST_LIST_BYTES + 1)
-    except OSError:  # git passes over a list that it cannot read, too
+    except OSError:  # git also ignores a list that it cannot read
         return _EMPTY
     try:
         if len(data) > LONGEST_LIST_BYTES:

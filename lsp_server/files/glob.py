@@ -1,8 +1,8 @@
-"""Globs, matched in time that no pattern can blow up.
+"""Globs, matched in bounded time for every pattern.
 
-The usual way, by a regular expression, tries every way in which several ``*`` can share a text between them. It is
-enough to move the last one on: whatever an earlier one could take as well, the last one can take too. So a match costs
-at most the product of the two lengths, which a `Budget` counts.
+A regular expression would try every way to divide a text among several ``*``. It is enough to backtrack to the last
+``*``, because it can take everything that an earlier one could take. So a match costs at most the product of the two
+lengths. A `Budget` counts the steps.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ STAR = -2
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """One character of a set, or one that is not."""
+    """One character that is in a set, or one that is not."""
 
     members: frozenset[int]
     negated: bool = False
@@ -63,7 +63,7 @@ def match_with_stars(
     takes: Callable[[P, T], bool],
     budget: Budget,
 ) -> bool:
-    """Whether a pattern, in which some parts stand for any number of items and each other one for one, matches all."""
+    """Whether a pattern matches all items. A star in it stands for any number of items, every other part for one."""
     at = item = 0
     star, resumed = -1, 0
     while item < len(items):
@@ -113,7 +113,8 @@ def matches_chunks(chunks: Sequence[str], text: str) -> bool:
 def bracket(text: bytes, start: int) -> tuple[OneOf, int] | None:
     """The set of a bracket expression that opens at ``start``, and where it ends; None if nothing closes it.
 
-    As git and shells have it: ``!`` or ``^`` takes the others, a ``]`` in front is one of the set, ``\\`` quotes.
+    The syntax is that of git and shells: ``!`` or ``^`` inverts the set, a ``]`` in front is a member of it, ``\\``
+    quotes.
     """
     at = start + 1
     negated = text[at : at + 1] in (b"!", b"^")
@@ -162,7 +163,7 @@ _CLASSES: Mapping[str, Callable[[str], bool]] = MappingProxyType(
 
 
 def _named_class(text: bytes, at: int) -> tuple[set[int], int] | None:
-    """The bytes of a class such as ``[:alpha:]``, and where it ends; None if none is."""
+    """The bytes of a class such as ``[:alpha:]``, and where it ends; None if there is none."""
     end = text.find(b":]", at) if text.startswith(b"[:", at) else -1
     belongs = _CLASSES.get(text[at + 2 : end].decode("latin-1")) if end > 0 else None
     if belongs is None:

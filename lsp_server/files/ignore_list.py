@@ -1,7 +1,7 @@
 """The patterns of one ``.gitignore``, as git reads them (gitignore(5)): the last pattern that matches a path decides.
 
-The time for a path depends little on the list: plain names and endings, which is what nearly all patterns
-are, are looked up. The others are tried one after the other, as far as a budget goes.
+The time for a path depends little on the length of the list: nearly all patterns are plain names and endings, and these
+are looked up in a table. The others are tried one after the other, within a budget.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +20,9 @@ Parts: TypeAlias = tuple[Glob, ...]
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """``parts`` lie between slashes; ``is_name`` is a pattern without slashes; it matches names in every folder."""
+    """``parts`` are the parts between slashes. ``is_name`` says that it has no slashes and so matches names in
+    every folder.
+    """
 
     ignores: bool
     is_name: bool
@@ -38,7 +40,7 @@ class Pattern:
 
 @dataclass(slots=True)
 class _Table:
-    """By what is looked up: the last pattern for anything, and the last one for folders only."""
+    """For each key, the last pattern for anything, and the last pattern for folders only."""
 
     anything: dict[bytes, int] = field(default_factory=dict)
     folders: dict[bytes, int] = field(default_factory=dict)

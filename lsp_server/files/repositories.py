@@ -1,4 +1,4 @@
-"""Where a document lies: its file on this machine, the git repository around that, and its name in it."""
+"""Where a document is: its file on this machine, the git repository around it, and its name in that repository."""
 
 import os
 import re
@@ -25,14 +25,16 @@ class NamedFile:
 
 
 def named_file(uri: str) -> NamedFile:
-    """Where the document of a URI lies. OutOfWindow repositories its path is its name and that of its folder."""
+    """Where the document of a URI is. Outside of repositories, its path is its file name with the name of its
+    folder.
+    """
     path = local_path(uri)
     root = None if path is None else repository_of(path)
     return NamedFile(name_in(root, uri), "" if root is None else root.name, root)
 
 
 def name_in(root: Path | None, uri: str) -> str:
-    """The path of a document below ``root``; of one that is not, its name and that of its folder."""
+    """The path of a document below ``root``. If it is not below, its file name with the name of its folder."""
     path = local_path(uri)
     if root is not None and path is not None and root in path.parents:
         return path.relative_to(root).as_posix()
@@ -40,7 +42,7 @@ def name_in(root: Path | None, uri: str) -> str:
 
 
 def local_path(uri: str) -> Path | None:
-    """The file of a URI; None for what is no file of this machine."""
+    """The file of a URI; None if it is not a file of this machine."""
     try:
         scheme = urlsplit(uri).scheme
     except ValueError:
@@ -52,7 +54,7 @@ def local_path(uri: str) -> Path | None:
 
 
 def repository_of(path: Path) -> Path | None:
-    """The folder of the git repository that a file lies in, or None. Looks at the file system."""
+    """The folder of the git repository around a file, or None. It reads the file system."""
     for folder in path.parents:
         try:
             os.lstat(folder / ".git")

@@ -1,7 +1,7 @@
 """What is done to a completion before it is shown: one file for each filter, one loop over them.
 
-Each makes the text right for its place, and may leave nothing of it. How sure the model must be is no filter but an end
-of the completion (`lsp_server.code.confidence`), so that nothing is computed that is not shown.
+Each filter changes the text to fit its place, and may return an empty text. Confidence is not a filter: the engine ends
+the completion at a doubtful word (`lsp_server.code.confidence`), so that nothing is computed that is not shown.
 """
 
 from dataclasses import replace
@@ -39,7 +39,7 @@ FILTERS: tuple[Filter, ...] = (
 
 
 def shown(draft: Draft, filters: tuple[Filter, ...] = FILTERS) -> str:
-    """The text as it is shown; empty if it is not."""
+    """The text as it is shown; empty if nothing is shown."""
     for apply in filters:
         text = apply(draft)
         if not text:

@@ -7,7 +7,7 @@ from lsp_server.filters.draft import Draft
 
 
 def without_lines_of_no_block(draft: Draft) -> str:
-    """The first line alone where it opens no block and leaves no bracket open. Nothing changes for a user who wants
+    """Keep only the first line if it opens no block and leaves no bracket open. Nothing changes for a user who wants
     several lines everywhere.
     """
     first, newline, _ = draft.text.partition("\n")

@@ -1,15 +1,15 @@
-"""Brackets and quotes that the document closes are not closed again, and only open ones are closed."""
+"""Brackets and quotes that the document already closes are not closed again, and only open ones are closed."""
 
 from lsp_server.code.scanner import SCANNED_CHARACTERS, Scanner
 from lsp_server.filters.draft import Draft, left_open
 
 
 def without_doubled_closers(draft: Draft) -> str:
-    """Cut before the first bracket or quote that closes one more than the text after the cursor leaves open, and before
-    a bracket that closes nothing.
+    """Cut before the first bracket or quote that closes something which the text after the cursor closes already, and
+    before a bracket that closes nothing.
 
-    A text that is back in the string or the field that the cursor is in stays whole: in ``f("a|")`` the completion
-    ``", "b`` closes one string and begins the one that the document ends.
+    A text stays whole if it ends in a string or field like the one at the cursor: in ``f("a|")`` the completion ``",
+    "b`` closes one string and begins another one, which the document closes.
     """
     written = Scanner(draft.syntax, draft.state)
     closings = list(written.closings(draft.text))

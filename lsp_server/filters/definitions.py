@@ -31,7 +31,9 @@ def without_second_definitions(draft: Draft) -> str:
 
 
 def _scope(lines: list[str], line: str, draft: Draft) -> set[str]:
-    """What is defined beside ``line`` in the lines that go away from it, up to the end of its block."""
+    """The names defined next to ``line``, in lines in the order of their distance from it, up to the end of its
+    block.
+    """
     names, own = set(), width(line)
     for other in lines:
         if not other.strip():

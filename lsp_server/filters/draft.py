@@ -13,9 +13,9 @@ class Draft:
     """The text of a completion before it is shown, and where it would stand: between ``prefix`` and ``suffix``.
 
     ``state`` is that of the code at the cursor; ``several_lines`` says that the user wants them everywhere,
-    ``broken_off`` that the text would go on if there were time and room for it. ``along`` is how sure the model is of
-    each beginning of the text (`engine.Completion.along`); empty if nothing is known of that, and all is believed.
-    ``elsewhere`` are the names in other open documents.
+    ``broken_off`` that the text stopped for lack of time or length. ``along`` is how sure the model is of each
+    beginning of the text (`engine.Completion.along`); it is empty if that is not known, and then everything counts as
+    certain. ``elsewhere`` are the names in other open documents.
     """
 
     text: str
@@ -40,11 +40,13 @@ class Draft:
 
 
 Filter: TypeAlias = Callable[[Draft], str]
-"""Returns the text as it should be shown; empty if nothing should be."""
+"""Returns the text as it should be shown; empty if nothing should be shown."""
 
 
 def is_telling(line: str) -> bool:
-    """Whether a line says enough for its repetition to be one: brackets and numbers alone come back in good code."""
+    """Whether a line has enough content for a repetition to count. Lines of only brackets and numbers repeat in
+    good code.
+    """
     return sum(character.isalpha() for character in line) >= 2
 
 
@@ -52,9 +54,9 @@ LOOKED_AHEAD_CHARACTERS = 20_000
 
 
 def left_open(draft: Draft, state: State, ahead: int = LOOKED_AHEAD_CHARACTERS) -> int:
-    """How many of the brackets and strings that are open with ``state`` the text after the cursor does not close.
+    """How many of the brackets and strings that are open in ``state`` are not closed by the text after the cursor.
 
-    Of that, ``ahead`` characters are read.
+    ``ahead`` characters of that text are read.
     """
     left = state.depth
     if left:

@@ -10,7 +10,7 @@ from lsp_server.code.syntax import indentation
 from lsp_server.filters.draft import Draft
 
 LIMIT_S = 0.002
-"""Of the processor. When it is over, what has not been found to be wrong is shown."""
+"""Limit on processor time. When it is over, a text that was not found to be wrong is shown."""
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _HEADER = re.compile(r"\s*(?:async\s+)?(?:if|elif|else|for|while|with|def|class|try|except|finally|match|case)\b")
 _WITH_SEMICOLONS = ("rust", "java", "css")
@@ -18,10 +18,11 @@ _IMPORT = re.compile(r"\s*(?:from|import)\b")
 
 
 def without_errors(draft: Draft) -> str:
-    """Cut to what parses where the code around the cursor does without it; nothing where no beginning of it does.
+    """Cut the text to a beginning that parses; nothing if no beginning does. Only if the code around the cursor parses
+    without it.
 
-    Where it does not because the line is unfinished, the text need only be the beginning of one that would. Of a text
-    that was broken off nobody knows what its last line would have been.
+    If the code does not parse only because the line is unfinished, the text must just be the beginning of a line that
+    would. The last line of a text that was broken off is not judged.
     """
     grammar = draft.syntax.grammar
     if draft.state.inside is not None or not known(grammar):
@@ -36,12 +37,14 @@ def without_errors(draft: Draft) -> str:
         return _longest(draft, window)
     if not parses(_without_line(draft, window), grammar) or _may_go_on(draft, window, draft.text, end):
         return draft.text
-    # A line that was wrong before is not made wrong by the text.
+    # If the line was wrong before, the text is not to blame.
     return "" if _may_go_on(draft, window, "", time.thread_time() + LIMIT_S) else draft.text
 
 
 def _longest(draft: Draft, window: Window) -> str:
-    """The text, or a beginning of it that fits: a token or two shorter, half of them, a quarter, the first two."""
+    """The text or a beginning of it that parses: one or two tokens shorter, half of the tokens, a quarter, or the
+    first two.
+    """
     ends = [match.end() for match in _TOKEN.finditer(draft.text)]
     counts = dict.fromkeys((len(ends) - 1, len(ends) - 2, len(ends) // 2, len(ends) // 4, 2, 1))
     tried = [len(draft.text), *(ends[count - 1] for count in counts if 0 < count < len(ends))]
@@ -53,14 +56,14 @@ def _fits(draft: Draft, window: Window, text: str) -> bool:
 
 
 def _may_go_on(draft: Draft, window: Window, text: str, end: float) -> bool:
-    """Whether something can follow the text on its line with which all parses."""
+    """Whether some continuation of the text's last line makes everything parse."""
     if _fits(draft, window, text):
         return True
     return any(time.thread_time() > end or _fits(draft, window, text + more) for more in _fillers(draft, text))
 
 
 def _body(draft: Draft, text: str) -> str:
-    """What a header at the end of the text needs to be whole."""
+    """The body that a header at the end of the text needs."""
     line = (draft.line_start + text).rpartition("\n")[2]
     if draft.line_rest.strip():
         return ""
@@ -84,7 +87,7 @@ def _fillers(draft: Draft, text: str) -> tuple[str, ...]:
 
 
 def _without_line(draft: Draft, window: Window) -> str:
-    """The window with a statement that says nothing in place of the cursor's line."""
+    """The window with an empty statement in place of the cursor's line."""
     above, below = window.prefix.rpartition("\n")[0], window.suffix.partition("\n")[2]
     nothing = "pass" if draft.syntax.grammar == "python" else ";" if draft.syntax.blocks == "brace" else ""
     own = indentation(draft.line_start) if draft.line_start.strip() else indentation(draft.line_start + draft.text)

@@ -1,4 +1,4 @@
-"""Lines are indented as the file does it: with tabs, or with its own number of spaces."""
+"""Lines are indented as in the rest of the file: with tabs, or with its own number of spaces."""
 
 from collections import Counter
 from itertools import chain, pairwise
@@ -17,10 +17,10 @@ _OPERATORS = tuple(".?:+-*/%&|=<>,)]}")
 
 
 def in_own_style(draft: Draft) -> str:
-    """Give each block in the text the indentation that the file would give it, and the first line that of its place.
+    """Give each block in the text the file's indentation, and the first line the indentation of its place.
 
-    Below the first only a line that follows one which opens a block is moved, and with it what stands in that block:
-    lines that are aligned with something keep the spaces that align them.
+    After the first line, only a line that follows the opening of a block is moved, together with the rest of that
+    block. Lines that are aligned with something keep their alignment.
     """
     first, *others = draft.text.split("\n")
     if draft.state.inside is not None or (not others and draft.line_start.strip()):
@@ -28,7 +28,7 @@ def in_own_style(draft: Draft) -> str:
     step = step_of(draft.prefix[-SAMPLED_CHARACTERS:], draft.suffix[:SAMPLED_CHARACTERS], draft.syntax)
     theirs, ours = _first_line(draft, first, step)
     if not draft.line_start.strip():
-        # What stands on the line already stays; the text brings the rest of the indentation.
+        # Indentation that is on the line already stays, and the text adds the rest.
         first = ours[len(draft.line_start) :] + first.lstrip(" \t")
     blocks, opener = [(theirs, ours)], code_of(draft.line_start + first, draft.syntax)
     moved = [first]
@@ -53,8 +53,8 @@ def in_own_style(draft: Draft) -> str:
 
 
 def step_of(above: str, below: str, syntax: Syntax) -> str | None:
-    """What one level of indentation is in the text around a place: a tab, or a number of spaces; None if nothing
-    tells. The blocks that are nearest count, first those ``above``.
+    """One level of indentation in the text around a place: a tab, or a number of spaces; None if no block shows it. The
+    nearest blocks count, first those ``above``.
     """
     steps: Counter[str] = Counter()
     lines = [line for line in above.split("\n") if line.strip()]
@@ -70,7 +70,7 @@ def step_of(above: str, below: str, syntax: Syntax) -> str | None:
 
 
 def _first_line(draft: Draft, first: str, step: str | None) -> tuple[str, str]:
-    """The indentation of the first line: as the text would have it, and as the file would."""
+    """The indentation of the first line: in the text's style and in the file's style."""
     theirs = indentation(draft.line_start + first)
     if draft.line_start.strip() or not first.strip():
         return theirs, theirs
@@ -95,14 +95,14 @@ def _first_line(draft: Draft, first: str, step: str | None) -> tuple[str, str]:
 
 
 def _goes_on(draft: Draft, above: str, first: str) -> bool:
-    """Whether the first line goes on with what the line above began."""
+    """Whether the first line continues a statement of the line above."""
     if not is_finished(above, draft.syntax, draft.state):
         return True
     return draft.syntax.blocks == "brace" and not above.rstrip().endswith(";") and first.lstrip()[:1] in _OPERATORS
 
 
 def _in_units(own: str, step: str | None) -> str:
-    """Indentation with tabs where the file has tabs, and without them where it has none."""
+    """The indentation with tabs if the file uses tabs, and without tabs if it does not."""
     if step == "\t" and own and set(own) == {" "}:
         size = next(size for size in (4, 2, 1) if len(own) % size == 0)
         return "\t" * (len(own) // size)

@@ -10,19 +10,19 @@ _SEARCHED_CHARACTERS = 4000
 _LINES_ABOVE = 4
 _WITHIN_A_LINE = re.compile(r"([^\n]{1,40}?)\1{5,}")
 _SHORTEST = 24
-"""Characters of a loop within a line. ``[0, 0, 0, 0, 0, 0]`` is code."""
+"""Least length in characters of a loop inside a line, because ``[0, 0, 0, 0, 0, 0]`` is ordinary code."""
 _PUNCTUATION = re.compile(r"([^\w\n]{2,8}?)\1{2,}")
 _PAIRS = re.compile(r"[]()\[{}\"'`<>/.\s]")
-"""Punctuation that comes again in good code, such as ``(), (), ()`` and ``../../../``."""
+"""Punctuation that repeats in good code, such as ``(), (), ()`` and ``../../../``."""
 _ROUNDS_OF_PAIRS = 6
 
 
 def without_loops(draft: Draft) -> str:
-    """Cut where a line repeats a piece of itself six times, and where a run of lines comes again at once, also if each
-    time it is deeper, or shallower two times over.
+    """Cut where a line repeats a piece of itself six times, and where a run of lines is repeated directly. A repetition
+    counts even if it is deeper each time, or shallower two times in a row.
 
-    A loop in a line below takes its line with it. In the cursor's own line what stands before the loop is kept: there
-    may be the rest of a word that was begun. All of it, so that typing on along it leaves the same end.
+    If the loop is in a later line, the whole line is removed. In the cursor's own line, all text before the loop is
+    kept, because it may finish a word that was begun. Typing along it then gives the same end.
     """
     text = draft.text
     loops = [start for start in (_loop_in_line(text), _loop_of_punctuation(draft)) if start is not None]
@@ -44,7 +44,9 @@ def _loop_in_line(text: str) -> int | None:
 
 
 def _loop_of_punctuation(draft: Draft) -> int | None:
-    """Where different signs come again and again. One and the same is a ruler, and so is anything in a comment."""
+    """Where different punctuation characters repeat. A single repeated character is a ruler, and so is any
+    repetition in a comment.
+    """
     if draft.state.inside is not None and draft.state.inside.kind == "comment":
         return None
     written = len(draft.line_start)
@@ -63,7 +65,7 @@ def _is_in_comment(draft: Draft, at: int) -> bool:
 
 
 def _second_round(lines: list[str]) -> int:
-    """The first line of a run that is the run before it; the number of lines if there is none."""
+    """The first line of a run that repeats the run before it; the number of lines if there is none."""
     for number in range(1, len(lines)):
         for length in range(1, min(LONGEST_LOOP_LINES, number, len(lines) - number) + 1):
             again = lines[number : number + length]
@@ -92,7 +94,9 @@ def _staircase(above: list[str], written: list[str], draft: Draft) -> int:
 
 
 def _turns(lines: list[str], number: int, length: int) -> list[int]:
-    """By how many columns the runs of ``length`` lines up to ``number`` are moved, for as long as they say the same."""
+    """By how many columns each run of ``length`` lines up to ``number`` is shifted, as long as the runs are
+    otherwise equal.
+    """
     turns: list[int] = []
     start = number
     while start - length >= 0 and number + length <= len(lines):
@@ -106,5 +110,5 @@ def _turns(lines: list[str], number: int, length: int) -> list[int]:
 
 
 def _is_code(line: str, draft: Draft) -> bool:
-    """Whether a line that stands below itself, deeper, is idle the first time: elements of markup and data are not."""
+    """Whether a line followed by itself, deeper, makes no sense. In markup and data it can."""
     return draft.syntax.blocks == "indent" and not draft.syntax.items

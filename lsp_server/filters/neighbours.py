@@ -4,9 +4,9 @@ from lsp_server.filters.draft import Draft, is_telling
 
 
 def without_neighbours(draft: Draft) -> str:
-    """Cut before the line that stands below the cursor; nothing where the text says what the lines above it say.
+    """Cut before a line that repeats the line below the cursor. Return nothing if the text repeats the lines above.
 
-    Lines count as the same with the same indentation only: ``return None`` may well end two branches.
+    Lines are equal only with the same indentation, because ``return None`` may well end two branches.
     """
     lines = (draft.line_start + draft.text).split("\n")
     if draft.line_rest.strip():

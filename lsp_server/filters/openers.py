@@ -6,7 +6,9 @@ from lsp_server.code.scanner import Scanner, State
 from lsp_server.filters.draft import Draft, left_open
 
 AHEAD_CHARACTERS = 1500
-"""What the text opens is innermost: what closes it is near."""
+"""Characters after the cursor that are searched for closers. What the text opens is innermost, so its closer is
+near.
+"""
 _BEFORE_A_BLOCK = re.compile(r"(?:\)|=>|[\w\]>?])\s*\Z")
 _BEFORE_A_VALUE = re.compile(r"\b(?:return|yield|in|of|case|default)\s*\Z")
 
@@ -14,8 +16,8 @@ _BEFORE_A_VALUE = re.compile(r"\b(?:return|yield|in|of|case|default)\s*\Z")
 def without_dangling_openers(draft: Draft) -> str:
     """Cut before a bracket or a quote that neither the text nor what follows it closes.
 
-    The brace that opens a block at the end of the line stays: what it opens is written next. Of a line below the first
-    nothing is left. Nor is anything cut of a text that was broken off at the end of the document's line.
+    A brace that opens a block at the end of the line stays, because its block is written next. A later line is removed
+    as a whole. Nothing is cut if the text was broken off at the end of the document's line.
     """
     if not draft.syntax.has_pairs or (draft.broken_off and not draft.line_rest.strip()):
         return draft.text

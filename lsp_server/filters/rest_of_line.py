@@ -10,9 +10,10 @@ _CLOSERS = frozenset(")]}")
 
 
 def without_rest_of_line(draft: Draft) -> str:
-    """Cut where the text comes to what the line goes on with; nothing where it begins as that does, or ends the line.
+    """Cut where the text reaches the rest of the line. Return nothing if the text begins like the rest, or would end
+    the line before it.
 
-    Closing brackets are another filter's, and so is the quote that ends the string that the cursor is in.
+    Another filter handles closing brackets, and the quote that ends the string at the cursor.
     """
     rest = draft.line_rest.rstrip()
     if not rest:
@@ -39,7 +40,9 @@ def _begins_as(draft: Draft, rest: str) -> bool:
 
 
 def _found(first: str, rest: str) -> int | None:
-    """Where the first line of the text comes to the rest of the line; a rest that says little only at its end."""
+    """Where the first line of the text reaches the rest of the line. A rest with little content counts only at the
+    end of the text.
+    """
     if is_telling(rest):
         found = first.find(rest)
     else:
@@ -61,7 +64,7 @@ def _ends_line(draft: Draft, first: str, code: str, goes_on: bool) -> bool:
 
 
 def _without_comment(draft: Draft) -> str:
-    """The line has a comment already."""
+    """Remove a comment from the text if the line already has one."""
     scanner = Scanner(draft.syntax, draft.state)
     for _ in scanner.closings(draft.text.partition("\n")[0]):
         pass

@@ -1,4 +1,4 @@
-"""In the middle of a word, only completions that make a known word of it are shown."""
+"""Inside a word, only completions that make it a known word are shown."""
 
 import re
 import sys
@@ -7,15 +7,16 @@ from lsp_server.code.words import has_word, word_after, word_before
 from lsp_server.filters.draft import Draft
 
 SEARCHED_CHARACTERS = 50_000
-"""Text on each side of the cursor in which a word is looked for."""
+"""Characters on each side of the cursor in which a word is searched."""
 _IMPORT = re.compile(r"\s*(?:import|from)\s")
 
 
 def within_a_known_word(draft: Draft) -> str:
-    """Nothing where the text would be joined with the word after the cursor to one that is neither in the document nor,
-    in an import, the name of a module.
+    """Return nothing if the text and the word after the cursor would form an unknown word: one that is not in the
+    document and, in an import, not the name of a module.
 
-    Where the cursor stands in a word, the text may be a part of one word only. In front of a line, words may be added.
+    If the cursor is inside a word, the text may only be a part of one word. At the beginning of a line, words may be
+    added.
     """
     after = word_after(draft.suffix)
     if not after or after.isdecimal():

@@ -1,4 +1,4 @@
-"""Parts of a message as plain JSON, read without raising: what is not as it should be is None."""
+"""Parts of a message as plain JSON, read without raising: a value of a wrong kind is read as None."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping
 from lsprotocol import types
 
 LARGEST = 2**31 - 1
-"""Of the protocol's integers; positions beyond mean the end of the line or of the document all the same."""
+"""The largest of the protocol's integers. A larger position means the end of the line or document in any case."""
 
 
 class Unreadable(ValueError):
-    """A message lacks something without which it means nothing. The text says what, and quotes nothing of it."""
+    """A message lacks something that is required. The text says what, and quotes nothing of the message."""
 
 
 def member(value: object, *path: str) -> object:
-    """What an object holds under the first name, of that under the next, and so on; None if there is nothing."""
+    """The member of an object under the first name, then of that under the next, and so on; None if there is none."""
     for name in path:
         value = value.get(name) if isinstance(value, Mapping) else None
     return value
@@ -26,17 +26,17 @@ def text(value: object) -> str | None:
 
 
 def elements(value: object) -> tuple[object, ...]:
-    """The elements of a list; none of anything else."""
+    """The elements of a list; empty for anything else."""
     return tuple(value) if isinstance(value, list) else ()
 
 
 def is_offered(value: object) -> bool:
-    """Whether a capability is there: an object, even an empty one, or true in its place."""
+    """Whether a capability is there: an object, even an empty one, or true."""
     return value is True or isinstance(value, Mapping)
 
 
 def integer(value: object, low: int = 0) -> int | None:
-    """A number as a whole one between ``low`` and `LARGEST`; None for what is no number.
+    """A number as a whole number between ``low`` and `LARGEST`; None for anything else.
 
     >>> integer(2.5), integer(-1), integer(2**40), integer("2"), integer(True)
     (2, 0, 2147483647, None, None)

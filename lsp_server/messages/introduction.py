@@ -9,7 +9,7 @@ from lsp_server.transport.tcp import TOKEN
 
 
 def introduction(params: object) -> types.InitializeParams:
-    """The parameters of ``initialize`` with the fields that the server reads. Nothing that is missing is refused."""
+    """The parameters of ``initialize`` with the fields that the server reads. All of them may be missing."""
     name = text(member(params, "clientInfo", "name"))
     return types.InitializeParams(
         process_id=_process_id(member(params, "processId")),
@@ -20,7 +20,7 @@ def introduction(params: object) -> types.InitializeParams:
 
 
 def _options(said: object) -> object:
-    """Without the token of a client over TCP, which is no setting."""
+    """The options without the token of a client over TCP, which is not a setting."""
     return {name: value for name, value in said.items() if name != TOKEN} if isinstance(said, Mapping) else said
 
 

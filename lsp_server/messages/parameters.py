@@ -38,7 +38,7 @@ DID_PARTIALLY_ACCEPT = "textDocument/didPartiallyAcceptCompletion"
 def read_parameters(method: str, params: object) -> object:
     """What the handler of a method takes; params that were left out are None. Raises `Unreadable`.
 
-    A method that is not known here has no parameters that anybody reads.
+    For other methods no parameters are read.
     """
     reader = READERS.get(method)
     return None if reader is None else reader(params)
@@ -183,4 +183,4 @@ READERS: Mapping[str, Callable[[object], object]] = MappingProxyType(
         DID_PARTIALLY_ACCEPT: lambda params: params,
     }
 )
-"""By method; every one that the server serves."""
+"""The reader of each method that the server serves."""

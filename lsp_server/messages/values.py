@@ -8,7 +8,7 @@ from lsprotocol import types
 from lsp_server.documents.notebooks import Cell
 
 Change: TypeAlias = types.TextDocumentContentChangeEvent | None
-"""A change of a text; None for one that cannot be read, after which nobody knows the text."""
+"""A change of a text; None for one that cannot be read. After it, the text is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class OpenedDocument:
 
 @dataclass(frozen=True, slots=True)
 class ChangedDocument:
-    """A document, or cell, with another text; ``version`` is None if it cannot be read."""
+    """A document, or cell, with a new text; ``version`` is None if it cannot be read."""
 
     uri: str
     version: int | None
@@ -41,8 +41,8 @@ class OpenedNotebook:
 
 @dataclass(frozen=True, slots=True)
 class Splice:
-    """Cells of a notebook that took the place of others. ``start`` is None if it cannot be read: then nobody knows
-    the order of the cells any more.
+    """Cells of a notebook that replaced others. ``start`` is None if it cannot be read. Then the order of the cells is
+    no longer known.
     """
 
     start: int | None
@@ -72,7 +72,9 @@ class ClosedNotebook:
 
 @dataclass(frozen=True, slots=True)
 class AskedCompletion:
-    """A request for ghost text or for a list; ``trigger_kind`` as the client says it, None if that is no number."""
+    """A request for ghost text or for a list; ``trigger_kind`` is what the client sent, None if that is not a
+    number.
+    """
 
     uri: str
     position: types.Position

@@ -12,8 +12,9 @@ from lsp_server.scheduling.cursor_context import CursorContext, Typed, typed_sin
 
 KEPT = 250
 MORE_FROM_CHARACTERS = 16
-"""Of a completion that length or time broke off, the rest is shown while it is at least this long: then it is time to
-ask for more."""
+"""If a completion was cut short by length or time, its rest is shown only while it has at least this many
+characters. After that, the model is asked for more.
+"""
 _FINISHED = ("end", "stop-string", "line", "block", "doubt", "cut")
 
 
@@ -29,23 +30,23 @@ class _Made:
 
 
 class CompletionCache:
-    """The completions that were made or looked up last, at most `KEPT` of them."""
+    """The completions that were last made or used, at most `KEPT` of them."""
 
     def __init__(self) -> None:
         self._made: OrderedDict[CursorContext, _Made] = OrderedDict()
 
     def remember(self, cursor: CursorContext, completions: tuple[Completion, ...]) -> None:
-        """Keep an answer. That there is nothing to say at a place is an answer too."""
+        """Keep an answer. An empty answer is kept too."""
         self._made[cursor] = _Made(cursor, completions)
         self._made.move_to_end(cursor)
         if len(self._made) > KEPT:
             self._made.popitem(last=False)
 
     def look_up(self, cursor: CursorContext) -> tuple[Completion, ...] | None:
-        """What is left of an earlier answer whose best completion was followed up to here; None if there is none.
+        """What is left of an earlier answer whose best completion was typed up to here; None if there is none.
 
-        Empty where it is known that there is nothing to say. Of several that were asked for by hand any may have been
-        followed: a part of it was accepted, for one.
+        Empty if it is known that there is no completion here. If several candidates were asked for by hand, any of them
+        may have been typed, for example because a part of it was accepted.
         """
         for made in reversed(self._made.values()):
             if not cursor.asker.is_served_by(made.cursor.asker) or made.cursor.uri != cursor.uri:
@@ -61,7 +62,9 @@ class CompletionCache:
         return None
 
     def prefer(self, uri: str, text: str) -> None:
-        """The user chose this completion: from now on it is the best of the latest answer in a document that has it."""
+        """The user chose this completion. From now on it is the best one of the latest answer that has it in this
+        document.
+        """
         for cursor, made in reversed(self._made.items()):
             chosen = [completion for completion in made.completions if completion.text == text]
             if made.cursor.uri == uri and chosen:
@@ -76,7 +79,7 @@ class CompletionCache:
 
     @property
     def characters(self) -> int:
-        """What the entries hold of documents and completions."""
+        """Number of characters of documents and completions in all entries."""
         return sum(made.characters for made in self._made.values())
 
     def __len__(self) -> int:
@@ -84,7 +87,7 @@ class CompletionCache:
 
 
 def rest_of(completions: tuple[Completion, ...], typed: Typed, *, goes_on: bool = False) -> tuple[Completion, ...]:
-    """What is left of an answer after something was typed; empty unless the best of it was followed and goes on.
+    """What is left of an answer after something was typed; empty unless the best completion was typed and continues.
 
     With ``goes_on`` more is being written, so that a short rest is worth showing too.
     """

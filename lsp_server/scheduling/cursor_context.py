@@ -1,4 +1,4 @@
-"""The text around the cursor that determines a completion, and how typing leads from one such place to another."""
+"""The text around the cursor that determines a completion, and what was typed between two such places."""
 
 from dataclasses import dataclass
 
@@ -6,21 +6,22 @@ from lsp_server.documents.line_endings import to_engine
 from lsp_server.settings import Settings
 
 LOOK_BACK_CHARACTERS = 128
-"""How far behind the cursor a completion may have been asked for."""
+"""How many characters before the cursor a usable completion may have been asked for."""
 PREFIX_CHARACTERS = 2000
 SUFFIX_CHARACTERS = 500
-"""Text around the cursor that must be the same. What lies further off may have changed: it would change a completion
-little, and a suggestion that stays is worth more; documents are not kept alive for it either."""
+"""Characters after the cursor that must be the same. Text further away may have changed: that would change a
+completion little, a stable suggestion is worth more, and whole documents need not be kept in memory.
+"""
 CLOSERS = ")]}\"'`"
-"""What editors put behind the cursor by themselves when its partner is typed."""
+"""What editors insert after the cursor by themselves when the opening partner is typed."""
 MOST_CLOSERS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Who wants a completion, and how: with which model (a count of those loaded), how many candidates, unasked or not.
+    """How a completion is wanted: from which model (a count of loaded ones), how many candidates, and whether by hand.
 
-    What withholds a completion does so for automatic requests only.
+    Completions are withheld only from automatic requests.
     """
 
     settings: Settings
@@ -51,15 +52,15 @@ class CursorContext:
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """What came between two places: ``text`` before the cursor, as the engine has it, ``closed`` put behind it by the
-    editor.
+    """What was typed between two places: ``text`` before the cursor, in the engine's form, and ``closed``, which the
+    editor inserted after it.
     """
 
     text: str
     closed: str = ""
 
     def rest_of(self, completion: str) -> str | None:
-        """The rest of a completion that was typed up to here. None if something else was typed, or maybe was."""
+        """The rest of a completion that was typed up to here. None if something else was, or may have been, typed."""
         if not completion.startswith(self.text):
             return None
         rest = completion[len(self.text) :]
@@ -69,13 +70,13 @@ class Typed:
 
 
 def cursor_context(uri: str, asker: Asker, prefix: str, suffix: str) -> CursorContext:
-    """Of a document's text before and after the cursor, what has to be kept."""
+    """The part of a document's text before and after the cursor that has to be kept."""
     kept = prefix[-PREFIX_CHARACTERS - LOOK_BACK_CHARACTERS :]
     return CursorContext(uri, asker, len(prefix), len(suffix), kept, suffix[:SUFFIX_CHARACTERS])
 
 
 def typed_since(then: CursorContext, now: CursorContext) -> Typed | None:
-    """What was typed between two places; None if the one does not follow from the other by typing."""
+    """What was typed between two places; None if typing does not lead from the one to the other."""
     count = now.position - then.position
     if then.uri != now.uri or not 0 <= count <= LOOK_BACK_CHARACTERS:
         return None
@@ -102,13 +103,13 @@ def typed_into(then: CursorContext, text: str) -> str | None:
 def agree(written: str, typed: str) -> bool:
     """Whether a completion that begins with ``written`` may be what is being typed.
 
-    Closers at the end of ``typed`` may be the editor's own, and stand behind the cursor then.
+    Closers at the end of ``typed`` may come from the editor, and are then after the cursor.
     """
     return _begin_alike(written, typed) or _begin_alike(written, typed.rstrip(CLOSERS))
 
 
 def _closers_between(then: str, now: str) -> int | None:
-    """How many closers ``now`` has in front of ``then``, both cut to `SUFFIX_CHARACTERS`; None if it differs."""
+    """How many closers ``now`` has before ``then``, both cut to `SUFFIX_CHARACTERS`; None if they differ otherwise."""
     for count in range(MOST_CLOSERS + 1):
         if now[count:SUFFIX_CHARACTERS] == then[: SUFFIX_CHARACTERS - count]:
             return count

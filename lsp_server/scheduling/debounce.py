@@ -5,7 +5,7 @@ from collections import deque
 from lsp_server.statistics import percentile
 
 KEY_REPEAT_MS = 40.0
-"""Just longer than the repeat of a held-down key (33 ms): who holds a key does not read."""
+"""Just longer than the repeat interval of a held-down key (33 ms): a user who holds a key does not read suggestions."""
 MEDIAN_OF = 15
 
 
@@ -22,11 +22,11 @@ class Debounce:
         self._last_s: float | None = None
 
     def answered(self, took_ms: float) -> None:
-        """A model call came to its end."""
+        """Record the time of a model call that has ended."""
         self._took_ms.append(took_ms)
 
     def delay_ms(self, now_s: float, longest_ms: float) -> float:
-        """What a request that comes now has to wait, at most ``longest_ms``; ``now_s`` on a monotonic clock."""
+        """How long a request that comes now has to wait, at most ``longest_ms``. ``now_s`` is on a monotonic clock."""
         since_ms = None if self._last_s is None else (now_s - self._last_s) * 1000
         self._last_s = now_s
         wanted_ms = min(longest_ms, max(KEY_REPEAT_MS, percentile(list(self._took_ms), 0.5) or 0.0))

@@ -31,17 +31,17 @@ class CompleterLike(Protocol):
         cancel: CancellationToken | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> CompletionResult:
-        """Complete one request, telling what is written on the way; blocks."""
+        """Complete one request, and report the text while it is written; blocks."""
 
     def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0) -> None:
-        """Read the context of a request that may come, resting ``rest`` times as long as it works; blocks."""
+        """Read the context of an expected request, and rest ``rest`` times as long as each pass; blocks."""
 
     def keep_places(self, limit_bytes: int) -> None:
-        """Keep up to that many bytes of the places that were read before."""
+        """Keep up to ``limit_bytes`` of keys and values of places that were read before."""
 
 
 class Loader(Protocol):
-    """`engine.Completer.load`, or what stands in for it in a test."""
+    """`engine.Completer.load`, or its replacement in a test."""
 
     def __call__(
         self, model_dir: Path | None = None, *, device: DeviceChoice = "auto", threads: int | None = None
@@ -50,25 +50,25 @@ class Loader(Protocol):
 
 
 Probe: TypeAlias = Callable[[Path | None, CancellationToken], None]
-"""`engine.probe_model`, or what stands in for it: raises where a model must not be loaded; blocks."""
+"""`engine.probe_model`, or its replacement: raises if a model must not be loaded; blocks."""
 
 
 Finder: TypeAlias = Callable[[Path | str | None], Path | None]
-"""`lsp_server.models.lookup.model_folder`, or what stands in for it: the folder of a name or path; blocks."""
+"""`lsp_server.models.lookup.model_folder`, or its replacement: the folder of a name or path; blocks."""
 
 
 def trust(folder: Path | None, cancel: CancellationToken) -> None:
-    """Try nothing."""
+    """A `Probe` that tries nothing."""
 
 
 def take_as_path(model: Path | str | None) -> Path | None:
-    """Know no names."""
+    """A `Finder` that takes everything as a path."""
     return None if model is None else Path(model)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """Which model, where it runs, and on how many threads: as the settings have it."""
+    """Which model, where it runs, and on how many threads, as the settings say."""
 
     model: Path | str | None = None
     """A folder, or a name of the table of models; None is the bundled one."""
@@ -80,8 +80,8 @@ ModelState = Literal["absent", "loading", "ready", "failed"]
 
 
 class ModelHost:
-    """Owns the completer. Jobs on the model's thread use it; another one is loaded on a thread of its own, so that the
-    one before serves meanwhile, and takes its place between two jobs.
+    """Owns the completer. Jobs on the model's thread use it. A new model is loaded on another thread, so that the old
+    one serves meanwhile, and replaces it between two jobs.
     """
 
     def __init__(self, thread: ModelThread, load: Loader, probe: Probe = trust, find: Finder = take_as_path) -> None:
@@ -96,36 +96,36 @@ class ModelHost:
         self._settled = asyncio.Event()
         self._completer: CompleterLike | None = None
         self.state: ModelState = "absent"
-        """``loading`` also while the model before serves, ``failed`` only without one."""
+        """``loading`` even while the old model serves, ``failed`` only if there is no model."""
         self.problem: str | None = None
         """Why the model that was asked for last could not be loaded."""
         self.serial = 0
-        """How often another model took the place of one that served."""
+        """How often a model in use was replaced by another one."""
 
     @property
     def completer(self) -> CompleterLike | None:
-        """The model that serves now, to ask what it is."""
+        """The model in use, for information about it."""
         return self._completer
 
     @property
     def info(self) -> ModelInfo | None:
-        """What serves now."""
+        """Information about the model in use."""
         return None if self._completer is None else self._completer.info
 
     @property
     def is_loading(self) -> bool:
-        """Whether the loading thread is at work, also for a load that nobody wants any more."""
+        """Whether the loading thread is busy, even with a load that is no longer wanted."""
         return self._last_load is not None and not self._last_load.done()
 
     async def load(self, wanted: ModelChoice) -> CompleterLike | None:
-        """Load a model in place of the one that is there; None if it is there already or a newer call came between.
+        """Load a model in place of the present one; None if it is loaded already, or if a newer call came in between.
 
-        Raises what the loader raises; the model before then stays, and the same call tries again.
+        Raises what the loader raises. The old model then stays, and the same call tries again.
         """
         if self._wanted == wanted:
             return None
         self._wanted, self.state = wanted, "loading"
-        self._trial.cancel()  # of a model that is not wanted any more: it may take a minute
+        self._trial.cancel()  # the trial of a model that is no longer wanted, which may take a minute
         self._trial = trial = CancellationToken()
         if self._completer is None:
             self._settled.clear()
@@ -148,11 +148,11 @@ class ModelHost:
         return completer
 
     def forget(self) -> None:
-        """What the last choice names is another model now, or a better one: the same choice loads again."""
+        """Forget the last choice, because its name now stands for another model. The same choice then loads again."""
         self._wanted = None
 
     async def wait(self, timeout_s: float) -> bool:
-        """Whether there is a model, waiting for the first one no longer than that."""
+        """Whether there is a model. Waits at most ``timeout_s`` for the first one."""
         if not self._settled.is_set():
             try:
                 await asyncio.wait_for(self._settled.wait(), max(timeout_s, 0.0))
@@ -163,23 +163,23 @@ class ModelHost:
     def complete(
         self, request: CompletionRequest, cancel: CancellationToken, on_text: Callable[[str], None] | None = None
     ) -> CompletionResult | None:
-        """On the model's thread: complete with the model of the moment; None if there is none any more."""
+        """On the model's thread: complete with the present model; None if there is none any longer."""
         return None if self._completer is None else self._completer.complete(request, cancel, on_text)
 
     def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float) -> None:
-        """On the model's thread: let the model of the moment read what may be asked next."""
+        """On the model's thread: let the present model read the context of an expected request."""
         if self._completer is not None:
             self._completer.read(request, cancel, rest)
 
     def keep_places(self, limit_bytes: int) -> None:
-        """On the model's thread: bound what the model of the moment keeps of what it has read before."""
+        """On the model's thread: limit the keys and values that the present model keeps."""
         if self._completer is not None:
             self._completer.keep_places(limit_bytes)
 
     def close(self, timeout_s: float) -> bool:
         """Free the model and end its thread; False if a model call is still running after ``timeout_s``.
 
-        A load that is under way is not waited for, and `is_loading` still.
+        It does not wait for a running load, so `is_loading` may stay true.
         """
         self._trial.cancel()
         self._loading_thread.stop(0.0)
@@ -191,7 +191,7 @@ class ModelHost:
         self._settled.set()
 
     def _load_if_wanted(self, wanted: ModelChoice, trial: CancellationToken) -> CompleterLike | None:
-        # Loads wait for each other: of those that are overtaken in the queue none takes time or memory.
+        # Loads run one after the other. A load that was overtaken while it waited is skipped.
         if self._wanted != wanted:
             return None
         folder = self._find(wanted.model)
@@ -204,5 +204,5 @@ class ModelHost:
     def _replace(self, completer: CompleterLike | None) -> None:
         before, self._completer = self._completer, completer
         if before is not None:
-            del before  # with the last reference its memory is free
+            del before  # the last reference: this frees its memory
             give_back_free_memory()

@@ -1,8 +1,8 @@
-"""A running model call: what it was asked, what it has written, and whether a request can still use it.
+"""A running model call: its request, what it has written, and whether another request can still use it.
 
-A call outlives the request that it was made for as long as what it writes is what is being typed: then the next request
-takes it over, or finds its answer in the cache. Otherwise it stops at its next step. So does one that has written
-nothing when something is typed: a new call finds what it has read of the prompt in the model's cache, and knows more.
+A call outlives its request as long as the user types the text that it writes. Then the next request takes it over, or
+finds its answer in the cache. Otherwise it stops at its next step. A call that has written nothing when something is
+typed stops too: a new call finds the prompt tokens that it has read in the model's cache, and knows more text.
 """
 
 import asyncio
@@ -22,25 +22,25 @@ ModelJob: TypeAlias = Callable[[CancellationToken, OnText], CompletionResult | N
 
 
 SoFar: TypeAlias = Callable[[str], CompletionResult | None]
-"""What can be shown of a completion that is written so far, once the job has begun; None if that is nothing."""
+"""What can be shown of an unfinished completion, once the job has begun; None if that is nothing."""
 
 
 @dataclass(eq=False, slots=True)
 class ModelCall:
     """One model call. Its fields change on the event loop's thread, except ``written``, which the model's thread sets.
 
-    ``typed`` is what was typed since, up to the request that the call is for: nothing for the one that it was made for.
-    What is written must agree with it. ``in_document`` is what the document has in its place now, None if that is
-    another text.
+    ``typed`` is what was typed between the start of the call and the request that it serves now; it is empty for the
+    original request. The written text must agree with it. ``in_document`` is what the document now has in place of the
+    completion, None if it has changed otherwise.
     """
 
     cursor: CursorContext
     shared: bool
-    """Whether a later request may take it over: it reports what it writes."""
+    """Whether a later request may take it over. It then reports what it writes."""
     so_far: "SoFar | None" = None
-    """What of an answer is certain before its end; None if nothing is shown before."""
+    """Returns the certain part of an unfinished answer; None if nothing is shown before the end."""
     background: bool = False
-    """It is for nobody yet, and gives way to everything."""
+    """No request needs it yet, so it gives way to everything."""
     token: CancellationToken = field(default_factory=CancellationToken)
     written: str = ""
     typed: str = ""
@@ -57,13 +57,13 @@ class ModelCall:
     _on_more: Callable[[], None] | None = None
 
     def heard(self, written: str) -> None:
-        """On the model's thread: that much is written. Stops the call if it is not what is being typed."""
+        """On the model's thread: ``written`` is the text so far. Stops the call if the user types something else."""
         self.written = written
         if (waiting := self._next_text) is not None:
             with suppress(RuntimeError):  # the loop has ended, and whoever waited with it
                 waiting.get_loop().call_soon_threadsafe(_finish, waiting)
-        # `release` too sets its field before it looks at the other, so that one of the two sees a disagreement; a
-        # request that takes the call over looks at the result too.
+        # `release` also sets its own field before it reads the other, so at least one of the two sees a disagreement. A
+        # request that takes the call over checks the result again.
         if not agree(written, self.typed):
             self.token.cancel()
 
@@ -94,35 +94,35 @@ class ModelCall:
         return (self._answered_early_s or time.monotonic()) - self.started
 
     def serve(self, waiter: object, typed: str) -> None:
-        """A request waits for it at a place where ``typed`` was typed since."""
+        """From now on the call serves ``waiter``. ``typed`` was typed since the call started."""
         self.waiter, self.typed, self._on_more = waiter, typed, None
 
     def release(self) -> None:
-        """Nobody waits for it any more. It goes on while the document follows it."""
+        """No request waits for it any longer. It continues while the document agrees with it."""
         self.waiter = None
-        # Before it is looked at what is written: see `heard`.
+        # Set before reading what is written: see `heard`.
         self.typed = self.in_document or ""
         if self.in_document is None or not self.shared or not self.may_serve(self.in_document):
             self.stop()
 
     def document_changed(self, text: str) -> None:
-        """Its document has a new text, which is that of a keystroke or of anything else."""
+        """Its document has a new text, after a keystroke or any other change."""
         self.in_document = typed_into(self.cursor, text)
         if self.waiter is None:
             self.release()
 
     def may_serve(self, typed: str) -> bool:
-        """Whether this call is still of more use than a new one after that much was typed."""
+        """Whether this call is still more useful than a new one, after ``typed`` was typed."""
         return not typed or (bool(self.written) and agree(self.written, typed))
 
     @property
     def is_followed(self) -> bool:
-        """Whether something was typed since that is, as far as it is known, what the call writes."""
+        """Whether something was typed since that agrees with what the call has written so far."""
         return bool(self.in_document)
 
     @property
     def is_given_up_while_reading(self) -> bool:
-        """Whether it began, and is about to stop before it wrote anything."""
+        """Whether it has begun, and is stopping before it has written anything."""
         return self.stopped and bool(self.started) and not self.written
 
     @property
@@ -130,7 +130,7 @@ class ModelCall:
         return self.token.cancelled
 
     def stop(self) -> None:
-        """Let the model stop at its next step; in the queue, it does not begin."""
+        """Stop the model at its next step. If the call is still in the queue, it does not begin."""
         self.token.cancel()
         if self.future is not None:
             self.future.cancel()

@@ -7,14 +7,14 @@ import threading
 import psutil
 
 NICENESS = 5
-"""About a third of the time that a program of ordinary priority gets where both want a processor."""
+"""Gives about a third of the time of a program with ordinary priority, if both want the same processor."""
 
 
 def give_way() -> None:
     """Lower the priority of this thread and of those that it starts, which run the model.
 
-    Where the system knows no priorities of threads it is that of the process. Where it is not allowed nothing happens:
-    this is a courtesy.
+    If the system has no thread priorities, the priority of the process is lowered. If that is not allowed, nothing
+    happens.
     """
     try:
         if sys.platform == "linux":

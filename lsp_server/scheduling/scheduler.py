@@ -1,4 +1,6 @@
-"""Between a request and the model's thread: the latest request wins, cancellation, calls that are handed on."""
+"""Between a request and the model's thread: the latest request wins, cancellation, and calls that are passed to the
+next request.
+"""
 
 import asyncio
 import time
@@ -14,8 +16,9 @@ from lsp_server.scheduling.waiting import rest_of_call, whole_of
 from lsp_server.scheduling.worker import ModelThread
 
 GRACE_S = 0.01
-"""Editors tell a keystroke and cancel the request before it in either order, within moments: a cancelled call that has
-written something goes on this long to see whether the keystroke was one that it has foretold."""
+"""Editors send a keystroke and the cancellation of the previous request in either order. So a cancelled call that
+has written something continues for this long, in case the keystroke agrees with its text.
+"""
 
 
 @dataclass(slots=True)
@@ -23,16 +26,16 @@ class Observers:
     """Called when something happens, on the event loop's thread."""
 
     on_change: Callable[[], None] = lambda: None
-    """The model has something to do now, or there is nothing to do any more."""
+    """The model has become busy or idle."""
     on_result: Callable[[CursorContext, CompletionResult, float], None] = lambda cursor, result, took_ms: None
-    """A call came to its end, with or without a request that waits for it."""
+    """A call has ended, with or without a request that waits for it."""
     on_error: Callable[[Exception], None] = lambda error: None
-    """A call failed for which nobody waits."""
+    """A call failed for which no request waits."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """Model calls: begun, stopped before their end, begun for what may be asked next."""
+    """Number of model calls: started, stopped before their end, started for an expected request."""
 
     calls: int = 0
     stopped: int = 0
@@ -41,7 +44,9 @@ class Counts:
 
 
 class Scheduler:
-    """Runs each request on the model's thread unless a newer one, a cancellation or a closed document is faster."""
+    """Runs each request on the model's thread, unless a newer request, a cancellation or the closing of its
+    document comes first.
+    """
 
     def __init__(self, thread: ModelThread) -> None:
         self._thread = thread
@@ -51,13 +56,13 @@ class Scheduler:
         self.counts = Counts()
 
     async def run(self, request: PendingRequest) -> Answer | None:
-        """What the model says; None if the request was superseded or `drop_document` dropped it.
+        """The model's answer; None if the request was superseded, or dropped by `drop_document`.
 
-        `asyncio.CancelledError` from outside passes through. What the job raises does too.
+        `asyncio.CancelledError` from outside and exceptions of the job are passed on.
         """
         self.supersede(request.key)
         typed = self._take_over(request)
-        # A request that waits goes before work that may be needed.
+        # A waiting request comes before work that may be needed later.
         self._stop(call for call in self._calls if call.waiter is None)
         if self._is_read_on(request.cursor.uri):
             request.delay_s = 0.0
@@ -77,14 +82,14 @@ class Scheduler:
             self._became_idle()
 
     def answered(self, key: RequestKey) -> None:
-        """A request was answered without the model: whatever is under way for its document has no use any more."""
+        """A request was answered without the model, so running calls for its document are no longer needed."""
         self.supersede(key)
         self._stop(call for call in self._calls if call.waiter is None and call.cursor.uri == key.uri)
 
     def speculate(self, cursor: CursorContext, job: ModelJob) -> None:
-        """Begin a call for what will likely be asked next, unless the model has something to do.
+        """Start a call for a request that is expected next, unless the model is busy.
 
-        It is abandoned at the first change of its document that it does not foretell, and for any other request.
+        It is stopped at the first change of its document that does not agree with it, and for any other request.
         """
         if self.idle:
             self._stop(self._calls)
@@ -92,9 +97,9 @@ class Scheduler:
             self._begin(cursor, job, shared=True)
 
     def read_ahead(self, cursor: CursorContext, job: ModelJob) -> None:
-        """Let the model read what may be asked next, unless it has something to do.
+        """Let the model read the context of an expected request, unless it is busy.
 
-        It gives way to everything, also to what is to be read instead.
+        It gives way to everything, including newer reading.
         """
         if self.idle:
             self._stop(self._calls)
@@ -108,16 +113,16 @@ class Scheduler:
                 call.document_changed(text)
 
     def supersede(self, key: RequestKey) -> None:
-        """Requests that nobody needs now that the one of ``key`` came answer empty."""
+        """Answer with nothing those requests that the request of ``key`` supersedes."""
         self._drop(request for request in self._requests if key.supersedes(request.key))
 
     def drop_document(self, uri: str) -> None:
-        """The document was closed: its requests answer empty."""
+        """The document was closed. Its requests are answered with nothing."""
         self._drop(request for request in self._requests if request.key.uri == uri)
         self._stop(call for call in self._calls if call.cursor.uri == uri)
 
     def drop_all(self) -> None:
-        """The server is leaving, or switched off."""
+        """Answer all requests with nothing, because the server leaves or is switched off."""
         self._drop(self._requests)
         self._stop(self._calls)
 
@@ -138,7 +143,7 @@ class Scheduler:
             answer = await rest_of_call(request, request.call, typed)
             if answer is not None or request.late:
                 return answer
-            request.call = None  # it was left, or has nothing more to say here
+            request.call = None  # stopped, or nothing more for here
         elif request.delay_s > 0:
             await asyncio.sleep(request.delay_s)
         if not await request.ready():
@@ -148,7 +153,7 @@ class Scheduler:
         return await whole_of(request, request.call)
 
     def _take_over(self, request: PendingRequest) -> Typed | None:
-        """Let a call for which nobody waits serve the request, if it writes what has been typed since."""
+        """Let a call without a waiting request serve this one, if it writes the text that was typed since."""
         for call in self._calls:
             if call.waiter or call.stopped or not call.shared:
                 continue
@@ -173,7 +178,7 @@ class Scheduler:
         call = ModelCall(cursor, shared, so_far, background)
         call.future = self._thread.submit(lambda: call.run(job))
         call.task = asyncio.ensure_future(self._carry_out(call, call.future))
-        call.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # somebody may have heard it
+        call.task.add_done_callback(lambda task: task.cancelled() or task.exception())  # counts as retrieved
         self.counts.calls += not background
         self._calls.add(call)
         if not background and sum(not other.background for other in self._calls) == 1:
@@ -201,11 +206,11 @@ class Scheduler:
 
     def _became_idle(self) -> None:
         if self.idle:
-            # A little later: the answer is in the figures by then, or the next request is here.
+            # Called a little later, when the answer is counted, or the next request is here.
             asyncio.get_running_loop().call_soon(self.observers.on_change)
 
     def _leave(self, request: PendingRequest, call: ModelCall) -> None:
-        """A request was answered or cancelled; its call may serve another one by now."""
+        """A request was answered or cancelled. Its call may already serve another one."""
         if call.waiter is not request or call.task is None or call.task.done():
             return
         if call.is_followed or request.late:
@@ -217,15 +222,15 @@ class Scheduler:
             asyncio.get_running_loop().call_later(GRACE_S, _stop_unless_wanted, call)
 
     def _is_read_on(self, uri: str) -> bool:
-        """Whether a call for a document is just being given up while it reads: then there is nothing to wait for, for
-        the next one goes on where that ends.
+        """Whether a call for a document is just stopping while it reads. Then the next call need not wait, because it
+        continues reading where this one ends.
         """
         return any(call.is_given_up_while_reading and call.cursor.uri == uri for call in self._calls)
 
     def _drop(self, requests: Iterable[PendingRequest]) -> None:
         for request in tuple(requests):
             if request.call is not None:
-                request.call.waiter = None  # here and now, so that the next request can take it over
+                request.call.waiter = None  # now, so that the next request can take it over
             request.drop()
 
     def _stop(self, calls: Iterable[ModelCall]) -> None:

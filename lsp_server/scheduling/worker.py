@@ -1,4 +1,4 @@
-"""Threads that do one thing at a time: the one that runs the model, the one that loads another."""
+"""Threads that do one job at a time: one runs the model, another loads the next model."""
 
 import queue
 import threading
@@ -12,12 +12,12 @@ T = TypeVar("T")
 class ModelThread:
     """Runs jobs one at a time, in order. A job whose future is cancelled before its turn never starts.
 
-    It is a daemon thread and nothing joins it at interpreter exit, as `concurrent.futures` would: a model call that is
-    stuck must not keep a server alive whose editor is gone.
+    It is a daemon thread, and unlike threads of `concurrent.futures` it is not joined at interpreter exit: a stuck
+    model call must not keep a server alive whose editor is gone.
     """
 
     def __init__(self, name: str = "midtoken-model", begin: Callable[[], None] = lambda: None) -> None:
-        """``begin`` is the first thing that the thread does."""
+        """``begin`` is called first on the new thread."""
         self._begin = begin
         self._jobs: queue.SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -45,6 +45,6 @@ class ModelThread:
                 future.set_result(job())
             except Exception as error:
                 future.set_exception(error)
-            except BaseException as error:  # a panic of a library: what waits catches an Exception only
+            except BaseException as error:  # a panic of a library: those who wait catch only an Exception
                 future.set_exception(RuntimeError(f"{type(error).__name__} in a library"))
             del entry, future, job  # a job holds a whole document, its result may be a whole model
