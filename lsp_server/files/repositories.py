@@ -15,8 +15,8 @@ _DRIVE = re.compile(r"/[A-Za-z]:(?=/|$)")
 
 @dataclass(frozen=True, slots=True)
 class NamedFile:
-    """``path`` is a document's name in its repository, with forward slashes; ``repository`` is the name of that, empty
-    where there is none. ``root`` is its folder.
+    """``path`` is a document's name in its repository, with forward slashes. ``repository`` is the repository's name,
+    empty if there is none; ``root`` is its folder.
     """
 
     path: str

@@ -12,9 +12,10 @@ MEDIAN_OF = 15
 class Debounce:
     """The time between requests, and the time that the model takes.
 
-    A request waits only if it comes on the heels of another one: sooner than the model answers, so that one of the two
-    is in vain, and within the longest time that it may wait. Then it waits that long, or as long as the model takes,
-    for the next key may come within that time. Who types more slowly never waits: that would only make the answer late.
+    A request waits only if it follows another one sooner than the model answers, because one of the two is then
+    useless, and within the longest time that it may wait. Then it waits that long, or as long as the model takes,
+    because the next key may come in that time. If the user types more slowly, no request waits, because that would only
+    make the answer late.
     """
 
     def __init__(self) -> None:
