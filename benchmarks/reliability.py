@@ -34,6 +34,8 @@ class Case:
     limits: Callable[[], None] | None = None
     then: Callable[["Editor"], str] | None = None
     errors_to: str = ""
+    within: tuple[str, ...] = ()
+    """A command that starts the server's."""
 
 
 class Editor:
@@ -45,7 +47,7 @@ class Editor:
         errors = Path(case.errors_to).open("wb") if case.errors_to else subprocess.PIPE  # noqa: SIM115 - closed with the process
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(
-            COMMAND, stdin=pipe, stdout=pipe, stderr=errors, env=env, preexec_fn=case.limits
+            (*case.within, *COMMAND), stdin=pipe, stdout=pipe, stderr=errors, env=env, preexec_fn=case.limits
         )
         self.shown: list[str] = []
         self.items: list[str] = []
@@ -167,6 +169,14 @@ def _no_file_grows() -> None:
     _limit(resource.RLIMIT_FSIZE, 0)
 
 
+ON_A_FULL_DISK = ("unshare", "--mount", "sh", "-c", """
+mount -t tmpfs -o size=64k none "$HOME" || exit 77
+dd if=/dev/zero of="$HOME/filler" bs=4k 2>/dev/null
+export TMPDIR="$HOME"
+exec "$@"
+""", "full")  # fmt: skip
+"""Home and temporary folder are a disk without a free byte, of this process alone. Needs the right to mount."""
+
 CASES = (
     Case("nothing special"),
     Case("`kill -9` of the server", then=_killed),
@@ -174,6 +184,7 @@ CASES = (
     Case("SIGSTOP, then SIGCONT", then=_stopped),
     Case("the editor dies (its end of the pipes is closed)", then=_input_closed),
     Case("no space left: no file can grow", limits=_no_file_grows),
+    Case("a full disk: home and temporary folder", within=ON_A_FULL_DISK),
     Case("no space left for the log", errors_to="/dev/full"),
     Case("a home that cannot be written", {"HOME": "/proc"}),
     Case("a home that does not exist", {"HOME": "/nowhere/at/all"}),
