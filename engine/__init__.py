@@ -5,6 +5,7 @@
 >>> result = completer.complete(CompletionRequest(prefix="for i in ran"))
 """
 
+from engine.batching.batching_completer import BatchingCompleter, BatchStatistics
 from engine.completer import DEFAULT_CONTEXT_TOKENS, Completer
 from engine.config import (
     BASELINE_MODES,
@@ -23,6 +24,7 @@ from engine.config import (
 )
 from engine.decoding.strategies import can_stream
 from engine.errors import (
+    BatchFull,
     Cancelled,
     ContractError,
     DeviceError,
@@ -64,6 +66,9 @@ __all__ = [
     "HEALING_MODES",
     "SPECULATIONS",
     "STRATEGIES",
+    "BatchFull",
+    "BatchStatistics",
+    "BatchingCompleter",
     "CancellationToken",
     "Cancelled",
     "Completer",

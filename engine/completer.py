@@ -4,6 +4,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Generator
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -20,7 +21,7 @@ from engine.healing.first_step import Healed, heal
 from engine.healing.known_words import KnownWords
 from engine.healing.prefix_index import PrefixIndex
 from engine.healing.trace import trace_healing
-from engine.loading import BUNDLED_MODEL, load_model
+from engine.loading import BUNDLED_MODEL, LoadedModel, load_model
 from engine.model_folder.contract import Clause, check_contract, clauses
 from engine.model_folder.manifest import Manifest
 from engine.model_folder.output_basis import load_output_basis
@@ -71,21 +72,35 @@ class Completer:
         """
         check_contract(manifest, tokenizer.vocabulary)
         chunk = CUDA_PREFILL_CHUNK if info.device == "cuda" else PREFILL_CHUNK
-        copies = copier(manifest.copying, tokenizer.vocabulary)
-        self._cache = cache = TokenCache(session, chunk=chunk, copier=copies)
         self._tokenizer = tokenizer
         self._index = index
         self._manifest = manifest
+        self._info = info
+        self._ends = tokenizer.vocabulary.control_ids | set(manifest.control.end)
+        self.notices: tuple[str, ...] = ()
+        copies = copier(manifest.copying, tokenizer.vocabulary)
+        self._wire(TokenCache(session, chunk=chunk, copier=copies), small)
+
+    def _wire(self, cache: TokenCache, small: Callable[[], Writer] | None) -> None:
+        """What belongs to one sequence of requests."""
+        tokenizer, index, manifest = self._tokenizer, self._index, self._manifest
+        self._cache = cache
         # Not through `self`: a reference cycle would keep the weights in memory until Python collects cycles.
-        prompts = PromptBuilder(tokenizer, manifest, lambda: cache.capacity, copies=copies is not None)
+        prompts = PromptBuilder(tokenizer, manifest, lambda: cache.capacity, copies=cache.copies)
         self._reader = Reader(prompts, cache)
         self._second_views = SecondViews(prompts, cache, tokenizer, index)
-        self._info = info
+        self._drafters = Drafters(cache, tokenizer, self._ends, small)
         self._bat: BasisAware | None = None
         self._lock = threading.Lock()
-        self._ends = tokenizer.vocabulary.control_ids | set(manifest.control.end)
-        self._drafters = Drafters(cache, tokenizer, self._ends, small)
-        self.notices: tuple[str, ...] = ()
+
+    def beside(self, session: ModelSession, clock: Callable[[], float]) -> "Completer":
+        """Another completer of this model, which may work at the same time, over a ``session`` of its own.
+
+        ``clock`` gives the seconds by which it learns how fast it reads. It has no small model for drafts.
+        """
+        other = copy(self)
+        other._wire(self._cache.over(session, clock), None)
+        return other
 
     @classmethod
     def load(
@@ -104,6 +119,12 @@ class Completer:
         """
         folder = BUNDLED_MODEL if model_dir is None else Path(model_dir)
         loaded = load_model(folder, device, threads, context_tokens)
+        load_small = partial(cls.load, device="cpu", threads=threads, context_tokens=SMALL_CONTEXT)
+        return cls.of(loaded, folder, None if folder == BUNDLED_MODEL else load_small)
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, folder: Path, small: Callable[[], Writer] | None = None) -> "Completer":
+        """The completer of a model that was loaded from ``folder``; ``small`` as for the constructor."""
         manifest, tokenizer, session = loaded.manifest, loaded.tokenizer, loaded.session
         info = ModelInfo(
             path=str(folder),
@@ -116,8 +137,6 @@ class Completer:
             prefix_index=loaded.index.name,
             fim_orders=() if manifest.fim is None else tuple(manifest.fim.templates),
         )
-        load_small = partial(cls.load, device="cpu", threads=threads, context_tokens=SMALL_CONTEXT)
-        small = None if folder == BUNDLED_MODEL else load_small
         completer = cls(session, tokenizer, loaded.index, manifest, info, small)
         completer.notices = loaded.notices
         completer._cache.measure(manifest.control.end[0])

@@ -48,6 +48,18 @@ class RequestError(MidtokenError):
     """A request holds a value out of range, an unknown name, or a combination that makes no sense."""
 
 
+class BatchFull(MidtokenError):
+    """As many requests as can be held are being worked on or wait already; ``retry_after_s`` is when to ask again."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"all seats are taken and the line is full; ask again in {retry_after_s:.2g} s")
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[type["BatchFull"], tuple[float]]:
+        """Between processes it goes as what it was made from."""
+        return type(self), (self.retry_after_s,)
+
+
 class DocumentError(MidtokenError):
     """A document cannot be read: missing, not UTF-8, or the position lies outside it."""
 

@@ -15,6 +15,7 @@ from engine.model_folder.foreign import ForeignFolder, derive_manifest, find_for
 from engine.model_folder.manifest import Manifest, check_files, read_manifest
 from engine.runtime.captured_step import can_be_captured
 from engine.runtime.graph import Graph, open_graph
+from engine.runtime.kv_buffers import BATCH_SLOTS
 from engine.runtime.session import LEAST_CONTEXT, ModelSession, OrtSession
 from engine.text.tokenizer import Tokenizer
 
@@ -34,11 +35,14 @@ class LoadedModel:
     notices: tuple[str, ...]
 
 
-def load_model(folder: Path, device: DeviceChoice, threads: int | None, context_tokens: int) -> LoadedModel:
+def load_model(
+    folder: Path, device: DeviceChoice, threads: int | None, context_tokens: int, *, slots: int = BATCH_SLOTS
+) -> LoadedModel:
     """Load a folder of our own or of another exporter, or a graph in one. The parameters are those of `Completer.load`.
 
-    If there is no memory for the key/value cache, it is halved until it fits, and a notice says so. The model is run
-    once. Raises `ModelFolderError` (`ManifestError`, `ContractError`, `WeightsError`) or `DeviceError`.
+    The session gets ``slots`` slots if it can have several. If there is no memory for the key/value cache, it is halved
+    until it fits, and a notice says so. The model is run once. Raises `ModelFolderError` (`ManifestError`,
+    `ContractError`, `WeightsError`) or `DeviceError`.
     """
     foreign = find_foreign(folder)
     if foreign is None:
@@ -48,7 +52,7 @@ def load_model(folder: Path, device: DeviceChoice, threads: int | None, context_
         manifest = derive_manifest(foreign, graph.signature)
         tokenizer = load_tokenizer(foreign.folder, manifest)
     index = _index_of(folder, tokenizer, manifest)
-    session, smaller = _session_that_fits(graph, manifest, context_tokens)
+    session, smaller = _session_that_fits(graph, manifest, context_tokens, slots)
     first_pass(session, manifest, tokenizer)
     return LoadedModel(manifest, tokenizer, index, session, _notices(graph, manifest, foreign, smaller))
 
@@ -103,12 +107,12 @@ def first_pass(session: ModelSession, manifest: Manifest, tokenizer: Tokenizer) 
     session.forward(ids, 0, range(len(ids)))
 
 
-def _session_that_fits(graph: Graph, manifest: Manifest, tokens: int) -> tuple[OrtSession, str]:
+def _session_that_fits(graph: Graph, manifest: Manifest, tokens: int, slots: int) -> tuple[OrtSession, str]:
     """The session with the largest cache that memory allows, and a line for the user if it is below ``tokens``."""
     wanted = length = min(tokens, manifest.context_length)
     while True:
         try:
-            session = OrtSession.over(graph, manifest, length)
+            session = OrtSession.over(graph, manifest, length, slots)
         except DeviceMemoryError:
             if length // 2 < LEAST_CONTEXT:
                 raise

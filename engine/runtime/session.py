@@ -108,8 +108,11 @@ class OrtSession:
         context_length: int,
         device: Device,
         recordings: Iterator[int] | None = None,
+        most_slots: int = BATCH_SLOTS,
     ) -> None:
-        """``recordings`` gives numbers to the steps that are recorded in ``session``; all its users share it."""
+        """``recordings`` gives numbers to the steps that are recorded in ``session``; all its users share it. The
+        session gets ``most_slots`` slots if it can have several.
+        """
         self._session = session
         self._recordings = count(1) if recordings is None else recordings
         self._captures = device.captures and can_be_captured(manifest)
@@ -120,7 +123,7 @@ class OrtSession:
         self._names = manifest.graph
         self._context_length = context_length
         self.device = device
-        self._slots = batch_slots(session, manifest, device)
+        self._slots = batch_slots(session, manifest, device, most_slots)
         self._positions: NDArray[np.int64] = np.arange(context_length, dtype=np.int64)
         self._binding = session.io_binding()
         # Bound first, because outputs come back in the order in which they were bound. Binding a name again keeps its
@@ -150,11 +153,13 @@ class OrtSession:
         return cls.over(graph, manifest, context_length)
 
     @classmethod
-    def over(cls, graph: "Graph", manifest: Manifest, context_length: int | None = None) -> "OrtSession":
-        """The session of a graph that is already open; the errors are those of `load`."""
+    def over(
+        cls, graph: "Graph", manifest: Manifest, context_length: int | None = None, most_slots: int = BATCH_SLOTS
+    ) -> "OrtSession":
+        """The session of a graph that is open already; the errors are those of `load`."""
         check_graph(graph.session, manifest)
         length = min(manifest.context_length, context_length or manifest.context_length)
-        return cls(graph.session, manifest, length, graph.device)
+        return cls(graph.session, manifest, length, graph.device, most_slots=most_slots)
 
     @property
     def context_length(self) -> int:
@@ -307,11 +312,11 @@ class OrtSession:
         )
 
 
-def batch_slots(session: Any, manifest: Manifest, device: Device) -> int:
-    """Sequences that a session may hold at once: more than one if buffers are shared and the graph takes batches.
+def batch_slots(session: Any, manifest: Manifest, device: Device, most: int = BATCH_SLOTS) -> int:
+    """Sequences that a session may hold at once: ``most`` if buffers are shared and the graph takes batches.
 
     numpy copies from slot to slot, and it reaches only host memory.
     """
     inputs = {value.name: value for value in session.get_inputs()}
     takes_batches = not isinstance(inputs[manifest.graph.input_ids].shape[0], int)
-    return BATCH_SLOTS if device.kind == "cpu" and manifest.key_value.shared and takes_batches else 1
+    return most if device.kind == "cpu" and manifest.key_value.shared and takes_batches else 1

@@ -67,10 +67,21 @@ class TokenCache:
         """Sequences that are held side by side."""
         return self._session.slots
 
+    @property
+    def copies(self) -> bool:
+        """Whether rows are mixed with copies from a source."""
+        return self._copier is not None
+
     def sibling(self) -> "TokenCache":
         """An empty cache over the same weights. Raises `engine.errors.DeviceError` if its buffers do not fit."""
         assert isinstance(self._session, SharingSession), "this session serves one cache only"
-        return TokenCache(self._session.sibling(), chunk=self._pace.most, copier=self._copier, clock=self._clock)
+        return self.over(self._session.sibling(), self._clock)
+
+    def over(self, session: ModelSession, clock: Callable[[], float]) -> "TokenCache":
+        """An empty cache like this one over another session of the same model."""
+        cache = TokenCache(session, chunk=self._pace.most, copier=self._copier, clock=clock)
+        cache._pace.token_s = self._pace.token_s
+        return cache
 
     def interruptible(self) -> Callable[[], None]:
         """See `engine.runtime.session.InterruptibleSession`; it does nothing if passes cannot be stopped."""

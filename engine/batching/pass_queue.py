@@ -1,0 +1,79 @@
+"""Which passes wait, and which of them is next: no threads, no time."""
+
+from collections.abc import Collection, Iterator, Sequence
+
+from engine.batching.work import Interruption, Work
+from engine.runtime.session import ModelSession
+
+WIDEST_GAP = 3
+"""Slots without work between two with work that are carried along: a row more costs less than a pass more."""
+
+
+class PassQueue:
+    """The passes that wait for ``session``. Single tokens of different slots become one pass; the others run alone.
+
+    The two kinds take turns, and within a kind who came first is first. A request waits for one pass at a time, so with
+    N slots a pass waits for at most 2 N others, whatever the others do: nobody starves.
+    """
+
+    def __init__(self, session: ModelSession) -> None:
+        self._session = session
+        self._waiting: list[Work] = []
+        self._was_step = False
+        self.ends = [0] * session.slots
+        """How far each slot was written: behind it a row may be carried along without harm."""
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, work: Work) -> None:
+        """Let it wait, behind all others."""
+        self._waiting.append(work)
+
+    def of(self, interruption: Interruption) -> list[Work]:
+        """The works of a request."""
+        return [work for work in self._waiting if work.interruption is interruption]
+
+    def remove(self, works: Collection[Work]) -> None:
+        """Let them wait no longer."""
+        self._waiting = [work for work in self._waiting if work not in works]
+
+    def may_begin(self, active: int) -> bool:
+        """Whether nobody is worth waiting for, where so many requests are ``active``: all of them wait for a pass, or a
+        chunk, which goes alone, is next.
+        """
+        everybody = len(self._waiting) >= active
+        return everybody or not self._steps_are_next() or any(work.is_due for work in self._waiting)
+
+    def take(self) -> list[Work]:
+        """The works of the next pass, in the order of their slots; they wait no longer. At least one must wait."""
+        taken = self._choose()
+        self._was_step = taken[0].can_join
+        self.remove(taken)
+        return taken
+
+    def _steps_are_next(self) -> bool:
+        kinds = {work.can_join for work in self._waiting}
+        return kinds == {True} or (True in kinds and not self._was_step)
+
+    def _choose(self) -> list[Work]:
+        if not self._steps_are_next():
+            return [next(work for work in self._waiting if not work.can_join)]
+        steps = [work for work in self._waiting if work.can_join]
+        for work in steps:
+            work.is_due = True
+        return next(group for group in self._groups(steps) if steps[0] in group)
+
+    def _groups(self, steps: Sequence[Work]) -> Iterator[list[Work]]:
+        """``steps`` in the order of their slots, those of each pass together. A pass takes slots that lie side by side,
+        so those between go along: a full one cannot.
+        """
+        group: list[Work] = []
+        for work in sorted(steps, key=lambda work: work.slot):
+            between = range(group[-1].slot + 1, work.slot) if group else range(0)
+            is_near = len(between) <= WIDEST_GAP
+            if group and not (is_near and all(self.ends[slot] < self._session.context_length for slot in between)):
+                yield group
+                group = []
+            group.append(work)
+        yield group

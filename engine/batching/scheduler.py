@@ -1,0 +1,197 @@
+"""Runs the forward passes of many requests on one thread; `PassQueue` says which go together, and in which order.
+
+Requests run on threads of their own and wait here for their passes. A pass of single tokens waits a moment for those of
+requests that are between two passes, so that all of them meet in it.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.batching.pass_queue import PassQueue
+from engine.batching.work import Interruption, Work
+from engine.errors import Cancelled, DeviceMemoryError
+from engine.runtime.session import InterruptibleSession, ModelSession
+from engine.types import FloatArray
+
+PATIENCE_S = 0.001
+"""For so long a pass of single tokens waits for requests that are between two passes. They choose a token, in less."""
+IDLE_S = 1.0
+"""After so long without work the scheduler's thread ends; the next pass starts another."""
+
+
+@dataclass(slots=True)
+class PassCounts:
+    """What was run: ``steps`` are passes of single tokens, of ``step_rows`` tokens, and ``idle_rows`` carried along for
+    nobody; ``chunks`` are the other passes, of ``chunk_tokens`` tokens.
+    """
+
+    steps: int = 0
+    step_rows: int = 0
+    idle_rows: int = 0
+    chunks: int = 0
+    chunk_tokens: int = 0
+
+
+class Scheduler:
+    """Runs the passes over one session, on one thread, for requests on any threads."""
+
+    def __init__(
+        self,
+        session: ModelSession,
+        *,
+        patience_s: float = PATIENCE_S,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._session = session
+        self._patience_s = patience_s
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._waiting = PassQueue(session)
+        self._running: list[Work] = []
+        self._interrupt: Callable[[], None] | None = None
+        self._active = 0
+        self.counts = PassCounts()
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """While this lasts, a request that is soon to ask for a pass: others may wait for it a moment."""
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """While this lasts, an active request does something else, which may take long."""
+        self._count(-1)
+        try:
+            yield
+        finally:
+            self._count(1)
+
+    def run(self, work: Work) -> FloatArray:
+        """The rows that ``work`` asks for. Raises `Cancelled` as soon as its request is, and what its pass raises."""
+        with self._changed:
+            if work.interruption.happened:
+                raise Cancelled("the completion was cancelled")
+            self._waiting.add(work)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="midtoken-batches", daemon=True)
+                self._thread.start()
+            elif not self._running and self._waiting.may_begin(self._active):
+                self._changed.notify_all()
+        work.over.get()
+        if work.error is not None:
+            raise work.error
+        assert work.found is not None
+        return work.found
+
+    def cancel(self, interruption: Interruption) -> None:
+        """Let the passes of a request go: those that wait leave, the one that is under way is broken off if it runs for
+        nobody else.
+        """
+        with self._changed:
+            interruption.happened = True
+            waiting = self._waiting.of(interruption)
+            self._waiting.remove(waiting)
+            for work in [*waiting, *(work for work in self._running if work.interruption is interruption)]:
+                work.finish(None, Cancelled("the completion was cancelled"))
+            if self._interrupt is not None and self._running and all(work.is_over for work in self._running):
+                self._interrupt()
+            self._changed.notify_all()
+
+    def _count(self, change: int) -> None:
+        with self._changed:
+            self._active += change
+            if change < 0 and self._waiting and self._waiting.may_begin(self._active):
+                self._changed.notify_all()
+
+    def _serve(self) -> None:
+        while batch := self._next():
+            self._run(batch)
+            with self._changed:
+                self._running = []
+
+    def _next(self) -> list[Work]:
+        """The works of the next pass, as soon as it may begin; none where there was nothing to do for long."""
+        with self._changed:
+            deadline = time.monotonic() + self._patience_s
+            while not self._waiting or not self._waiting.may_begin(self._active):
+                if not self._waiting:
+                    if not self._changed.wait(IDLE_S) and not self._waiting:
+                        self._thread = None
+                        return []
+                    deadline = time.monotonic() + self._patience_s
+                elif (left := deadline - time.monotonic()) <= 0 or not self._changed.wait(left):
+                    break
+            self._running = batch = self._waiting.take()
+            session = batch[0].session
+            self._interrupt = session.interruptible() if isinstance(session, InterruptibleSession) else None
+            return batch
+
+    def _run(self, batch: list[Work]) -> None:
+        batch = self._without_stale(batch)
+        if len(batch) > 1:
+            try:
+                self._step(batch)
+            except Exception:  # what one of them has brought about is no concern of the others: each runs alone
+                for work in batch:
+                    self._alone(work)
+        elif batch:
+            self._alone(batch[0])
+
+    def _without_stale(self, batch: list[Work]) -> list[Work]:
+        """Those whose keys and values are still there: a pass that found no memory has left smaller, empty buffers."""
+        for work in batch:
+            left = work.session.context_length
+            if work.capacity > left:
+                work.finish(None, DeviceMemoryError(f"the device ran out of memory; the context is {left} tokens now"))
+        return [work for work in batch if not work.is_over]
+
+    def _step(self, batch: list[Work]) -> None:
+        """One token of each of ``batch``, which are in the order of their slots, in one pass."""
+        first, last = batch[0].slot, batch[-1].slot
+        tokens = np.zeros(last - first + 1, np.int32)
+        starts = self._waiting.ends[first : last + 1]
+        for work in batch:
+            tokens[work.slot - first] = work.ids[0]
+            starts[work.slot - first] = work.start
+        began = self._clock()
+        rows = self._session.step(tokens, starts, first)
+        seconds = self._clock() - began
+        self.counts.steps += 1
+        self.counts.step_rows += len(batch)
+        self.counts.idle_rows += len(tokens) - len(batch)
+        with self._changed:
+            for work in batch:
+                self._waiting.ends[work.slot] = work.start + 1
+                work.seconds = seconds
+                at = work.slot - first
+                work.finish(rows[at : at + len(work.rows)])
+
+    def _alone(self, work: Work) -> None:
+        began = self._clock()
+        error: Exception | None = None
+        found: FloatArray | None = None
+        try:
+            found = work.session.forward(work.ids, work.start, work.rows, work.slot)
+        except Exception as reason:  # whatever it is, the request must hear of it, and this thread must go on
+            error = reason
+        if work.is_shared:
+            self._waiting.ends[work.slot] = work.start + len(work.ids)
+        if work.can_join:
+            self.counts.steps += 1
+            self.counts.step_rows += 1
+        else:
+            self.counts.chunks += 1
+            self.counts.chunk_tokens += len(work.ids)
+        with self._changed:
+            work.seconds = self._clock() - began
+            work.finish(found, error)

@@ -1,0 +1,72 @@
+"""A seat's session: what a completer takes for a session of its own, one slot of the one that all share."""
+
+from collections.abc import Callable, Sequence
+
+from engine.batching.scheduler import Scheduler
+from engine.batching.work import Interruption, Work
+from engine.runtime.session import ModelSession, SharingSession
+from engine.types import FloatArray, IdArray
+
+
+class SeatSession:
+    """Slot ``slot`` of ``session`` as an `engine.runtime.session.InterruptibleSession` that holds one sequence."""
+
+    def __init__(self, scheduler: Scheduler, session: ModelSession, slot: int, *, is_shared: bool = True) -> None:
+        """``is_shared`` says that ``session`` is the one whose slots the scheduler runs together."""
+        self._scheduler = scheduler
+        self._session = session
+        self._slot = slot
+        self._is_shared = is_shared
+        self._capacity = session.context_length
+        self._interruption = Interruption()
+        self.seconds = 0.0
+        """How long its passes took; the time that they waited does not count."""
+
+    @property
+    def context_length(self) -> int:
+        """See `ModelSession`."""
+        return self._capacity
+
+    @property
+    def slots(self) -> int:
+        """See `ModelSession`: one. Several sequences are run one after the other, each in a pass with other seats'."""
+        return 1
+
+    def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
+        """See `ModelSession`. Raises `Cancelled` too."""
+        assert slot == 0, "a seat holds one sequence"
+        work = Work(
+            self._session,
+            self._slot,
+            ids,
+            start,
+            tuple(rows),
+            self._capacity,
+            self._interruption,
+            is_shared=self._is_shared,
+        )
+        try:
+            return self._scheduler.run(work)
+        finally:
+            self.seconds += work.seconds
+            if work.error is not None:
+                self._capacity = min(self._capacity, self._session.context_length)
+
+    def step(self, tokens: IdArray, starts: Sequence[int], first: int = 0) -> FloatArray:
+        """See `ModelSession`."""
+        assert len(tokens) == 1, "a seat holds one sequence"
+        return self.forward(tokens, starts[0], (0,), first)
+
+    def copy(self, source: int, target: int, start: int, end: int) -> None:
+        """There is one slot: nothing can be copied."""
+        raise AssertionError("a seat holds one sequence")
+
+    def interruptible(self) -> Callable[[], None]:
+        """See `engine.runtime.session.InterruptibleSession`."""
+        self._interruption = interruption = Interruption()
+        return lambda: self._scheduler.cancel(interruption)
+
+    def sibling(self) -> "SeatSession":
+        """See `engine.runtime.session.SharingSession`: buffers of its own, whose passes go alone."""
+        assert isinstance(self._session, SharingSession), "this session serves one cache only"
+        return SeatSession(self._scheduler, self._session.sibling(), 0, is_shared=False)

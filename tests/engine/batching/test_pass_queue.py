@@ -1,0 +1,83 @@
+"""Which pass is next, and how long any has to wait, whoever else asks for whatever."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.batching.pass_queue import WIDEST_GAP, PassQueue
+from engine.batching.work import Interruption, Work
+from tests.engine.batching.sessions import WatchedSession
+from tests.engine.runtime.caches import ids_of
+
+
+def queue_of(slots: int) -> tuple[PassQueue, WatchedSession]:
+    session = WatchedSession(slots=slots, context_length=64)
+    return PassQueue(session), session
+
+
+def work(session: WatchedSession, slot: int, length: int = 1) -> Work:
+    return Work(session, slot, ids_of(*[1] * length), 0, (), 64, Interruption())
+
+
+def slots_of(works: list[Work]) -> list[int]:
+    return [work.slot for work in works]
+
+
+@given(st.data(), st.integers(1, 8))
+def test_a_pass_waits_for_at_most_twice_as_many_others_as_there_are_slots(data, slots):
+    """Every slot asks again as soon as it has got something, or later, for steps and chunks in any mixture."""
+    queue, session = queue_of(slots)
+    asked: dict[int, int] = {}
+    for passes in range(60):
+        free = [slot for slot in range(slots) if slot not in asked]
+        for slot in data.draw(st.permutations(free)):
+            if not asked or data.draw(st.booleans()):
+                queue.add(work(session, slot, data.draw(st.sampled_from([1, 5]))))
+                asked[slot] = passes
+        for done in queue.take():
+            assert passes - asked.pop(done.slot) < 2 * slots
+
+
+def test_single_tokens_go_together_and_longer_passes_alone():
+    queue, session = queue_of(4)
+    for slot, length in ((2, 1), (0, 1), (1, 5), (3, 1)):
+        queue.add(work(session, slot, length))
+    assert slots_of(queue.take()) == [0, 2, 3]
+    assert slots_of(queue.take()) == [1]
+    assert len(queue) == 0
+
+
+def test_the_two_kinds_take_turns():
+    queue, session = queue_of(4)
+    for slot in (0, 1):
+        queue.add(work(session, slot, 5))
+    order = []
+    for _ in range(2):
+        queue.add(work(session, 3))
+        order += [slots_of(queue.take()), slots_of(queue.take())]
+    assert order == [[3], [0], [3], [1]]
+
+
+def test_slots_too_far_apart_go_one_after_the_other_without_waiting_again():
+    queue, session = queue_of(WIDEST_GAP + 4)
+    for slot in (WIDEST_GAP + 3, 0, 1):
+        queue.add(work(session, slot))
+    assert not queue.may_begin(active=4)
+    assert queue.may_begin(active=3)
+    assert slots_of(queue.take()) == [WIDEST_GAP + 3]
+    assert queue.may_begin(active=4)
+    assert slots_of(queue.take()) == [0, 1]
+
+
+def test_a_chunk_waits_for_nobody():
+    queue, session = queue_of(2)
+    queue.add(work(session, 0, 5))
+    assert queue.may_begin(active=2)
+
+
+def test_a_pass_of_another_session_goes_alone():
+    queue, session = queue_of(2)
+    other = work(session, 0)
+    other.is_shared = False
+    for waiting in (work(session, 0), other, work(session, 1)):
+        queue.add(waiting)
+    assert [slots_of(queue.take()), queue.take()] == [[0, 1], [other]]
