@@ -7,6 +7,7 @@ import pytest
 
 from engine.batching.seat_session import SeatSession
 from engine.errors import Cancelled, DeviceError, DeviceMemoryError, WeightsError
+from engine.types import FloatArray
 from tests.engine.batching.sessions import LONG_S, Caller, WatchedSession, row_after, seats_over, wait_until
 from tests.engine.runtime.caches import ids_of
 
@@ -16,22 +17,23 @@ def read(seat: SeatSession, *tokens: int) -> None:
     seat.forward(ids_of(*tokens), 0, ())
 
 
-def step(seat: SeatSession, token: int, start: int) -> np.ndarray:
-    return seat.forward(ids_of(token), start, (0,))[0]
+def step(seat: SeatSession, token: int, start: int) -> FloatArray:
+    row: FloatArray = seat.forward(ids_of(token), start, (0,))[0]
+    return row
 
 
 def test_single_tokens_of_several_requests_are_one_pass():
     session = WatchedSession()
     scheduler, seats = seats_over(session, patience_s=LONG_S)
     for number, seat in enumerate(seats):
-        read(seat, *range(number + 1))
+        read(seat, *range(number + 2))
     session.log.clear()
     with scheduler.active(), scheduler.active(), scheduler.active():  # three requests: who waits for two others
-        callers = [Caller(partial(step, seats[number], 6, number + 1)) for number in (2, 0, 1)]
+        callers = [Caller(partial(step, seats[number], 6, number + 2)) for number in (2, 0, 1)]
         rows = [caller.result() for caller in callers]
     assert session.log == [(0, 1, 2)]
     for number, row in zip((2, 0, 1), rows, strict=True):
-        np.testing.assert_array_equal(row, row_after(*range(number + 1), 6))
+        np.testing.assert_array_equal(row, row_after(*range(number + 2), 6))
     assert (scheduler.counts.steps, scheduler.counts.step_rows, scheduler.counts.idle_rows) == (1, 3, 0)
 
 
@@ -89,11 +91,12 @@ def test_chunks_and_steps_take_turns():
     session.gate.clear()
     first = Caller(partial(read, seats[3], 1, 2))
     assert session.began.acquire(timeout=LONG_S)  # under way; the others gather
-    callers = [Caller(partial(read, seats[slot], 1, 2)) for slot in (0, 1)]
+    callers: list[Caller[object]] = [Caller(partial(read, seats[slot], 1, 2)) for slot in (0, 1)]
     callers.append(Caller(partial(step, seats[2], 1, 0)))
     wait_until(lambda: len(scheduler._waiting) == 3)
     session.gate.set()
-    for caller in [first, *callers]:
+    first.result()
+    for caller in callers:
         caller.result()
     assert session.log[:2] == [(3,), (2,)]
     assert sorted(session.log[2:]) == [(0,), (1,)]
