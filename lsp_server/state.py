@@ -177,11 +177,11 @@ class ServerState:
         return problems
 
     def keep_configuration(self) -> None:
-        """The client does not tell its settings; those that it gave so far are what there is."""
+        """The client does not send its settings, so its earlier ones stay."""
         self._configured.set()
 
     async def configured_within(self, timeout_s: float) -> bool:
-        """Whether the client has sent its settings by then. Until it has, it is unknown what must not be read."""
+        """Whether the client has sent its settings in time. Before that, it is unknown which files must not be read."""
         if not self._configured.is_set():
             try:
                 await asyncio.wait_for(self._configured.wait(), timeout_s)
@@ -196,10 +196,10 @@ class ServerState:
         return new
 
     async def readable(self, documents: Sequence[Document]) -> tuple[Document, ...]:
-        """Those of the documents that the settings and git allow the model to see, for itself or as context of another.
+        """The documents that the settings and git allow the model to see, for completion or as context of another one.
 
-        Git's lists are looked at on a thread of their own, which may take its time. A request with none left has an
-        answer that is none: what is not known to be readable by then is not read.
+        Git's lists are read on a thread of their own, because that may be slow. A document that is not known to be
+        readable in time is not read. If none is left, the answer is empty.
         """
         uris = {document: self._uris_of(document) for document in documents}
         patterns = ExcludePatterns.of(self.settings.exclude)
@@ -223,7 +223,7 @@ class ServerState:
         return (document.uri,) if notebook is None else (document.uri, notebook.uri)
 
     def put(self, document: Document) -> None:
-        """A document was opened or changed."""
+        """Store a document that was opened or changed."""
         was_left_out = self.left_out.pop(document.uri, None) is not None
         self.ledger.changed(self.documents.pop(document.uri, None), document)
         self.documents[document.uri] = document
@@ -245,7 +245,7 @@ class ServerState:
         self.left_out[document.uri] = document.language
 
     def lose(self, uri: str, language: str, why: str) -> None:
-        """Nobody knows the text of an open document any more; its whole text would bring it back."""
+        """The text of an open document is no longer known, until the whole text is sent."""
         log.warning("%s; the document counts as unknown until its text is sent whole", why)
         self.remove(uri)
         self.left_out[uri] = language
@@ -253,7 +253,7 @@ class ServerState:
     def is_invoked(self, trigger_kind: int | None) -> bool:
         """Whether the user asked for a completion by hand. An unknown kind, or none, counts as automatic.
 
-        0 and 2 each tell which way the client counts; until it sends one of them, 1 is what it is in LSP 3.18.
+        0 and 2 each tell how the client counts. Until it sends one of them, 1 has its meaning in LSP 3.18.
         """
         if trigger_kind in (0, 2):
             self.counts_from_zero = trigger_kind == 0
@@ -261,7 +261,7 @@ class ServerState:
 
     @property
     def document_characters(self) -> int:
-        """Of all documents that are kept."""
+        """Characters of all documents that are kept."""
         return sum(len(document.text) for document in self.documents.values())
 
     def is_on(self, document: Document) -> bool:
@@ -269,7 +269,7 @@ class ServerState:
         return self.enabled and document.language not in self.languages_off
 
     def remove(self, uri: str) -> None:
-        """A document was closed: its requests answer empty."""
+        """Remove a closed document. Its requests are answered with nothing."""
         self.documents.pop(uri, None)
         self.left_out.pop(uri, None)
         self.scheduler.drop_document(uri)

@@ -1,4 +1,4 @@
-"""Figures of a session: kept in memory only, and given on request only."""
+"""Figures of a session. They are kept only in memory, and given only on request."""
 
 import math
 import time
@@ -10,15 +10,15 @@ from typing import Literal, get_args
 from engine import DraftCounts
 
 Source = Literal["model", "running", "memory"]
-"""Where an answer came from: a call of its own, a call that was under way for an earlier request, what was known."""
+"""Where an answer came from: a call of its own, a running call of an earlier request, or a kept answer."""
 RECENT_ANSWERS = 1000
 """Latencies of this many answers are kept for the percentiles."""
 MEDIAN_OF = 50
-"""The median that a client shows is that of the last few answers: it should follow a change of model."""
+"""A client shows the median of this many answers. They are few, so that it follows a change of model."""
 
 
 PAUSE_S = 5.0
-"""Who does nothing for longer is not typing: no more than this counts of a pause."""
+"""A longer pause is not typing, so at most this much of a pause counts."""
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
@@ -50,12 +50,12 @@ class Statistics:
     latencies_ms: deque[float] = field(default_factory=lambda: deque(maxlen=RECENT_ANSWERS))
     started: float = field(default_factory=time.monotonic)
     typing_s: float = 0.0
-    """Between requests that follow on each other."""
+    """Time between consecutive requests."""
     _last_request: float | None = None
     _processor_before: float = 0.0
 
     def asked(self, now: float, processor_s: float) -> None:
-        """A request arrived. The argument is the processor time used by then, without that for loading models."""
+        """Record a request. ``processor_s`` is the processor time used so far, without that for loading models."""
         self.requests += 1
         if self._last_request is None:
             self._processor_before = processor_s
@@ -64,18 +64,18 @@ class Statistics:
         self._last_request = now
 
     def answered(self, latency_ms: float, source: Source) -> None:
-        """A request was answered with what is to be shown, or with the knowledge that there is nothing."""
+        """Record an answer, which may be that there is no completion."""
         self.answers[source] += 1
         self.latencies_ms.append(latency_ms)
 
     def drafted(self, drafts: DraftCounts) -> None:
-        """A model call verified drafts of the next tokens."""
+        """Record that a model call verified drafts of the next tokens."""
         self.drafted_tokens += drafts.lookup_drafted + drafts.model_drafted
         self.drafted_tokens_kept += drafts.lookup_accepted + drafts.model_accepted
 
     @property
     def median_ms(self) -> float | None:
-        """Of the last answers; None before the first."""
+        """Median of the last answers in milliseconds; None before the first."""
         return percentile(list(self.latencies_ms)[-MEDIAN_OF:], 0.5)
 
     def to_json(self) -> dict[str, object]:

@@ -20,7 +20,7 @@ class Status:
     latency_ms: float | None = None
 
     def to_json(self) -> dict[str, object]:
-        """By the names of ``docs/protocol.md``."""
+        """The fields by the names of ``docs/protocol.md``."""
         latency = None if self.latency_ms is None else round(self.latency_ms, 1)
         return {
             "state": self.state,
@@ -32,7 +32,7 @@ class Status:
 
 
 def status_of(server: ServerState) -> Status:
-    """What to tell the client now. Off is stronger than loading, that than an error, that than work in progress."""
+    """The status to report now. Off comes before loading, loading before an error, an error before work in progress."""
     model, info = server.model, server.model.info
     state: State
     if not server.enabled:

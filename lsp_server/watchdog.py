@@ -18,10 +18,10 @@ def watch_parent(
     interval_s: float = INTERVAL_S,
     is_alive: Callable[[int], bool] | None = None,
 ) -> threading.Event | None:
-    """Call ``on_death`` from a thread of its own once the process has ended; set the event that is returned to stop.
+    """Call ``on_death`` on a thread of its own once the process has ended. To stop watching, set the returned event.
 
-    None if there is no such process: a client in another container or on another machine names one that is not ours to
-    see, and leaves by closing the stream.
+    Returns None if there is no such process. A client in another container or on another machine names a process that
+    we cannot see; it leaves by closing the stream.
     """
     alive = is_alive or process_is_alive
     if not alive(process_id):

@@ -5,6 +5,6 @@ from types import MappingProxyType
 
 OFFLINE = MappingProxyType({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1"})
 """Variables that huggingface-hub and transformers read when they are imported. With them, nothing is looked up on a
-hub: whatever is exported lies on this machine.
+hub: everything that is exported is on this machine.
 """
 os.environ.update(OFFLINE)

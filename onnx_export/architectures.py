@@ -1,7 +1,7 @@
-"""The families of checkpoints that can be exported: one table, one row a family.
+"""The families of checkpoints that can be exported: one table with one row for each family.
 
-A row is added once the checks of `validate.py` pass on a checkpoint of the family: test_families.py runs every row.
-Nothing else in this package asks for a model's type.
+A row is added once the checks of `validate.py` pass on a checkpoint of the family: test_families.py runs every row. No
+other module in this package depends on a model's type.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,13 @@ Device = Literal["cpu", "cuda"]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """One supported family: ``model_type`` as in config.json, the class that must stand beside it, its graph builder.
+    """One supported family: ``model_type`` as in config.json, the class that config.json must name with it, and its
+    graph builder.
 
-    ``builder`` is that of graphs for CUDA: ``genai`` is onnxruntime-genai's model builder, ``torch`` is
-    `torch_graph.py`; None: there is none. For the CPU our own writer makes the graph where it knows the family
-    (`onnx_export.checkpoint_decoder`), and needs no torch; else ``torch`` does. All make graphs of the same form.
-    ``known_as`` are models of this type that people ask for by name.
+    ``builder`` makes graphs for CUDA: ``genai`` is onnxruntime-genai's model builder, ``torch`` is `torch_graph.py`;
+    None means that there is none. For the CPU, our own writer makes the graph if it knows the family
+    (`onnx_export.checkpoint_decoder`), and needs no torch; otherwise ``torch`` does. All make graphs of the same form.
+    ``known_as`` lists well-known models of this type.
     """
 
     model_type: str
@@ -78,12 +79,14 @@ def family_of(config: Mapping[str, object]) -> Family:
 
 
 def builder_of(family: Family, config: Mapping[str, object], device: Device = "cpu") -> Builder:
-    """Which builder makes the graph of a decoded config.json: the writer for the CPU where it knows the family; else
-    the family's, or torch where the model builder is wrong.
+    """Which builder makes the graph of a decoded config.json: for the CPU our writer if it knows the family; otherwise
+    the family's builder, or torch if the model builder is wrong.
 
-    Of version 0.18, its graphs ignore a sliding window and differ from the checkpoint with scaled rotary positions.
-    Errors: ExportError if there is none, and for positions whose scale depends on the length of the text, which no
-    fixed graph has.
+    The graphs of its version 0.18 ignore sliding windows, and differ from the checkpoint if rotary positions are
+    scaled.
+
+    Errors: ExportError if there is no builder, or if the scale of positions depends on the length of the text, which a
+    fixed graph cannot have.
     """
     if device == "cpu" and family.model_type in KINDS:
         return "writer"

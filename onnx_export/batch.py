@@ -1,4 +1,4 @@
-"""Two sequences at once through an exported graph, for the check that they do not touch each other."""
+"""Two sequences at once through an exported graph, to check that they do not influence each other."""
 
 from pathlib import Path
 from typing import Literal

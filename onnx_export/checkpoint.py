@@ -31,10 +31,11 @@ READ_FILES = (
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the files of a checkpoint cannot say; `midtoken-source.json` beside them, every field optional.
+    """Facts that the files of a checkpoint do not hold, from `midtoken-source.json` beside them. Every field is
+    optional.
 
-    ``file_tokens`` is false where the model knows names of files too little to be given them. ``copying`` are weights
-    of `engine.runtime.copy_mixture`.
+    ``file_tokens`` is false if the model should not get file names. ``copying`` are weights of
+    `engine.runtime.copy_mixture`.
     """
 
     name: str
@@ -86,7 +87,7 @@ def read_checkpoint(folder: Path) -> Checkpoint:
 
 
 def count_weights(folder: Path) -> int:
-    """The number of weights, from headers alone. Errors: ExportError if `read_checkpoint` would say so early."""
+    """The number of weights, read only from headers. Errors: ExportError for what `read_checkpoint` refuses first."""
     _read_config(folder)
     return sum(math.prod(place.shape) for place in tensor_places(folder).values())
 
@@ -111,7 +112,7 @@ def _read_config(folder: Path) -> tuple[dict[str, Any], Family]:
 
 
 def _vocabulary_sizes(folder: Path, config: Mapping[str, Any], entries: int) -> VocabularySizes:
-    """Rows as they stand in the weights. Errors: ExportError if they are too few or not what config.json says."""
+    """Numbers of rows in the weights. Errors: ExportError if they are too few or not what config.json says."""
     places = tensor_places(folder)
     check_layers(config, places)
     head, embedding = find(places, HEADS), find(places, EMBEDDINGS)
@@ -139,9 +140,10 @@ def _vocabulary_sizes(folder: Path, config: Mapping[str, Any], entries: int) -> 
 
 
 def _require_own_files(folder: Path) -> None:
-    """Errors: ExportError if a file that is read or copied is none, or a link that leads out of the checkpoint.
+    """Errors: ExportError if something that is read or copied is not a file, or is a link that leads out of the
+    checkpoint.
 
-    A snapshot in a download cache consists of links to the blobs beside it; those are its own.
+    A snapshot in a download cache consists of links to the blobs beside it, which are allowed.
     """
     beside = folder.resolve().parent
     root = beside.parent if beside.name == "snapshots" and (beside.parent / "blobs").is_dir() else folder.resolve()
@@ -156,7 +158,7 @@ def _require_own_files(folder: Path) -> None:
 
 
 def _refuse_parts(folder: Path) -> None:
-    """Errors: ExportError for folders that people take for a checkpoint, with what is still to be done."""
+    """Errors: ExportError for folders that are often mistaken for a checkpoint; the message says what to do."""
     if (folder / "adapter_config.json").exists():
         raise ExportError(f"{folder} holds an adapter, not a model; merge it into its model and save that first")
     if (folder / "tokenizer.model").exists() and not (folder / "tokenizer.json").exists():
@@ -167,8 +169,8 @@ def _refuse_parts(folder: Path) -> None:
 
 
 def _refuse_what_changes_the_model(folder: Path, config: Mapping[str, Any]) -> None:
-    """Errors: ExportError if the model would be code of the folder, or its weights are packed by another library.
-    Code of a tokenizer's is left unread anyway.
+    """Errors: ExportError if the model needs code from the folder, or if its weights are packed by another library.
+    Code for a tokenizer is never read.
     """
     if "auto_map" in config:
         raise ExportError(f"{folder} wants to run code of its own (auto_map in config.json); that is never done")

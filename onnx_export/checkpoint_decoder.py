@@ -1,6 +1,6 @@
-"""A checkpoint's config.json as a decoder of our own writer: which families it knows, and what their numbers mean.
+"""A checkpoint's config.json as a decoder for our own writer: which families it supports, and what their numbers mean.
 
-Read from the file itself, without transformers; what a file leaves out has the default of its family.
+It reads the file itself, without transformers. A missing number has the default of its family.
 """
 
 import math
@@ -13,7 +13,7 @@ from engine.errors import ExportError
 from onnx_export.graph_writer.decoder import Activation, Decoder, Layer, Norm, Rope, Yarn
 
 MOST_CONTEXT = 32768
-"""Positions for which cosine and sine are stored; far more than a completion is given."""
+"""Number of positions for which cosine and sine are stored; far more than a completion needs."""
 _ACTIVATIONS: Mapping[str, Activation] = {
     "silu": "silu", "swish": "silu", "gelu": "gelu", "gelu_pytorch_tanh": "gelu-tanh", "gelu_new": "gelu-tanh",
 }  # fmt: skip
@@ -22,9 +22,9 @@ SLIDING, FULL = "sliding_attention", "full_attention"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a family's config.json does not say. ``head_size`` 0: the width over the heads. ``pattern`` n: every n-th
-    layer sees everything, the others a window; 0: all layers alike. ``scalar_scale``: attention is scaled by the number
-    ``query_pre_attn_scalar``. ``above_one``: norms are stored less one.
+    """What a family's config.json does not say. ``head_size`` 0 means the width divided by the heads. With ``pattern``
+    n, every n-th layer sees everything and the others a window; with 0, all layers are alike. ``scalar_scale`` says
+    that attention is scaled by ``query_pre_attn_scalar``, ``above_one`` that norms are stored minus one.
     """
 
     norm: Norm = "rms"
@@ -180,15 +180,15 @@ def _rope(config: Config, stated: Mapping[str, Any]) -> tuple[Rope, int]:
             raise ExportError(f"config.json has no {size // 2} factors of short texts (short_factor)")
         stretch = number("factor", number("max_position_embeddings") / original)
         usual = math.sqrt(1 + math.log(stretch) / math.log(original)) if stretch > 1 else 1.0
-        # Beyond the original length other factors hold, and no graph can have both: so far the model goes.
+        # Beyond the original length other factors apply, and a graph cannot have both. So this length is the limit.
         factors = tuple(_number(value, "short_factor") for value in short)
         return Rope(base, size, factors=factors, magnitude=number("attention_factor", usual)), int(original)
     raise ExportError(f"rotary positions of type {kind[:40]!r} change with the length of the text; no graph has them")
 
 
 def _llama3(plain: Rope, factor: float, low: float, high: float, original: float) -> tuple[float, ...]:
-    """What divides each frequency: nothing for those that turn ``high`` times over the original length, the factor for
-    those below ``low`` turns, in between a mixture (Llama 3.1).
+    """The divisor of each frequency: 1 for those that turn at least ``high`` times over the original length, the factor
+    for those below ``low`` turns, and a mixture in between (Llama 3.1).
     """
     found = []
     for frequency in plain.frequencies().tolist():

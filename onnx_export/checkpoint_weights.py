@@ -1,4 +1,4 @@
-"""A checkpoint's safetensors as the weights that our own writer asks for: by GGUF's names, some rows at a time."""
+"""A checkpoint's safetensors as the weights for our own writer: by GGUF's names, some rows at a time."""
 
 import re
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ _FOUR_NORMS: Mapping[str, str] = {
     "pre_feedforward_layernorm": "ffn_norm",
     "post_feedforward_layernorm": "post_ffw_norm",
 }
-"""Families that have a norm behind each block as well."""
+"""Families that also have a norm after each block."""
 _LAYER = re.compile(r"model\.layers\.(\d{1,4})\.(.+)")
 _DERIVED = re.compile(r".*rotary_emb\.inv_freq$")
 """Tensors that follow from the configuration; old checkpoints hold them."""
@@ -46,7 +46,7 @@ _DERIVED = re.compile(r".*rotary_emb\.inv_freq$")
 
 @dataclass(frozen=True, slots=True)
 class CheckpointWeights:
-    """Implements `onnx_export.graph_writer.weights.Weights`. ``above_one``: norms are stored less one."""
+    """Implements `onnx_export.graph_writer.weights.Weights`. ``above_one`` says that norms are stored minus one."""
 
     places: Mapping[str, TensorPlace]
     above_one: bool
@@ -57,7 +57,7 @@ class CheckpointWeights:
         return None if place is None else place.shape
 
     def matrix(self, name: str) -> Matrix:
-        """A tensor of two axes, as floats. Errors: ExportError for a type that is no floating point."""
+        """A tensor of two axes, as floats. Errors: ExportError for a type that is not floating point."""
         place = self.places[name]
         rows, columns = place.shape
         return Matrix(rows, columns, None, lambda start, stop: read_rows(place, start, stop))
@@ -72,8 +72,8 @@ class CheckpointWeights:
 def written_parts(
     config: Mapping[str, Any], places: Mapping[str, TensorPlace], *, tied: bool
 ) -> tuple[Decoder, CheckpointWeights]:
-    """What the writer needs of a checkpoint, checked against each other. Errors: ExportError, in one line, for a family
-    or a tensor that it does not know, and for a tensor that is missing or has another shape.
+    """The decoder and the weights of a checkpoint, checked against each other. Errors: ExportError, in one line, for an
+    unknown family or tensor, and for a tensor that is missing or has a wrong shape.
     """
     decoder = decoder_of(config)
     parts = _FOUR_NORMS if any(name.endswith("pre_feedforward_layernorm.weight") for name in places) else _PARTS

@@ -1,7 +1,7 @@
-"""The numbers of a config.json, before anybody makes something of so many of it.
+"""Checks the numbers of a config.json before anything is built from them.
 
-A checkpoint may come from anybody, and transformers believes what its configuration says: ten million layers are made
-one by one. So sizes are whole numbers within bounds, and there are as many layers as the weights have.
+A checkpoint may come from anybody, and transformers trusts its configuration: it would build ten million layers one by
+one. So sizes must be whole numbers within bounds, and the number of layers must be that of the weights.
 """
 
 import re
@@ -26,7 +26,7 @@ _LAYER = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d{1,9})\.")
 
 
 def check_sizes(config: Mapping[str, Any]) -> None:
-    """Errors: ExportError for a size that is no whole number, or none that a model has."""
+    """Errors: ExportError for a size that is not a whole number, or not within bounds."""
     for name, most in BOUNDS.items():
         value = config.get(name)
         if value is None:

@@ -1,4 +1,4 @@
-"""A GGUF file becomes a model folder, without torch; and what a file is, read from its header alone.
+"""Turns a GGUF file into a model folder, without torch, and describes a file from its header.
 
 Example::
 
@@ -36,17 +36,17 @@ from onnx_export.vocabulary_cut import CutRows, cut_tokenizer, kept_entries
 
 TOKENIZER_FILE = "tokenizer.json"
 SPARE_BYTES = 64 << 20
-"""Room that is wanted beside what a conversion writes."""
+"""Free disk space that a conversion needs in addition to what it writes."""
 Progress = Callable[[float, str], None]
 IsCancelled = Callable[[], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a header says. ``parameters`` are all weights, ``quantization`` the type of most of them, ``context`` what
-    the model was made for, ``bytes`` the file's, ``converted_bytes`` about those of the folder; ``reason`` is empty
-    where the file can be converted, else it says in one line why not (the other fields are then what could be read).
-    ``warning`` is one line for the user, or empty.
+    """What a header says. ``parameters`` is the number of all weights, ``quantization`` the type of most of them,
+    ``context`` the length that the model was made for, ``bytes`` the size of the file, ``converted_bytes`` about that
+    of the folder. ``reason`` is empty if the file can be converted; otherwise it says in one line why not, and the
+    other fields hold what could be read. ``warning`` is one line for the user, or empty.
     """
 
     name: str
@@ -68,7 +68,9 @@ class Description:
 
 
 def describe(path: Path) -> Description:
-    """What a GGUF file is, from its header, in a fraction of a second. Never raises for what is wrong with the file."""
+    """What a GGUF file is, from its header, in a fraction of a second. Problems of the file do not raise; see
+    ``reason``.
+    """
     try:
         file = read_header(path)
     except ExportError as error:
@@ -115,13 +117,13 @@ def convert(
 ) -> Manifest:
     """Turn a GGUF file into the model folder ``out`` and return its manifest.
 
-    The folder is built beside ``out`` and takes its place at the end; what was there before stays until then, and
-    nothing is left where it fails or is cancelled. ``precision`` ``keep`` holds on to the file's own blocks, the others
-    quantise again. ``context`` bounds the positions, ``cut`` the entries of the vocabulary. ``progress`` is called
-    with the share that is done and what is being done; ``cancelled`` is asked several times a second.
+    The folder is built beside ``out`` and replaces it at the end. An old folder stays until then, and nothing is left
+    if the conversion fails or is cancelled. ``precision`` ``keep`` keeps the file's own blocks; the others quantise
+    again. ``context`` bounds the positions, ``cut`` the entries of the vocabulary. ``progress`` is called with the
+    share that is done and the present step; ``cancelled`` is called several times a second.
 
     Errors: ExportError for a file that cannot be converted, a full disk, a file that changes while it is read;
-    Cancelled once ``cancelled`` says so.
+    Cancelled once ``cancelled`` returns true.
     """
     progress, cancelled = progress or (lambda done, what: None), cancelled or (lambda: False)
     if precision not in get_args(Rounding):
@@ -211,7 +213,7 @@ def _stop_if(cancelled: IsCancelled) -> None:
 
 
 def name_of(file: GgufFile) -> str:
-    """The model's name; the file's where it states none."""
+    """The model's name, or the file's name if it states none."""
     return str(file.fields.get("general.name") or file.path.stem)[:200]
 
 
@@ -229,7 +231,7 @@ def quantization_of(file: GgufFile) -> str:
 
 
 def warning_of(file: GgufFile) -> str:
-    """What to know of a file before it is converted, or nothing."""
+    """A warning about a file before it is converted, or an empty text."""
     coarse = sorted({place.type.name for place in file.tensors.values() if place.type.handling == "rounded"})
     if not coarse:
         return ""

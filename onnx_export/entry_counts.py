@@ -1,4 +1,4 @@
-"""How much text uses each entry of a vocabulary: what a cut goes by."""
+"""How much text uses each entry of a vocabulary. A cut of the vocabulary is based on this."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -19,13 +19,13 @@ SUFFIXES = frozenset(
     }
 )
 MOST_BYTES = 1 << 20
-"""Larger files are data, not text that somebody wrote."""
+"""Files with more bytes are data, not text that somebody wrote."""
 _BATCH = 64
 _FEW = 3
 
 
 def text_files(sources: Sequence[Path]) -> list[Path]:
-    """The files of code and text in folders, sorted, and files that are named themselves.
+    """The files of code and text in the folders, sorted, and the files that are named directly.
 
     Errors: ExportError if there is none, or a source does not exist.
     """
@@ -43,10 +43,10 @@ def text_files(sources: Sequence[Path]) -> list[Path]:
 
 
 def entry_scores(tokenizer: Tokenizer, files: Sequence[Path]) -> NDArray[np.float64]:
-    """How much of the text each entry writes, ``[entries]``; 0 for those that occur less than three times.
+    """How much of the text each entry writes, ``[entries]``; 0 for entries that occur fewer than three times.
 
-    Each kind of file (by its suffix) adds the share that the entry has of its tokens, times the root of their number:
-    a language with a hundred times the text has ten times the weight, so none is drowned.
+    Each kind of file (by its suffix) adds the entry's share of its tokens, times the square root of their number. So a
+    language with a hundred times the text has ten times the weight, and no language is lost.
     """
     size = tokenizer.get_vocab_size()
     by_suffix: dict[str, NDArray[np.int64]] = {}
@@ -63,7 +63,9 @@ def entry_scores(tokenizer: Tokenizer, files: Sequence[Path]) -> NDArray[np.floa
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """What of a vocabulary is wanted: at most ``entries``, those that the text in files and folders uses most."""
+    """Which part of a vocabulary is kept: at most ``entries`` entries, those that the text in files and folders
+    uses most.
+    """
 
     texts: tuple[Path, ...]
     entries: int
@@ -78,7 +80,7 @@ def _is_text(path: Path) -> bool:
 
 
 def _batches(files: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
-    """Suffixes and the texts of some files; what is no UTF-8 is left out."""
+    """Suffixes and texts of some files at a time. Files that are not UTF-8 are left out."""
     waiting: dict[str, list[str]] = {}
     for path in files:
         try:

@@ -1,4 +1,6 @@
-"""Checkpoint to model folder: build the graph, change it, describe it, check it, and only then put it in place."""
+"""From a checkpoint to a model folder: build the graph, change it, describe it, check it, and only then put it in
+place.
+"""
 
 import shutil
 import sys
@@ -40,11 +42,11 @@ Progress = Callable[[int, int], None]
 
 
 def no_progress(done: int, total: int) -> None:
-    """Show nothing."""
+    """A progress function that shows nothing."""
 
 
 def no_notice(line: str) -> None:
-    """Say nothing."""
+    """A notice function that prints nothing."""
 
 
 def export_checkpoint(
@@ -63,7 +65,7 @@ def export_checkpoint(
     The folder is built beside `out` and takes its place only when every check of `validate.py` has passed; what was
     there before is untouched until then. `check=False` leaves out the comparison with the checkpoint. `output_basis` is
     the number of columns to keep of the output embedding for basis-aware truncation, 0 for none. `progress` is called
-    with the number of steps done and the number there are, `notice` with lines for the user.
+    with the number of finished steps and of all steps, `notice` with lines for the user.
 
     Errors: ExportError for a checkpoint that cannot be exported, a precision without kernels, a missing package, a
     full disk, or a failed check, with its figure and bound.
@@ -93,7 +95,7 @@ def export_checkpoint(
 
 
 def _build_graph(source: Checkpoint, chosen: Plan, folder: Path) -> Shape:
-    """Write the graph; the sizes of the model."""
+    """Write the graph and return the sizes of the model."""
     try:
         from onnx_export import surgery
         from onnx_export.quantize import quantise_embedding, quantise_products
@@ -124,7 +126,7 @@ def _build_graph(source: Checkpoint, chosen: Plan, folder: Path) -> Shape:
 
 
 def _write_graph(source: Checkpoint, chosen: Plan, folder: Path, *, tied: bool) -> Shape:
-    """By our own writer, which needs neither torch nor transformers."""
+    """Write it with our own writer, which needs neither torch nor transformers."""
     decoder, weights = written_parts(source.config, tensor_places(source.folder), tied=tied)
     assert chosen.precision in ("fp32", "int8", "int4"), "the CPU has no others"
     write_graph(decoder, Rounded(weights, chosen.precision), folder, lambda count: None)
@@ -132,7 +134,7 @@ def _write_graph(source: Checkpoint, chosen: Plan, folder: Path, *, tied: bool) 
 
 
 def _validate(source: Checkpoint, chosen: Plan, manifest: Manifest, folder: Path) -> bool:
-    """Compare a finished folder with its checkpoint; False if torch, which the writer does without, is missing."""
+    """Compare a finished folder with its checkpoint; False if torch is missing, which our writer does not need."""
     if find_spec_of("torch") is None or find_spec_of("transformers") is None:
         return False
     from onnx_export.validate import validate  # needs torch and a model in memory
@@ -142,7 +144,7 @@ def _validate(source: Checkpoint, chosen: Plan, manifest: Manifest, folder: Path
 
 
 def find_spec_of(name: str) -> Any:
-    """What Python knows of a package, None if it is not installed (or kept from being imported)."""
+    """The import spec of a package; None if it is not installed (or blocked from being imported)."""
     try:
         return find_spec(name)
     except ValueError:
@@ -191,7 +193,7 @@ def _describe(source: Checkpoint, chosen: Plan, shape: Shape, folder: Path) -> M
 
 
 def _tell(manifest: Manifest, chosen: Plan, notice: Callable[[str], None], *, checked: bool) -> None:
-    """What the user should know of a folder that is finished."""
+    """Tell the user what to know about a finished folder."""
     if checked and chosen.device == "cuda" and choose_device("cuda").kind != "cuda":
         notice(
             "no NVIDIA device is here: all checks ran on the CPU's kernels in the same precision; what CUDA's kernels "
@@ -207,7 +209,7 @@ def _tell(manifest: Manifest, chosen: Plan, notice: Callable[[str], None], *, ch
 
 
 def peak_memory_bytes() -> int:
-    """The most memory that this process, or a builder that it has run, held at once; 0 where the system cannot say."""
+    """The peak memory of this process, or of a builder that it has run; 0 if the system does not say."""
     try:
         import resource
     except ImportError:  # Windows

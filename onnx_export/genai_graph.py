@@ -26,11 +26,11 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def build(checkpoint: Path, chosen: Plan, built: Path, *, tied: bool) -> None:
-    """Write ``built / "model.onnx"`` with its data file. Errors: ExportError with the builder's last line,
-    OSError if there was no room for what it wrote.
+    """Write ``built / "model.onnx"`` with its data file. Errors: ExportError with the builder's last line, OSError if
+    there was no room for what it wrote.
 
-    It is run as a program of its own: it changes import paths, prints, and leaves files behind. It is shown the files
-    that a graph needs and no others: it would give up at a tokenizer that wants to run code of its own.
+    The builder runs as a program of its own, because it changes import paths, prints, and leaves files behind. It gets
+    only the files that a graph needs, because it would fail at a tokenizer that needs code of its own.
     """
     built.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=built.parent) as scratch:
@@ -69,8 +69,8 @@ def _link(file: Path, place: Path) -> None:
 def _options(chosen: Plan, *, tied: bool) -> list[str]:
     # A quantised head is shared with the embedding afterwards (surgery.py): the builder would keep both.
     shared = tied and chosen.layer_bits is None
-    # Norms of queries and keys (Qwen3) beside the attention and not in it, where only CUDA has a kernel: so the model
-    # falls back to the CPU like any other, and its checks run without a GPU.
+    # Norms of queries and keys (Qwen3) are put outside of the attention operator, because inside it only CUDA has a
+    # kernel. So the model can run on the CPU like any other, and its checks need no GPU.
     options = [f"shared_embeddings={str(shared).lower()}", "fuse_qk_norm_gqa=false"]
     if chosen.layer_bits is not None:
         options.append(f"block_size={BLOCK_SIZE}")

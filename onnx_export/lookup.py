@@ -1,4 +1,4 @@
-"""The node that looks rows up in a quantised table, as two ways to quantise an embedding make it."""
+"""The node that looks up rows in a quantised table. Two ways of quantising an embedding use it."""
 
 from collections.abc import Sequence
 from typing import Any

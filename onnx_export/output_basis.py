@@ -1,8 +1,8 @@
 """The output embedding reduced to its leading directions, written into a model folder for basis-aware truncation.
 
-The engine asks whether another distribution could have led to the same hidden gradient; of the embedding only the
-directions with the largest singular values matter for that (arXiv 2310.01693). The checkpoint's weights are reduced
-before quantisation: the truncation is about what training has fixed.
+The engine asks whether another distribution could have led to the same hidden gradient. Only the directions of the
+embedding with the largest singular values matter for that (arXiv 2310.01693). The checkpoint's weights are reduced
+before quantisation, because the truncation depends on the trained values.
 """
 
 from pathlib import Path
@@ -33,7 +33,7 @@ def write_output_basis(checkpoint: Path, folder: Path, columns: int) -> None:
 def reduce_embedding(weights: NDArray[Any], columns: int) -> NDArray[np.float32]:
     """The ``columns`` leading left singular vectors of ``weights``, ``[V, d]``; orthonormal, ``[V, columns]``."""
     wide = weights.astype(np.float64)
-    # By way of the small matrix [d, d]: a decomposition of all V rows would take minutes and gigabytes.
+    # Through the small matrix [d, d], because a decomposition of all V rows would take minutes and gigabytes.
     values, vectors = np.linalg.eigh(wide.T @ wide)
     leading = slice(len(values) - columns, None)
     basis = wide @ (vectors[:, leading] / np.sqrt(np.maximum(values[leading], np.finfo(np.float64).tiny)))

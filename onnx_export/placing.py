@@ -1,4 +1,6 @@
-"""How a finished folder comes to its place: built beside it, renamed at the end, nothing half made is ever seen."""
+"""Puts a finished folder in its place: it is built beside it and renamed at the end, so an unfinished folder is
+never seen.
+"""
 
 import contextlib
 import shutil
@@ -38,7 +40,7 @@ def workspace(out: Path) -> Iterator[Path]:
 
 
 def swap(folder: Path, out: Path) -> None:
-    """Put ``folder`` in the place of ``out``; the old folder is renamed back should the second rename fail."""
+    """Put ``folder`` in the place of ``out``. If the second rename fails, the old folder is renamed back."""
     folder.chmod(0o755)  # made private by mkdtemp
     if not out.exists():
         folder.rename(out)

@@ -7,8 +7,8 @@
 | int8      | 8 bits, blocks of 32        | 8 bits                          | cpu, cuda |
 | int4      | 4 bits, blocks of 32        | 8 bits                          | cpu, cuda |
 
-Quantisation is of weights only, so it needs no calibration text. The head stays at 8 bits in int4: it is the output,
-and in a small model with a large vocabulary most of the harm of 4 bits is done there.
+Only weights are quantised, so no calibration text is needed. The head stays at 8 bits in int4, because 4 bits do most
+of their harm there in a small model with a large vocabulary.
 """
 
 import logging
@@ -75,18 +75,18 @@ def plan(precision: Precision, device: Device) -> Plan:
 
 
 def quantise_products(model: Any, chosen: Plan, head: str) -> Any:
-    """Quantise the products of an `onnx.ModelProto` with their weights, the node ``head`` at `HEAD_BITS`; returns the
-    model, which is changed.
+    """Quantise the products of an `onnx.ModelProto` with weights, the node ``head`` at `HEAD_BITS`. It changes the
+    model and returns it.
     """
     model = _run(model, chosen, chosen.layer_bits, "MatMul", nodes_to_exclude=[head])
     return _run(model, chosen, HEAD_BITS, "MatMul", nodes_to_include=[head])
 
 
 def quantise_embedding(model: Any, gather: Any) -> None:
-    """Store the table that the node ``gather`` looks up at `HEAD_BITS`: a scale a block, values around 128.
+    """Store the table that the node ``gather`` looks up at `HEAD_BITS`: one scale for each block, values around 128.
 
-    ORT's quantiser knows 4 bits here, and the builders leave the table as it is. So does this where the width is no
-    multiple of the block.
+    ORT's quantiser supports only 4 bits here, and the builders leave the table unchanged. So does this function if the
+    width is not a multiple of the block.
     """
     from onnx import numpy_helper
 
@@ -129,7 +129,9 @@ def _run(model: Any, chosen: Plan, bits: int | None, operator: str, **nodes: lis
 
 
 def _quantiser() -> Any:
-    """onnxruntime's class. To import it sets up logging for the whole process, a line a node: that is taken back."""
+    """onnxruntime's class. Importing it sets up logging for the whole process, with a line for each node; that is
+    undone.
+    """
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     from engine.runtime.ort import TELEMETRY_OFF

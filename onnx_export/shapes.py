@@ -1,4 +1,4 @@
-"""Sizes of a model, which every family's configuration names differently."""
+"""Sizes of a model. Every family's configuration names them differently."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ def read_shape(folder: Path) -> Shape:
         raise ExportError(f"the package {error.name} is missing; install Midtoken with its 'export' extra") from None
     try:
         return shape_of(AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False))
-    except Exception as error:  # transformers raises types of its own
+    except Exception as error:  # transformers raises its own types
         raise ExportError(f"{folder / 'config.json'} describes no model ({reason_of(error)}); copy it again") from error
 
 

@@ -1,7 +1,7 @@
 """Changes to built graphs: logits only where they are wanted, the tied embedding stored once, float32 logits.
 
-Every function changes the `onnx.ModelProto` that it is given and finds its place by what the graph does, not by names:
-the head is the last product before the logits, the embedding the lookup of the input ids. A graph of another form is an
+Every function changes the given `onnx.ModelProto`. It finds its place by what the graph does, not by names: the head is
+the last product before the logits, and the embedding is the lookup of the input ids. A graph of another form raises
 ExportError, so that a new version of a builder fails here and not in an editor.
 """
 
@@ -23,7 +23,7 @@ _PRODUCTS = ("Gemm", "MatMul", "MatMulNBits")
 
 
 def head_of(model: Any) -> Any:
-    """The node that makes logits of hidden states; a scale, a bias or a cast may follow it."""
+    """The node that computes logits from hidden states. A scale, a bias or a cast may follow it."""
     node = _producer(model, GraphNames().logits)
     while node.op_type in _AFTER_HEAD:
         node = _producer(model, node.input[0])
@@ -75,7 +75,7 @@ def float_logits(model: Any) -> None:
 
 
 def share_transposed_embedding(model: Any) -> None:
-    """Look embeddings up in the columns of the head, where the builder would transpose the whole table at load."""
+    """Look up embeddings in the columns of the head. Otherwise the graph would transpose the whole table at load."""
     gather = embedding_of(model)
     transposes = [node for node in model.graph.node if gather.input[0] in node.output and node.op_type == "Transpose"]
     if not transposes:
@@ -128,7 +128,7 @@ def load_graph(path: Any) -> Any:
 
 
 def save_graph(model: Any, path: Any, single_file_bytes: int) -> None:
-    """Write one file, or a file with `<name>.data` beside it where the tensors exceed `single_file_bytes`."""
+    """Write one file, or a file with `<name>.data` beside it if the tensors exceed `single_file_bytes`."""
     external = parameter_bytes(model) > single_file_bytes
     onnx.save_model(
         model,

@@ -1,8 +1,8 @@
-"""Graphs of families that the model builder does not know, by torch's exporter.
+"""Graphs of families that the model builder does not support, made by torch's exporter.
 
 The model of transformers is traced with one change: its attention is com.microsoft GroupQueryAttention, which reads and
 writes key/value buffers of full length. So the graph has the same inputs, outputs and cache as the builder's, and runs
-the same fused kernel. Rotary or learned positions stay what the model makes of the position ids.
+the same fused kernel. The model's own rotary or learned positions are not changed.
 """
 
 import logging
@@ -176,7 +176,9 @@ def _use_products(model: Any, *, share: bool) -> None:
 
 @contextmanager
 def _attention(step: ModelStep) -> Iterator[None]:
-    """Make the model's attention `KeyValueBuffers.attend`, by the interface of transformers or, before it, `_attn`."""
+    """Make the model use `KeyValueBuffers.attend` as its attention, through the interface of transformers or, in
+    older models, `_attn`.
+    """
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     def attend(
@@ -202,7 +204,7 @@ def _attention(step: ModelStep) -> Iterator[None]:
         return method
 
     ALL_ATTENTION_FUNCTIONS[ATTENTION] = attend
-    # No mask either: GroupQueryAttention is causal, and the lengths say the rest.
+    # No mask is needed: GroupQueryAttention is causal, and it gets the lengths.
     step.model.config._attn_implementation = ATTENTION
     for module in step.model.modules():
         if hasattr(module, "_attn"):
@@ -215,7 +217,7 @@ def _attention(step: ModelStep) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on packages that it does not need."""
+    """Suppress the exporter's remarks about packages that it does not need."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""The checkpoint's own model in torch: what a graph is traced from, and what a finished one is compared with."""
+"""The checkpoint's own model in torch. Graphs are traced from it, and finished graphs are compared with it."""
 
 from pathlib import Path
 from typing import Any, Literal

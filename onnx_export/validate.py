@@ -2,10 +2,10 @@
 
 Figures are relative errors of logits: |a - b| / |b - mean(b)| in Euclidean norms over the vocabulary, where b is the
 reference. They do not depend on the scale of a model's logits, about 1.4 between two models that have nothing in
-common. The largest over positions counts where nothing is quantised, else what nine positions in ten keep to: tokens
-are drawn at random, and among them a trained model has a few positions where almost nothing determines what follows and
-the smallest rounding changes much (0.7 at 8 bits, in a model that loses 0.003 % in bits per byte by them). Against the
-checkpoint the mean counts too.
+common. If nothing is quantised, the largest error over positions counts; otherwise the error that nine positions in ten
+do not exceed. The tokens are drawn at random, so a trained model has a few positions where almost nothing determines
+what follows, and the smallest rounding changes much (0.7 at 8 bits, in a model that loses 0.003 % in bits per byte).
+Against the checkpoint the mean counts too.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,9 +1,10 @@
 """A vocabulary cut to some of its entries, without a change to what these entries write.
 
-Byte-pair encoding builds an entry of smaller ones. So with an entry everything stays that it is built of when it is
-encoded alone. Then a text that the whole vocabulary writes with kept entries only is written with the same ones by the
-cut vocabulary: each merge of the first run is there, and no merge is new. Entries of one byte stay, so every text that
-could be written still can be. Added tokens (control tokens, and text that is matched before all else) stay too.
+Byte-pair encoding builds an entry from smaller ones. So with each kept entry, all entries from which it is built (when
+it is encoded alone) are kept too. Then a text that the whole vocabulary encodes with kept entries only is encoded with
+the same entries by the cut vocabulary: every merge is still there, and no merge is new. Entries of one byte stay, so
+every text that could be encoded still can be. Added tokens (control tokens, and text that is matched before everything
+else) stay too.
 """
 
 import json
@@ -33,7 +34,7 @@ class _Bpe:
     ranks: Mapping[tuple[str, str], int]
 
     def built_of(self, spelling: str) -> Iterator[str]:
-        """The entries that arise as ``spelling`` is encoded alone, single characters first."""
+        """The entries that occur while ``spelling`` is encoded alone, single characters first."""
         parts = list(spelling)
         yield from (part for part in parts if part in self.ids)
         while len(parts) > 1:
@@ -47,9 +48,9 @@ class _Bpe:
 
 def kept_entries(tokenizer: TokenizerOfFile, scores: NDArray[np.float64], most: int) -> Ids:
     """The ids of at most ``most`` entries, ascending: those that always stay, then by descending score ``[entries]``,
-    each with what it is built of. Entries whose score is not above 0 are left out.
+    each with the entries from which it is built. Entries whose score is not above 0 are left out.
 
-    Errors: ExportError if ``most`` does not even hold what always stays.
+    Errors: ExportError if ``most`` is too small for the entries that always stay.
     """
     raw = json.loads(tokenizer.text)
     model = _bpe(raw["model"])
@@ -88,7 +89,7 @@ def cut_tokenizer(tokenizer: TokenizerOfFile, kept: Ids) -> TokenizerOfFile:
 
 @dataclass(frozen=True, slots=True)
 class CutRows:
-    """The weights of another source, of whose embedding and head only the rows ``kept`` are left, as they are."""
+    """The weights of another source with only the rows ``kept`` of embedding and head. These rows are not changed."""
 
     weights: Weights
     kept: Ids
@@ -138,7 +139,7 @@ def _pair(merge: Sequence[str]) -> tuple[str, str]:
 
 
 def _always(tokenizer: TokenizerOfFile, raw: Mapping[str, Any], model: _Bpe) -> set[int]:
-    """Ids that stay whatever the text: single bytes, added tokens, tokens with a role."""
+    """Ids that always stay: single bytes, added tokens, tokens with a role."""
     spaced = bool(raw["model"].get("byte_fallback"))
     singles = (_is_byte if spaced else _is_character)(model.ids)
     control, fim, repository = tokenizer.control, tokenizer.fim, tokenizer.repository

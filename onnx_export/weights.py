@@ -1,6 +1,6 @@
 """What a checkpoint's weights say about its vocabulary: rows of embedding and head, and rows that were never trained.
 
-Only the headers of the safetensors files are read, and for the untrained rows the embedding; no torch.
+It reads only the headers of the safetensors files and, for the untrained rows, the embedding. It needs no torch.
 """
 
 import json
@@ -19,12 +19,12 @@ from engine.errors import ExportError
 EMBEDDINGS = ("embed_tokens.weight", "wte.weight", "embed_in.weight")
 HEADS = ("lm_head.weight", "embed_out.weight")
 SMALL_NORM = 0.25
-"""A row this much shorter than the median was hardly ever looked up: weight decay alone has shaped it."""
+"""A row shorter than this share of the median was almost never looked up, so only weight decay has changed it."""
 MOST_HEADER_BYTES = 16 << 20
 """Real headers have some hundred kilobytes."""
 MOST_AXES = 8
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
-"""Of one value, by type; of others nothing is known, and nothing is read."""
+"""Bytes of one value, by type. Other types are not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class TensorPlace:
 
 
 def tensor_places(folder: Path) -> dict[str, TensorPlace]:
-    """All tensors of a checkpoint by name. Errors: ExportError if a file is not safetensors, or says what cannot be:
-    tensors outside of it, in each other, or of another size than their bytes.
+    """All tensors of a checkpoint by name. Errors: ExportError if a file is not safetensors, or if its tensors are
+    outside of it, overlap, or do not match the number of their bytes.
     """
     places: dict[str, TensorPlace] = {}
     for path in sorted(folder.glob("*.safetensors")):
@@ -102,7 +102,7 @@ def find(places: dict[str, TensorPlace], endings: tuple[str, ...]) -> TensorPlac
 
 
 def read_rows(place: TensorPlace, start: int = 0, stop: int | None = None) -> NDArray[np.float32]:
-    """Rows of a matrix (default: all) as float32. Errors: ExportError for a type that is no floating point, or a file
+    """Rows of a matrix (default: all) as float32. Errors: ExportError for a type that is not floating point, or a file
     that has changed.
     """
     types = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
@@ -121,10 +121,10 @@ def read_rows(place: TensorPlace, start: int = 0, stop: int | None = None) -> ND
 
 
 def untrained_rows(rows: NDArray[np.float32], count: int) -> tuple[int, ...]:
-    """Of the first ``count`` rows (entries of the tokenizer) those that training never shaped, ascending.
+    """Those of the first ``count`` rows (entries of the tokenizer) that were never trained, ascending.
 
-    A row counts that is zero, or equal to another row bit by bit (as a resize that repeats one vector leaves them), or
-    has less than `SMALL_NORM` of the median length. Compare Land and Bartolo, arXiv 2405.05417.
+    A row counts if it is zero, equal to another row bit by bit (as after a resize that repeats one vector), or shorter
+    than `SMALL_NORM` of the median length. Compare Land and Bartolo, arXiv 2405.05417.
     """
     norms = np.linalg.norm(rows, axis=1)
     used = rows[:count]

@@ -12,15 +12,17 @@ from lsp_server.transport.frames import read_frame
 from lsp_server.transport.inbox import Inbox
 
 MOST_UNREAD_BYTES = 1 << 20
-"""With more that the client has not read, nothing is dealt with that would be answered."""
+"""While the client has left more than this unread, no message that needs an answer is handled."""
 STUCK_S = 1.0
-"""A client that has hung up, or asked to exit, and has not read anything for so long will not read it any more."""
+"""If a client has hung up, or asked to exit, and has read nothing for this long, we stop waiting for it."""
 LOOK_S = 0.02
 _CHUNK_BYTES = 1 << 16
 
 
 class Connection:
-    """The way to the client, as pygls wants its writer. Once it is lost or closed, what is written goes nowhere."""
+    """The connection to the client, in the form of pygls's writer. Once it is lost or closed, written data is
+    dropped.
+    """
 
     def __init__(self, source: BinaryIO, sink: BinaryIO, *first: bytes) -> None:
         """``first`` are messages that were read from ``source`` before."""
@@ -37,11 +39,11 @@ class Connection:
 
     @property
     def unread_bytes(self) -> int:
-        """What was written and has not gone to the client yet."""
+        """Bytes that were written and are not sent to the client yet."""
         return self._unread
 
     def start(self) -> None:
-        """Begin to read and to write, on threads: neither can be called off, and neither must hold up anybody."""
+        """Begin to read and to write, on threads: neither can be cancelled, and neither may block the event loop."""
         self._inbox.open(asyncio.get_running_loop())
         threading.Thread(target=self._read_all, name="midtoken-reader", daemon=True).start()
         threading.Thread(target=self._write_all, name="midtoken-writer", daemon=True).start()
@@ -72,7 +74,7 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """Send nothing from now on. What is read ends with the client's end of the stream."""
+        """Send nothing from now on. Reading ends when the client closes its stream."""
         with self._to_write:
             self._open = False
             self._to_write.notify()
@@ -84,7 +86,9 @@ class Connection:
         return time.monotonic() - self._progressed > STUCK_S
 
     def _hung_up(self) -> bool:
-        """Whether the client closed its end, even if not all that it sent was read. False if nobody can say."""
+        """Whether the client closed its end, even if not everything that it sent was read. False if that is not
+        known.
+        """
         poll, hang_up = getattr(select, "poll", None), getattr(select, "POLLRDHUP", 0)
         if poll is None:
             return False

@@ -8,7 +8,7 @@ log = logging.getLogger(__name__)
 
 MAX_HEADER_BYTES = 1 << 16
 MAX_BODY_BYTES = 1 << 26
-"""More than all documents that are kept."""
+"""Longest body of a message; more than all documents that are kept."""
 _LENGTH = re.compile(rb"content-length:[ \t]*(\d{1,18})[ \t]*\r?\n$", re.IGNORECASE)
 _HEADER = re.compile(rb"[!-9;-~]+:[^\r\n]*\r?\n$")
 
@@ -16,8 +16,8 @@ _HEADER = re.compile(rb"[!-9;-~]+:[^\r\n]*\r?\n$")
 def read_frame(stream: BinaryIO) -> bytes | None:
     """The body of the next message; None at the end of the stream, also in the middle of a message.
 
-    After anything malformed, which it logs, it picks up at the next ``Content-Length``, even one that stands right
-    behind the body of a message that had none.
+    Malformed input is logged. Reading then continues at the next ``Content-Length``, even if it directly follows the
+    body of a message that had none.
     """
     length: int | None = None
     while line := stream.readline(MAX_HEADER_BYTES):
@@ -41,5 +41,5 @@ def _read_body(stream: BinaryIO, length: int) -> bytes | None:
 
 
 def framed(body: bytes) -> bytes:
-    """A body behind its header."""
+    """A body with its header in front."""
     return b"Content-Length: %d\r\n\r\n%b" % (len(body), body)

@@ -10,9 +10,9 @@ from typing import Any
 
 COMPACTED_FROM_BYTES = 1 << 20
 MOST_WAITING_BYTES = 16 << 20
-"""More is not read before something of it was dealt with. One message may be larger."""
+"""If more bytes wait, nothing more is read until some are handled. A single message may be larger."""
 LOOK_S = 0.1
-"""How often a reader that has stopped looks whether the client is still there."""
+"""Seconds between two checks, by a reader that waits, whether the client is still there."""
 _EXIT_BYTES = 200
 _OPEN, _CHANGE, _CLOSE = "textDocument/didOpen", "textDocument/didChange", "textDocument/didClose"
 _LAST_ONE_COUNTS = ("workspace/didChangeConfiguration", "$/setTrace")
@@ -21,8 +21,8 @@ _LAST_ONE_COUNTS = ("workspace/didChangeConfiguration", "$/setTrace")
 class Inbox:
     """Messages from the reader's thread to the event loop, in order.
 
-    When many wait, changes of one document become one, and what a later message makes void is dropped. When there are
-    too many still, the reader waits, and with it the client.
+    When many messages wait, changes of one document are joined, and messages that a later one makes void are dropped.
+    If there are still too many, the reader waits, and so does the client.
     """
 
     def __init__(self, hung_up: Callable[[], bool] = lambda: False) -> None:
@@ -35,15 +35,15 @@ class Inbox:
         self._news = asyncio.Event()
         self._closed = False
         self.ended = False
-        """Nothing will come any more, or nothing that has to be waited for: the client hung up, or asked to exit."""
+        """No further message has to be waited for: the stream ended, the client hung up, or it asked to exit."""
 
     @property
     def waiting_bytes(self) -> int:
-        """Of the messages that wait."""
+        """Bytes of the messages that wait."""
         return self._bytes
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
-        """From here on ``loop`` takes the messages out."""
+        """From now on, ``loop`` takes the messages."""
         self._loop = loop
 
     def put(self, body: bytes) -> None:
@@ -61,20 +61,20 @@ class Inbox:
                 self._room.wait(LOOK_S)
 
     def end(self) -> None:
-        """Nothing comes any more."""
+        """No more messages will come."""
         with self._room:
             self.ended = self._closed = True
             self._tell()
 
     def abandon(self) -> None:
-        """Nobody can be answered any more: drop what waits."""
+        """The client cannot be answered any longer, so drop all waiting messages."""
         with self._room:
             self._bodies.clear()
             self._bytes = 0
         self.end()
 
     async def get(self) -> bytes | None:
-        """The next message; None when there is none any more."""
+        """The next message; None after the last one."""
         while True:
             with self._room:
                 if self._bodies:
@@ -101,10 +101,10 @@ class Inbox:
 
 
 def compacted(bodies: Iterable[bytes]) -> list[bytes]:
-    """The messages without those that come to nothing, and with changes that follow on each other as one.
+    """The messages without those that have no effect, and with consecutive changes joined.
 
-    Changes of a document, and its opening, come to nothing where a later message has its whole text, or closes it,
-    unless another message about it comes in between: a request is answered for the text as it was then.
+    Opening or changing a document has no effect if a later message has its whole text or closes it, and no other
+    message about it comes in between. A request in between must be answered for the text of its time.
     """
     kept: list[_Message] = []
     last: dict[str, _Message] = {}  # by document: the last message about it, if that only gives its text
@@ -128,8 +128,8 @@ def compacted(bodies: Iterable[bytes]) -> list[bytes]:
 
 @dataclass(slots=True)
 class _Message:
-    """What must be known of a message here. ``method`` is empty unless it gives a text or settings;
-    ``key`` is its document; ``sets_all`` says that nothing before it matters.
+    """What must be known about a message here. ``method`` is empty unless it gives a text or settings; ``key`` is its
+    document; ``sets_all`` says that earlier messages about it do not matter.
     """
 
     body: bytes
@@ -155,7 +155,7 @@ def _read(body: bytes) -> _Message:
         if not isinstance(uri, str):
             return _Message(body)
         if "id" in content or method not in (_OPEN, _CHANGE, _CLOSE):
-            return _Message(body, key=uri)  # it asks, or does what is not known here: what came before it stands
+            return _Message(body, key=uri)  # a request, or an unknown message: earlier changes must be kept
         if method != _CHANGE:
             return _Message(body, method, uri, sets_all=True)
         changes = params["contentChanges"]

@@ -1,4 +1,4 @@
-"""Standard input and output, as the way to the client."""
+"""Standard input and output as the connection to the client."""
 
 import logging
 import os
@@ -10,10 +10,10 @@ log = logging.getLogger(__name__)
 
 
 def claim_standard_streams() -> Connection:
-    """Take standard input and output for the protocol, and leave nothing in their place that could disturb it.
+    """Take standard input and output for the protocol, and put harmless streams in their place.
 
-    From here on whatever prints, native libraries included, prints on standard error, and whatever reads standard
-    input finds it empty. Raises OSError if one of the two is closed.
+    From now on everything that prints, including native libraries, prints to standard error, and everything that reads
+    standard input finds it empty. Raises OSError if one of the two is closed.
     """
     if sys.stdin is None or sys.stdout is None:
         raise OSError("standard input or output is closed")

@@ -2,7 +2,7 @@
 
 Every program on the machine can reach a loopback port, other users' too, and so can every page in a web browser. So the
 first message must be ``initialize`` with the token in its ``initializationOptions``, in frames of the protocol from the
-first byte on, which no browser sends. Who is refused takes no place: the server goes on to wait.
+first byte on, which no browser sends. After refusing a connection, the server continues to wait.
 """
 
 import hmac
@@ -29,7 +29,7 @@ TOKEN = "token"
 LEAST_TOKEN_CHARACTERS = 16
 INTRODUCTION_S = 10.0
 MOST_STRANGERS = 16
-"""Connections at a time that have not shown the token."""
+"""Limit for simultaneous connections that have not shown the token."""
 LONGEST_INTRODUCTION = 1 << 20
 LOOK_S = 0.05
 _HEADER = re.compile(rb"content-(length|type):[^\r\n]*\r?\n", re.IGNORECASE)
@@ -63,7 +63,7 @@ def read_token(path: Path) -> str:
 def accept_client(host: str, port: int, family: socket.AddressFamily, token: str | None = None) -> Connection:
     """Wait for the first client that shows the token, and refuse all others from then on.
 
-    Without a token one is made up, and printed. Raises OSError if it cannot listen.
+    Without a token, one is made up and printed. Raises OSError if it cannot listen.
     """
     printed = "" if token else f", token {(token := secrets.token_urlsafe(24))}"
     assert token is not None
@@ -128,7 +128,7 @@ def _part(client: socket.socket) -> None:
 
 
 def _introduction(source: BinaryIO) -> bytes | None:
-    """The body of the first message; None for anything that is no frame of the protocol."""
+    """The body of the first message; None for anything that is not a frame of the protocol."""
     length: int | None = None
     for _ in range(8):
         line = source.readline(1024)

@@ -1,4 +1,4 @@
-"""The architectures of GGUF that can be converted: one table, one row each.
+"""The GGUF architectures that can be converted: one table with one row for each.
 
 A row says what the header does not: how positions are rotated, the activation, what some numbers mean. Everything else
 (sizes, biases, norms of queries and keys, tied embeddings) is read from the file. A row is added once its graph agrees
@@ -15,7 +15,7 @@ from onnx_export.graph_writer.decoder import Activation, Norm
 
 
 class Sizes:
-    """Numbers of a header under ``architecture.``; what is missing or of another type is None or the default."""
+    """Numbers of a header under ``architecture.``. One that is missing or of another type is None or the default."""
 
     def __init__(self, architecture: str, fields: Mapping[str, Any]) -> None:
         self._prefix, self._fields = f"{architecture}.", fields
@@ -63,7 +63,9 @@ def _five_of_six_layers(sizes: Sizes, layer: int) -> int | None:
 
 
 def _scale_of_gemma(layers_of_largest: int) -> Callable[[Sizes], float]:
-    """Files do not say: only the largest model, known by its layers, takes the width over the heads."""
+    """Files do not say the scale. Only the largest model, recognised by its layers, uses the width divided by the
+    heads.
+    """
 
     def scale(sizes: Sizes) -> float:
         if sizes.needed("block_count") != layers_of_largest:
@@ -87,8 +89,8 @@ def _stated_attention_scale(sizes: Sizes) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """One row. ``interleaved``: the rows of queries and keys are in the order that rotates neighbours, and are put in
-    the order of halves. ``local_base`` is the base of positions in layers with a window, where it differs.
+    """One row. ``interleaved`` says that the rows of queries and keys are in the order that rotates neighbours; they
+    are changed to the order of halves. ``local_base`` is the base of positions in layers with a window, if it differs.
     """
 
     name: str

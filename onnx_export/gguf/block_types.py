@@ -1,7 +1,7 @@
-"""The types in which GGUF stores weights: the number in the file, weights and bytes of a block.
+"""The types in which GGUF stores weights: their number in the file, and the weights and bytes of a block.
 
-``kept`` are those that a graph can hold as they are (`onnx_export.gguf.blocks`); ``rounded`` are read as floats and
-rounded again; the others are known by name, so that a refusal can name them.
+``kept`` are the types that a graph can hold unchanged (`onnx_export.gguf.blocks`); ``rounded`` are read as floats and
+rounded again; of the others only the name is known, so that an error can name them.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """Blocks of weights as whole numbers and scales, so that nothing is rounded a second time.
 
 Every type is brought into one form, w = (q - zero) * scale + offset, with q of 4 or 8 bits and ``zero`` the middle of
-their range. Types that have a minimum (Q4_1, Q5_1, Q4_K, Q5_K) have an offset for every block; with the zero in the
-middle the offset is small, and so is what the rounding of the inputs to 8 bits does to it.
+their range. Types that have a minimum (Q4_1, Q5_1, Q4_K, Q5_K) have an offset for every block. With the zero in the
+middle the offset is small, and so is the error from rounding the inputs to 8 bits.
 
 | type | bits | block | scale | offset |
 |---|---|---|---|---|

@@ -1,11 +1,12 @@
 """The header of a GGUF file, read with bounds: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 
-A reader of our own, for three reasons. The `gguf` package's makes an array of every string, which takes 12 s for a
-vocabulary of 151,936 entries (this one: 0.2 s). It allocates by the counts that the file states, so a file of 100 bytes
-can ask for all memory. And it maps the file, so that a file which shrinks while it is read ends the process.
+We have a reader of our own for three reasons. The reader of the `gguf` package makes an array of every string, which
+takes 12 s for a vocabulary of 151,936 entries (this one: 0.2 s). It allocates by the counts that the file states, so a
+file of 100 bytes can ask for all memory. And it maps the file, so that a file which shrinks while it is read ends the
+process.
 
-Every count is compared with the bytes that are left before anything is made of it; arrays of strings are skipped and
-read when they are asked for.
+Every count is compared with the remaining bytes before anything is allocated. Arrays of strings are skipped, and read
+when they are asked for.
 """
 
 import struct
@@ -61,12 +62,12 @@ class TensorPlace:
 
     @property
     def size(self) -> int:
-        """Weights."""
+        """Number of weights."""
         return int(np.prod(self.shape, dtype=object))
 
     @property
     def length(self) -> int:
-        """Bytes."""
+        """Number of bytes."""
         return self.size // self.type.weights * self.type.bytes
 
 
@@ -85,7 +86,7 @@ class GgufFile:
         return [text.decode("utf-8", "replace") for text in self.byte_strings(name)]
 
     def byte_strings(self, name: str) -> list[bytes]:
-        """An array of strings as bytes, empty if there is none. Errors: ExportError if the file has changed."""
+        """An array of strings as bytes; empty if there is none. Errors: ExportError if the file has changed."""
         place = self.arrays.get(name)
         if place is None:
             return []
@@ -103,7 +104,7 @@ class GgufFile:
         return found
 
     def numbers(self, name: str) -> NDArray[Any]:
-        """An array of numbers, empty if there is none. Errors: ExportError as `byte_strings`."""
+        """An array of numbers; empty if there is none. Errors: ExportError as `byte_strings`."""
         place = self.arrays.get(name)
         if place is None:
             return np.zeros(0, np.int64)
@@ -129,7 +130,7 @@ class GgufFile:
 
 
 def changed(path: Path) -> ExportError:
-    """What to raise where a file is not any more what its header said."""
+    """The error to raise if a file no longer agrees with its header."""
     return ExportError(f"{path} has changed while it was read; start again when its download is finished")
 
 
@@ -143,7 +144,9 @@ def is_gguf(path: Path) -> bool:
 
 
 def read_header(path: Path) -> GgufFile:
-    """Read and check the header of a file. Errors: ExportError, one line, for everything that is wrong with it."""
+    """Read and check the header of a file. Errors: ExportError, in one line, for everything that can be wrong with
+    it.
+    """
     try:
         with path.open("rb") as stream:
             return _Reader(path, stream, path.stat().st_size).read()
@@ -152,7 +155,7 @@ def read_header(path: Path) -> GgufFile:
 
 
 class _Reader:
-    """One pass over a header. ``_left`` are the bytes of the file behind the position."""
+    """One pass over a header. ``_left`` is the number of bytes after the position."""
 
     def __init__(self, path: Path, stream: BinaryIO, size: int) -> None:
         self._path, self._stream, self._size = path, stream, size
@@ -251,7 +254,7 @@ class _Reader:
         return places
 
     def _require_apart(self, places: Mapping[str, TensorPlace]) -> None:
-        """A file whose tensors share bytes could make a model far larger than itself."""
+        """Refuse tensors that share bytes, because they could make a model far larger than the file."""
         for left, right in _neighbours(sorted(places.values(), key=lambda place: place.start)):
             if left.start + left.length > right.start:
                 raise self._bad(f"has the tensors {left.name!r} and {right.name!r} in one place")

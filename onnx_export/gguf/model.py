@@ -15,7 +15,7 @@ from onnx_export.graph_writer.tensors import expected_tensors
 from onnx_export.graph_writer.weights import Blocks, Floats, Form, Matrix
 
 MOST_CONTEXT = 32768
-"""Positions for which cosine and sine are stored, unless more are asked for; far more than a completion is given."""
+"""Number of positions for which cosine and sine are stored by default; far more than a completion needs."""
 MOST_LAYERS = 512
 _IGNORED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
@@ -34,7 +34,7 @@ class GgufModel:
         return None if place is None else place.shape
 
     def matrix(self, name: str) -> Matrix:
-        """A tensor of two axes; queries and keys in the order of halves. Errors: ExportError if it is not there."""
+        """A tensor of two axes, queries and keys in the order of halves. Errors: ExportError if it is missing."""
         place = self.file.tensors[name]
         data = self.file.blocks(place)
         order = self._order(name)
@@ -51,7 +51,7 @@ class GgufModel:
         return FORMS.get(self.file.tensors[name].type.name)
 
     def is_coarse(self, name: str) -> bool:
-        """Whether a matrix is of a type that no graph holds: kept, it is rounded again."""
+        """Whether a matrix is of a type that no graph can hold, so that even ``keep`` rounds it again."""
         return self.file.tensors[name].type.handling == "rounded"
 
     def vector(self, name: str) -> Floats:
@@ -71,8 +71,8 @@ class GgufModel:
 
 
 def halves_order(heads: int, size: int, rotated: int) -> NDArray[np.int64]:
-    """Where the rows of a matrix ``[heads * size, K]`` whose pairs are neighbours come to stand when they are halves:
-    of the ``rotated`` first rows of a head 0, 2, 4, ... and then 1, 3, 5, ...
+    """The order that turns a matrix ``[heads * size, K]`` with neighbouring pairs into one with halves: of the first
+    ``rotated`` rows of each head 0, 2, 4, ... and then 1, 3, 5, ...
     """
     one = np.arange(size)
     one[:rotated] = np.concatenate([np.arange(0, rotated, 2), np.arange(1, rotated, 2)])
@@ -80,7 +80,7 @@ def halves_order(heads: int, size: int, rotated: int) -> NDArray[np.int64]:
 
 
 def architecture_of(file: GgufFile) -> Architecture:
-    """The row of a file. Errors: ExportError, naming what the file is, where it is no model that can be converted."""
+    """The table row of a file. Errors: ExportError, which says what the file is, if it cannot be converted."""
     name = str(file.fields.get("general.architecture", ""))[:60]
     kind = file.fields.get("general.type", "model")
     if kind != "model":
@@ -181,8 +181,8 @@ def _factors(file: GgufFile, place: TensorPlace, size: int) -> tuple[float, ...]
 
 
 def _check_tensors(file: GgufFile, decoder: Decoder) -> None:
-    """Errors: ExportError if a tensor is missing, has another shape, is of a type that is not read, or is not known:
-    a tensor that nobody asks for would make another model of it.
+    """Errors: ExportError if a tensor is missing, has a wrong shape or an unsupported type, or is unknown. An unknown
+    tensor means that the model computes something else.
     """
     expected = expected_tensors(decoder, {name: place.shape for name, place in file.tensors.items()})
     for name, shapes in expected.items():

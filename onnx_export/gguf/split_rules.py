@@ -1,8 +1,8 @@
 """How text is cut before merging, by the name that a GGUF file has for it (``tokenizer.ggml.pre``).
 
 A file does not hold the rule, only a name that llama.cpp knows. The table gives each name the rule of the published
-tokenizers that it was made for. A name that is not here is refused: with another rule a model reads tokens that it was
-never trained on, and nobody would notice but by worse completions.
+tokenizers that it was made for. An unknown name is refused: with a wrong rule a model would read tokens that it was
+never trained on, and only worse completions would show it.
 """
 
 from collections.abc import Mapping
@@ -40,10 +40,10 @@ _DEEPSEEK3 = (
 
 @dataclass(frozen=True, slots=True)
 class SplitRule:
-    """Expressions applied one after the other, each to the pieces that those before it leave.
+    """Expressions that are applied one after the other, each to the pieces that the earlier ones leave.
 
-    ``digits`` cuts every digit off first. Without expressions the rule of GPT-2 follows. ``whole`` says that a piece
-    which is an entry is not merged but looked up.
+    ``digits`` first separates every digit. Without expressions, the rule of GPT-2 follows. ``whole`` says that a piece
+    which is an entry is looked up and not merged.
     """
 
     expressions: tuple[str, ...] = ()
@@ -92,4 +92,4 @@ _NAMES: tuple[tuple[tuple[str, ...], SplitRule], ...] = (
 )
 SPLIT_RULES: Mapping[str, SplitRule] = MappingProxyType({name: rule for names, rule in _NAMES for name in names})
 BEGINS_TEXTS = frozenset({"llama-bpe", "llama3", "llama-v3", "falcon3", "tekken"})
-"""Names with which texts begin with the begin id where the file does not say."""
+"""For these names, texts begin with the begin id if the file does not say."""

@@ -21,7 +21,7 @@ from onnx_export.gguf.split_rules import BEGINS_TEXTS, SPLIT_RULES
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER, _UNUSED, _BYTE = range(1, 7)
 _SENTENCEPIECE_IDS = {"bos": 1, "eos": 2}
-# Control entries that end a text in one family or the other, whether or not the file names them.
+# Control entries that end a text in some family, even if the file does not name them as an end.
 _ENDS = (
     "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|EOT|>",
     "<EOT>", "▁<EOT>", "</s>", "<eos>", "<｜end▁of▁sentence｜>", "[end▁of▁sentence]", "<[end▁of▁sentence]>",
@@ -96,7 +96,7 @@ def split_rule_of(file: GgufFile) -> str:
 
 
 def read_tokenizer(file: GgufFile) -> TokenizerOfFile:
-    """Everything that a model folder says of its tokenizer. Errors: ExportError, in one line."""
+    """Everything that a model folder says about its tokenizer. Errors: ExportError, in one line."""
     entries = read_entries(file)
     whole = _byte_level(file, entries) if entries.kind == "gpt2" else _sentencepiece(file, entries)
     used = np.flatnonzero(entries.kinds != _UNUSED)
@@ -112,7 +112,7 @@ def read_tokenizer(file: GgufFile) -> TokenizerOfFile:
 
 
 def fim_of(file: GgufFile, added: Mapping[str, int]) -> FimTemplates | None:
-    """Templates by the names of the entries, else by the ids that the file states; None: none."""
+    """Templates by the names of the entries, or else by the ids that the file states; None if there are none."""
     found = fim_templates(added)
     if found is not None:
         return found
@@ -207,8 +207,9 @@ def _sentencepiece(file: GgufFile, entries: Entries) -> dict[str, Any]:
 
 
 def merges_of(vocabulary: Mapping[str, int], scores: NDArray[Any]) -> list[list[str]]:
-    """The merges that make SentencePiece's BPE of its scores: of all neighbours the two whose whole has the highest
-    score are merged first. So each entry is a merge of any two entries that make it, in the order of the scores.
+    """The merges that are equivalent to SentencePiece's scores. SentencePiece first merges the two neighbours whose
+    joined entry has the highest score. So each entry is a merge of any two entries that form it, in the order of the
+    scores.
     """
     found = []
     for text, token in vocabulary.items():

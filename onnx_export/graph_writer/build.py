@@ -1,4 +1,4 @@
-"""The graph of a decoder: embedding, layers of attention and feed-forward, head. One function a part.
+"""The graph of a decoder: embedding, layers of attention and feed-forward, head. One function for each part.
 
 The inputs and outputs are those of every exported model (docs/models.md): ids, mask, the positions whose logits are
 wanted, and keys and values in buffers of full length that attention reads and writes in place.
@@ -134,7 +134,7 @@ class _Writer:
         return self._product(attended, f"{block}.attn_output")
 
     def _queries_keys_values(self, block: str, normed: str) -> list[str]:
-        """Query, key and value; where one product makes all three, that and two empty names."""
+        """Query, key and value. If one product makes all three, its name and two empty names."""
         names = [f"{block}.attn_{part}" for part in "qkv"]
         parts = self._attention_matrices(block)
         biases = self._attention_biases(block)

@@ -1,4 +1,4 @@
-"""The data file beside a graph: tensors written piece by piece, each at a place of its own.
+"""The data file beside a graph. Tensors are written piece by piece, each at a place of its own.
 
 A tensor that two operators see in two shapes is stored once and named twice.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 _PAGE = 4096
-"""Where a tensor begins, so that it can be mapped; small ones stand closer together."""
+"""Alignment of tensors, so that they can be mapped; small ones are closer together."""
 _SMALL = 64
 
 

@@ -1,4 +1,4 @@
-"""What the writer must know of a decoder, wherever it comes from: sizes, norms, positions, multipliers."""
+"""What the writer must know about a decoder from any source: sizes, norms, positions, multipliers."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -44,7 +44,7 @@ class Rope:
         return cosine.astype(np.float32), sine.astype(np.float32)
 
     def frequencies(self) -> NDArray[np.float64]:
-        """Radians a position, ``[size / 2]``."""
+        """Radians for each position, ``[size / 2]``."""
         exponents = np.arange(0, self.size, 2, dtype=np.float64) / self.size
         plain = self.base**-exponents
         if self.factors:
@@ -55,7 +55,7 @@ class Rope:
 
     def _mixed(self, plain: NDArray[np.float64], yarn: Yarn) -> NDArray[np.float64]:
         def place(turns: float) -> float:
-            """Index of the frequency that makes so many turns over the original length."""
+            """Index of the frequency that makes ``turns`` turns over the original length."""
             return self.size * np.log(yarn.original / (turns * 2 * np.pi)) / (2 * np.log(self.base))
 
         low = max(np.floor(place(yarn.fast)), 0.0)
@@ -75,10 +75,10 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Decoder:
-    """A decoder-only transformer. Which biases and which norms it has is said by the weights that are there.
+    """A decoder-only transformer. The weights that exist determine which biases and norms it has.
 
     ``embedding_scale`` multiplies embeddings, ``residual_scale`` what a layer adds, ``logit_scale`` the logits; a cap c
-    makes of x c * tanh(x / c). ``parallel`` says that attention and feed-forward read the same norm (StableLM 12B).
+    turns x into c * tanh(x / c). ``parallel`` says that attention and feed-forward read the same norm (StableLM 12B).
     """
 
     width: int

@@ -13,9 +13,9 @@ Rounding = Literal["keep", "fp32", "int8", "int4"]
 EIGHT_BITS = Form(8, BLOCK, offsets=False)
 FOUR_BITS = Form(4, BLOCK, offsets=False)
 OUTER = frozenset({"token_embd.weight", "output.weight"})
-"""Matrices that stay at 8 bits in ``int4``: most of the harm of 4 bits is done there."""
+"""Matrices that stay at 8 bits in ``int4``, because 4 bits would do most harm there."""
 _STEPS = 9
-"""Scales that are tried for a block of 4 bits, on either side of the one that its largest weight asks for."""
+"""Number of scales that are tried for a block of 4 bits, on each side of the scale of its largest weight."""
 
 
 def _none(name: str) -> bool:
@@ -48,8 +48,8 @@ class Rounded:
 
 
 def form_of(rounding: Rounding, name: str, columns: int, own: Form | None, *, coarse: bool = False) -> Form | None:
-    """The form of a matrix with rows of ``columns`` weights: its own for ``keep``, that of ``int4`` if it is
-    ``coarse``; floats where no blocks fit.
+    """The form of a matrix with rows of ``columns`` weights: its own for ``keep`` (that of ``int4`` if it is
+    ``coarse``); floats if blocks do not fit.
     """
     if rounding == "keep" and not coarse:
         return own
@@ -78,14 +78,14 @@ def blocks_of(values: Floats, form: Form) -> Blocks:
     if form.bits == 8:
         scales = np.abs(split).max(axis=-1) / (reach - 1)
         return Blocks(_nearest(split, scales, reach), scales)
-    # The side of the largest weight has one number more: so it lies there.
+    # One side of the range has one more number, so the largest weight is put on that side.
     at = np.abs(split).argmax(axis=-1)
     largest = np.take_along_axis(split, at[..., None], axis=-1)[..., 0]
     best, chosen = np.full(largest.shape, np.inf, np.float32), np.zeros_like(largest)
     for step in range(-_STEPS, _STEPS + 1):
         scales = largest / (-reach + 0.1 * step)
         whole = _whole(split, scales, reach)
-        # The scale that fits these whole numbers best, and what it leaves.
+        # The scale that fits these whole numbers best, and the remaining error.
         squares = np.einsum("nbk,nbk->nb", whole, whole)
         products = np.einsum("nbk,nbk->nb", whole, split)
         fitted = np.divide(products, squares, out=np.zeros_like(products), where=squares > 0)

@@ -6,12 +6,12 @@ from onnx_export.graph_writer.decoder import Decoder
 
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, *tuple[Shape | None, ...]]
-"""None among them: the tensor may be missing."""
+"""The allowed shapes of a tensor; None among them means that it may be missing."""
 
 
 def expected_tensors(decoder: Decoder, found: Mapping[str, tuple[int, ...]]) -> Mapping[str, Shapes]:
-    """Every tensor that a decoder may have. ``found`` are the shapes of those that there are, which say what the
-    decoder does not: rows of the vocabulary, the inner width, and whether some matrices are one.
+    """Every tensor that a decoder may have. ``found`` has the shapes of the existing tensors. They tell what the
+    decoder does not: rows of the vocabulary, the inner width, and whether some matrices are joined.
     """
     width = decoder.width
     query, keys = decoder.heads * decoder.head_size, decoder.key_value_heads * decoder.head_size

@@ -1,4 +1,4 @@
-"""Rows of an embedding that training never shaped, chunk by chunk; what counts is said by `onnx_export.weights`."""
+"""Rows of an embedding that were never trained, found chunk by chunk. `onnx_export.weights` has the rule."""
 
 import hashlib
 
@@ -9,7 +9,7 @@ from onnx_export.weights import SMALL_NORM
 
 
 def untrained_of(matrix: Matrix, count: int) -> tuple[int, ...]:
-    """Of the first ``count`` rows those that are short or equal to another one, ascending."""
+    """Those of the first ``count`` rows that are short, or equal to another row, ascending."""
     norms = np.empty(matrix.rows, np.float32)
     digests: list[bytes] = []
     for start, stop in matrix.chunks():

@@ -1,4 +1,4 @@
-"""Weights as the writer asks for them: by GGUF's names, matrices by ranges of rows, so that little is in memory."""
+"""Weights as the writer needs them: by GGUF's names, and matrices by ranges of rows, so that little is in memory."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,9 @@ CHUNK_WEIGHTS = 1 << 22
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a type is kept: bits of the whole numbers, weights that share a scale, and whether there are offsets."""
+    """How a type is stored: bits of the whole numbers, number of weights that share a scale, and whether there are
+    offsets.
+    """
 
     bits: int
     block: int

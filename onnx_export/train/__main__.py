@@ -1,4 +1,4 @@
-"""`python -m onnx_export.train`: train a model from nothing but what pip installs, or go on from another one.
+"""`python -m onnx_export.train`: train a model using only what pip installs, or continue from another model.
 
 Example: python -m onnx_export.train.corpus build/corpus
          python -m onnx_export.train --out build/run --corpus build/corpus --minutes 45
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from onnx_export.train.foreign import Foreign
     from onnx_export.train.loop import TrainingSettings
 
-# Windows whose activations are held at a time: more do not make a processor faster, and fill a GPU.
+# Windows whose activations are in memory at one time. More do not make a processor faster, and would fill a GPU.
 MICRO_WINDOWS = MappingProxyType({"cpu": 4, "cuda": 16})
 DEFAULT_MINUTES = 45.0
 SPM_SHARES = MappingProxyType({"both": SPM_SHARE, "spm": 1.0, "psm": 0.0})

@@ -1,4 +1,4 @@
-"""What a trained model says of itself: the notes that the exporter copies into the manifest, and the model card."""
+"""What a trained model says about itself: the notes that the exporter copies into the manifest, and the model card."""
 
 import re
 from collections import Counter
@@ -80,13 +80,16 @@ def source_notes(settings: Mapping[str, Any], corpus: Corpus, origin: Origin | N
         "training_data": data,
         "fim_orders": _orders(settings.get("spm_share", 0.5)),
         **({} if started is None else {"started_from": started}),
-        # One sample in twelve has a name, always with a piece of another file: a name alone misleads in a short file.
+        # In training, one sample in twelve had a file name, always with a piece of another file. So a name alone
+        # misleads the model in a short file.
         "file_tokens": False,
     }
 
 
 def _orders(spm_share: float) -> list[str]:
-    """Suffix first where it was trained: better on held-out middles, and its prefix stays cached while one types."""
+    """The orders, suffix first if it was trained: it is better on held-out middles, and its prefix stays cached
+    during typing.
+    """
     return ["spm", "psm"] if 0.0 < spm_share < 1.0 else ["spm" if spm_share else "psm"]
 
 

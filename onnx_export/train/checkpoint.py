@@ -18,7 +18,7 @@ CHECKPOINT_NAME = "checkpoint.pt"
 class Progress:
     """Where a run is: optimiser steps done, position in the data, seconds of training, and the loss curve.
 
-    `losses` holds one (step, nats per token) pair a step; `held_out` (step, bits per byte) pairs. A cool-down has
+    `losses` holds one (step, nats per token) pair for each step, `held_out` (step, bits per byte) pairs. A cool-down
     branched off another run after `branch_step` steps.
     """
 

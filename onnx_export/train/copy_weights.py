@@ -1,7 +1,7 @@
 """`python -m onnx_export.train.copy_weights MODEL --corpus CORPUS`: how far a finished model should copy.
 
-The weights of `engine.runtime.copy_mixture` at which held-out text is most probable, one for each length of a match.
-They are written to the model's notes, from where the exporter takes them; a training run does the same at its end.
+It fits the weights of `engine.runtime.copy_mixture`, one for each length of a match, so that held-out text is most
+probable. They are written to the model's notes, where the exporter reads them. A training run does the same at its end.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _GRID = np.arange(0.0, 0.96, 0.01)
 def fit_copy_weights(
     score: Scorer, tokenizer: Tokenizer, documents: Sequence[Document], window: int
 ) -> tuple[float, ...]:
-    """The weights for matches of 1 to `LONGEST` tokens on evenly spaced windows; none where there is no text."""
+    """The weights for matches of 1 to `LONGEST` tokens on evenly spaced windows; none if there is no text."""
     vocabulary = load_vocabulary(tokenizer.to_str())
     copies = copier((0.5,) * LONGEST, vocabulary)
     assert copies is not None
@@ -42,7 +42,7 @@ def fit_copy_weights(
     for ids, _ in windows[:: max(1, len(windows) // WINDOWS)]:
         sequence = np.array([start, *ids], np.int32)
         logits = score(sequence[:-1].tolist())
-        line = 0  # where the line begins: as in a document, what is copied stands in the lines before
+        line = 0  # where the line begins: as in a document, only earlier lines are copied from
         for end in range(1, len(sequence)):
             line = end if breaks[sequence[end - 1]] else line
             found = copies.copied(sequence[:end], sequence[:line])

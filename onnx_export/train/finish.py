@@ -64,7 +64,7 @@ def finish(
 ) -> None:
     """Write `out/model/`, a Hugging Face checkpoint with its model card, then the figures and the loss curve.
 
-    `origin` says which model of others it began as.
+    `origin` says from which other maker's model it began.
 
     Errors: TrainingError if something cannot be written; the folder of an earlier run is then still there.
     """

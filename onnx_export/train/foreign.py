@@ -1,9 +1,10 @@
-"""A model of others to go on from, with its own tokenizer and shape: a Llama in a GGUF file or a checkpoint folder.
+"""Another maker's model to continue from, with its own tokenizer and shape: a Llama in a GGUF file or a checkpoint
+folder.
 
-Weights are read by the readers of the export, which run nothing. The tokenizer stays as it is but for the control
-tokens of this recipe. Those that the model has under another spelling are spelled as ours and keep their rows. For the
-others unused control tokens are taken, and where there are none, entries are added. Rows of such entries begin as the
-mean of the embedding and are trained like all others.
+Weights are read by the readers of the export, which run no code. The tokenizer is not changed except for the control
+tokens of this recipe. Tokens that the model has under another spelling get our spelling and keep their rows. For the
+others, unused control tokens are taken or, if there are none, entries are added. Rows of such entries begin as the mean
+of the embedding and are trained like all others.
 """
 
 import json
@@ -74,14 +75,16 @@ class Foreign:
 
 
 def is_foreign(source: Path) -> bool:
-    """Whether a model to start from keeps its own tokenizer and shape: it is not of this recipe, or began so itself."""
+    """Whether a model to start from keeps its own tokenizer and shape: it was not made by this recipe, or began
+    from such a model.
+    """
     if not source.is_dir():
         return source.suffix.lower() == ".gguf"
     try:
         notes = json.loads((source / SOURCE_NAME).read_text(encoding="utf-8"))
         return bool(notes.get("started_from"))
     except (OSError, ValueError, AttributeError):
-        # Without notes: a checkpoint of others, or no checkpoint at all, which is told where it is read.
+        # Without notes it is another maker's checkpoint, or not a checkpoint, which is reported when it is read.
         return (source / "config.json").exists() and not (source / SOURCE_NAME).exists()
 
 
@@ -91,7 +94,9 @@ def read_foreign(source: Path) -> Foreign:
 
 
 def give_tokenizer(foreign: Foreign, out: Path) -> None:
-    """Put its tokenizer where a run looks for one. Errors: TrainingError if the run has another, or no room."""
+    """Put its tokenizer where a run looks for one. Errors: TrainingError if the run has another one, or if there is
+    no room.
+    """
     path = out / "tokenizer.json"
     if not path.exists():
         write_atomically(path, lambda temporary: _write(temporary, foreign.tokenizer))
@@ -123,7 +128,7 @@ def with_control_tokens(text: str, control: ControlIds, untrained: Sequence[int]
 
 
 def _known(ids: Mapping[str, int], control: ControlIds) -> dict[str, int]:
-    """Our control tokens that a model has, whatever it calls them."""
+    """The control tokens of this recipe that a model has, under any spelling."""
     known = {END_OF_TEXT: ids.get(END_OF_TEXT, control.end[0])}
     found = fim_templates(ids)
     template = None if found is None else found.templates.get("psm")
@@ -141,7 +146,7 @@ def _respelled(raw: dict[str, Any], known: Mapping[str, int]) -> str:
     vocabulary = {spellings.get(token, spelling): token for spelling, token in raw["model"]["vocab"].items()}
     raw["model"] = {**raw["model"], "vocab": vocabulary}
     raw["added_tokens"] = sorted([*others, *ours], key=lambda token: int(token["id"]))
-    raw["post_processor"] = None  # begin tokens are the samples' own affair
+    raw["post_processor"] = None  # the samples add begin tokens themselves
     return json.dumps(raw, ensure_ascii=False)
 
 
@@ -184,7 +189,7 @@ def _named(path: Path, name: str) -> str:
 def _values(model: GgufModel, name: str) -> Rows:
     shape = model.shape(name) or ()
     values = model.vector(name) if len(shape) == 1 else model.matrix(name).floats(0, shape[0])
-    return np.array(values, np.float32)  # a copy: what is read may be read-only
+    return np.array(values, np.float32)  # a copy, because the data may be read-only
 
 
 def _of_folder(folder: Path) -> Foreign:

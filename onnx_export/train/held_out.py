@@ -12,7 +12,7 @@ from onnx_export.train.corpus import Document
 from onnx_export.train.tokenizer import control_ids
 
 HELD_OUT_WINDOWS = 400
-"""Of a full measurement."""
+"""Number of windows in a full measurement."""
 
 Window = tuple[list[int], int]  # token ids after the leading end-of-text, bytes of their text
 Scorer = Callable[[Sequence[int]], NDArray[np.float32]]  # ids [S] to logits [S, V] after each of them

@@ -1,4 +1,4 @@
-"""The training loop: resumable, deterministic for a number of steps, and stopped by the clock where asked to."""
+"""The training loop: resumable, deterministic for a number of steps, and stopped by the clock if asked to."""
 
 import math
 import time
@@ -30,8 +30,8 @@ class TrainingSettings:
     """What a run depends on. `steps` and `minutes` bound it; the schedule follows the one that is nearer its end.
 
     With `steps` alone the curve is the same in every run; with `minutes` it depends on the speed of the machine.
-    `schedule` is "cosine", "hold" (warm-up, then a constant rate: a run without an end) or "cool-down" (from
-    that rate down in a straight line: the end of a run that was held, `steps` counted from where it branches off).
+    `schedule` is "cosine", "hold" (warm-up, then a constant rate: a run without an end) or "cool-down" (from that rate
+    down in a straight line: the end of a held run, with `steps` counted from where it branches off).
     """
 
     size: str = "small"
@@ -59,7 +59,7 @@ class TrainingSettings:
     log_every_steps: int = 10
 
 
-# Settings that a resumed run must share with the run it goes on from.
+# Settings that a resumed run must share with the run that it continues.
 FIXED_SETTINGS = (
     "size",
     "window",
@@ -85,7 +85,8 @@ def train(
     report: Report,
     branch_from: Path | None = None,
 ) -> Progress:
-    """Train `model` in place, going on from the checkpoint in `folder`, or that in `branch_from`, or from nothing.
+    """Train `model` in place, continuing from the checkpoint in `folder`, or from that in `branch_from`, or from the
+    start.
 
     Errors: TrainingError if the loss is not a number, the checkpoint is damaged or of another run, or cannot be
     written.

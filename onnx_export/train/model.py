@@ -25,7 +25,7 @@ class Shape:
     head_size: int
 
 
-# Widths are multiples of 32, the block of int4 quantisation. Heads are 64 wide, which fused attention likes best.
+# Widths are multiples of 32, the block of int4 quantisation. Heads are 64 wide, which is fastest in fused attention.
 SIZES: Mapping[str, Shape] = MappingProxyType(
     {
         "tiny": Shape(64, layers=2, heads=2, kv_heads=1, intermediate_size=128, head_size=32),

@@ -1,4 +1,6 @@
-"""Where a model came from that began as somebody else's, and how good it was at plain code before any training."""
+"""Where a model came from that began as another maker's model, and how good it was at plain code before our
+training.
+"""
 
 import json
 from dataclasses import asdict, dataclass
@@ -19,8 +21,8 @@ ORIGIN_FILE = "started_from.json"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """``bits_before`` are bits a byte of held-out plain text, None if the corpus holds nothing out. ``fresh`` counts
-    the control tokens that were new to the model.
+    """``bits_before`` are bits per byte of held-out plain text; None if the corpus has no held-out files. ``fresh``
+    counts the control tokens that were new to the model.
     """
 
     name: str

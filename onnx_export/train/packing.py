@@ -67,7 +67,8 @@ def encode_samples(samples: Iterable[Sample], tokenizer: Tokenizer) -> Iterator[
 def pack(samples: Iterable[EncodedSample], length: int) -> Iterator[list[int]]:
     """Rows of exactly `length` ids. Each takes the largest waiting samples that fit, then the start of a cuttable one.
 
-    A sample for the middle is never cut, as its middle would be lost. A last row that cannot be filled is dropped.
+    A fill-in-the-middle sample is never cut, because its middle would be lost. A last row that cannot be filled is
+    dropped.
     """
     source = (sample for sample in samples if sample.cuttable or len(sample.ids) <= length)
     waiting = list(islice(source, POOL_SAMPLES))
@@ -78,7 +79,7 @@ def pack(samples: Iterable[EncodedSample], length: int) -> Iterator[list[int]]:
         if fitting and (row or len(waiting) < POOL_SAMPLES):
             index = max(fitting, key=lambda candidate: len(waiting[candidate].ids))
         elif fitting:
-            index = fitting[0]  # a row starts with the oldest sample: none waits without end
+            index = fitting[0]  # a row starts with the oldest sample, so none waits forever
         else:
             cuttable = [index for index, sample in enumerate(waiting) if sample.cuttable]
             if not cuttable:

@@ -1,4 +1,4 @@
-"""Whether products in bfloat16 pay: a processor without instructions for them is several times slower at them."""
+"""Whether products in bfloat16 are faster. A processor without instructions for them is several times slower."""
 
 import re
 from functools import cache
@@ -10,7 +10,7 @@ _WITH_BFLOAT16 = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 @cache
 def bfloat16_pays(device: str) -> bool:
-    """On a GPU yes, on a processor where Linux lists such instructions, of x86 or Arm; elsewhere no."""
+    """True on a GPU, and on a processor for which Linux lists such instructions (x86 or Arm); otherwise false."""
     if device != "cpu":
         return True
     try:

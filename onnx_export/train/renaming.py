@@ -1,9 +1,10 @@
 """Names of a project replaced by others, so that only the text before shows what comes next.
 
-A small model learns late to copy what stood after the same words further up, and the names of an unknown project can be
-had in no other way. In a renamed piece each word that few files have and that the piece repeats is another such word,
-everywhere and in the same letter case: `max_parked = self.parked` becomes `max_lattice = self.lattice`. (Names taken
-away as a training signal: Lachaux et al., DOBF, 2021; there they are to be found again, here they are to be copied.)
+A small model learns late to copy what followed the same words further up, and it can get the names of an unknown
+project in no other way. In a renamed piece, each word that few files have and that the piece repeats is replaced by
+another such word, everywhere and in the same letter case: `max_parked = self.parked` becomes `max_lattice =
+self.lattice`. (Lachaux et al., DOBF, 2021, also replace names as a training signal; there the model must recover them,
+here it must copy them.)
 """
 
 import re
@@ -18,7 +19,7 @@ from onnx_export.train.corpus import Document
 RENAME_RATE = 0.3
 WORD_SHARE = 0.8
 RARE_SHARE = 0.1
-"""Words that fewer of the files have belong to a project; the others are the language's or everybody's."""
+"""Words in a smaller share of the files belong to a project. The others belong to the language or are common."""
 SAMPLED_FILES = 2_000
 _SHORTEST = 4
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
@@ -49,7 +50,7 @@ class Renamer:
 
 
 def renamer(documents: Sequence[Document], rate: float = RENAME_RATE) -> Renamer:
-    """Learns from some of the documents, evenly spread, which words are rare."""
+    """A renamer that learns from some of the documents, evenly spread, which words are rare."""
     sampled = documents[:: max(1, len(documents) // SAMPLED_FILES)]
     files = Counter[str]()
     for document in sampled:

@@ -7,9 +7,10 @@ separately encoded parts:
     PSM     <pre> + prefix + <suf> + suffix + <mid> + middle + <eot>
     SPM     <pre><suf> + suffix + <mid> + (prefix middle as one text) + <eot>
 
-The engine heals after <mid> in PSM and cuts the prefix at a stable boundary. With this tokenizer that is the end of
-the line before, as the line break and the indentation after it are one token: nearly half of the PSM samples are cut
-there, some at the start of the line. In SPM the engine heals where prefix and middle meet: they are one text.
+The engine heals after <mid> in PSM and cuts the prefix at a stable boundary. With this tokenizer that is the end of the
+line before, because the line break and the indentation after it are one token. So nearly half of the PSM samples are
+cut there, and some at the start of the line. In SPM the engine heals where prefix and middle meet, so they are one
+text.
 """
 
 import math
@@ -39,7 +40,7 @@ CutPlace = Literal["anywhere", "before_break", "line_start"]
 
 @dataclass(frozen=True)
 class Sample:
-    """Parts in order. `cuttable`: dropping the sample's end leaves a sample that is still true to its form."""
+    """Parts in order. `cuttable` says that the sample stays valid if its end is dropped."""
 
     parts: tuple[Part, ...]
     cuttable: bool
@@ -64,8 +65,8 @@ def epoch_samples(
 ) -> Iterator[Sample]:
     """One pass over the documents in random order, cut at new places every time; yields samples.
 
-    Of a document with weight 0.2 a fifth of the pieces is used; one with weight 2 is gone through twice. With a
-    `renamer` some of the pieces have other names.
+    A fifth of the pieces is used of a document with weight 0.2; a document with weight 2 is used twice. With a
+    `renamer`, some of the pieces have other names.
     """
     for index in rng.permutation(len(documents)):
         document = documents[index]
@@ -143,7 +144,7 @@ def cut_piece(piece: str, place: CutPlace, rng: np.random.Generator) -> Cut:
 def pieces(text: str, rng: np.random.Generator) -> Iterator[str]:
     """Consecutive pieces of log-uniform length, mostly ending at a line end; together they are the text.
 
-    Some pieces end inside a line, so that the model also sees text that stops nowhere in particular.
+    Some pieces end inside a line, so that the model also sees text that stops at arbitrary places.
     """
     start = 0
     while start < len(text):

@@ -21,7 +21,7 @@ SPLITS: Mapping[str, str] = MappingProxyType(
     }
 )
 VOCABULARY_SIZE = 16_384
-# An entry that occurs less often is a quotation of one file, not a habit of the language.
+# An entry that occurs less often is typical of one file, not of the language.
 MIN_FREQUENCY = 20
 MAX_TOKEN_CHARS = 40
 TRAINING_BYTES = 30_000_000  # more text makes the same entries, in more time
@@ -87,7 +87,7 @@ def control_ids(tokenizer: Tokenizer) -> ControlIds:
 
 
 def _texts(documents: Sequence[Document]) -> Iterable[str]:
-    """Whole files, evenly spaced: of documents that weigh a tenth every tenth, and no more than TRAINING_BYTES."""
+    """Whole files, evenly spaced: every tenth document of those with weight 0.1, and at most TRAINING_BYTES in all."""
     total = sum(len(document.text) * min(1.0, document.weight) for document in documents)
     factor = min(1.0, TRAINING_BYTES / max(1.0, total))
     due = 0.5

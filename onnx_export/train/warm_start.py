@@ -1,7 +1,7 @@
 """Weights to begin with from another model of the same shape, whatever its tokenizer.
 
-The layers are taken as they are. An entry of the new vocabulary takes the embedding of the old entry with the same
-bytes, where there is one, else the mean of those that the old tokenizer writes its text with.
+The layers are taken unchanged. An entry of the new vocabulary takes the embedding of the old entry with the same bytes
+or, if there is none, the mean embedding of the tokens with which the old tokenizer writes its text.
 """
 
 from pathlib import Path
@@ -52,7 +52,7 @@ def carried_rows(rows: torch.Tensor, old: Tokenizer, new: Tokenizer) -> torch.Te
 def _pieces(spelling: str, old: Tokenizer, new: Tokenizer, number: int) -> list[int]:
     assert spelling not in CONTROL_TOKENS, "a tokenizer without our control tokens"
     text = new.decode([number], skip_special_tokens=False)
-    if "\ufffd" in text:  # part of a character: the old vocabulary has its bytes, spelled by one character each
+    if "\ufffd" in text:  # a part of a character: the old vocabulary has its bytes as single entries
         return [old.get_vocab()[character] for character in spelling]
     ids: list[int] = old.encode(text, add_special_tokens=False).ids
     return ids

@@ -63,7 +63,7 @@ def _run(out: Path, wheels: Path, names: tuple[str, ...]) -> None:
 
 
 def _summary(built: Built) -> Iterator[dict[str, Any]]:
-    """For each package what became of its files."""
+    """For each package, what became of its files."""
     left_out: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for item in built.left_out:
         left_out[item.package][item.reason.split(" of ")[0] if "duplicate" in item.reason else item.reason] += 1

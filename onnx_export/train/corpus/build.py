@@ -24,8 +24,8 @@ from onnx_export.train.corpus.sources import RawFile, folder_files
 
 STANDARD_LIBRARY = "python"
 STANDARD_LIBRARY_LICENCE = "PSF-2.0"
-# Bytes of each package that one epoch sees: a few large ones would otherwise be most of the text, and people write
-# applications. Small packages, which are nearer to that, are seen up to twice.
+# Bytes of each package that one epoch sees. Otherwise a few large packages would be most of the text. People write
+# applications, and small packages are nearer to these, so they are seen up to twice.
 PACKAGE_BYTES = 4_000_000
 STANDARD_LIBRARY_BYTES = 8_000_000
 MAX_WEIGHT = 2.0
@@ -67,7 +67,7 @@ def read_corpus(root: Path | None = None) -> Corpus:
 
 
 def build(files: Iterable[RawFile], licences: bool = True) -> Built:
-    """Clean, check and weigh the files. Without `licences` no licence is asked for: one's own code."""
+    """Clean, check and weight the files. Without `licences` no licence is needed, for your own code."""
     documents: list[Document] = []
     left_out: list[LeftOut] = []
     seen: set[bytes] = set()
@@ -89,7 +89,7 @@ def build(files: Iterable[RawFile], licences: bool = True) -> Built:
 
 
 def weighted(documents: Sequence[Document]) -> list[Document]:
-    """The documents with their weights: tests less, and no package more than its share."""
+    """The documents with their weights: tests have less, and no package has more than its share."""
     tested = [replace(document, weight=TEST_WEIGHT if is_test(document.path) else 1.0) for document in documents]
     totals: Counter[str] = Counter()
     for document in tested:

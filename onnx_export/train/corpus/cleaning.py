@@ -1,6 +1,6 @@
 """Which files are not worth learning from: tables, generated, minified and vendored ones, data of tests.
 
-They only look like code, or are somebody else's; a table of codecs alone would take up a tenth of the vocabulary.
+They only look like code, or belong to somebody else. A table of codecs alone would take a tenth of the vocabulary.
 """
 
 import re
@@ -38,7 +38,7 @@ WORD = re.compile(r"[^\W\d]")
 
 
 def why_left_out(path: str, text: str) -> str | None:
-    """The reason, in a few words, for which a file of this path and text is left out; None if it is not."""
+    """The reason, in a few words, why a file of this path and text is left out; None if it is not."""
     return _by_path(path) or _by_text(text)
 
 
@@ -52,7 +52,7 @@ def normalised(content: bytes) -> str | None:
 
 
 def without_notice(text: str) -> str:
-    """The text without the comment about copyright and licence that it begins with: thousands say the same."""
+    """The text without a comment about copyright and licence at its top, because thousands of files say the same."""
     lines = text.split("\n")
     end = next((number for number, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
     if not NOTICE.search("\n".join(lines[:end])):

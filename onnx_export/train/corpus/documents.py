@@ -16,7 +16,7 @@ from onnx_export.train.checkpoint import write_atomically
 CORPUS_NAME = "corpus.jsonl.gz"
 HELD_OUT_ONE_IN = 50  # 2 % of the files
 TEST_FOLDERS = frozenset({"test", "tests", "testing", "_testing", "idle_test"})
-# Suites are half of all bytes and say the same things over and over.
+# Test suites are half of all bytes, and repeat themselves.
 TEST_WEIGHT = 0.15
 
 
@@ -39,7 +39,7 @@ class Document:
 
     @property
     def sha256(self) -> str:
-        """Of the text as it is trained on, UTF-8."""
+        """SHA-256 of the training text in UTF-8."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
@@ -69,7 +69,7 @@ def is_test(path: str) -> bool:
 
 
 def split(documents: Iterable[Document], source: object) -> Corpus:
-    """Set the held-out files apart. Errors: TrainingError if nothing is left to train on; `source` names it."""
+    """Separate the held-out files. Errors: TrainingError if nothing is left to train on; `source` is named in it."""
     every = tuple(documents)
     if not every:
         raise TrainingError(f"no Python text to train on in {source}: name a folder of sources with --corpus")
@@ -83,7 +83,7 @@ def write_documents(documents: Iterable[Document], path: Path) -> None:
     """Write all documents to `path`. Errors: TrainingError if it cannot be; an older file is then still there."""
 
     def write(temporary: Path) -> None:
-        # No name and no time in the file: the same documents make the same bytes.
+        # No name and no time in the file, so that the same documents give the same bytes.
         with temporary.open("wb") as raw, gzip.GzipFile("", "wb", 5, raw, mtime=0) as handle:
             for document in documents:
                 line = asdict(document) | {"sha256": document.sha256, "held_out": is_held_out(document.path)}

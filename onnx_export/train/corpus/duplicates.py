@@ -1,6 +1,6 @@
 """Near duplicates by MinHash (Broder 1997): files that share most of their runs of five words.
 
-Sixty lines of numpy in place of a library: signatures of two hundred megabytes of text take a minute this way.
+Sixty lines of numpy replace a library: signatures of two hundred megabytes of text take a minute.
 """
 
 import re
@@ -19,7 +19,7 @@ WORD = re.compile(r"\w+")
 
 
 def near_duplicates(texts: Sequence[str]) -> list[int | None]:
-    """For each text the index of an earlier, kept text that it repeats, or None: it is kept."""
+    """For each text the index of an earlier, kept text that it repeats, or None if the text is kept."""
     rng = np.random.default_rng(7)
     factors = rng.integers(1, 2**63, HASHES, dtype=np.uint64) | np.uint64(1)
     offsets = rng.integers(0, 2**63, HASHES, dtype=np.uint64)

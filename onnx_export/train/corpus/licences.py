@@ -1,7 +1,7 @@
-"""The licence of each file: its own header's, else its folder's, else its package's; permissive ones only.
+"""The licence of each file: from its own header, or its folder, or its package. Only permissive ones are accepted.
 
-What a package says of itself is read in the order in which it is exact: the SPDX expression of its metadata, the short
-`License` field, the licence text that it ships, the classifiers.
+What a package says about itself is read in order of precision: the SPDX expression of its metadata, the short `License`
+field, the licence text that it ships, the classifiers.
 """
 
 import re
@@ -98,7 +98,7 @@ def is_permissive(expression: str) -> bool:
 
 
 def _comments(head: str) -> str:
-    """Comments and the docstring at the top: words about licences further down are the program's own business."""
+    """Comments and the docstring at the top. Words about licences further down belong to the program."""
     lines: list[str] = []
     quote = ""
     for line in head.split("\n"):

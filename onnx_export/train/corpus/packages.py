@@ -1,6 +1,6 @@
 """The packages whose sources the bundled model may learn from, fetched with pip at fixed versions, as data.
 
-Nothing of them is installed or run. bottle, peewee and trio are what the model is judged on: they are never read here.
+Nothing of them is installed or run. bottle, peewee and trio are never read here, because the model is judged on them.
 """
 
 import re
