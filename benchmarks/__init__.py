@@ -1,1 +1,3 @@
-"""What performance claims rest on: each benchmark prints a table and ratios against a peer, and never asserts times."""
+"""The measurements behind performance claims. Each benchmark prints a table and ratios against a peer, and never
+asserts times.
+"""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def parser_for(doc: str | None, *, model: bool = False, seed: bool = False) -> argparse.ArgumentParser:
-    """A parser that shows a module's ``doc`` as its help, with ``--model`` and ``--seed`` where they are wanted."""
+    """A parser that shows a module's ``doc`` as its help, with ``--model`` and ``--seed`` if they are wanted."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     if model:
         parser.add_argument("--model", type=Path, help="model folder (default: the bundled model)")

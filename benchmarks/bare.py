@@ -1,8 +1,8 @@
-"""The peer: the same graph run as any program would run it, with nothing of Midtoken around it.
+"""The peer: the same graph, run as any program would run it, without Midtoken.
 
-It stands alone (numpy, onnxruntime, tokenizers; neither the engine nor the server), so that it can be started as a
-program of its own: ``python bare.py MODEL_FOLDER STEPS`` reads a text from standard input, decodes STEPS tokens
-greedily and prints the peak of its resident memory in bytes.
+It needs only numpy, onnxruntime and tokenizers, not the engine or the server, so it can be started as a program of its
+own: ``python bare.py MODEL_FOLDER STEPS`` reads a text from standard input, decodes STEPS tokens greedily and prints
+the peak of its resident memory in bytes.
 """
 
 import json
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as `engine.runtime.ort` does, which would load all of the engine
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # as in `engine.runtime.ort`, which would import the whole engine
 
 import onnxruntime as ort
 
@@ -88,7 +88,7 @@ class BareBinding:
 
 
 def inputs(names: dict[str, Any], ids: list[int], start: int) -> dict[str, NDArray[np.int64]]:
-    """Every input of the graph but the key/value tensors, for ``ids`` at positions ``start``, ``start + 1``, ..."""
+    """Every input of the graph except the key/value tensors, for ``ids`` at positions ``start``, ``start + 1``, ..."""
     end = start + len(ids)
     values = {
         names["input_ids"]: np.array([ids], np.int64),
@@ -108,9 +108,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def peak_memory_bytes() -> int:
-    """Peak of the resident memory of this process; 0 where the system does not say."""
+    """Peak of the resident memory of this process; 0 if the system does not say."""
     try:
-        # Not getrusage: on Linux that counts what the parent held before it became this program.
+        # Not getrusage, because on Linux that also counts the memory of the parent before this program started.
         return peak_memory_of(Path("/proc/self/status"))
     except (OSError, IndexError):
         pass

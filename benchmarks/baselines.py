@@ -2,11 +2,11 @@
 
     python -m benchmarks.baselines CASES.jsonl --model MODEL --results build/qwen.jsonl
 
-Every case is completed greedily, one line, under each mode. Each result is kept in the file RESULTS as soon as it is
-there, and an interrupted run goes on from it. The table has one row a mode: first line exact, identifier exact,
-characters that match, each with its 95 % interval from a bootstrap over cases, and the difference of ``exact`` to
-``native`` from paired draws. Places are told apart by where they are cut: at a boundary of the tokens of the whole
-text, or inside a token, by how many of its bytes were typed.
+Every case is completed greedily, one line, under each mode. Each result is written to the file RESULTS at once, and an
+interrupted run continues from it. The table has one row for each mode: first line exact, identifier exact, characters
+that match, each with its 95 % interval from a bootstrap over cases, and the difference between ``exact`` and ``native``
+from paired draws. More tables separate the places by where they are cut: at a token boundary of the whole text, or
+inside a token, by how many of its bytes were typed.
 """
 
 import argparse
@@ -44,9 +44,10 @@ Measure: TypeAlias = Callable[[Outcome], float]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One completion: of which case, under which mode, and how many bytes of the token at the cursor were typed.
+    """One completion, with its case, its mode, and how many bytes of the token at the cursor were typed.
 
-    ``typed_bytes`` is 0 at a token boundary. ``bits`` are those of the typed text under the model, where it was healed.
+    ``typed_bytes`` is 0 at a token boundary. ``bits`` is the surprise of the typed text under the model, if it was
+    healed.
     """
 
     case: str
@@ -73,7 +74,7 @@ class Estimate:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Complete what is missing, then print the tables; exit status 1 with one line where that cannot be done."""
+    """Complete the missing cases, then print the tables; exit status 1 with one line if that cannot be done."""
     parser = parser_for(__doc__, model=True)
     parser.add_argument("cases", type=Path, metavar="CASES.jsonl")
     parser.add_argument("--results", type=Path, required=True, help="file of results, begun or gone on with")
@@ -92,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_results(path: Path) -> dict[tuple[str, str], Result]:
-    """The results that a file holds, by case and mode; none where there is no file. Raises `DocumentError`."""
+    """The results in a file, by case and mode; none if there is no file. Raises `DocumentError`."""
     if not path.exists():
         return {}
     found = {}
@@ -111,7 +112,7 @@ def complete_missing(
     results: dict[tuple[str, str], Result],
     args: argparse.Namespace,
 ) -> None:
-    """Complete each case under each mode that has no result yet, and write it down."""
+    """Complete each case under each mode that has no result yet, and write the result to the file."""
     missing = [(case, mode) for case in cases for mode in modes if (case.id, mode.mode) not in results]
     if not missing:
         return
@@ -143,7 +144,7 @@ def complete(completer: Completer, case: Case, mode: HealingParams) -> Result:
 
 
 def typed_bytes(completer: Completer, case: Case) -> int:
-    """How many bytes of the token that covers the cursor in the encoding of the whole text stand before it."""
+    """How many bytes of the token at the cursor, in the encoding of the whole text, are before the cursor."""
     tokenizer = completer.tokenizer
     cursor = len(case.prefix.encode())
     text = case.prefix + first_line(case.reference) + "\n"
@@ -195,12 +196,12 @@ def _table(title: str, cases: Sequence[Case], modes: Sequence[str], results: Map
 
 
 def line_is_exact(outcome: Outcome) -> float:
-    """1 where the first line is the reference's."""
+    """1 if the first line is that of the reference, else 0."""
     return float(first_line(outcome.text) == first_line(outcome.case.reference))
 
 
 def matched(outcome: Outcome) -> float:
-    """Leading characters that agree."""
+    """Number of leading characters that agree."""
     return float(matched_characters(outcome.text, outcome.case.reference))
 
 

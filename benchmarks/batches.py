@@ -1,4 +1,4 @@
-"""Strategies that follow several sequences: all of a level in one pass, against one after the other.
+"""Strategies that follow several sequences: all sequences of a level in one pass, against one after the other.
 
 Each strategy runs twice on the same cuts, with a session that holds several sequences and with the same session bound
 to one, which goes back in its cache for every other sequence. Both, and greedy, take turns in one process, each with a
@@ -32,7 +32,7 @@ STRATEGIES: Mapping[str, tuple[SamplingParams, int]] = {
     "sed, ratio 0.5": (SamplingParams("sed", sed_ratio=0.5), 1),
     "kl": (SamplingParams("kl", seed=1), 1),
 }
-"""Parameters, and how many candidates."""
+"""Parameters and number of candidates of each strategy."""
 
 
 @dataclass(slots=True)
@@ -54,7 +54,7 @@ class _Runner:
         def measure() -> float:
             cut = self.positions[next(number) % len(self.positions)]
             stop = StopParams(max_new_tokens=1)
-            # The prompt (and that of the strategy's own), as a keystroke finds it.
+            # The prompt (and the strategy's own second prompt) is in the cache, as at a keystroke.
             self.completer.complete(CompletionRequest(cut.prefix, sampling=self.params, stop=stop))
             self.session.passes = 0
             request = CompletionRequest(
@@ -86,7 +86,7 @@ def run(options: BenchOptions) -> Report:
         for slots in (1, session.slots)
     }
     variants = {f"{name}/{slots}": runner.measurer() for (name, slots), runner in runners.items()}
-    interleave(variants, 1)  # nobody pays for what is done on first use
+    interleave(variants, 1)  # so that work on first use is not counted
     for runner in runners.values():
         runner.passes.clear()
         runner.texts.clear()

@@ -3,7 +3,7 @@
     python -m benchmarks.cases FOLDER OUT.jsonl --count 300 --cut identifier --language go
 
 Give it files that the model was not trained on. The same seed gives the same cases. ``--before`` and ``--after`` keep
-only so many characters around the cursor, for models that read slowly.
+only that many characters around the cursor, for models that read slowly.
 """
 
 import json
@@ -25,14 +25,14 @@ CUTS = {
     "word": re.compile(r"(?<!\w)(?=[A-Za-z_])"),
     # Anywhere in a line that is not its end.
     "any": re.compile(r"(?=[^\n])"),
-    # Where the line begins, its indentation still to be written.
+    # At the start of the line, before its indentation.
     "line": re.compile(r"\A"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Which files are of a language, and what the lines begin with that are no code."""
+    """Which files belong to a language, and the beginnings of lines that are not code."""
 
     pattern: str
     no_code: tuple[str, ...]
@@ -49,7 +49,7 @@ LANGUAGES = {
 
 
 def main() -> int:
-    """Write the cases; exit status 1 where the folder has too few places."""
+    """Write the cases; exit status 1 if the folder has too few places."""
     parser = parser_for(__doc__, seed=True)
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
@@ -80,7 +80,7 @@ def main() -> int:
 
 
 def case_at(path: Path, offset: int, before: int | None, after: int | None) -> dict[str, str]:
-    """A file cut at an offset, with at most so many characters before the cursor and after its line."""
+    """A file cut at an offset, with at most ``before`` characters before the cursor and ``after`` after its line."""
     text = path.read_text(encoding="utf-8")
     end = text.find("\n", offset)
     return {
@@ -92,7 +92,7 @@ def case_at(path: Path, offset: int, before: int | None, after: int | None) -> d
 
 
 def nearest_before(prefix: str, characters: int | None) -> str:
-    """The end of a text, at most so many characters, from a line start where there is one; all of it for None."""
+    """The end of a text, at most ``characters``, from a line start if there is one; all of it for None."""
     if characters is None or len(prefix) <= characters:
         return prefix
     start = len(prefix) - characters
@@ -106,7 +106,7 @@ def _text_of(path: Path) -> str:
 
 
 def stands_above(path: Path, offset: int) -> bool:
-    """Whether the word at a place stands in a line above it, too."""
+    """Whether the word at a place also occurs in a line above it."""
     text = _text_of(path)
     start, end = offset, offset
     while start and _WORD.match(text[start - 1]):
@@ -120,7 +120,7 @@ def stands_above(path: Path, offset: int) -> bool:
 def places(folder: Path, cut: re.Pattern[str], language: str = "python") -> Iterator[tuple[Path, int]]:
     """Files and offsets in lines of code, without comments, inner lines of doc strings, and lines too long to type.
 
-    A cut is behind the first character of the line's code, but for those at its start.
+    A cut is after the first character of the line's code, except for cuts at the start of a line.
     """
     source = LANGUAGES[language]
     for path in sorted(folder.rglob(source.pattern)):

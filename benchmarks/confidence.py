@@ -1,11 +1,12 @@
-"""What is shown, unasked, and how much of it has to be deleted: without filters, and with them at several thresholds.
+"""What is shown while typing, and how much of it must be deleted: without filters, and with them at several thresholds.
 
     python -m benchmarks.confidence FOLDER... [--model DIR] [--cases 500] [--least 0.1 0.15 0.3]
 
-Files are cut anywhere, as if everything up to there had just been typed: the rest of the line is not there yet, the
-lines below are. *kept* are the leading characters that the file has too; a completion is *right* if all of it is kept,
-and has *to be deleted* if none is. *worth* is kept less wrong characters. *breaks*: the code around parsed before and
-does not with it, headers whose body is not there yet among them. Files must not have been trained on.
+Files are cut anywhere, as if everything up to there had just been typed: the rest of the line is not there yet, but the
+lines below are. *kept* counts the leading characters that the file has too. A completion is *right* if all of it is
+kept, and has *to be deleted* if none is. *worth* is kept minus wrong characters. *breaks* counts completions after
+which the code around no longer parses, including headers without a body. The model must not have been trained on the
+files.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""What finding context in other open documents costs, and what it does to the model's cache while one types.
+"""What finding context in other open documents costs, and what it does to the model's cache during typing.
 
     python -m benchmarks.context FOLDER [--model DIR] [--others 30] [--typed 300]
 
-One of the files of the folder is opened in the middle and typed on, character by character, with others open beside it;
-each keystroke is a request as the server makes it. Finding is timed in processor
-time of its thread. *changed* counts keystrokes after which other pieces went along;
-*reused* is the share of the prompt's tokens that the model did not read again.
+Text is typed, character by character, into the middle of one of the folder's files, while other files are open. Each
+keystroke is a request as the server makes it. Finding is timed in processor time of its thread. *changed* counts
+keystrokes after which the pieces changed; *reused* is the share of the prompt's tokens that the model did not read
+again.
 """
 
 import itertools

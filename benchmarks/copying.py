@@ -1,10 +1,11 @@
-"""How well trained models copy from the text above, which is where the names of an unknown project stand.
+"""How well trained models copy from the text above, where the names of an unknown project are.
 
     python -m benchmarks.copying FOLDER MODEL [MODEL ...]
 
-FOLDER holds Python files that no model was trained on; each MODEL is the `model` folder of a training run. Where the
-last tokens stood in the text before, what followed them the last time is a guess that needs no knowledge. By the number
-of such tokens: how often that guess is right, how often the model's first choice is, and what it pays for the truth.
+FOLDER holds Python files that no model was trained on; each MODEL is the `model` folder of a training run. If the last
+tokens occurred before, the token that followed them the last time is a guess that needs no knowledge. The table shows,
+by the number of such tokens, how often that guess is right, how often the model's first choice is right, and how many
+nats the model pays for the true token.
 """
 
 import sys
@@ -26,7 +27,7 @@ PIECE_CHARACTERS = 4_000
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """At the position before ``target``: ``copied`` followed the same ``length`` tokens when they stood there last."""
+    """At the position before ``target``: ``copied`` followed the last occurrence of the same ``length`` tokens."""
 
     position: int
     target: int
@@ -35,7 +36,7 @@ class Guess:
 
 
 def guesses(ids: Sequence[int]) -> Iterator[Guess]:
-    """A guess for each position at which the last token stood before, by the longest run of up to `LONGEST` tokens."""
+    """A guess for each position whose last token occurred before, by the longest match of up to `LONGEST` tokens."""
     followed: dict[tuple[int, ...], int] = {}
     for end in range(1, len(ids)):
         runs = [tuple(ids[end - length : end]) for length in range(1, min(LONGEST, end) + 1)]
@@ -57,7 +58,7 @@ def pieces_of(folder: Path, count: int) -> list[str]:
 
 
 def table(model: Any, tokenizer: Tokenizer, pieces: Sequence[str]) -> str:
-    """Bits a byte of the pieces and the table, in Markdown."""
+    """Bits per byte of the pieces and the table, in Markdown."""
     from onnx_export.train.held_out import nats_of, token_bytes, torch_scorer
     from onnx_export.train.tokenizer import control_ids
 

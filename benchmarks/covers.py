@@ -1,8 +1,8 @@
 """Exact healing over real positions: covers and forward passes as histograms, and what our own part costs.
 
-The passes are those of the model that is measured, warm: the prompt's certain part is in the cache, as it is while one
-types. Our own part is measured on the largest vocabulary at hand too, with a model that knows the text; its forward
-passes cost nothing, so what is left is ours.
+The passes are those of the measured model with a warm cache: the certain part of the prompt is in it, as during typing.
+Our own part is also measured on the largest vocabulary found, with a model that knows the text. Its forward passes cost
+nothing, so the rest is our own time.
 """
 
 import gzip
@@ -35,7 +35,9 @@ _EXACT = HealingParams(mode="exact")
 
 
 class _KnowsTheText:
-    """A model that costs nothing: noise, and most of the mass on a few tokens that a seed picks for each history."""
+    """A model that costs nothing: noise, with most of the probability on a few tokens that a seed chooses for each
+    history.
+    """
 
     context_length = 4096
     slots = 4
@@ -58,7 +60,7 @@ class _KnowsTheText:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """One value for each position. ``own_ms`` is measured where the line is new, ``later_ms`` a typed character on."""
+    """One value for each position. ``own_ms`` is measured on a new line, ``later_ms`` one typed character later."""
 
     passes: list[int]
     covers: list[int]
@@ -104,7 +106,7 @@ def _measure(texts: list[str], session: ModelSession, tokenizer: Tokenizer, inde
         context, tail = tokenizer.encode_split(text, boundary)
         ids = np.array((*context, *tail), np.int32)[-session.context_length :]
         if fresh:
-            # The certain part first, as a keystroke finds it.
+            # The certain part first, as at a keystroke.
             cache.prefill(ids[: len(ids) - len(tail)], (len(ids) - len(tail) - 1,), checkpoint)
             counting.passes = 0
         started = time.perf_counter()

@@ -1,7 +1,7 @@
 """Decode steps through our loop against bare calls of the same graph, in the same process and session.
 
-Ours is everything between two tokens: cancellation and time budget, the forward pass, the choice, the log-probability.
-The bare calls run the graph and look at nothing.
+Our time is everything between two tokens: cancellation and time budget, the forward pass, the choice, the
+log-probability. The bare calls only run the graph.
 """
 
 import time
@@ -93,7 +93,7 @@ def _progress(progress: Progress, before: int, total: int, done: int, _: int) ->
 
 def _ours(cache: TokenCache, prompt: IdArray, vocabulary_size: int) -> Callable[[], float]:
     chooser = build_chooser(SamplingParams())
-    # The prompt's last token is the cover's: the step after it is the first that needs the model.
+    # The prompt's last token is the cover's, so the step after it is the first that needs the model.
     last = len(prompt) - 1
     cover = Cover(last, (), int(prompt[last]), 0, 0.0)
     changed = prompt.copy()
@@ -101,7 +101,7 @@ def _ours(cache: TokenCache, prompt: IdArray, vocabulary_size: int) -> Callable[
 
     def measure() -> float:
         checkpoint = Checkpoint(CancellationToken(), time.monotonic() + 3600)
-        # Another token before it in every round: no row that the cache remembers is of any use.
+        # A different token before it in every round, so that no remembered row can be used.
         changed[last - 1] = next(number) % vocabulary_size
         cache.prefill(changed[:last], (last - 1,), checkpoint)
         steps = decode(cache, changed, cover, chooser, vocabulary_size, checkpoint)

@@ -8,7 +8,7 @@ import engine
 from engine import Completer
 
 PREFIX_CHARACTERS = 2500
-"""Text before a cut, from a line start: what an editor's file of some 70 lines holds."""
+"""Characters before a cut, from a line start: some 70 lines of a file."""
 SUFFIX_CHARACTERS = 800
 SEED = 2403
 
@@ -22,8 +22,8 @@ class Cut:
     typed_next: str
 
     def fresh(self, number: int) -> "Cut":
-        """The same with a first line of its own on both sides, so that a cache that holds another is of no use."""
-        # The number stands first on both lines: whichever side a model reads first, its first tokens differ.
+        """The same cut with a first line of its own on both sides, so that no other cut in a cache can be reused."""
+        # The number comes first on both lines, so the first tokens differ whichever side a model reads first.
         return replace(self, prefix=f"{number:06d} = 0\n{self.prefix}", suffix=f"\n{number:06d} = 0\n{self.suffix}")
 
 
@@ -58,7 +58,7 @@ def inside_tokens(completer: Completer, line: str) -> list[int]:
     for token in completer.tokenizer.encode(line):
         position += len(completer.tokenizer.vocabulary.token_bytes[token])
         boundaries.add(position)
-    if not line.isascii():  # bytes are no characters there
+    if not line.isascii():  # bytes are not characters there
         return []
     return [
         index

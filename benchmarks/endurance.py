@@ -3,15 +3,15 @@
     python -m benchmarks.endurance [--model none | bundled] [--keys 20000] [--files PATH ...]
 
 Eight hours of an editor's traffic without the pauses: bursts of typing with cancelled and awaited requests, acceptances
-by the command, deletions and undo, pasted and replaced text, documents opened, closed and renamed, notebooks, lists
-asked for, settings changed. Once an hour the server's memory is read, and the objects that it holds are
-counted (the server is the real one with a counter around its completer, `benchmarks.keystrokes.counted_server`). All
-documents are as long at the end of an hour as at its beginning, so that nothing has a reason to grow. After the day the
-model is changed some times more, and memory read after some typing with each.
+by the command, deletions and undo, pasted and replaced text, documents opened, closed and renamed, notebooks, requests
+for lists, changed settings. Once an hour the server's memory is read, and the objects that it holds are counted (the
+server is the real one with a counter around its completer, `benchmarks.keystrokes.counted_server`). All documents are
+as long at the end of an hour as at its beginning, so nothing has a reason to grow. After the day, the model is changed
+several times, and memory is read after some typing with each.
 
 The exit status is 1 if it grew: from the third quarter of the day to the last one in live objects by more than 1 %, in
 resident memory by more than 1 % and 2 MiB, or in threads or open files at all; or from the first changes of the model
-to the last ones in resident memory by more than 5 %. The first half of the day is for what is bounded to fill: the keys
+to the last ones in resident memory by more than 5 %. In the first half of the day, bounded buffers fill up: the keys
 and values of eight sequences, the caches of the tokenizer and of the server.
 """
 
@@ -40,10 +40,10 @@ from lsp_server.commands.progress import progress_bar
 
 HOURS = 8
 KEYS = 20_000
-"""Of a programmer's day: some forty a minute, all day long."""
+"""Keys of a programmer's day: some forty a minute, all day long."""
 OPEN_DOCUMENTS = 12
 CHANGES = 12
-"""Of the model, after the day."""
+"""Changes of the model after the day."""
 KEYS_A_MODEL = 100
 COUNTER_URI = "file:///endurance/counter.py"
 SETTINGS: tuple[Mapping[str, Any], ...] = (
@@ -73,7 +73,7 @@ class Sample:
 
 @dataclass(slots=True)
 class Day:
-    """What goes on. One client, several documents, chance from a seed."""
+    """The work of the day: one client, several documents, random events from a seed."""
 
     server: ServerProcess
     log: Path
@@ -86,7 +86,7 @@ class Day:
     did: Counter[str] = field(default_factory=Counter)
 
     async def work(self, keys: int) -> None:
-        """Go on until so many keys are pressed in all."""
+        """Work until ``keys`` keys are pressed in all."""
         while self.keys < keys:
             self._arrange()
             await self._burst(self.chance.choice(self.editors))
@@ -120,7 +120,7 @@ class Day:
         return [json.loads(line) for line in self.log.read_text(encoding="utf-8").splitlines()]
 
     async def change_model(self) -> None:
-        """Have another one loaded, and wait until it serves. Another number of threads is another model."""
+        """Load another model, and wait until it serves. Another number of threads counts as another model."""
         before = self._entries().count(None)
         self._set(SETTINGS[0], 2 if self.server.settings.get("threads") == 1 else 1)
         command = {"command": "midtoken.server.modelInfo", "arguments": []}
@@ -132,7 +132,7 @@ class Day:
         self.did["models changed"] += 1
 
     def _arrange(self) -> None:
-        """Open documents up to the usual number; now and then close one, or give one another name."""
+        """Open documents up to the usual number; now and then close or rename one."""
         while len(self.editors) < OPEN_DOCUMENTS:
             self._open(self.chance.choice(self.texts))
         event = self.chance.random()
@@ -153,7 +153,7 @@ class Day:
         self.did["opened"] += 1
 
     async def _burst(self, editor: Editor) -> None:
-        """Type a line somewhere, take what is offered now and then, and undo it all."""
+        """Type a line somewhere, accept a suggestion now and then, and undo everything."""
         text = editor.before + editor.after
         editor.move(text.find("\n", self.chance.randrange(len(text))) + 1)
         start = len(editor.before)
@@ -174,7 +174,7 @@ class Day:
         self.did["undone"] += 1
 
     async def _besides(self, editor: Editor) -> None:
-        """The rarer things."""
+        """The rarer events."""
         event = self.chance.randrange(6)
         if event == 0:
             pasted = self.chance.choice(self.texts)[:5000]
@@ -201,7 +201,7 @@ class Day:
         self.server.notify("workspace/didChangeConfiguration", {"settings": None})
 
     async def _notebook(self) -> None:
-        """Open a notebook, ask in its last cell, put that first, and close it."""
+        """Open a notebook, ask in its last cell, move that cell to the front, and close the notebook."""
         notebook = {"uri": f"file:///endurance/{self.opened}.ipynb", "version": 1}
         uris = [f"{notebook['uri']}#{number}" for number in range(5)]
         cells = [{"kind": 2, "document": uri} for uri in uris]
@@ -259,7 +259,7 @@ def grown(samples: Sequence[Sample], models: Sequence[Sample] = ()) -> list[str]
 
 
 def report(samples: Sequence[Sample], models: Sequence[Sample], day: Day, conditions: dict[str, Cell]) -> Report:
-    """A row an hour, and one for each of the ``models`` afterwards."""
+    """One row for each hour, and one for each of the ``models`` afterwards."""
     caches = sorted(samples[-1].memory)
     rows: tuple[tuple[Cell, ...], ...] = tuple(
         (
@@ -289,7 +289,9 @@ def report(samples: Sequence[Sample], models: Sequence[Sample], day: Day, condit
 
 
 async def live(model: str, keys: int, texts: Sequence[str], seed: int) -> tuple[list[Sample], list[Sample], Day]:
-    """The whole day; one sample before it and one after each hour, and those after each change of the model."""
+    """Run the whole day. Returns one sample before it and one after each hour, those after each change of the
+    model, and the day.
+    """
     show = progress_bar("endurance")
     with tempfile.TemporaryDirectory() as place:
         log = Path(place) / "counts.jsonl"
@@ -314,7 +316,7 @@ async def live(model: str, keys: int, texts: Sequence[str], seed: int) -> tuple[
 
 
 def main() -> int:
-    """Live a day and print it; exit status 1 if the server grew."""
+    """Run a day and print the report; exit status 1 if the server grew."""
     parser = parser_for(__doc__, seed=True)
     parser.add_argument("--model", choices=("none", "bundled"), default="none", help="what completes (default: none)")
     parser.add_argument("--keys", type=int, default=KEYS, help=f"keys of the day (default: {KEYS})")

@@ -1,10 +1,10 @@
-"""How far each healing mode is from the truth, on models small enough to write every continuation out.
+"""How far each healing mode is from the truth, on models small enough to enumerate every continuation.
 
     python -m benchmarks.exactness [--plot docs/healing.svg]
 
-The truth is the model's own distribution over the text after the cursor, conditioned on what is typed, by brute force
-over all token sequences. Each mode's distribution is written out the same way from its first step. What is compared is
-the distribution of the next bytes.
+The truth is the model's own distribution over the text after the cursor, conditioned on the typed text, by brute force
+over all token sequences. Each mode's distribution is enumerated in the same way from its first step. The distributions
+of the next bytes are compared.
 """
 
 import random
@@ -63,7 +63,7 @@ def code_tokenizer(size: int, seed: int = 0, *, superwords: bool = True) -> Toke
 
 
 def count_model(tokenizer: Tokenizer) -> LogitsOf:
-    """A trigram model of the canonical encodings of ``LINES``, smoothed: others are unlikely."""
+    """A smoothed trigram model of the canonical encodings of ``LINES``. Other encodings are unlikely."""
     counts: dict[TokenIds, Counter[int]] = defaultdict(Counter)
     for line in LINES:
         ids = (0, *tokenizer.encode(line), *tokenizer.encode("\n"))
@@ -116,7 +116,7 @@ def next_bytes_distribution(
 
 
 def mode_distribution(params: HealingParams, typed: str, tokenizer: Tokenizer, model: LogitsOf) -> dict[bytes, float]:
-    """What a mode samples: its first step written out, then ordinary decoding."""
+    """What a mode samples: all outcomes of its first step, then ordinary decoding."""
     tail = tokenizer.encode(typed)
     prompt = Prompt(np.array((0, *tail), np.int32), tail, "plain")
     index, cache = SortedIndex(tokenizer.vocabulary), TokenCache(FakeSession(model))

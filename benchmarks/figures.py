@@ -1,12 +1,12 @@
-"""The published figures, each with the command that made it, and a way to make one again.
+"""The published figures, each with the command that made it, and a way to run it again.
 
     python -m benchmarks.figures                                  # what there is
     python -m benchmarks.figures healing-bundled --file tasks=HumanEval-SingleLineInfilling.jsonl.gz
 
 The manifest is ``docs/measurements/figures.toml``. A row names its page and section, the date, the machine, the seed
-and one or more commands, run one after the other. ``{name}`` in a command is a file or folder: one that ``--file``
-gives, whose SHA-256 must be the row's where the row has one, or one that a command of the row writes, in a folder of
-its own. A model folder is known by the sum of its ``midtoken.json``, which holds those of its files.
+and one or more commands, which run one after the other. ``{name}`` in a command is a file or folder. It is given with
+``--file`` (its SHA-256 must then be that of the row, if the row has one), or a command of the row writes it into a
+folder of its own. A model folder is identified by the sum of its ``midtoken.json``, which holds the sums of its files.
 """
 
 import hashlib
@@ -46,7 +46,7 @@ class Figure:
     seed: int | None = None
 
     def commands_with(self, given: Mapping[str, Path], made: Path) -> list[list[str]]:
-        """The commands with paths in place of names; what is not given lies in the folder ``made``."""
+        """The commands with paths in place of names. Files that are not given are in the folder ``made``."""
 
         def path(match: re.Match[str]) -> str:
             return str(given.get(match[1], made / match[1]))
@@ -55,7 +55,7 @@ class Figure:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """List the rows, or run one; exit status 1 with one line where that cannot be done."""
+    """List the rows, or run one; exit status 1 with one line if that cannot be done."""
     parser = parser_for(__doc__)
     parser.add_argument("name", nargs="?", metavar="NAME", help="the row to make again (default: list them)")
     parser.add_argument("--file", action="append", default=[], metavar="NAME=PATH", help="a file that the row names")

@@ -1,10 +1,10 @@
 """`python -m benchmarks.files FOLDER --among TREE`: what a model gains from the names of files and from other files.
 
-Cuts in the files of FOLDER, which the model was not trained on, completed in four ways: the document alone; its path
-behind the model's token for files; snippets of other files, as the server finds them in the files of TREE nearest by,
-before the document with comments that name them; the same behind the tokens. Half of the cuts have the text after the
-cursor's line too. *Bits* are those of the whole true line under the model, exactly, whatever its tokens are; the
-interval is that of the difference from the document alone.
+Cuts in the files of FOLDER, which the model was not trained on, are completed in four ways: the document alone; its
+path after the model's token for files; snippets of other files before the document, with comments that name them (the
+server finds them in the nearest files of TREE); the same snippets after the tokens. Half of the cuts also have the text
+after the cursor's line. *Bits* are those of the whole true line under the model, exactly, for any tokens. The interval
+is that of the difference from the document alone.
 """
 
 import argparse
@@ -29,7 +29,7 @@ OTHERS = 30
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print a table, one row a way; exit status 1 where the folder has too few places."""
+    """Print a table with one row for each way; exit status 1 if the folder has too few places."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.files", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
         name = path.relative_to(args.folder)
         case, ways = ways_of(path, offset, name.as_posix(), beside(files, tree / name), suffix=number % 2 == 0)
         for way, request in ways.items():
-            # The two completers share nothing that a way could profit from; those without a path ask the same of both.
+            # The two completers share nothing that could help one of the ways.
             completer = untold if "comments" in way else told
             result = completer.complete(request)
             text = result.completions[0].text if result.completions else ""
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def without_tokens(folder: Path | None) -> Completer:
-    """The model as if it had no tokens for files: what it reads of others is text."""
+    """The model as if it had no tokens for files, so that other files are plain text for it."""
     from engine import BUNDLED_MODEL, DEFAULT_CONTEXT_TOKENS
 
     loaded = load_model(folder or BUNDLED_MODEL, "cpu", None, DEFAULT_CONTEXT_TOKENS)
@@ -106,7 +106,9 @@ def ways_of(
 
 
 def report(outcomes: Mapping[str, list[Outcome]], bits: Mapping[str, list[float]]) -> Report:
-    """Means over the cases of each way (`lsp_server.commands.evaluation`), and bits a line; the first is the peer."""
+    """Means over the cases of each way (`lsp_server.commands.evaluation`), and bits per line; the first way is the
+    peer.
+    """
     rows = []
     alone = np.array(next(iter(bits.values())))
     for way, found in outcomes.items():

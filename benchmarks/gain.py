@@ -2,8 +2,8 @@
 
     python -m benchmarks.gain FOLDER [--model DIR] [--cases 300] [--checkpoint CHECKPOINT]
 
-Cuts at true token boundaries under ``off`` are what a model can do when nothing is wrong; cuts inside tokens under
-``off`` are what it does without healing. How much of the gap between the two a mode closes is the measure. With
+Cuts at true token boundaries under ``off`` show what a model can do when nothing is wrong. Cuts inside tokens under
+``off`` show what it does without healing. The measure is how much of the gap between the two a mode closes. With
 ``--checkpoint`` (the folder that the model was exported from; needs torch and transformers) the healing of
 ``transformers`` runs on the same cases. Files must not have been trained on.
 """
@@ -128,7 +128,7 @@ def _with_transformers(checkpoint: Path, completer: Completer) -> Complete:
             written = model.generate(
                 ids, token_healing=True, tokenizer=tokenizer, max_new_tokens=48, do_sample=False, pad_token_id=end
             )[0].tolist()
-        # It may have replaced the last tokens of the prompt; what stands behind the typed bytes is the completion.
+        # It may have replaced the last tokens of the prompt. The completion is what follows the typed bytes.
         data = completer.tokenizer.vocabulary.bytes_of(written)
         return data[len(case.prefix.encode()) :].decode(errors="replace").split("\n", 1)[0]
 

@@ -1,9 +1,8 @@
 """`python -m benchmarks.generators CHECKPOINT`: Midtoken, onnxruntime-genai's generator and transformers side by side.
 
-Prefill and decode tokens a second of each on the CPU, from one checkpoint, in rounds that go from one to the next, so
-that a busy machine is busy for all of them. With --random 300 (millions of parameters) in place of a checkpoint, a
-Llama with random weights is made first. --work keeps the models, so that another call measures at once. Needs the
-environment of `make test-export`.
+Prefill and decode tokens a second of each on the CPU, from one checkpoint, in interleaved rounds, so that a busy
+machine is busy for all of them. With --random 300 (millions of parameters) in place of a checkpoint, a Llama with
+random weights is made first. --work keeps the models for later calls. Needs the environment of `make test-export`.
 """
 
 import argparse
@@ -47,7 +46,9 @@ class Rates:
 
 
 def measure(runs: Mapping[str, Run], prompt: Sequence[int], decoded: int, rounds: int) -> dict[str, Rates]:
-    """Rates of every run, interleaved; a first round, in which libraries set themselves up, does not count."""
+    """Rates of every run, interleaved. The first round does not count, because libraries initialise themselves in
+    it.
+    """
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for number in range(rounds + 1):
         for name, run in runs.items():
@@ -110,7 +111,7 @@ def genai(folder: Path) -> Run:
         generator = library.Generator(model, params)
         began = time.perf_counter()
         generator.append_tokens(np.array([prompt], np.int32))
-        generator.generate_next_token()  # the token after the prompt, from logits that are there
+        generator.generate_next_token()  # the token after the prompt, whose logits are known
         filled = time.perf_counter()
         for _ in range(decoded):
             generator.generate_next_token()
@@ -176,7 +177,7 @@ def random_checkpoint(
 
 
 def models_in(root: Path, checkpoint: Path | None, millions: int | None) -> Path:
-    """Make what is not in ``root`` yet: a random checkpoint where none is given, and its models of each precision.
+    """Make what is not in ``root`` yet: a random checkpoint if none is given, and its models of each precision.
 
     Returns the checkpoint.
     """
@@ -190,7 +191,7 @@ def models_in(root: Path, checkpoint: Path | None, millions: int | None) -> Path
         if not checkpoint.exists():
             random_checkpoint(checkpoint, "Llama", SHAPES[millions], ROWS)
     for precision in PRECISIONS:
-        # Checked elsewhere (tests, and midtoken export); here only the time counts.
+        # No checks here: tests and midtoken export check the result, and here only the time counts.
         if not (root / precision).exists():
             export_checkpoint(checkpoint, root / precision, precision=precision, check=False)
         if not (root / f"genai-{precision}").exists():

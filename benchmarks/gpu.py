@@ -6,7 +6,7 @@ transformers on the same GPU and beside the limit that memory bandwidth sets (by
 Then healing candidates scored by gathering their rows of the head beside the full head. Needs the environment of `make
 test-export` with a CUDA build of torch.
 
---rehearse runs the same on the CPU with a tiny model: its figures mean nothing, but a mistake in here shows.
+--rehearse runs the same on the CPU with a tiny model. Its figures mean nothing, but mistakes in this module show.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from engine.runtime.graph import choose_device, open_graph
 from engine.text.tokenizer import Tokenizer
 
 BANDWIDTH_BYTES = 4.3e12
-"""Bytes a second that an H200 reads; --bandwidth states another card's."""
+"""Bytes a second that an H200 reads; --bandwidth gives the value of another card."""
 CONTEXT_TOKENS = 1000
 DECODED_TOKENS = 64
 ROWS = 151_936
@@ -51,7 +51,7 @@ def parameters(shape: Shape, rows: int = ROWS) -> int:
 
 
 def limit_tokens_per_second(shape: Shape, bandwidth: float) -> float:
-    """Decode steps a second if reading the float16 weights once a token were all that there is to do."""
+    """Decode steps a second if the only work were to read the float16 weights once for each token."""
     return bandwidth / (2 * parameters(shape))
 
 
@@ -131,7 +131,7 @@ def _head(table: np.ndarray, device: str, *, gathered: bool) -> Callable[[Mappin
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the models run: the devices that Midtoken is asked for, by the name of the row, and that of torch."""
+    """Where the models run: Midtoken's devices by the name of the row, and torch's device."""
 
     midtoken: Mapping[str, DeviceChoice]
     torch: str
@@ -143,7 +143,7 @@ REHEARSAL = Place({"midtoken": "cpu", "midtoken, CUDA graph": "cpu"}, "cpu", row
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure and print; returns the exit status, 0 also without a GPU, 1 where it cannot be used."""
+    """Measure and print; returns the exit status: 0 (even without a GPU), or 1 if the GPU cannot be used."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.gpu", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -175,7 +175,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def obstacle_on_a_gpu() -> str:
-    """Why figures of this environment would not be the GPU's, empty if they would be."""
+    """Why this environment cannot measure the GPU; empty if it can."""
     opened = open_graph(BUNDLED_MODEL / "model.onnx", "cuda").device
     if opened.kind != "cuda":
         return opened.notice.partition(";")[0]
@@ -208,9 +208,9 @@ def model_report(name: str, shape: Shape, rounds: int, bandwidth: float, place: 
 
 
 def first_tokens(folder: Path, peer: Run, rounds: int, place: Place) -> tuple[dict[str, list[float]], tuple[str, ...]]:
-    """Seconds from a text of `CONTEXT_TOKENS` that ends inside a word to the first token: healed, and as transformers
-    goes on from the same tokens without healing. Each text is another one, so that nothing of it is in a cache. Also
-    what Midtoken says of the devices.
+    """Seconds from a text of `CONTEXT_TOKENS` that ends inside a word to the first token: healed, and with transformers
+    from the same tokens without healing. Each text is different, so that nothing of it is in a cache. Also returns
+    Midtoken's notices about the devices.
     """
     completers = {row: Completer.load(folder, device=choice) for row, choice in place.midtoken.items()}
     tokenizer = next(iter(completers.values())).tokenizer

@@ -16,7 +16,7 @@ from engine import HEALING_MODES, Completer, CompletionRequest, CompletionResult
 POSITIONS = 40
 ROUNDS = 3
 MOST_ADDED = 1.02
-"""The goal for ``k-step``, the mode with one forward pass; the others are measured beside it."""
+"""The goal for ``k-step``, the mode with one forward pass. The other modes have no goal."""
 _KINDS = ("fresh", "warm")
 _FIRST_TOKEN = StopParams(max_new_tokens=1)
 
@@ -41,7 +41,7 @@ def run(options: BenchOptions) -> Report:
         _first_tokens(completer, positions[0].fresh(next(number)), mode)
     for done in range(rounds):
         for place, cut in enumerate(positions):
-            # Turned round every time: what drifts while we measure falls on all modes alike.
+            # Reversed every time, so that drift during the measurement affects all modes alike.
             for mode in HEALING_MODES if (done + place) % 2 == 0 else reversed(HEALING_MODES):
                 pair = _first_tokens(completer, cut.fresh(next(number)), mode)
                 for kind, result in zip(_KINDS, pair, strict=True):

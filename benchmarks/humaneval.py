@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.arguments import parser_for
 
 FILE = "solution.py"
-"""The name of each task's file, for models that read it: every mode is asked as an editor asks, which knows it."""
+"""The name of each task's file, for models that read it. An editor knows the name, so every mode gets it."""
 CUTS = {
     "line": re.compile(r"\A"),
     "identifier": re.compile(r"(?<=\w)(?=\w)"),
@@ -28,7 +28,7 @@ CUTS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the cases; exit status 1 with one line where that cannot be done."""
+    """Write the cases; exit status 1 with one line if that cannot be done."""
     parser = parser_for(__doc__, seed=True)
     parser.add_argument("tasks", type=Path, metavar="TASKS.jsonl.gz")
     parser.add_argument("out", type=Path, metavar="OUT.jsonl")

@@ -2,9 +2,9 @@
 
     python -m benchmarks.large_documents
 
-Each case has a server of its own, with the bundled model. In turn a line of code is begun at the end of the document
-and ghost text is asked for; the first answer, which reads the document, is a column of its own. A document of more than
-four million characters is left out by the server: its answer is empty.
+Each case has a server of its own, with the bundled model. Again and again, a line of code is begun at the end of the
+document and ghost text is requested. The first answer, for which the document is read, has a column of its own. The
+server leaves out a document of more than four million characters: its answer is empty.
 """
 
 import sys
@@ -26,7 +26,7 @@ SMALL = "import os\n\n\ndef run(path):\n    return os.path.join(path, 'a')\n\n\n
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What stands before the cursor's line, and what else is open."""
+    """The text before the cursor's line, and what else is open."""
 
     name: str
     before: str
@@ -35,7 +35,7 @@ class Case:
 
 
 def cases() -> tuple[Case, ...]:
-    """A usual document first, with which the others are compared."""
+    """The cases. A usual document comes first, and the others are compared with it."""
     closed = "".join("(" * 50 + ")" * 50 + "\n" for _ in range(10_000))
     return (
         Case("a source of ours", max(own_sources(), key=len)),
@@ -53,7 +53,7 @@ def cases() -> tuple[Case, ...]:
 
 
 def measure(case: Case, place: Path) -> tuple[float, float, int]:
-    """Milliseconds to the first answer, and in the median of those that follow, and how many were not empty."""
+    """Milliseconds to the first answer, the median of the later ones, and how many answers were not empty."""
     with programs.start(["-m", "lsp_server", "serve"], programs.environment(place)) as process:
         client = LspClient(process, {"debounceMs": 0, "budgetMs": 60_000})
         _open_others(client, case)
@@ -93,7 +93,7 @@ def _open_others(client: LspClient, case: Case) -> None:
 
 
 def report(chosen: Sequence[Case]) -> Report:
-    """Runs every case."""
+    """Run every case."""
     rows = []
     with tempfile.TemporaryDirectory() as place:
         for case in chosen:

@@ -1,13 +1,13 @@
-"""Our conversion of a GGUF file against llama.cpp on that file: the same distributions? how many tokens a second?
+"""Compares our conversion of a GGUF file with llama.cpp on that file: the distributions, and the tokens a second.
 
     python -m benchmarks.llama_agreement FILE.gguf FOLDER FILES... [--float FOLDER32] [--tokens 2000] [--speed]
 
-FOLDER is FILE.gguf as ``midtoken export`` made it, FOLDER32 the same with ``--precision fp32``: the weights as floats
-and no activation rounded, so that it says how far either is from what the file means. FILES are real text; an equal
-part of each is read in windows of 500 tokens. All logits of both are compared (KL divergence in nats). ``--speed``
-reads 512 tokens and writes 32, in turn with llama.cpp, on the same threads. On a busy machine take ``--threads 1``: the
-threads of llama.cpp wait awake for each other, so that with fewer cores than threads next to nothing gets done. Needs
-``xllamacpp``.
+FOLDER is FILE.gguf converted by ``midtoken export``, FOLDER32 the same with ``--precision fp32``. FOLDER32 has the
+weights as floats and rounds no activation, so it shows how far both programs are from what the file means. FILES are
+real text; an equal part of each is read in windows of 500 tokens. All logits of both are compared (KL divergence in
+nats). ``--speed`` reads 512 tokens and writes 32, in turn with llama.cpp, on the same number of threads. On a busy
+machine use ``--threads 1``: the threads of llama.cpp spin while they wait for each other, so with fewer cores than
+threads almost nothing gets done. Needs ``xllamacpp``.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def _log_probabilities(logits: FloatArray) -> NDArray[np.float64]:
 
 
 def _nats_of(logits: FloatArray, ids: Sequence[int]) -> float:
-    """Of the tokens ``ids`` ``[S]`` after logits ``[S, V]``."""
+    """Nats of the tokens ``ids``, ``[S]``, under logits ``[S, V]``."""
     parts = range(0, len(ids), _ROWS)
     return -sum(
         float(_log_probabilities(logits[start : start + _ROWS])[range(len(part)), part].sum())
@@ -80,7 +80,7 @@ def _nats_of(logits: FloatArray, ids: Sequence[int]) -> float:
 
 
 def windows(files: Sequence[Path], tokenizer: Tokenizer, tokens: int, begin: int | None) -> list[list[int]]:
-    """Pieces of `WINDOW` tokens, as many from each file, spread over it; ``begin`` stands before each."""
+    """Pieces of `WINDOW` tokens, equally many from each file, spread over it. Each starts with ``begin``."""
     each = math.ceil(tokens / WINDOW / len(files))
     found = []
     for file in files:
@@ -94,7 +94,7 @@ def windows(files: Sequence[Path], tokenizer: Tokenizer, tokens: int, begin: int
 
 
 def agreement(models: dict[str, Forward], texts: Sequence[Sequence[int]]) -> Report:
-    """How far each model is from each that stands before it."""
+    """How far each model is from each of the models before it."""
     pairs = [(left, right) for right in models for left in reversed(models) if left != right and left != OURS]
     pairs = [pair for pair in pairs if pair != (PEER, FLOAT)]
     found: dict[tuple[str, str], list[Difference]] = {pair: [] for pair in pairs}
@@ -137,8 +137,8 @@ def _plain(row: tuple[str, *tuple[np.floating, ...]]) -> tuple[str, *tuple[float
 
 
 def speed(session: ModelSession, peer: LlamaModel, ids: Sequence[int], rounds: int, threads: int = 2) -> Report:
-    """Seconds of reading and of writing in turn; ours reads in parts, as it does while a user types. Of one thread they
-    are seconds of the processor, so that what others do on the machine counts less.
+    """Seconds of reading and of writing, in turn. Our engine reads in parts, as it does while a user types. With one
+    thread, processor seconds are measured, so that other programs on the machine count less.
     """
     clock = time.process_time if threads == 1 else time.perf_counter
 
@@ -155,7 +155,7 @@ def speed(session: ModelSession, peer: LlamaModel, ids: Sequence[int], rounds: i
 
     def timed(name: str, run: Callable[[Sequence[int], int], None]) -> Callable[[], float]:
         def once() -> float:
-            time.sleep(0.1)  # the threads of the other have gone to sleep
+            time.sleep(0.1)  # until the other program's threads sleep
             began = clock()
             run(read, 0)
             middle = clock()
@@ -195,7 +195,7 @@ def _speed_report(figures: Figures, settings: Mapping[str, int]) -> Report:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the reports; exit status 1 with one line where that cannot be done."""
+    """Print the reports; exit status 1 with one line if that cannot be done."""
     parser = parser_for(__doc__)
     parser.add_argument("gguf", type=Path, metavar="FILE.gguf")
     parser.add_argument("folder", type=Path, metavar="FOLDER")

@@ -1,4 +1,4 @@
-"""llama.cpp's own server within this process, by way of ``xllamacpp`` (an optional package that only benchmarks use).
+"""llama.cpp's own server inside this process, through ``xllamacpp`` (an optional package that only benchmarks use).
 
     python -m benchmarks.llama_cpp FILE.gguf
 
@@ -17,11 +17,11 @@ BATCH_TOKENS = 1024
 REUSED_TOKENS = 256
 CONTEXT_TOKENS = 4096
 TIMEOUT_S = 300.0
-"""Batch and reuse as llama.cpp's presets for code completion set them; its infill reads at most a batch."""
+"""Batch and reuse are those of llama.cpp's presets for code completion. Its infill reads at most a batch."""
 
 
 def start(file: Path, threads: int) -> tuple[Any, int]:
-    """The server, which lives as long as the object does, and its port on the loopback address. Takes 0.5 to 5 s."""
+    """The server, which runs as long as the object exists, and its port on the loopback address. Takes 0.5 to 5 s."""
     import xllamacpp
 
     params = xllamacpp.CommonParams()
@@ -36,7 +36,7 @@ def start(file: Path, threads: int) -> tuple[Any, int]:
 
 
 def post(port: int, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-    """One request, in a connection of its own: the server closes those that are idle for seconds.
+    """One request, in a connection of its own, because the server closes connections that are idle for seconds.
 
     Raises OSError or `http.client.HTTPException` where no answer comes, ValueError if it is not JSON.
     """

@@ -1,8 +1,8 @@
-"""llama.cpp as a function from tokens to logits, by the C interface of the library that ``xllamacpp`` carries.
+"""llama.cpp as a function from tokens to logits, through the C interface of the library in ``xllamacpp``.
 
-Its server gives the most likely tokens only. Its large structures of options are passed as they come from the library's
-own defaults, of which three numbers at the beginning are set; they are checked first, so that a library with another
-beginning is refused. For processors of 64 bits with the System V calling convention (Linux, macOS).
+Its server gives only the most likely tokens. The large option structures are the library's own defaults, in which only
+three numbers at the beginning are set. These are checked first, so that a library with another layout is refused. This
+works on 64-bit processors with the System V calling convention (Linux, macOS).
 """
 
 import ctypes
@@ -15,7 +15,9 @@ from engine import DocumentError
 from engine.types import FloatArray
 
 _DEFAULTS = (512, 2048, 512)
-"""What the library's options of a context begin with: positions, and the tokens of a pass and of a part of it."""
+"""The first numbers of the library's context options: positions, the tokens of a pass, and the tokens of a part of
+it.
+"""
 
 
 class _Options(ctypes.Structure):

@@ -1,4 +1,4 @@
-"""The least client that a language server needs: one document, one question at a time, over its standard streams."""
+"""A minimal client of a language server: one document, one request at a time, over its standard streams."""
 
 import json
 import subprocess
@@ -8,13 +8,13 @@ URI = "file:///document.py"
 
 
 def framed(message: dict[str, Any]) -> bytes:
-    """A message as it travels."""
+    """A message with its header."""
     body = json.dumps({"jsonrpc": "2.0", **message}).encode("utf-8")
     return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 class LspClient:
-    """Speaks to a running server; leave with `close`, as an editor does."""
+    """Talks to a running server. End with `close`, as an editor does."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", options: dict[str, Any]) -> None:
         self._process = process
@@ -37,7 +37,7 @@ class LspClient:
         self.notify("textDocument/didChange", {"textDocument": document, "contentChanges": changes})
 
     def inline_completion(self, line: int, character: int, uri: str = URI) -> list[str]:
-        """The texts that ghost text is made of."""
+        """The texts of the ghost text items."""
         place = {"line": line, "character": character}
         params = {"textDocument": {"uri": uri}, "position": place, "context": {"triggerKind": 1}}
         found = self.request("textDocument/inlineCompletion", params) or []
@@ -45,13 +45,13 @@ class LspClient:
         return [item["insertText"] for item in items]
 
     def close(self) -> int:
-        """Say good-bye; the server's exit status."""
+        """Shut the server down; returns its exit status."""
         self.request("shutdown", None)
         self.notify("exit", None)
         return self._process.wait(30)
 
     def request(self, method: str, params: Any) -> Any:
-        """Ask, and wait for the result. What the server asks meanwhile is answered with null."""
+        """Send a request and wait for the result. Requests of the server are answered with null meanwhile."""
         self._id += 1
         self._send({"id": self._id, "method": method, "params": params})
         while True:

@@ -1,10 +1,10 @@
-"""One completer in a process of its own, so that its memory and its time are its own: `benchmarks.peers` starts it.
+"""One completer in a process of its own, so that its memory and time can be measured. `benchmarks.peers` starts it.
 
     python -m benchmarks.peer_process midtoken MODEL_FOLDER
     python -m benchmarks.peer_process llama.cpp FILE.gguf
 
 Each line on standard input is a JSON object with ``prefix``, ``suffix`` and ``path``; each answer is one with the
-`Reply`. A line ``stop`` ends it; then it tells its peak memory and processor time.
+`Reply`. A line ``stop`` ends it; it then prints its peak memory and processor time.
 """
 
 import json
@@ -26,7 +26,7 @@ CONTEXT_TOKENS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One completed line, and what it took: tokens that were read and written, and the time for each, in ms."""
+    """One completed line and its cost: tokens that were read and written, and the time for each, in ms."""
 
     text: str
     total_ms: float
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def midtoken(folder: Path) -> Complete:
-    """This engine, as the server asks it."""
+    """This engine, used as the server uses it."""
     from engine import Completer, CompletionRequest, StopParams
 
     completer = Completer.load(folder, device="cpu", threads=cores(), context_tokens=CONTEXT_TOKENS)
@@ -77,7 +77,7 @@ def midtoken(folder: Path) -> Complete:
 def llama_cpp(file: Path) -> Complete:
     """llama.cpp's own server, asked as its editor plugin does: the prompt cut at the cursor, prompts cached; greedy.
 
-    A model that cannot fill in is asked to go on from the prefix.
+    A model that cannot fill in is asked to continue the prefix.
     """
     server, port = start(file, cores())
     plain = {"n_predict": MOST_TOKENS, "temperature": 0.0, "stop": ["\n"], "cache_prompt": True}
@@ -107,7 +107,7 @@ def transformers(file: Path, *, healing: bool = False) -> Complete:
     import torch
 
     tokenizer, model = _in_torch(file)
-    if tokenizer.bos_token_id is None:  # its healing compares with one, and fails where there is none
+    if tokenizer.bos_token_id is None:  # its healing compares with one, and fails without it
         tokenizer.bos_token = tokenizer.eos_token
     fills_in = "<|fim_prefix|>" in tokenizer.get_vocab() and not healing
     ways = {"max_new_tokens": MOST_TOKENS, "do_sample": False, "stop_strings": ["\n"], "token_healing": healing}

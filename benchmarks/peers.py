@@ -1,12 +1,12 @@
-"""Peers on the same weights: what each completes at the same places, how soon, and what it takes of the machine.
+"""Peers on the same weights: what each completes at the same places, how fast, and how much of the machine it uses.
 
     midtoken bench peers --gguf FILE.gguf --cases CASES.jsonl --places 200
 
-Our model is the folder that FILE.gguf was converted to (`midtoken models add`), or ``--model``. llama.cpp runs by way
-of ``xllamacpp``, asked as its editor plugin asks, but greedily; transformers in float32, with and without its token
+Our model is the folder that FILE.gguf was converted to (`midtoken models add`), or ``--model``. llama.cpp runs through
+``xllamacpp``, asked as its editor plugin asks, but greedily; transformers runs in float32, with and without its token
 healing; llguidance with its own healing over transformers; onnxruntime-genai at int4. Each runs in a process of its own
-and is asked in turn (A B, B A). A place is asked for twice: *cold*, and *warm*, one typed character later. Ratios are
-medians of ours over the peer's at the same place.
+and is asked in turn (A B, B A). Each place is asked for twice: *cold*, and *warm*, one typed character later. Ratios
+are medians of ours over the peer's at the same place.
 """
 
 import json
@@ -44,7 +44,7 @@ QUALITY_COLUMNS = ("", "first line", "identifier", "ours more, first line")
 
 
 class PeerProcess:
-    """A completer in a process of its own. Raises `DocumentError` with its last words where it ends."""
+    """A completer in a process of its own. Raises `DocumentError` with its last line of output if it ends."""
 
     def __init__(self, kind: str, path: Path) -> None:
         command = [sys.executable, "-m", "benchmarks.peer_process", kind, str(path)]
@@ -60,14 +60,14 @@ class PeerProcess:
         return Reply(**self._answer())
 
     def stop(self) -> dict[str, float]:
-        """End it; its ``peak_mb`` and ``processor_s``."""
+        """End it; returns its ``peak_mb`` and ``processor_s``."""
         self._ask("stop")
         used: dict[str, float] = self._answer()
         self._process.wait()
         return used
 
     def kill(self) -> None:
-        """End it, whatever it does."""
+        """End it at once."""
         self._process.kill()
         self._process.communicate()
 
@@ -95,7 +95,7 @@ class PeerProcess:
 
 @dataclass(slots=True)
 class Record:
-    """What one peer did."""
+    """The results of one peer."""
 
     cold: list[Reply] = field(default_factory=list)
     warm: list[Reply] = field(default_factory=list)
@@ -104,7 +104,9 @@ class Record:
 
 
 def run(options: BenchOptions) -> Report:
-    """Ask all at every place. Raises `RequestError` for peers that are not known or not there, `DocumentError`."""
+    """Ask all peers at every place. Raises `RequestError` for peers that are unknown or not installed, and
+    `DocumentError`.
+    """
     assert options.gguf is not None
     unknown = [name for name in options.peers if name not in NEEDED]
     if unknown:
@@ -129,7 +131,7 @@ def is_installed(peer: str) -> bool:
 
 
 def cases_of(options: BenchOptions) -> list[Case]:
-    """Those of a file, or cuts inside identifiers of our own sources. Raises `DocumentError` or `RequestError`."""
+    """The cases of a file, or cuts inside identifiers of our own sources. Raises `DocumentError` or `RequestError`."""
     if options.cases is not None:
         try:
             lines = options.cases.read_text(encoding="utf-8").split("\n")
@@ -170,7 +172,7 @@ def ask(process: PeerProcess, case: Case, record: Record) -> None:
 
 
 def report(records: Mapping[str, Record]) -> Report:
-    """Quality, times and what was used, one row a peer."""
+    """Quality, times and resources, one row for each peer."""
     columns = ("", "cold p50 ms", "warm p50 ms", "warm p95 ms", "read /s", "written /s", "peak MB", "processor s")
     quality, rows, ratios = [], [], []
     ours = records[OURS]
@@ -219,6 +221,6 @@ def _percent(found: Estimate) -> str:
 
 
 def _rate(passes: Sequence[tuple[int, float]]) -> float:
-    """Tokens a second; 0 where a peer does not tell."""
+    """Tokens a second; 0 if a peer does not report them."""
     took = sum(milliseconds for _, milliseconds in passes)
     return 1000 * sum(tokens for tokens, _ in passes) / took if took else 0.0

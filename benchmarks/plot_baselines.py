@@ -2,8 +2,8 @@
 
     python -m benchmarks.plot_baselines OUT.svg "Qwen2.5-Coder-0.5B=CASES.jsonl,RESULTS.jsonl" [NAME=CASES,RESULTS ...]
 
-On the left the share of places inside identifiers whose identifier is completed exactly, one group of bars a model;
-on the right that share on the first model by the bytes of the token at the cursor that were typed. Needs matplotlib.
+On the left is the share of places inside identifiers whose identifier is completed exactly, one group of bars for each
+model. On the right is that share for the first model, by the typed bytes of the token at the cursor. Needs matplotlib.
 """
 
 import sys
@@ -34,7 +34,7 @@ GROUPS = ("0", "1", "2", "3", "4+")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Draw; exit status 1 with one line where that cannot be done."""
+    """Draw; exit status 1 with one line if that cannot be done."""
     parser = parser_for(__doc__)
     parser.add_argument("out", type=Path, metavar="OUT.svg")
     parser.add_argument("models", nargs="+", metavar="NAME=CASES,RESULTS")
@@ -61,7 +61,7 @@ def read_model(argument: str) -> tuple[str, list[Case], dict[tuple[str, str], Re
 def shares_of(cases: Sequence[Case], results: Mapping[tuple[str, str], Result]) -> dict[str, dict[str, Estimate]]:
     """By mode: the share of identifiers completed exactly, over all places (``all``) and by bytes typed (`GROUPS`).
 
-    Only places that every mode which was run has completed count: a run may be broken off.
+    Only places count that every mode has completed, because a run may have been interrupted.
     """
     found: dict[str, dict[str, Estimate]] = {}
     modes = [mode for mode in MODES if any(done == mode for _, done in results)]

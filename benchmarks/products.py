@@ -1,8 +1,8 @@
-"""`python -m benchmarks.products`: what the processor's matrix products reach, and with them a prefill at most.
+"""`python -m benchmarks.products`: the speed of the processor's matrix products, which limits the speed of a prefill.
 
-A prefill is products of some hundred rows with the weights and little else, so its tokens a second are bounded by the
-arithmetic a second of the library's product: two operations for each weight and token. Each kind is one product
-``[rows, in] x [in, out]``, all interleaved; torch's are the peer's. Needs the environment of `make test-export`.
+A prefill is mostly products of some hundred rows with the weights. So its tokens a second are bounded by the arithmetic
+of the library's product: two operations for each weight and token. Each kind is one product ``[rows, in] x [in, out]``,
+all interleaved; torch is the peer. Needs the environment of `make test-export`.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def _torch(values: np.ndarray, weights: np.ndarray) -> dict[str, Run]:
 
 
 def report(rounds: int, width: int = WIDTH, inner: int = INNER) -> Report:
-    """Thousand million operations a second of each kind and number of rows."""
+    """10^9 operations a second, for each kind and number of rows."""
     rows, ratios = [], []
     for count in ROWS:
         runs = products(count, width, inner)
@@ -86,7 +86,7 @@ def report(rounds: int, width: int = WIDTH, inner: int = INNER) -> Report:
 
 
 def _timed(run: Run) -> Callable[[], float]:
-    """Seconds of one product, the fastest of a burst: after others have run, threads and caches have to come back."""
+    """Seconds of one product, the fastest of a burst, because threads and caches must warm up after other work."""
 
     def seconds() -> float:
         taken = []

@@ -1,4 +1,4 @@
-"""Python programs as whole processes, started as a user's installed ones are, and the memory that they take."""
+"""Python programs as whole processes, started like a user's installed programs, and the memory that they take."""
 
 import math
 import os
@@ -14,10 +14,11 @@ from benchmarks import bare
 
 
 def environment(cache: Path) -> dict[str, str]:
-    """Ours, with our packages found where this process found them, and compiled modules kept below ``cache``.
+    """Our environment, with our packages found where this process found them, and compiled modules kept below
+    ``cache``.
 
-    What is installed has its modules compiled; a source tree may forbid that. Nobody's settings count, and nothing is
-    imported from the current folder or from the folders of a project's ``PYTHONPATH``.
+    An installed program has its modules compiled, which a source tree may forbid. No user settings apply, and nothing
+    is imported from the current folder or from the folders of a project's ``PYTHONPATH``.
     """
     roots = [str(Path(file).parents[1]) for file in (engine.__file__, bare.__file__)]
     inherited = {
@@ -48,7 +49,7 @@ def timed(arguments: Sequence[str], env: dict[str, str], text: str) -> tuple[flo
 
 
 def peak_memory_bytes(pid: int) -> int:
-    """Peak resident memory of a process where the system keeps it, else that of now; 0 without psutil."""
+    """Peak resident memory of a process if the system records it, otherwise the present memory; 0 without psutil."""
     try:
         return bare.peak_memory_of(Path(f"/proc/{pid}/status"))
     except (OSError, IndexError):
@@ -62,7 +63,7 @@ def peak_memory_bytes(pid: int) -> int:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used, in the system and of its own; NaN without psutil."""
+    """Processor time that a process has used, user and system; NaN without psutil."""
     try:
         import psutil
     except ImportError:
@@ -73,7 +74,7 @@ def cpu_seconds(pid: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process holds now; ``resident`` in bytes."""
+    """The present resources of a process; ``resident`` is in bytes."""
 
     resident: int
     threads: int

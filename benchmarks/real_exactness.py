@@ -2,10 +2,10 @@
 
     python -m benchmarks.real_exactness CASES.jsonl --model MODEL --places 50
 
-The truth is brute force: every token sequence, canonical or not, that agrees with the typed text and holds at least
-THRESHOLD of its probability, followed on for three bytes. A mode is followed on from its first step in the same way.
-What is printed is the total variation between the two, for ``exact`` and for the modes beside it. What is below the
-threshold is lost on both sides and told as the share that was followed.
+The truth is brute force: every token sequence, canonical or not, that agrees with the typed text and has at least
+THRESHOLD of its probability is continued for three bytes. A mode is continued from its first step in the same way. The
+total variation between the two is printed, for ``exact`` and for the other modes. What is below the threshold is lost
+on both sides; the share that was followed is printed.
 """
 
 import json
@@ -40,12 +40,12 @@ END = b"<end>"
 
 NextBytes = dict[bytes, float]
 Rows = Callable[[TokenIds], FloatArray]
-"""Log-probabilities ``[V]`` after the context and some tokens."""
+"""Returns log-probabilities, ``[V]``, after the context and some tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One case as token ids: what stands for certain before the tail, and the tail, whose bytes are ``typed``."""
+    """One case as token ids: the certain tokens before the tail, and the tail, whose bytes are ``typed``."""
 
     context: TokenIds
     tail: TokenIds
@@ -53,7 +53,7 @@ class Place:
 
 
 class NextLogits:
-    """The model after the context of one place; rows are remembered, for all modes ask for the same ones."""
+    """The model after the context of one place. Rows are remembered, because all modes need the same ones."""
 
     def __init__(self, model: LoadedModel, cache: TokenCache, context: TokenIds) -> None:
         self._size = model.tokenizer.vocabulary.size
@@ -70,7 +70,7 @@ class NextLogits:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print one row a mode; exit status 1 with one line where that cannot be done."""
+    """Print one row for each mode; exit status 1 with one line if that cannot be done."""
     parser = parser_for(__doc__)
     parser.add_argument("cases", type=Path, metavar="CASES.jsonl")
     parser.add_argument("--model", type=Path, required=True)
@@ -115,7 +115,7 @@ def compare(model: LoadedModel, cache: TokenCache, place: Place) -> tuple[dict[s
     """The total variation of each mode from the truth, and the share of the truth that was followed."""
     logits = NextLogits(model, cache, place.context)
     starts = {mode: first_step(model, cache, place, mode) for mode in MODES}
-    # The least probability that counts is relative to that of the typed text, which exact healing knows.
+    # The threshold is relative to the probability of the typed text, which exact healing computes.
     typed = log_probability_of_typed(starts["exact"], logits)
     truth, total = brute_force(model, place, logits, math.log(THRESHOLD) + typed)
     found: dict[str, float] = {}
@@ -128,7 +128,7 @@ def compare(model: LoadedModel, cache: TokenCache, place: Place) -> tuple[dict[s
 def first_step(
     model: LoadedModel, cache: TokenCache, place: Place, mode: HealingMode | BaselineMode
 ) -> dict[TokenIds, float]:
-    """What a mode begins with: token sequences after the context with their log-probabilities."""
+    """The first step of a mode: token sequences after the context with their log-probabilities."""
     prompt = Prompt(np.array((*place.context, *place.tail), np.int32), place.tail, "plain")
     params = HealingParams(mode=mode)
     healed = heal(prompt, cache, model.tokenizer, model.index, params, Checkpoint(CancellationToken()), best_only=False)
@@ -143,7 +143,7 @@ def first_step(
 
 
 def log_probability_of_typed(starts: Mapping[TokenIds, float], logits: Rows) -> float:
-    """The natural logarithm of the probability of the typed text: what one start has by itself over its share."""
+    """The natural logarithm of the probability of the typed text: the probability of one start divided by its share."""
     tokens, share = max(starts.items(), key=lambda start: start[1])
     return sum(float(logits(tokens[:at])[token]) for at, token in enumerate(tokens)) - share
 

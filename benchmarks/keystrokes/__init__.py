@@ -1,1 +1,1 @@
-"""Somebody who types: the keys, the editor under them, the real server, and the accounts."""
+"""A person who types: the keys, the simulated editor, the real server, and the figures."""

@@ -1,4 +1,4 @@
-"""From what the client saw and what the model did to the figures of the report."""
+"""Turns what the client saw and what the model did into the figures of the report."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from benchmarks.keystrokes.observed_server import CONTEXT_CHARACTERS, READING
 COMPLETE = ("finished", "ahead")
 """Outcomes of calls that came to their end, asked for or in advance."""
 MAX_TYPED = 64
-"""Characters typed while a call runs, at most."""
+"""Most characters that are typed while a call runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Call:
     outcome: str
     texts: tuple[str, ...]
     written: str
-    """What was certain of the best text when the call ended, however it did."""
+    """The certain part of the best text when the call ended, for any reason."""
     passes: tuple[float, ...]
     read_tokens: int = 0
     written_tokens: int = 0
@@ -59,12 +59,12 @@ class Figures:
 
     @property
     def all_ms(self) -> tuple[float, ...]:
-        """One number for each request: infinity where the next key came before the answer."""
+        """One number for each request; infinity if the next key came before the answer."""
         return (*self.latency_ms, *(math.inf,) * (self.requests - len(self.latency_ms)))
 
     @property
     def saved(self) -> int:
-        """Keys that ghost text saved: the characters kept without the keys that took them."""
+        """Keys that ghost text saved: the kept characters minus the keys for accepting them."""
         return self.kept - self.accepted - self.accepted_words
 
 
@@ -91,7 +91,7 @@ def read_calls(log: Path) -> list[Call]:
 def account(sessions: Sequence[TypingSession], calls: Sequence[Call]) -> Figures:
     """The figures of one mode: all its sessions, and the calls of its server while they lasted.
 
-    What only reads in advance is counted by its tokens, not by its passes: nobody can tell which of them was of use.
+    Reading ahead is counted by its tokens, not by its passes, because it is not known which passes were useful.
     """
     read, written = sum(call.read_tokens for call in calls), sum(call.written_tokens for call in calls)
     calls = [call for call in calls if call.outcome != READING]
@@ -136,7 +136,7 @@ def useful_passes(call: Call, answered: Iterable[Request]) -> tuple[float, ...]:
 
 
 def serves(call: Call, request: Request) -> bool:
-    """Whether an answer may have come from a call: at its place, or from there on along one of its texts.
+    """Whether an answer may have come from a call: at its place, or further along one of its texts.
 
     From a call that was stopped only a text can have come, which it had begun to write.
     """
@@ -150,10 +150,10 @@ def serves(call: Call, request: Request) -> bool:
 
 
 def stop_times(requests: Iterable[Request], wasted: Iterable[Call]) -> list[float]:
-    """Milliseconds from a cancellation to the end of the call that ran at the time and was of no use.
+    """Milliseconds from a cancellation to the end of the running call that turned out to be useless.
 
-    A call that writes what is being typed is handed on to the next request: of several cancellations the first one
-    counts after which something else was asked, or the last where there was none such.
+    A call that writes what is being typed is passed to the next request. So of several cancellations, the first one
+    counts after which something else was asked; if there is none, the last one.
     """
     following = list(pairwise(sorted(requests, key=lambda request: request.sent_s)))
     times: list[float] = []
@@ -170,12 +170,12 @@ def stop_times(requests: Iterable[Request], wasted: Iterable[Call]) -> list[floa
 
 
 def _may_serve(call: Call, request: Request) -> bool:
-    """Whether what a call had written goes on as was typed until a request, as far as both reach."""
+    """Whether the text that a call had written agrees with what was typed until a request, as far as both reach."""
     known = call.context[-CONTEXT_CHARACTERS:]
     for count in range(MAX_TYPED):
         before, typed = request.context[: len(request.context) - count], request.context[len(request.context) - count :]
         if before.endswith(known):
-            if not (call.written and typed):  # what has written nothing is handed on to the same place only
+            if not (call.written and typed):  # a call without text is passed on only at the same place
                 return not typed
             return call.written.startswith(typed) or typed.startswith(call.written)
     return False

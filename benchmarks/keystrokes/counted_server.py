@@ -2,9 +2,9 @@
 
     python -m benchmarks.keystrokes.counted_server LOG [parrot]
 
-With ``parrot`` its completer needs no model. The server is the real one; where the text before the
-cursor ends in `MARK`, the completer writes the number of live objects of each type to LOG, as one JSON line, instead of
-completing. A line that is null says that a model was loaded.
+With ``parrot`` its completer needs no model. The server is the real one. If the text before the cursor ends in `MARK`,
+the completer writes the number of live objects of each type to LOG, as one JSON line, instead of completing. A line
+that is null says that a model was loaded.
 """
 
 import gc
@@ -36,7 +36,9 @@ MARK = "# how many objects are there?"
 
 
 class Parrot:
-    """Completes a word with the last one in the text that begins so, and is about as patient as a small model."""
+    """Completes a word with the last word in the text with the same beginning, and takes about as long as a small
+    model.
+    """
 
     STEPS, STEP_S = 3, 0.0005
     notices: tuple[str, ...] = ()
@@ -67,10 +69,10 @@ class Parrot:
         return CompletionResult(found, Timing(), 1, 0)
 
     def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0) -> None:
-        """A parrot reads nothing."""
+        """Does nothing."""
 
     def keep_places(self, limit_bytes: int) -> None:
-        """Nor does it remember."""
+        """Does nothing."""
 
 
 class Counted(WrappedCompleter):

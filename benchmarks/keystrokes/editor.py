@@ -1,8 +1,8 @@
-"""An editor as a server sees it: one document, changes as keys make them, ghost text asked for after each of them.
+"""An editor as a server sees it: one document, a change for each key, and a request for ghost text after each change.
 
-There are two habits. ``vscode`` asks at once after a change and cancels what it had asked before. ``neovim`` waits
-until no key came for 200 ms and cancels nothing. Both go on showing an item that fits what is typed until the next
-answer comes, and put the newest answer in its place; neither closes brackets by itself.
+There are two habits. ``vscode`` asks at once after a change and cancels its previous request. ``neovim`` waits until no
+key came for 200 ms and cancels nothing. Both keep showing an item that fits the typed text until the next answer comes,
+and then show the newest answer. Neither closes brackets by itself.
 """
 
 import asyncio
@@ -17,20 +17,20 @@ from benchmarks.keystrokes.typing_model import Key
 Habit = Literal["vscode", "neovim"]
 NEOVIM_WAIT_S = 0.2
 CONTEXT_CHARACTERS = 400
-"""Of the text before the cursor, what is kept with a request."""
+"""Characters before the cursor that are kept with a request."""
 
 
 class Server(Protocol):
-    """Who is asked: our server's process, or a peer that is spoken to in the same way."""
+    """The server that is asked: our server's process, or a peer with the same interface."""
 
     def ask(self, method: str, params: Any) -> tuple[int, "asyncio.Future[Reply]"]:
-        """Send a request; its number, for `cancel`, and its answer to come."""
+        """Send a request. Returns its number, for `cancel`, and its future answer."""
 
     def notify(self, method: str, params: Any) -> None:
-        """Tell."""
+        """Send a notification."""
 
     def cancel(self, number: int) -> None:
-        """Say that nobody waits for an answer any more."""
+        """Say that an answer is no longer wanted."""
 
     on_more: Callable[[dict[str, Any]], None]
     """Called when there is more to show than was answered, with the place and the version."""
@@ -40,8 +40,8 @@ class Server(Protocol):
 class Request:
     """One question for ghost text. Times are `time.monotonic`; None is "never".
 
-    ``shown`` is the ghost text of the answer, empty if there was none. ``stale`` tells that a newer question had
-    been sent when the answer came, or that this one was cancelled.
+    ``shown`` is the ghost text of the answer, empty if there was none. ``stale`` says that a newer request had been
+    sent when the answer came, or that this one was cancelled.
     """
 
     context: str
@@ -56,23 +56,23 @@ class Request:
 
 @dataclass(slots=True)
 class TypingSession:
-    """What happened while a text was typed: figures of the client's side."""
+    """What happened while a text was typed, as seen by the client."""
 
     requests: list[Request] = field(default_factory=list)
     keys: list[Key] = field(default_factory=list)
     suggestions: int = 0
     """Different ghost texts that were shown."""
     followed: int = 0
-    """Of those, the ones that were typed along by a key at least."""
+    """Those of them that were typed along by at least one key."""
     withdrawn: int = 0
-    """Of those, the ones that another answer changed or took away although they still fitted."""
+    """Those of them that another answer changed or removed although they still fitted."""
     wrong: int = 0
-    """Characters shown that are not what stands there in the end, each ghost text counted when it appears."""
+    """Characters shown that are not in the final text, counted when a ghost text appears."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ghost:
-    """An item on show: where its range starts, the whole text, since when (the editor's clock), its command."""
+    """A displayed item: where its range starts, the whole text, since when (the editor's clock), its command."""
 
     start: int
     text: str
@@ -88,7 +88,7 @@ class Ghost:
 
 
 class Editor:
-    """``clock`` tells the time that passes for the person who types."""
+    """One document in an editor. ``clock`` gives the time of the person who types."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class Editor:
         clock: Callable[[], float] = time.monotonic,
         target: str = "",
     ) -> None:
-        """``target`` is the document as it will be, to judge what is shown; empty for who does not judge."""
+        """``target`` is the final document, for judging what is shown; empty if nothing is judged."""
         self.before = ""
         self.after = ""
         self._server = server
@@ -123,7 +123,7 @@ class Editor:
         self._server.notify("midtoken/didFocus", self.place)  # as our clients do; others do not know it
 
     def move(self, index: int) -> None:
-        """Put the cursor elsewhere, where nothing is on show."""
+        """Move the cursor, and hide the ghost text."""
         text = self.before + self.after
         self.before, self.after, self._ghost = text[:index], text[index:], None
 
@@ -138,11 +138,11 @@ class Editor:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is still to come without a key being pressed."""
+        """Whether something will still happen without another key."""
         return bool(self._answers) or self._timer is not None
 
     async def settle(self) -> None:
-        """Wait for all that is still to come."""
+        """Wait until nothing more will happen."""
         while self.busy:
             await (asyncio.wait(self._answers) if self._answers else asyncio.sleep(0.01))
 
@@ -188,7 +188,7 @@ class Editor:
         self._server.notify("textDocument/didChange", {"textDocument": document, "contentChanges": changes})
 
     def _report(self, ghost: Ghost, command: dict[str, Any], *, whole: bool) -> None:
-        """Tell that an item was inserted, by its command, or how much of it is."""
+        """Report that an item was inserted, by its command, or how much of it was."""
         if whole:
             self._server.ask("workspace/executeCommand", {k: v for k, v in command.items() if k != "title"})
             return
@@ -197,7 +197,9 @@ class Editor:
         self._server.notify("textDocument/didPartiallyAcceptCompletion", {"item": item, "acceptedLength": length})
 
     def _follow(self, *, typed: bool) -> None:
-        """What is shown goes on with what was typed, or not at all; a deletion that it fits does not follow it."""
+        """Keep the ghost text if it fits the typed text, otherwise hide it. A deletion does not count as typing
+        along.
+        """
         ghost = self._ghost
         if ghost is None:
             return
@@ -254,7 +256,7 @@ class Editor:
         return Ghost(start, item["insertText"], self._clock(), command=item.get("command"))
 
     def _show(self, ghost: Ghost | None) -> None:
-        """The newest answer takes the place of what is shown."""
+        """Show the newest answer in place of the present ghost text."""
         shown, old = self._ghost, self.ghost_text
         new = ghost.rest(self.before) if ghost else ""
         if shown and ghost and old and new.startswith(old):
@@ -266,7 +268,7 @@ class Editor:
         self._ghost = ghost if new else None
 
     def _judge(self, shown: str) -> None:
-        """Count what is wrong of a new ghost text; where a typo stands before it nobody can say."""
+        """Count the wrong characters of a new ghost text. After a typo this cannot be judged."""
         if self._target.startswith(self.before):
             coming = self._target[len(self.before) :]
             agreed = next((at for at, (a, b) in enumerate(zip(shown, coming, strict=False)) if a != b), len(shown))
@@ -285,7 +287,7 @@ def _units_between(span: dict[str, dict[str, int]]) -> int:
 
 
 def _characters(line: str, units: int) -> int:
-    """How many characters at the end of a line make so many UTF-16 units."""
+    """How many characters at the end of a line make ``units`` UTF-16 units."""
     count = 0
     while units > 0:
         count += 1

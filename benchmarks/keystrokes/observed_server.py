@@ -1,9 +1,8 @@
 """``midtoken serve`` with an eye on the model: ``python -m benchmarks.keystrokes.observed_server LOG MODEL DEVICE``.
 
-The server is the real one. Around its completer stands a clock that writes one JSON line to LOG for each call of the
-model: what it was asked (the end of the text before the cursor), when it began and ended, when each forward pass ran,
-how many tokens were read and written, how it ended. A client cannot see that; least of all of requests that it
-cancelled.
+The server is the real one. A wrapper around its completer writes one JSON line to LOG for each call of the model: the
+end of the text before the cursor, when the call began and ended, when each forward pass ran, how many tokens were read
+and written, and how it ended. A client cannot see that, least of all for requests that it cancelled.
 """
 
 import json
@@ -22,13 +21,13 @@ from lsp_server.scheduling.model_call import OnText
 from lsp_server.server import serve
 
 CONTEXT_CHARACTERS = 200
-"""Of the text before the cursor, what tells one place from another."""
+"""Characters before the cursor that distinguish one place from another."""
 READING = "reading"
-"""The outcome of a call that only reads, in advance."""
+"""The outcome of a call that only reads ahead."""
 
 
 class Passes:
-    """When forward passes began, and how many tokens they read and wrote, since it was last asked."""
+    """When forward passes began, and how many tokens they read and wrote, since the last `take`."""
 
     def __init__(self) -> None:
         self._begun: list[float] = []
@@ -49,14 +48,14 @@ class Passes:
         return counted
 
     def take(self) -> dict[str, Any]:
-        """What was noted, as a line of the log holds it."""
+        """What was recorded, in the form of a log line."""
         taken = {"passes": self._begun, "read": self._read, "written_tokens": self._written}
         self._begun, self._read, self._written = [], 0, 0
         return taken
 
 
 class Observer:
-    """Loads completers whose calls are written down."""
+    """Loads completers whose calls are logged."""
 
     def __init__(self, log: TextIO, load: Loader, passes: Passes) -> None:
         self._log = log
@@ -66,7 +65,7 @@ class Observer:
     def load(
         self, model_dir: Path | None = None, *, device: DeviceChoice = "auto", threads: int | None = None
     ) -> "ObservedCompleter":
-        """As the loader that it stands for; a line says when it is done."""
+        """Load as the original loader does, and log a line when it is done."""
         completer = self._load(model_dir, device=device, threads=threads)
         self.write({"loaded": time.monotonic()})
         return ObservedCompleter(completer, self)
@@ -99,7 +98,7 @@ class Observer:
         return result
 
     def reading(self, run: Callable[[], None], request: CompletionRequest) -> None:
-        """What the model reads while nobody waits."""
+        """Log what the model reads ahead."""
         self._passes.take()
         started = time.monotonic()
         try:
@@ -114,7 +113,7 @@ class Observer:
 
 
 class ObservedCompleter(WrappedCompleter):
-    """A completer as the server sees it."""
+    """A completer whose calls an `Observer` logs."""
 
     def __init__(self, completer: CompleterLike, observer: Observer) -> None:
         super().__init__(completer)
@@ -135,7 +134,7 @@ def main() -> int:
     """Serve until the client leaves."""
     log, model, device = sys.argv[1:]
     passes = Passes()
-    # Every forward pass goes through one of the two. Nothing in the server knows that they are counted.
+    # Every forward pass goes through one of these two methods. The server does not know that they are counted.
     counted = {
         "forward": passes.count(OrtSession.forward),
         "step": passes.count(OrtSession.step, writes=True),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PASSAGE_CHARACTERS = 300
-"""A passage ends with the line that reaches this many."""
+"""A passage ends with the line that reaches this many characters."""
 MAX_LINE = 120
 
 
@@ -21,9 +21,9 @@ class Passage:
 
 
 def draw(texts: Sequence[str], characters: int, seed: int) -> list[Passage]:
-    """Different passages of ``characters`` in all, or a little more; fewer where the files hold no more.
+    """Different passages of ``characters`` in all, or a little more; fewer if the files have no more.
 
-    Passages begin at random lines that hold something. Lines longer than people write by hand are left out.
+    Passages begin at random lines that are not empty. Lines longer than people write by hand are left out.
     """
     chance = random.Random(seed)
     starts = [

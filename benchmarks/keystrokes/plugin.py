@@ -1,19 +1,21 @@
-"""llama.cpp's plugin for VS Code, as far as typing goes: a peer for our server that an `Editor` talks to alike.
+"""llama.cpp's plugin for VS Code, as far as typing is concerned: a peer of our server with the same interface for an
+`Editor`.
 
-Its habits are those of llama.vscode 0.0.63 with its default settings, read in its source and written again:
+It behaves as llama.vscode 0.0.63 does with its default settings, according to its source:
 
 - The prompt is cut at the cursor: the 256 lines above, the cursor's line up to the cursor, the rest of the line and 64
   lines below. The line is left out where it is white space only, and that much is taken off the answer.
-- One request at a time. Who comes meanwhile looks again every 150 ms, and gives up once its own key is no longer the
-  last. A request that was sent is never broken off.
+- One request at a time. A later request checks again every 150 ms, and gives up once its own key is no longer the last.
+  A request that was sent is never cancelled.
 - Each has 500 ms for reading and 500 ms for writing, at most 128 tokens, drawn by the samplers top-k 40, top-p 0.99
   and infill; the server keeps its prompt (``cache_prompt``).
-- Answers are remembered; what was typed along one needs no request. After each answer the one that would follow it is
-  asked for in advance.
-- Nothing is asked with more than 8 characters behind the cursor in its line. Answers that repeat what stands below, or
+- Answers are remembered, and typing along an answer needs no request. After each answer, the next one is requested in
+  advance.
+- There is no request with more than 8 characters after the cursor in its line. Answers that repeat the text below, or
   are empty, are dropped.
 
-Left out are pieces of other places in the project, which cost it reading: with one document there are hardly any.
+Pieces of other places in the project, which the plugin would have to read, are left out. With one document there are
+hardly any.
 """
 
 import asyncio
@@ -42,13 +44,15 @@ REQUEST: Mapping[str, Any] = {
     "cache_prompt": True,
     "t_max_prompt_ms": 500,
     "t_max_predict_ms": 500,
-    "seed": SEED,  # the plugin gives none: so that a replay can be repeated
+    "seed": SEED,  # the plugin gives none; we do, so that a replay can be repeated
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is sent: lines above, the cursor's line up to it, and what follows. ``cut`` characters were left out."""
+    """What is sent: the lines above, the cursor's line up to the cursor, and the text after it. ``cut`` characters
+    were left out.
+    """
 
     above: str
     line: str
@@ -69,7 +73,7 @@ class Prompt:
         )
 
     def following(self, lines: Sequence[str]) -> "Prompt":
-        """The prompt once an answer of so many lines, at least one, stands there."""
+        """The prompt after an answer with these lines (at least one) was inserted."""
         written = (self.line + "\n".join(lines)).split("\n")
         above = (self.above.removesuffix("\n").split("\n") + written[:-1])[-LINES_ABOVE:]
         return Prompt("".join(f"{each}\n" for each in above), written[-1], self.below)
@@ -83,7 +87,7 @@ class Plugin:
 
     def __init__(self, port: int) -> None:
         self.calls: list[Call] = []
-        """What was asked of the model; those made in advance have the outcome ``ahead``."""
+        """The calls of the model. Those made in advance have the outcome ``ahead``."""
         self.on_more: Callable[[dict[str, Any]], None] = lambda place: None
         """Never called: its server says all or nothing."""
         self._port = port
@@ -95,7 +99,7 @@ class Plugin:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def notify(self, method: str, params: Any) -> None:
-        """Keep up with the document."""
+        """Follow the changes of the document."""
         if method == "textDocument/didOpen":
             self._text = params["textDocument"]["text"]
         elif method == "textDocument/didChange":
@@ -116,16 +120,16 @@ class Plugin:
         return self._number, future
 
     def cancel(self, number: int) -> None:
-        """The editor no longer waits; only who waits for another request heeds it."""
+        """The editor no longer waits. Only a request that still waits for another one reacts to this."""
         self._given_up.add(number)
 
     @property
     def busy(self) -> bool:
-        """Whether anything is under way, requests in advance included."""
+        """Whether any request is running, including those in advance."""
         return bool(self._tasks)
 
     async def settle(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until no request is running."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -170,7 +174,7 @@ class Plugin:
         return _without_indentation(text, prompt.cut)
 
     async def _look_ahead(self, prompt: Prompt, before: str, lines: Sequence[str]) -> None:
-        """Ask for what would follow an answer, and remember its later lines for who accepts the first."""
+        """Request what would follow an answer, and remember its later lines for when the first is accepted."""
         following = prompt.following(lines)
         if following not in self._remembered:
             found = await self._request(following, before + "\n".join(lines), "ahead")
@@ -191,18 +195,18 @@ class Plugin:
         started = time.monotonic()
         try:
             answer = await asyncio.to_thread(post, self._port, "/infill", asked)
-        except (OSError, http.client.HTTPException, ValueError):  # the plugin tells the user, and shows nothing
+        except (OSError, http.client.HTTPException, ValueError):  # the plugin shows a message, and no completion
             answer, outcome = {}, "failed"
         text, took = str(answer.get("content", "")), answer.get("timings", {})
         read, written = int(took.get("prompt_n", 0)), int(took.get("predicted_n", 0))
-        # One pass reads at most a batch; the last of them writes the first token.
+        # One pass reads at most a batch, and the last pass writes the first token.
         passes = (started,) * (-(-read // BATCH_TOKENS) + max(0, written - 1))
         context = before[-CONTEXT_CHARACTERS:]
         self.calls.append(Call(context, started, time.monotonic(), outcome, (text,), text, passes, read, written))
         return text
 
     def _known(self, prompt: Prompt) -> str | None:
-        """A remembered answer for this place, or for one further back in the line that was typed along since."""
+        """A remembered answer for this place, or for an earlier place in the line if it was typed along since."""
         for end in range(len(prompt.line), -1, -1):
             earlier = self._remembered.get(Prompt(prompt.above, prompt.line[:end], prompt.below))
             typed = prompt.line[end:]
@@ -223,7 +227,7 @@ class Plugin:
 
 
 def repeats(lines: Sequence[str], before: str, after: str) -> bool:
-    """Whether an answer is dropped: empty, what stands behind the cursor, or the next lines once more."""
+    """Whether an answer is dropped: it is empty, or repeats the text after the cursor or the next lines."""
     behind, *below = after.split("\n")
     if len(lines) == 1 and not lines[0].strip():
         return True

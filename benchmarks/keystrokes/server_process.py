@@ -1,4 +1,4 @@
-"""A server's process and its client's end of the line: many questions at once, each answer with the time it came."""
+"""A server's process and its client: many requests at once, each answer with the time when it came."""
 
 import asyncio
 import json
@@ -28,7 +28,9 @@ class Reply:
 
 
 class ServerProcess:
-    """Enter with `started`. What the server asks is answered: its settings with ``settings``, all else with null."""
+    """Make it with `started`. Requests of the server are answered: for its settings with ``settings``, others with
+    null.
+    """
 
     def __init__(self, process: asyncio.subprocess.Process, settings: Mapping[str, Any]) -> None:
         self.process = process
@@ -64,7 +66,7 @@ class ServerProcess:
         return self._number, self._waiting[self._number]
 
     async def request(self, method: str, params: Any) -> Any:
-        """Ask and wait; the result. Raises RuntimeError for an error, TimeoutError if nothing comes."""
+        """Send a request and wait for the result. Raises RuntimeError for an error, TimeoutError if nothing comes."""
         reply = await asyncio.wait_for(self.ask(method, params)[1], TIMEOUT_S)
         if reply.failed:
             raise RuntimeError(f"{method} failed: {reply.result}")
@@ -79,7 +81,7 @@ class ServerProcess:
         self.notify("$/cancelRequest", {"id": number})
 
     async def close(self) -> int:
-        """Say good-bye as an editor does; the exit status."""
+        """Shut the server down as an editor does; returns the exit status."""
         try:
             await self.request("shutdown", None)
             self.notify("exit", None)

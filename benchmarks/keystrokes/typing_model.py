@@ -1,12 +1,13 @@
-"""How somebody types a given text: when each key is pressed, which one it is, and when ghost text is taken instead.
+"""How a person types a given text: when each key is pressed, which one it is, and when ghost text is accepted instead.
 
-The times between keys are log-normal: many short ones, a few long ones. The person is a quick programmer (for prose
-the average is about 240 ms a key, see Dhakal et al., "Observations on Typing from 136 Million Keystrokes", CHI 2018):
-bursts inside a word, a longer way to symbols and capitals, a breath before a word, now and then a thought before a
-line. Typos hit a key beside the right one, are noticed up to two keys later, and deleted one character at a time.
+The times between keys are log-normal: many short ones, a few long ones. The person is a quick programmer (for prose the
+average is about 240 ms a key, see Dhakal et al., "Observations on Typing from 136 Million Keystrokes", CHI 2018):
+bursts inside a word, longer times before symbols and capitals, a short pause before a word, and now and then a long
+pause before a line. Typos hit a key next to the right one, are noticed up to two keys later, and are deleted one
+character at a time.
 
-All chance comes from the seed and the place in the text, so that two runs make the same mistakes at the same places
-whatever was suggested meanwhile.
+All randomness depends on the seed and the place in the text, so two runs make the same mistakes at the same places,
+whatever was suggested.
 """
 
 import random
@@ -31,9 +32,9 @@ _OPENERS = (":", "(", "[", "{")
 class Hand:
     """The person. Times are medians in seconds; ``spread`` is the sigma of their logarithms.
 
-    Ghost text is read once it has stood for ``notice_s``. Then it is taken whole if all of it is what was to be
-    typed, at least ``whole_from`` characters; else by the word, while the next one is, from ``word_from`` characters.
-    Where it is wrong, ``dismiss_share`` of the time it is put away.
+    Ghost text is noticed once it has been visible for ``notice_s``. If all of it is right and it has at least
+    ``whole_from`` characters, it is accepted whole. Otherwise it is accepted word by word while the next word is right
+    and has at least ``word_from`` characters. Wrong ghost text is dismissed in ``dismiss_share`` of the cases.
     """
 
     key_s: float = 0.13
@@ -61,10 +62,12 @@ class Key:
 
 
 class Typist:
-    """Types ``target``: ask for `pause`, wait as long, then `press`. ``written`` is what stands there so far."""
+    """Types ``target``: call `pause`, wait that long, then call `press`. ``written`` is the text so far."""
 
     def __init__(self, target: str, hand: Hand, seed: str, indent: str = "    ", line_start: str = "") -> None:
-        """``line_start`` is what stands on the first line already, ``indent`` one level as the editor inserts it."""
+        """``line_start`` is the text that is on the first line already, ``indent`` one level of indentation as the
+        editor inserts it.
+        """
         self.written = ""
         self._target = target
         self._hand = hand
@@ -94,7 +97,7 @@ class Typist:
         return hand.symbol_s * spread
 
     def press(self, ghost: str, visible_s: float) -> Key:
-        """The next key, for ghost text (perhaps none) that has been visible for so long. Must not be `done`."""
+        """The next key, for ghost text (possibly empty) that has been visible for ``visible_s``. Must not be `done`."""
         key = self._correction() if self._wrong() else self._acceptance(ghost, visible_s) or self._typing()
         self.written = self.written[: len(self.written) - key.remove] + key.insert
         return key
@@ -108,7 +111,7 @@ class Typist:
         self._unnoticed = 0
         blank = not self._line().strip()
         if blank and self._target[place - wrong : place - wrong + 1] == "\n":
-            return Key("enter", wrong, "\n" + self._line())  # the editor trims the line that stayed empty
+            return Key("enter", wrong, "\n" + self._line())  # the editor trims an empty line
         return Key("delete", min(wrong, len(self._indent)) if blank else 1)
 
     def _acceptance(self, ghost: str, visible_s: float) -> Key | None:
@@ -144,7 +147,7 @@ class Typist:
         return Key("type", insert=letter)
 
     def _wrong(self) -> int:
-        """How many characters at the end do not belong there."""
+        """How many characters at the end are wrong."""
         return len(self.written) - _agreed(self.written, self._target)
 
     def _line(self) -> str:

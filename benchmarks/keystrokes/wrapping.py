@@ -1,11 +1,11 @@
-"""A completer around another one, as the server sees it; what happens at a call is for those that derive from it."""
+"""A completer around another one, as the server sees it. Derived classes define what happens at a call."""
 
 from engine import CancellationToken, CompletionRequest, ModelInfo
 from lsp_server.scheduling.model import CompleterLike
 
 
 class WrappedCompleter:
-    """Tells of the completer inside it what `lsp_server.scheduling.model.CompleterLike` asks for, but for the calls."""
+    """Implements `lsp_server.scheduling.model.CompleterLike` with the completer inside it, except for the calls."""
 
     def __init__(self, completer: CompleterLike) -> None:
         self._completer = completer
