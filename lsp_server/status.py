@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from engine import BUNDLED_MODEL
+from lsp_server.models.names import BUNDLED
+from lsp_server.scheduling.model import ModelHost
 from lsp_server.state import ServerState
 
 METHOD = "midtoken/status"
@@ -11,7 +14,9 @@ State = Literal["loading", "ready", "busy", "off", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """One notification; ``message`` says what is wrong or special, ``latency_ms`` is the median of recent answers."""
+    """One notification. ``message`` says what is wrong or special, ``model`` is the name of the model that serves,
+    ``latency_ms`` is the median of recent answers.
+    """
 
     state: State
     message: str | None = None
@@ -43,5 +48,14 @@ def status_of(server: ServerState) -> Status:
         state, message = "error", server.failure or model.problem
     else:
         state, message = ("ready" if server.scheduler.idle else "busy"), model.problem
-    name, device = (info.name, info.device) if info else (None, None)
-    return Status(state, message, name, device, server.statistics.median_ms)
+    device = None if info is None else info.device
+    return Status(state, message, _name(model), device, server.statistics.median_ms)
+
+
+def _name(host: ModelHost) -> str | None:
+    """The name by which a user chooses the model that serves; for a folder that has none, what its files call it."""
+    if host.info is None:
+        return None
+    if host.served is not None and isinstance(host.served.model, str):
+        return host.served.model
+    return BUNDLED if host.info.path == str(BUNDLED_MODEL) else host.info.name

@@ -1,5 +1,5 @@
-"""What a folder says about itself, for the list of models. It reads only small files, opens no graph and computes no
-hash.
+"""What a folder says about itself, for the list of models. It reads small files and the shapes that a graph states, runs
+no graph and computes no hash.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from engine.model_folder.files import MOST_JSON_BYTES, MOST_TOKENIZER_BYTES, fil
 from engine.model_folder.fim_spellings import fim_templates
 from engine.model_folder.foreign import GENAI, TOKENIZER, find_graph
 from engine.model_folder.manifest import MANIFEST_NAME, parse_manifest
+from engine.model_folder.parameters import count_parameters
 
 CONFIG = "config.json"
 _CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "context_length")
@@ -20,7 +21,7 @@ _CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "context_length")
 @dataclass(frozen=True, slots=True)
 class FolderDescription:
     """A model folder, or a checkpoint, for which ``graph`` is empty. 0, None and empty texts mean that the folder does
-    not say.
+    not say. ``parameters`` is the number of weights of the graph.
 
     ``files`` are the files of the model. For a checkpoint or a folder of another exporter, they are recognised by their
     names.
@@ -34,6 +35,7 @@ class FolderDescription:
     licence: str
     graph: str
     files: tuple[str, ...]
+    parameters: int = 0
 
 
 def describe_folder(folder: Path, within: Path | None = None) -> FolderDescription:
@@ -64,6 +66,7 @@ def _of_ours(folder: Path, root: Path) -> FolderDescription:
         licence=manifest.licence,
         graph=manifest.model_file,
         files=tuple(manifest.files),
+        parameters=count_parameters(folder, manifest.model_file),
     )
 
 
@@ -89,6 +92,7 @@ def _of_others(folder: Path, root: Path) -> FolderDescription:
         licence="",
         graph=graph,
         files=tuple(_files(folder, graph)),
+        parameters=count_parameters(root, (folder / graph).relative_to(root).as_posix()) if graph else 0,
     )
 
 

@@ -8,7 +8,7 @@ messages of the file (protocol buffers, ``onnx.proto`` of the ONNX project) with
 
 import mmap
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -16,6 +16,7 @@ from typing import Literal, TypeAlias
 from engine.errors import ModelFolderError
 from engine.model_folder.files import file_size, is_inside
 from engine.model_folder.json_fields import shown
+from engine.model_folder.protobuf import BYTES, Data, MalformedError, fields
 
 MOST_BYTES = 2 << 30
 """Limit for a graph's own file: a message of protocol buffers cannot be longer. Larger weights are external data."""
@@ -32,7 +33,6 @@ exists.
 """
 
 Kind: TypeAlias = Literal["model", "training", "function", "graph", "node", "attribute", "sparse", "tensor", "entry"]
-Data: TypeAlias = bytes | mmap.mmap
 
 # The fields of each message that hold messages which matter here.
 _INNER: Mapping[Kind, Mapping[int, Kind]] = {
@@ -53,15 +53,9 @@ _NAMED: Mapping[Kind, tuple[int, ...]] = {"node": (4, 7), "function": (1, 10), "
 _REPEATING = frozenset(
     {b"Loop", b"Scan", b"SequenceMap", b"BeamSearch", b"GreedySearch", b"Sampling", b"WhisperBeamSearch"}
 )
-_LONGEST_VARINT = 10
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 Operator: TypeAlias = tuple[bytes, bytes]
 """Domain and name."""
-
-
-class _Malformed(Exception):
-    """The bytes are not a message."""
 
 
 class _TooMuch(Exception):
@@ -93,7 +87,7 @@ def check_graph_file(path: Path, hashed: Collection[Path] = ()) -> None:
         with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
             _walk(data, found)
         _check_size(found)
-    except _Malformed as error:
+    except MalformedError as error:
         raise ModelFolderError(f"{path} is no graph, or a part of one; export the model again") from error
     except _TooMuch as error:
         raise ModelFolderError(f"{path} {error}; do not use this folder") from None
@@ -130,10 +124,12 @@ def _parts(
     inner, wanted = _INNER[kind], _NAMED.get(kind, ())
     messages: list[tuple[Kind, int, int]] = []
     names = [b"", b""]
-    for number, begin, stop in _fields(data, start, end):
+    for number, wire, begin, stop in fields(data, start, end):
         found.fields += 1
         if found.fields > MOST_FIELDS:
             raise _TooMuch(f"has more than {MOST_FIELDS} parts")
+        if wire != BYTES:
+            continue
         if number in inner:
             messages.append((inner[number], begin, stop))
         elif number in wanted:
@@ -196,42 +192,3 @@ def _check_place(path: Path, place: bytes, hashed: Collection[Path]) -> None:
         f"{path} has its weights in {shown(name)}, which has another name elsewhere (a hard link); copy the folder with"
         " files of its own, or do not use it"
     )
-
-
-def _fields(data: Data, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """The fields of the message at ``start``: number, and where the content begins and ends; 0 for a field that does
-    not hold bytes. Raises `_Malformed` if protocol buffers would refuse it.
-    """
-    while start < end:
-        tag, start = _varint(data, start, end)
-        wire = tag & 7
-        if wire == _BYTES:
-            length, start = _varint(data, start, end)
-            if length > end - start:
-                raise _Malformed
-            yield tag >> 3, start, start + length
-            start += length
-        elif wire == _VARINT:
-            _, start = _varint(data, start, end)
-            yield 0, start, start
-        elif wire in (_FIXED64, _FIXED32):
-            start += 8 if wire == _FIXED64 else 4
-            yield 0, start, start
-        else:  # groups, which ONNX never had
-            raise _Malformed
-    if start > end:
-        raise _Malformed
-
-
-def _varint(data: Data, start: int, end: int) -> tuple[int, int]:
-    """A number, seven bits in each byte, lowest first; and where it ends."""
-    if start < end and (byte := data[start]) < 0x80:
-        return byte, start + 1
-    value = shift = 0
-    for at in range(start, min(end, start + _LONGEST_VARINT)):
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at + 1
-        shift += 7
-    raise _Malformed

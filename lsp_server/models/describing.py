@@ -48,7 +48,7 @@ def _folder(found: Found, converter: Converter, has_torch: Callable[[], bool]) -
     except ModelFolderError as error:
         return Facts(licence=found.licence, reason=str(error))
     size = sum(path.stat().st_size for name in facts.files if (path := found.path / name).is_file())
-    reason, parameters = "", 0
+    reason, parameters = "", facts.parameters
     if not facts.graph:
         parameters, problem = converter.describe_checkpoint(found.path)
         reason = problem or ("" if has_torch() or not converter.needs_torch(found.path) else NEEDS_TORCH)

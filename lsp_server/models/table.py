@@ -84,7 +84,7 @@ def _added_entry(added: Added, reason: str) -> ModelEntry:
     if added.origin is not None:
         facts = replace(
             facts,
-            parameters=added.origin.parameters,
+            parameters=added.origin.parameters or facts.parameters,
             quantization=added.origin.quantization if added.origin.precision == "keep" else facts.quantization,
             licence=facts.licence or added.origin.licence,
         )
@@ -96,7 +96,7 @@ def _folder_facts(folder: Path) -> Facts:
     size = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     return Facts(
         architecture=facts.architecture,
-        parameters=0,
+        parameters=facts.parameters,
         quantization=facts.precision,
         context=facts.context_length,
         fim=facts.fim,

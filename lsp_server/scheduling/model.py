@@ -99,6 +99,8 @@ class ModelHost:
         """``loading`` even while the old model serves, ``failed`` only if there is no model."""
         self.problem: str | None = None
         """Why the model that was asked for last could not be loaded."""
+        self.served: ModelChoice | None = None
+        """What `info` tells of, as it was asked for."""
         self.serial = 0
         """How often a model in use was replaced by another one."""
 
@@ -142,6 +144,7 @@ class ModelHost:
             self._wanted = None
             self._settle("ready" if self._completer else "failed", describe(error))
             raise
+        self.served = wanted
         self.serial += replaces
         if self._wanted == wanted:
             self._settle("ready", None)

@@ -65,16 +65,23 @@ async def serving(
     env: Mapping[str, str] | None = None,
     is_quiet: bool = True,
     states: list[str] | None = None,
+    statuses: list[Any] | None = None,
 ) -> AsyncIterator[LanguageClient]:
     """A client of a server that has just been started; in the end it must leave as it should.
 
     ``settings`` are what the client says when it is asked. ``is_quiet`` expects that nothing is shown to the user.
-    ``states`` takes the states that the server tells.
+    ``states`` takes the states that the server tells, ``statuses`` all that it tells with them.
     """
     client = await ClientServerConfig([*command], server_env=environment(**(env or {}))).start()
     assert isinstance(client, LanguageClient)
-    told: list[str] = [] if states is None else states
-    client.feature("midtoken/status")(lambda params: told.append(params.state))
+
+    def hear(status: Any) -> None:
+        if states is not None:
+            states.append(status.state)
+        if statuses is not None:
+            statuses.append(status)
+
+    client.feature("midtoken/status")(hear)
     client.set_configuration(dict(settings or {}), section="midtoken")
     result = await client.initialize_session(types.InitializeParams(capabilities=capabilities(encoding, "utf-16")))
     assert result.capabilities.position_encoding == encoding

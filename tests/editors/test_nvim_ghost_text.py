@@ -234,7 +234,7 @@ def test_off_and_on_again(it: Editor):
     it.nvim.command("Midtoken toggle")
     it.lua("require('midtoken').trigger()")
     it.wait_ghost()
-    assert re.fullmatch(r"Midtoken \d+ ms", str(it.lua("return require('midtoken').status()")))
+    assert re.fullmatch(r"Midtoken: bundled \d+ ms", str(it.lua("return require('midtoken').status()")))
 
 
 def test_off_in_one_buffer(it: Editor):

@@ -1,15 +1,21 @@
 """VS Code: commands, settings, dialogs and the status bar, as a user meets them."""
 
 import shutil
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.editors.neovim import ROOT
 from tests.editors.vscode import BAR, EXTENSION, SETTINGS, Code
+from tests.editors.vscode_server import Workbench
 from tests.editors.vscode_window import METHOD, it, start, window
+from tests.lsp_server.models.fake_machine import put_ollama
+from tests.onnx_export.gguf.files import write_model
 
 __all__ = ["it", "window"]
+SLOW = "tests.editors.slow_adding"
 
 
 def test_every_command_is_there(it: Code):
@@ -30,9 +36,9 @@ def test_disable_and_enable(it: Code):
 
 
 def test_disable_and_enable_a_language(it: Code):
-    with it.restarting():
-        it.settings({**SETTINGS, "midtoken.languages": ["python", "lua"]})
+    it.settings({**SETTINGS, "midtoken.languages": ["python", "lua"]})
     it.open("import ")
+    before = it.command("midtoken.server.statistics")["requests"]
     it.command("midtoken.disableLanguage")
     it.until(lambda: it.setting("midtoken.enabled", "python") is False, "the setting")
     it.type("o")
@@ -40,13 +46,12 @@ def test_disable_and_enable_a_language(it: Code):
     it.open("import ", "a.lua")
     it.type("o")
     it.wait_ghost()  # of the other language; by now the first one would have had its own
-    assert it.command("midtoken.server.statistics")["requests"] == 1
+    assert it.command("midtoken.server.statistics")["requests"] == before + 1
     it.open("import ", "b.py")
     it.command("midtoken.enableLanguage")
     it.type("o")
     it.wait_ghost()
-    with it.restarting():
-        it.settings(SETTINGS)
+    it.settings(SETTINGS)
 
 
 def test_a_setting_takes_effect(it: Code):
@@ -91,16 +96,60 @@ def test_a_model_folder_is_chosen(it: Code, tmp_path: Path):
     it.wait_told(f"{tmp_path} is no model folder: there is no model.onnx in it")
     bundled = it.command("midtoken.server.modelInfo")["path"]
     folder = shutil.copytree(bundled, tmp_path / "model")
-    with it.restarting():
-        choose_folder(it, folder)
+    server = it.server_pid()
+    choose_folder(it, folder)
+    it.until(lambda: it.command("midtoken.server.modelInfo")["path"] == str(folder), "the model of the folder")
     assert it.setting("midtoken.model") == str(folder)
-    assert it.command("midtoken.server.modelInfo")["path"] == str(folder)
     assert start(it, "import o")
-    with it.restarting():
-        it.begin("midtoken.chooseModel")
-        it.page.click('.quick-input-widget .monaco-list-row :text("bundled")')
+    choose(it, "bundled")
+    it.until(lambda: it.command("midtoken.server.modelInfo")["path"] == bundled, "the bundled model")
     assert it.setting("midtoken.model") == ""
-    assert it.command("midtoken.server.modelInfo")["path"] == bundled
+    assert it.server_pid() == server
+
+
+def choose(it: Code, name: str) -> None:
+    """In the list of models."""
+    it.begin("midtoken.chooseModel")
+    it.page.click(f'.quick-input-widget .monaco-list-row :text-is("{name}")')
+
+
+def wait_bar(it: Code, name: str) -> None:
+    it.until(lambda: f"Midtoken: {name}" in it.bar(), f"the model {name} in the status bar")
+
+
+def test_a_model_is_added_and_used_without_a_restart(workbench: Workbench, tmp_path: Path):
+    write_model(tmp_path / "m.gguf")
+    with workbench(SETTINGS) as server, server.window() as it:
+        put_ollama(server.folder / ".ollama/models", "toy:1", (tmp_path / "m.gguf").read_bytes())
+        it.open("import o")
+        it.wait_ready()
+        wait_bar(it, "bundled")
+        process = it.server_pid()
+        for name in ("toy:1", "bundled", "toy:1"):
+            choose(it, name)
+            wait_bar(it, name)
+        assert it.setting("midtoken.model") == "toy:1"
+        it.open("func f() {\n\tret", "a.go")  # of a language that only the other model knows
+        wait_bar(it, "toy:1")
+        it.type("u")
+        it.until(lambda: it.command("midtoken.server.statistics")["requests"] > 0, "a request")
+        assert it.server_pid() == process
+
+
+def test_adding_a_model_is_cancelled(workbench: Workbench, tmp_path: Path):
+    write_model(tmp_path / "m.gguf")
+    run = f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_module({SLOW!r}, run_name='__main__')"
+    slow = [sys.executable, "-c", run]
+    with workbench({**SETTINGS, "midtoken.server.command": slow}) as server, server.window() as it:
+        put_ollama(server.folder / ".ollama/models", "toy:1", (tmp_path / "m.gguf").read_bytes())
+        it.open("import o")
+        it.wait_ready()
+        choose(it, "toy:1")
+        it.until(lambda: any("adding toy:1" in text and "weights" in text for text in it.told()), "the progress")
+        it.page.click('.notification-list-item :text("Cancel")')
+        it.until(lambda: not any("adding toy:1" in text for text in it.told()), "the end")
+        assert it.setting("midtoken.model") == ""
+        assert it.command("midtoken.server.modelInfo")["state"] == "ready"
 
 
 @pytest.mark.parametrize(

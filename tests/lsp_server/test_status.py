@@ -49,6 +49,20 @@ async def test_loading_ready_busy_ready():
         assert len(states(wire)) == 4, "an answer that needs no model is no news"
 
 
+async def test_the_model_has_the_name_by_which_it_is_chosen():
+    """A name of the table as it is; a folder has the name that it gives itself."""
+    async with Wire(FakeCompleter().load, {"model": "qwen2.5-coder:0.5b"}) as wire:
+        await wire.initialize(capabilities=STATUS)
+        for model, name in (("", "fake"), ("/models/x", "fake"), ("bundled", "bundled")):
+            await wire.until(lambda: states(wire)[-1:] == ["ready"])
+            before = len(states(wire))
+            wire.configuration = {"model": model}
+            wire.notify("workspace/didChangeConfiguration", {"settings": None})
+            await wire.until(lambda at=before: states(wire)[at:] == ["loading", "ready"])
+            assert statuses(wire)[-1]["model"] == name
+        assert [status["model"] for status in statuses(wire)[:3]] == [None, "qwen2.5-coder:0.5b", "qwen2.5-coder:0.5b"]
+
+
 async def test_clients_that_do_not_ask_for_it_get_none():
     for experimental in (None, {}, {"midtokenStatus": 1}, [True], "midtokenStatus"):
         async with Wire(FakeCompleter().load) as wire:

@@ -11,7 +11,7 @@ import pytest
 from gguf import GGMLQuantizationType
 from gguf.quants import dequantize, quantize
 
-from engine import Cancelled, Completer, CompletionRequest, ExportError, StopParams
+from engine import Cancelled, Completer, CompletionRequest, ExportError, StopParams, describe_folder
 from engine.loading import load_tokenizer
 from engine.model_folder.manifest import MANIFEST_NAME, load_manifest
 from engine.runtime.session import OrtSession
@@ -157,14 +157,16 @@ def test_the_tokenizer_is_the_one_that_was_written(tmp_path: Path) -> None:
     assert manifest.fim is not None
 
 
-def test_a_description_reads_the_header_alone(tmp_path: Path) -> None:
-    tensors = write_model(tmp_path / "m.gguf", types=("Q4_0",))
+@pytest.mark.parametrize(("kind", "tied"), [("Q4_0", False), ("Q4_1", True), ("F16", True)])
+def test_a_description_reads_the_header_alone(tmp_path: Path, kind: str, tied: bool) -> None:
+    tensors = write_model(tmp_path / "m.gguf", types=(kind,), tied=tied)
     found = describe(tmp_path / "m.gguf")
     assert found.usable
-    assert (found.name, found.architecture, found.quantization, found.context) == ("small", "llama", "Q4_0", 192)
+    assert (found.name, found.architecture, found.quantization, found.context) == ("small", "llama", kind, 192)
     assert found.parameters == sum(values.size for values in tensors.values())
     assert found.fim
     convert(tmp_path / "m.gguf", tmp_path / "out")
+    assert describe_folder(tmp_path / "out").parameters == found.parameters
     written = sum(file.stat().st_size for file in (tmp_path / "out").iterdir() if file.suffix == ".data")
     assert found.converted_bytes == pytest.approx(written, rel=0.2)
 

@@ -10,6 +10,7 @@ import {
   window,
   type InlineCompletionContext,
   type LogOutputChannel,
+  type TextDocument,
   type TextEditor,
 } from "vscode";
 import {
@@ -30,14 +31,14 @@ import {
 import type { Server } from "./discovery";
 import type { Filter } from "./languages";
 import { killTree, safeEnvironment } from "./run";
-import { isEnabled, offersList, SECTION, serverSettings } from "./settings";
+import { isEnabled, languages as languagesInUse, offersList, SECTION, serverSettings, type Manifest } from "./settings";
 import { MORE_TEXT_METHOD, readMoreText, type MoreText } from "./moreText";
 import { readStatus, STATUS_METHOD, type Status } from "./status";
 
 export interface ConnectionOptions {
   readonly server: Server;
   readonly selector: readonly Filter[];
-  readonly settingNames: readonly string[];
+  readonly manifest: Manifest;
   /** Whether the suggestion list is wanted in any language. */
   readonly list: boolean;
   /** Where the process runs: a folder that holds nothing of the user's. */
@@ -136,7 +137,7 @@ export class Connection {
 
   /** Tells the server where the user is, so that it reads what the first request there needs. */
   tellFocus(editor: TextEditor | undefined): void {
-    if (this.open && editor !== undefined && languages.match(this.options.selector, editor.document) > 0) {
+    if (this.open && editor !== undefined && this.answers(editor.document)) {
       const converter = this.client.code2ProtocolConverter;
       const place = {
         textDocument: converter.asTextDocumentIdentifier(editor.document),
@@ -165,6 +166,15 @@ export class Connection {
     const isOurs = this.asksForMore && context.triggerKind === InlineCompletionTriggerKind.Invoke;
     this.asksForMore = false;
     return isOurs ? { ...context, triggerKind: InlineCompletionTriggerKind.Automatic } : context;
+  }
+
+  /** Whether completions are wanted in a document: it may be one that another model would know. */
+  private answers(document: TextDocument): boolean {
+    const { selector, manifest } = this.options;
+    const { languageId } = document;
+    return (
+      languages.match(selector, document) > 0 && languagesInUse(manifest).includes(languageId) && isEnabled(languageId)
+    );
   }
 
   /** Runs a command of the server. */
@@ -249,7 +259,7 @@ export class Connection {
         await next({ registrations: registrations.flatMap((one) => this.adapted(one)) }, CancellationToken.None);
       },
       provideInlineCompletionItems: async (document, position, context, token, next) => {
-        if (!isEnabled(document.languageId)) {
+        if (!this.answers(document)) {
           return undefined;
         }
         const asked = this.asAsked(context);
@@ -262,10 +272,12 @@ export class Connection {
         return result;
       },
       provideCompletionItem: (document, position, context, token, next) =>
-        offersList(document.languageId) ? next(document, position, context, token) : undefined,
+        this.answers(document) && offersList(document.languageId)
+          ? next(document, position, context, token)
+          : undefined,
       workspace: {
         configuration: ({ items }) =>
-          items.map(({ section }) => (section === SECTION ? serverSettings(this.options.settingNames) : null)),
+          items.map(({ section }) => (section === SECTION ? serverSettings(this.options.manifest) : null)),
         // The server asks for what it needs: the section as a whole has settings that are none of its.
         didChangeConfiguration: (_sections, next) => next(undefined),
       },

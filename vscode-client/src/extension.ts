@@ -22,7 +22,7 @@ import { selectorOf } from "./languages";
 import { relay, reportProblem, warnOnceOfSwitchedOffSuggestions } from "./messages";
 import { describe } from "./problems";
 import { runnerIn, type Run } from "./run";
-import { isEnabled, languages, launchSettings, manifestOf, offersList, SECTION, serverSettingNames } from "./settings";
+import { isEnabled, languages, launchSettings, manifestOf, offersList, openedLanguages, SECTION } from "./settings";
 import { statusOf, type Status } from "./status";
 import { StatusBar } from "./statusBar";
 
@@ -86,7 +86,7 @@ class Extension {
           folder: storage,
           selector: this.selector(),
           list: this.wantsList(),
-          settingNames: serverSettingNames(this.manifest),
+          manifest: this.manifest,
           events: {
             onClosed,
             onStatus,
@@ -135,11 +135,11 @@ class Extension {
 
   private selector() {
     const schemes = (workspace.workspaceFolders ?? []).map((folder) => folder.uri.scheme);
-    return selectorOf(languages(this.manifest), schemes);
+    return selectorOf(openedLanguages(this.manifest), schemes);
   }
 
   private wantsList(): boolean {
-    return languages(this.manifest).some(offersList);
+    return openedLanguages(this.manifest).some(offersList);
   }
 
   private async places(): Promise<Places> {

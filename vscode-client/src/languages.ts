@@ -2,6 +2,8 @@
 
 /** The language of the bundled model. */
 const BUNDLED = ["python"];
+/** What the setting `model` can say for it. */
+const BUNDLED_NAMES = ["", "bundled", "small"];
 const ACTIVATION = "onLanguage:";
 
 export interface LanguageSettings {
@@ -21,7 +23,15 @@ export function languagesInUse(settings: LanguageSettings, known: readonly strin
   if (settings.languages.length > 0) {
     return [...new Set(settings.languages)];
   }
-  return settings.model === "" || settings.model === "bundled" ? BUNDLED : known;
+  return BUNDLED_NAMES.includes(settings.model) ? BUNDLED : known;
+}
+
+/**
+ * The languages whose documents the server is told of: also those that another model would know, so that one takes the
+ * place of another without a new connection.
+ */
+export function languagesToOpen(settings: LanguageSettings, known: readonly string[]): readonly string[] {
+  return [...new Set([...known, ...settings.languages])];
 }
 
 export interface Filter {

@@ -2,11 +2,11 @@
 
 import { ConfigurationTarget, workspace, type ExtensionContext } from "vscode";
 
-import { knownLanguages, languagesInUse } from "./languages";
+import { knownLanguages, languagesInUse, languagesToOpen, type LanguageSettings } from "./languages";
 
 export const SECTION = "midtoken";
 
-interface Manifest {
+export interface Manifest {
   readonly version: string;
   readonly activationEvents: readonly string[];
   readonly contributes: { readonly configuration: { readonly properties: Readonly<Record<string, unknown>> } };
@@ -23,26 +23,26 @@ export function isOwnSetting(name: string): boolean {
 }
 
 /** The names of the server's settings: all that package.json declares but the extension's own. */
-export function serverSettingNames(manifest: Manifest): readonly string[] {
+function serverSettingNames(manifest: Manifest): readonly string[] {
   return Object.keys(manifest.contributes.configuration.properties)
     .map((key) => key.slice(SECTION.length + 1))
     .filter((name) => !isOwnSetting(name));
 }
 
 /**
- * The server's settings as the user set them. A default is not sent: it would stand over the server's own environment,
- * and over what one setting implies for another.
+ * The server's settings as the user set them, and the languages in use. Another default is not sent: it would stand over
+ * the server's own environment, and over what one setting implies for another.
  */
-export function serverSettings(names: readonly string[]): Record<string, unknown> {
+export function serverSettings(manifest: Manifest): Record<string, unknown> {
   const configuration = workspace.getConfiguration(SECTION);
   const result: Record<string, unknown> = {};
-  for (const name of names) {
+  for (const name of serverSettingNames(manifest)) {
     const found = configuration.inspect(name);
     if (found?.globalValue !== undefined || found?.workspaceValue !== undefined) {
       result[name] = configuration.get(name);
     }
   }
-  return result;
+  return { ...result, languages: languages(manifest) };
 }
 
 /** Sets a setting where it is set now: in the workspace, else for the user. */
@@ -66,12 +66,20 @@ export function offersList(languageId: string): boolean {
 
 /** The languages that the server is used for, whether they are enabled or not. */
 export function languages(manifest: Manifest): readonly string[] {
+  return languagesInUse(languageSettings(), knownLanguages(manifest.activationEvents));
+}
+
+/** The languages whose documents the server is told of. */
+export function openedLanguages(manifest: Manifest): readonly string[] {
+  return languagesToOpen(languageSettings(), knownLanguages(manifest.activationEvents));
+}
+
+function languageSettings(): LanguageSettings {
   const configuration = workspace.getConfiguration(SECTION);
-  const settings = {
+  return {
     languages: configuration.get<string[]>("languages", []),
     model: configuration.get<string>("model", ""),
   };
-  return languagesInUse(settings, knownLanguages(manifest.activationEvents));
 }
 
 export interface LaunchSettings {

@@ -4,6 +4,7 @@
 export interface Status {
   readonly state: "loading" | "ready" | "busy" | "off" | "error";
   readonly message: string | null;
+  /** The name of the model that serves, as in the list of models. */
   readonly model: string | null;
   readonly device: "cpu" | "cuda" | null;
   /** The median of recent answers. */
@@ -34,17 +35,17 @@ const WORDS = {
 
 const MOST_NAME_CHARACTERS = 24;
 
-/** The text in the bar: `$(check) Midtoken 38 ms`, and between them the model's name where it is not the bundled one. */
+/** The text in the bar: `$(check) Midtoken: bundled 38 ms`; without the name before a model is there. */
 export function barText(status: Status): string {
   const latency = status.latencyMs === null || !isRunning(status) ? "" : ` ${Math.round(status.latencyMs)} ms`;
   return `${ICONS[status.state]} Midtoken${nameIn(status)}${latency}`;
 }
 
 function nameIn({ model }: Status): string {
-  if (model === null || model.startsWith("midtoken-")) {
+  const plain = (model ?? "").replace(/[$()]/g, ""); // the bar would make icons of them
+  if (plain === "") {
     return "";
   }
-  const plain = model.replace(/[$()]/g, ""); // the bar would make icons of them
   return `: ${plain.length > MOST_NAME_CHARACTERS ? `${plain.slice(0, MOST_NAME_CHARACTERS - 1).trimEnd()}…` : plain}`;
 }
 

@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { factLines } from "../src/facts";
-import { knownLanguages, languagesInUse, selectorOf } from "../src/languages";
 import { readMoreText } from "../src/moreText";
+import { knownLanguages, languagesInUse, languagesToOpen, selectorOf } from "../src/languages";
 import { lastLine } from "../src/run";
 import { barText, barTooltip, readStatus, statusOf } from "../src/status";
 
@@ -14,7 +14,7 @@ test("the status bar has the state and the time", () => {
   const other = { ...statusOf("ready"), model: "Qwen2.5 Coder 0.5B Instruct", latencyMs: 80 };
   assert.equal(barText(other), "$(check) Midtoken: Qwen2.5 Coder 0.5B Inst… 80 ms");
   assert.equal(barText({ ...other, model: "$(flame) mine" }), "$(check) Midtoken: flame mine 80 ms");
-  assert.equal(barText({ ...other, model: "midtoken-python-small" }), "$(check) Midtoken 80 ms");
+  assert.equal(barText({ ...other, model: "bundled" }), "$(check) Midtoken: bundled 80 ms");
 });
 
 test("the hover says all that is known", () => {
@@ -49,8 +49,17 @@ test("languages: the settings' own, else Python, with another model all that are
   assert.deepEqual(known, ["python", "rust"]);
   assert.deepEqual(languagesInUse({ languages: [], model: "" }, known), ["python"]);
   assert.deepEqual(languagesInUse({ languages: [], model: "bundled" }, known), ["python"]);
+  assert.deepEqual(languagesInUse({ languages: [], model: "small" }, known), ["python"]);
   assert.deepEqual(languagesInUse({ languages: [], model: "/m" }, known), known);
   assert.deepEqual(languagesInUse({ languages: ["go", "go"], model: "/m" }, known), ["go"]);
+});
+
+test("documents are told of whichever model is used, so that a new one needs no new connection", () => {
+  const known = ["python", "rust"];
+  for (const model of ["", "bundled", "/m", "qwen2.5-coder:0.5b"]) {
+    assert.deepEqual(languagesToOpen({ languages: [], model }, known), known);
+  }
+  assert.deepEqual(languagesToOpen({ languages: ["rust", "cobol"], model: "" }, known), ["python", "rust", "cobol"]);
 });
 
 test("documents: files, new ones, cells of notebooks, virtual workspaces", () => {

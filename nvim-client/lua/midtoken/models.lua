@@ -73,12 +73,33 @@ local function known(value)
   return (value == nil or value == vim.NIL) and '' or tostring(value)
 end
 
+---@param value any
+---@param scale [integer, string][] the largest first
+---@return string
+local function rounded(value, scale)
+  for _, step in ipairs(type(value) == 'number' and value > 0 and scale or {}) do
+    if value >= step[1] then
+      return ('%.' .. (step[1] == scale[1][1] and 1 or 0) .. 'f %s'):format(value / step[1], step[2])
+    end
+  end
+  return ''
+end
+
 ---@param model table
 ---@param setting string
 ---@return string
 local function line(model, setting)
   local states = { ready = 'ready', convertible = 'to be added', unusable = 'cannot be used: ' .. known(model.reason) }
-  local parts = { model.name, model.source, known(model.quantization), known(model.licence), states[model.state] }
+  local parts = {
+    model.name,
+    model.source,
+    rounded(model.parameters, { { 1e9, 'B parameters' }, { 1e6, 'M parameters' } }),
+    known(model.quantization),
+    rounded(model.bytes, { { 1e9, 'GB' }, { 1e6, 'MB' } }),
+    model.fim == false and 'prefix only' or '',
+    known(model.licence),
+    states[model.state],
+  }
   local text = table.concat(
     vim.tbl_filter(function(part)
       return part ~= ''

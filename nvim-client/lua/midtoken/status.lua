@@ -1,6 +1,7 @@
 --- The statusline component: what Midtoken is doing in this buffer, and how long its last answer took.
 
 local METHOD = 'textDocument/inlineCompletion'
+local MOST_NAME_CHARACTERS = 24
 
 local M = {}
 
@@ -44,12 +45,14 @@ end
 ---@class midtoken.Status what a server tells with `midtoken/status`
 ---@field state 'loading'|'ready'|'busy'|'off'|'error'
 ---@field message string?
+---@field model string? the name of the model that serves
 
 ---@param client_id integer
 ---@param status table
 function M.on_status(client_id, status)
   local message = type(status.message) == 'string' and status.message or nil
-  said[client_id] = { state = status.state, message = message }
+  local model = type(status.model) == 'string' and status.model or nil
+  said[client_id] = { state = status.state, message = message, model = model }
   M.redraw()
 end
 
@@ -74,6 +77,16 @@ function M.on_event(event)
   M.redraw()
 end
 
+---@param name string?
+---@return string
+local function shown(name)
+  local plain = (name or ''):gsub('[%%%c]', '') -- a status line would read what follows a % as an item
+  if vim.fn.strchars(plain) <= MOST_NAME_CHARACTERS then
+    return plain
+  end
+  return vim.trim(vim.fn.strcharpart(plain, 0, MOST_NAME_CHARACTERS - 1)) .. '…'
+end
+
 --- The time from the last request for ghost text to its answer.
 ---@return number? # milliseconds
 function M.latency_ms()
@@ -92,11 +105,13 @@ function M.component()
   elseif vim.fn.has('nvim-0.12') == 1 and not vim.lsp.inline_completion.is_enabled({ bufnr = 0 }) then
     return 'Midtoken: off'
   end
-  local state = (said[client.id] or {}).state
-  if state == 'loading' or state == 'off' or state == 'error' then
-    return 'Midtoken: ' .. state
+  local told = said[client.id] or {}
+  if told.state == 'loading' or told.state == 'off' or told.state == 'error' then
+    return 'Midtoken: ' .. told.state
   end
-  return latency_ms and ('Midtoken %.0f ms'):format(latency_ms) or 'Midtoken'
+  local name = shown(told.model)
+  local text = name == '' and 'Midtoken' or 'Midtoken: ' .. name
+  return latency_ms and ('%s %.0f ms'):format(text, latency_ms) or text
 end
 
 return M
