@@ -24,7 +24,8 @@ SOURCE_NAME = "midtoken-source.json"
 PICKLED_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 COPIED_FILES = ("MODEL_CARD.md", "LICENSE")
 READ_FILES = (
-    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "adapter_config.json"),
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+    "adapter_config.json",
     *(SOURCE_NAME, "*.safetensors.index.json", "*.safetensors", *COPIED_FILES),
 )
 
@@ -72,11 +73,12 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         raise ExportError(
             f"{folder / 'tokenizer.json'} is not a tokenizer ({error}); copy the checkpoint again"
         ) from None
-    generation, tokenizer_config = (
-        _read_optional(folder / name) for name in ("generation_config.json", "tokenizer_config.json")
+    generation, tokenizer_config, special = (
+        _read_optional(folder / name)
+        for name in ("generation_config.json", "tokenizer_config.json", "special_tokens_map.json")
     )
     try:
-        control = control_ids(config, generation, tokenizer_config, tokenizer, added)
+        control = control_ids(config, generation, tokenizer_config, tokenizer, added, special)
     except ModelFolderError as error:
         raise ExportError(f"{folder}: {error}") from None
     except (KeyError, TypeError, ValueError, AttributeError) as error:

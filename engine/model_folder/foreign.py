@@ -76,6 +76,7 @@ class ForeignFolder:
     generation: Mapping[str, Any]
     tokenizer_config: Mapping[str, Any]
     tokenizer: Mapping[str, Any]
+    special_tokens_map: Mapping[str, Any]
 
 
 def find_foreign(path: Path) -> ForeignFolder | None:
@@ -109,6 +110,7 @@ def find_foreign(path: Path) -> ForeignFolder | None:
         generation=_read(folder, "generation_config.json"),
         tokenizer_config=_read(folder, "tokenizer_config.json"),
         tokenizer=_read(folder, TOKENIZER, MOST_TOKENIZER_BYTES),
+        special_tokens_map=_read(folder, "special_tokens_map.json"),
     )
 
 
@@ -139,7 +141,9 @@ def _derive(found: ForeignFolder, signature: GraphSignature) -> Manifest:
         ),
         graph=names,
         key_value=_layout(found, names, signature),
-        control=control_ids(config, found.generation, found.tokenizer_config, found.tokenizer, added),
+        control=control_ids(
+            config, found.generation, found.tokenizer_config, found.tokenizer, added, found.special_tokens_map
+        ),
         vocabulary=VocabularySizes(
             tokenizer=entries, embedding=_within(MOST_ROWS, rows), head=_within(MOST_ROWS, _size(head, rows))
         ),

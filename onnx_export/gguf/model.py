@@ -17,6 +17,10 @@ from onnx_export.graph_writer.weights import Blocks, Floats, Form, Matrix
 MOST_CONTEXT = 32768
 """Number of positions for which cosine and sine are stored by default; far more than a completion needs."""
 MOST_LAYERS = 512
+_ONE_FOR_ALL = ("attention.head_count", "attention.head_count_kv")
+"""Numbers that some models have by layer, as lists."""
+_VISION, _DRAFTS = ("clip", "mmproj"), ("eagle", "eagle2", "eagle3", "medusa")
+"""Architectures of files that belong to a model and are none."""
 _IGNORED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
 
@@ -83,6 +87,12 @@ def architecture_of(file: GgufFile) -> Architecture:
     """The table row of a file. Errors: ExportError, which says what the file is, if it cannot be converted."""
     name = str(file.fields.get("general.architecture", ""))[:60]
     kind = file.fields.get("general.type", "model")
+    if kind == "mmproj" or name in _VISION:
+        raise ExportError(f"{file.path} is the part of a model that sees images; give the file of the model itself")
+    if name in _DRAFTS:
+        raise ExportError(
+            f"{file.path} is a draft for another model and completes nothing alone; give that model's file"
+        )
     if kind != "model":
         raise ExportError(f"{file.path} is no model but {str(kind)[:40]!r}; give the file of the model itself")
     row = ARCHITECTURES.get(name)
@@ -93,8 +103,14 @@ def architecture_of(file: GgufFile) -> Architecture:
         )
     if not file.tensors:
         raise ExportError(f"{file.path} is a vocabulary without weights; give the file of the model")
-    if Sizes(name, file.fields).number("expert_count"):
+    sizes = Sizes(name, file.fields)
+    if sizes.number("expert_count"):
         raise ExportError(f"{file.path} is a mixture of experts, which is not supported; take a dense model")
+    if sizes.number("nextn_predict_layers") or any(".nextn." in tensor for tensor in file.tensors):
+        raise ExportError(
+            f"{file.path} has layers that guess several tokens ahead (MTP), which are not supported; "
+            "take a file without them"
+        )
     return row
 
 
@@ -110,8 +126,13 @@ def read_model(file: GgufFile, context: int | None = None) -> GgufModel:
 
 
 def decoder_of(row: Architecture, file: GgufFile, context: int | None) -> Decoder:
-    """The sizes of a file. Errors: ValueError with what is wrong."""
+    """The sizes of a file. Errors: ValueError with what is wrong, ExportError where its layers are of several sizes."""
     sizes = Sizes(row.name, file.fields)
+    listed = sorted(name for name in file.arrays if name.removeprefix(f"{row.name}.") in _ONE_FOR_ALL)
+    if listed:
+        raise ExportError(
+            f"{file.path} has layers of different sizes ({listed[0]}), which is not supported; take another"
+        )
     heads, layers = sizes.needed("attention.head_count"), sizes.needed("block_count")
     if layers > MOST_LAYERS:
         raise ValueError(f"{layers} layers")

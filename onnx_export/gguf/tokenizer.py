@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import ExportError
+from engine.model_folder.control_ids import is_control_spelling
 from engine.model_folder.fim_spellings import end_ids, fim_templates, repository_tokens
+from engine.model_folder.json_fields import shown
 from engine.model_folder.manifest import ControlIds, FimTemplates, RepositoryTokens
 from engine.text.spellings import SPACE_MARK
 from onnx_export.gguf.header import GgufFile
@@ -131,6 +133,9 @@ def _control(file: GgufFile, entries: Entries, added: Mapping[str, int], count: 
     if entries.kind == "llama" and named[0] is None:
         named[0] = _SENTENCEPIECE_IDS["eos"]
     special = entries.of_kind(_CONTROL)
+    for token in named:
+        if token is not None and int(entries.kinds[token]) == _NORMAL:
+            _require_control(file, token, entries.spellings[token])
     found = [*named, *(special.get(text) for text in _ENDS), *end_ids(added)]
     ends = tuple(dict.fromkeys(token for token in found if token is not None and token < count))
     if not ends:
@@ -146,6 +151,15 @@ def _control(file: GgufFile, entries: Entries, added: Mapping[str, int], count: 
         end=ends,
         pad=pad if pad is not None and pad < len(entries.spellings) else None,
     )
+
+
+def _require_control(file: GgufFile, token: int, text: str) -> None:
+    """Files of older converters call control tokens ordinary; ordinary text as an end would end inside of words."""
+    if not is_control_spelling(text):
+        raise ExportError(
+            f"{file.path} names {token} as the end of a text, which is the ordinary entry {shown(text)}; "
+            "take another conversion of the model"
+        )
 
 
 def _begins(file: GgufFile, entries: Entries) -> bool:

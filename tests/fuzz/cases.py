@@ -16,9 +16,7 @@ from engine.model_folder.graph_file import check_graph_file
 from engine.model_folder.manifest import MANIFEST_NAME, dump_manifest, load_manifest, parse_manifest
 from engine.runtime.graph import check_graph, open_graph
 from engine.text.tokenizer import Tokenizer
-from onnx_export.gguf.header import read_header
-from onnx_export.gguf.model import read_model
-from onnx_export.gguf.tokenizer import read_tokenizer as read_tokenizer_of_gguf
+from onnx_export.convert import convert
 from onnx_export.weights import EMBEDDINGS, find, read_rows, tensor_places
 from tests.fakes import (
     ATTENTION_GRAPH,
@@ -230,12 +228,32 @@ def read_safetensors(folder: Path) -> None:
         read_rows(place)
 
 
-def _gguf_text(text: str) -> bytes:
+_LIES = (0, 1, 3, 31, 33, 1 << 16, 1 << 20, 1 << 31, 1 << 32, 1 << 40, 1 << 63, (1 << 64) - 32, (1 << 64) - 1)
+"""Lengths, counts and offsets that no file has, or hardly one."""
+
+
+class _Honest(random.Random):
+    """Never lies."""
+
+    def random(self) -> float:
+        return 1.0
+
+
+_HONEST = _Honest()
+
+
+def _told(true: int, chance: random.Random, share: float = 0.004) -> bytes:
+    """A length, count, size or offset as the header states it: now and then a lie."""
+    lie = chance.choice((*_LIES, true + 1, max(true - 1, 0), true * 2)) if chance.random() < share else true
+    return struct.pack("<Q", lie % (1 << 64))
+
+
+def _gguf_text(text: str, chance: random.Random) -> bytes:
     data = text.encode("utf-8", "surrogatepass")
-    return struct.pack("<Q", len(data)) + data
+    return _told(len(data), chance) + data
 
 
-def _gguf_value(value: Any) -> bytes:
+def _gguf_value(value: Any, chance: random.Random) -> bytes:
     """Type and value; lists are of one type."""
     if isinstance(value, bool):
         return struct.pack("<IB", 7, value)
@@ -244,10 +262,12 @@ def _gguf_value(value: Any) -> bytes:
     if isinstance(value, float):
         return struct.pack("<Id", 12, value)
     if isinstance(value, str):
-        return struct.pack("<I", 8) + _gguf_text(value)
+        return struct.pack("<I", 8) + _gguf_text(value, chance)
     if isinstance(value, list):
-        inner = [_gguf_value(part) for part in value] or [struct.pack("<I", 8)]
-        return struct.pack("<I", 9) + inner[0][:4] + struct.pack("<Q", len(value)) + b"".join(i[4:] for i in inner)
+        # Of hundreds of entries one lies now and then, not one in each file.
+        inner = [_gguf_value(part, chance if chance.random() < 0.05 else _HONEST) for part in value]
+        inner = inner or [struct.pack("<I", 8)]
+        return struct.pack("<I", 9) + inner[0][:4] + _told(len(value), chance, 0.02) + b"".join(i[4:] for i in inner)
     return struct.pack("<I", 99)
 
 
@@ -267,7 +287,7 @@ def make_gguf(chance: random.Random, folder: Path) -> None:
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "llama-bpe",
         "tokenizer.ggml.tokens": entries,
-        "tokenizer.ggml.token_type": [1] * len(entries),
+        "tokenizer.ggml.token_type": [3] + [1] * (len(entries) - 1),
         "tokenizer.ggml.merges": ["r e"],
         "tokenizer.ggml.eos_token_id": 0,
     }
@@ -281,16 +301,17 @@ def make_gguf(chance: random.Random, folder: Path) -> None:
             del fields[name]
         else:
             fields[name] = hostile_value(chance)
-    counts = [len(tensors), len(fields)]
-    if chance.random() < 0.1:
-        counts[chance.randrange(2)] = chance.choice([0, 1, 1 << 20, 1 << 40, (1 << 64) - 1])
-    data = b"GGUF" + struct.pack("<IQQ", chance.choice([3, 3, 3, 2, 1, 9]), *counts)
-    data += b"".join(_gguf_text(name) + _gguf_value(value) for name, value in fields.items())
+    if chance.random() < 0.05:
+        fields["general.alignment"] = chance.choice([*_LIES, 8, 64, 4096])
+    data = b"GGUF" + struct.pack("<I", chance.choice([3] * 8 + [2, 1, 9]))
+    data += _told(len(tensors), chance, 0.05) + _told(len(fields), chance, 0.05)
+    data += b"".join(_gguf_text(name, chance) + _gguf_value(value, chance) for name, value in fields.items())
     at = 0
     for name, shape in tensors.items():
-        sizes = [chance.choice([0, 1 << 40, (1 << 64) - 1, size]) if chance.random() < 0.02 else size for size in shape]
-        data += _gguf_text(name) + struct.pack(f"<I{len(sizes)}Q", len(sizes), *sizes)
-        data += struct.pack("<IQ", chance.choice([0, 0, 0, 1, 8, 77]) if chance.random() < 0.05 else 0, at)
+        axes = chance.choice([0, 1, 3, 5, 1 << 31]) if chance.random() < 0.004 else len(shape)
+        data += _gguf_text(name, chance) + struct.pack("<I", axes) + b"".join(_told(size, chance) for size in shape)
+        data += struct.pack("<I", chance.choice([0, 0, 0, 1, 8, 77]) if chance.random() < 0.05 else 0)
+        data += _told(at, chance, 0.01)
         count = 1
         for size in shape:
             count *= size
@@ -302,9 +323,7 @@ def make_gguf(chance: random.Random, folder: Path) -> None:
 
 
 def read_gguf(folder: Path) -> None:
-    file = read_header(folder / "model.gguf")
-    read_model(file)
-    read_tokenizer_of_gguf(file)
+    convert(folder / "model.gguf", folder / "out")
 
 
 KINDS: Mapping[str, Kind] = {

@@ -6,7 +6,8 @@ Each kind of file runs in a process of its own, which is started anew after a ca
 has a number, and can be made again from it and the seed. What is let through is used as the program would use it, so
 that onnxruntime, too, sees what it would see in a trial (`engine.probe`); a graph that ends the process there is
 counted apart, for that is what trials are for. The exit status is 1 where anything else went wrong: an exception that
-is not one of ours, a message of several lines, a process that ended, a case of over half a minute.
+is not one of ours, a message of several lines, a process that ended, a case of over half a minute; for GGUF files
+also memory that grew by more than 200 MiB.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import json
 import os
 import random
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,6 +32,10 @@ COUNT = 10_000
 MOST_SECONDS = 30.0
 MOST_BYTES = 3 << 30
 """Of address space, as in a trial of a small folder."""
+MOST_GROWTH_MIB = 200.0
+"""How much more memory a process may have after its cases than before them, where `FRUGAL` says so; files are small."""
+FRUGAL = ("GGUF",)
+"""Kinds whose files state sizes that anybody can choose, and are read piece by piece."""
 CONTAINED = ("ONNX graph",)
 """Kinds for which a process that ends is contained: the library that ends it runs in a trial first."""
 
@@ -46,10 +52,12 @@ class Outcome:
     ended: list[int] = field(default_factory=list)
     slowest_ms: float = 0.0
     peak_mib: float = 0.0
+    growth_mib: float = 0.0
 
     @property
     def is_good(self) -> bool:
-        return not self.failures and (not self.ended or self.kind in CONTAINED)
+        is_frugal = self.growth_mib <= MOST_GROWTH_MIB or self.kind not in FRUGAL
+        return is_frugal and not self.failures and (not self.ended or self.kind in CONTAINED)
 
 
 def run_case(kind: str, number: int, seed: int, folder: Path) -> str:
@@ -57,8 +65,8 @@ def run_case(kind: str, number: int, seed: int, folder: Path) -> str:
 
     Raises whatever else comes, and `AssertionError` for a message that is no single line.
     """
-    for file in folder.iterdir():
-        file.unlink()
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     KINDS[kind].make(random.Random(f"{kind} {seed} {number}"), folder)
     try:
         KINDS[kind].read(folder)
@@ -78,6 +86,7 @@ def work(kind: str, first: int, count: int, seed: int) -> None:
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     with tempfile.TemporaryDirectory() as place:
+        before = peak_mib()
         for number in range(first, count):
             print(json.dumps({"begun": number}), file=out, flush=True)
             began = time.perf_counter()
@@ -86,11 +95,9 @@ def work(kind: str, first: int, count: int, seed: int) -> None:
                 result["error"] = run_case(kind, number, seed, Path(place))
             except BaseException as failure:
                 result["failure"] = f"{type(failure).__name__}: {str(failure)[:300]}"
-            print(
-                json.dumps(result | {"ms": (time.perf_counter() - began) * 1000, "mib": peak_mib()}),
-                file=out,
-                flush=True,
-            )
+            result["ms"] = (time.perf_counter() - began) * 1000
+            result |= {"mib": peak_mib(), "growth": peak_mib() - before}
+            print(json.dumps(result), file=out, flush=True)
 
 
 def limit_memory() -> None:
@@ -151,6 +158,7 @@ def _note(outcome: Outcome, said: dict[str, Any]) -> None:
     outcome.cases += 1
     outcome.slowest_ms = max(outcome.slowest_ms, said["ms"])
     outcome.peak_mib = max(outcome.peak_mib, said["mib"])
+    outcome.growth_mib = max(outcome.growth_mib, said["growth"])
     if "failure" in said:
         outcome.failures.append(f"case {said['number']}: {said['failure']}")
     elif said["error"]:
@@ -171,12 +179,15 @@ def main() -> int:
     parser.add_argument("--kind", choices=KINDS, nargs="+", default=list(KINDS))
     args = parser.parse_args()
     good = True
-    print("| kind | cases | let through | refused | ended the process | failed | slowest, ms | peak, MiB |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(
+        "| kind | cases | let through | refused | ended the process | failed | slowest, ms | peak, MiB | grown, MiB |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for kind in args.kind:
         found = run_kind(kind, args.count, args.seed)
         row = [kind, found.cases, found.accepted, found.refused.total(), len(found.ended), len(found.failures)]
-        print("|", " | ".join(map(str, [*row, round(found.slowest_ms), round(found.peak_mib)])), "|", flush=True)
+        row += [round(found.slowest_ms), round(found.peak_mib), round(found.growth_mib)]
+        print("|", " | ".join(map(str, row)), "|", flush=True)
         for failure in found.failures[:20]:
             print(f"  {kind}, {failure}", file=sys.stderr)
         if found.ended:

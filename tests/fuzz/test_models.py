@@ -56,6 +56,7 @@ def test_what_goes_wrong_is_seen(tmp_path, monkeypatch):
     assert not Outcome("manifest", ended=[3]).is_good
     assert not Outcome("ONNX graph", failures=["case 3"]).is_good
     assert Outcome("ONNX graph", ended=[3]).is_good
+    assert not Outcome("GGUF", growth_mib=models.MOST_GROWTH_MIB + 1).is_good
 
 
 def test_mutations_change_something_and_stay_what_they_are():

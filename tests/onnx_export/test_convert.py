@@ -3,6 +3,7 @@ what the logits must be.
 """
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,17 @@ def test_a_source_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
         ({"pre": "unheard-of"}, "rule 'unheard-of', which is not known"),
         ({"fields": {"split.count": 3}}, "one of 3 parts; join them first"),
         ({"tensors": {}}, "vocabulary without weights"),
+        ({"fields": {"general.type": "mmproj"}}, "the part of a model that sees images"),
+        ({"architecture": "clip", "fields": {"clip.has_vision_encoder": True}}, "the part of a model that sees images"),
+        ({"architecture": "eagle3"}, "a draft for another model"),
+        ({"fields": {"llama.nextn_predict_layers": 1}}, "guess several tokens ahead"),
+        ({"fields": {"llama.attention.head_count": [4, 2]}}, "layers of different sizes .llama.attention.head_count"),
+        ({"fields": {"llama.attention.head_count_kv": [2, 0]}}, "layers of different sizes"),
+        ({"fields": {"llama.attention.head_count": 1 << 30}}, "describes no model"),
+        ({"fields": {"llama.attention.key_length": 12}}, "describes no model"),
+        ({"fields": {"llama.attention.key_length": 16, "llama.attention.value_length": 8}}, "describes no model"),
+        ({"fields": {"llama.rope.dimension_count": 15}}, "describes no model"),
+        ({"fields": {"llama.block_count": 513}}, "describes no model"),
     ],
 )
 def test_what_cannot_be_converted_is_refused_in_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -262,6 +274,46 @@ def test_what_cannot_be_converted_is_refused_in_one_line(tmp_path: Path, changes
     found = describe(tmp_path / "m.gguf")
     assert not found.usable
     assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
+
+
+@pytest.mark.parametrize("name", ["blk.1.nextn.eh_proj.weight", "blk.1.nextn.shared_head_norm.weight"])
+def test_layers_that_guess_ahead_are_refused_by_their_tensors_too(tmp_path: Path, name: str) -> None:
+    tensors = write_model(tmp_path / "m.gguf")
+    write_model(tmp_path / "m.gguf", tensors={**tensors, name: np.ones((WIDTH, WIDTH), np.float32)})
+    with pytest.raises(ExportError, match=r"guess several tokens ahead \(MTP\)"):
+        convert(tmp_path / "m.gguf", tmp_path / "out")
+
+
+def test_a_source_that_vanishes_while_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    write_model(path)
+
+    def remove(done: float, _: str) -> None:
+        if done > 0:
+            path.unlink(missing_ok=True)
+
+    with pytest.raises(ExportError, match="cannot be read any more") as caught:
+        convert(path, tmp_path / "out", progress=remove)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_only_chats_completes_from_the_prefix_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No entry of its vocabulary stands for a place to fill in."""
+    path = tmp_path / "chat.gguf"
+    raw = json.loads(byte_level())
+    raw["added_tokens"] = [token for token in raw["added_tokens"] if "fim" not in token["content"]]
+    write_model(path, raw=raw)
+    found = describe(path)
+    assert (found.usable, found.fim) == (True, False)
+    assert convert(path, tmp_path / "out").fim is None
+    (tmp_path / "a.py").write_text("import num\nprint(numpy)\n", encoding="utf-8")
+    place = f"{tmp_path / 'a.py'}:1:11"
+    assert main(["complete", place, "--model", str(tmp_path / "out"), "--max-new-tokens", "2", "--device", "cpu"]) == 0
+    said = capsys.readouterr().err
+    assert said == "midtoken: small cannot fill in the middle: only the text before the cursor counts\n"
 
 
 def test_a_tensor_that_nobody_asks_for_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { QuickPickItemKind, window, type QuickPickItem } from "vscode";
+import { ProgressLocation, QuickPickItemKind, window, type QuickPickItem } from "vscode";
 
 import type { Connection } from "./client";
 import { reportFailedModel } from "./messages";
@@ -60,9 +60,24 @@ async function use(connection: Connection, model: Model): Promise<void> {
   }
 }
 
-/** The server shows the progress, with a button that cancels. */
+/** With a notification that shows the progress and can be cancelled. */
 async function add(connection: Connection, model: string): Promise<void> {
-  const outcome = readAdded(await connection.execute(ADD_MODEL, [model]));
+  const options = { location: ProgressLocation.Notification, title: `Midtoken: adding ${model}`, cancellable: true };
+  const outcome = await window.withProgress(options, async (progress, token) => {
+    let done = 0;
+    const show = (message: string, percentage: number): void => {
+      progress.report({ message, increment: Math.max(0, percentage - done) });
+      done = Math.max(done, percentage);
+    };
+    try {
+      return readAdded(await connection.executeWithProgress(ADD_MODEL, [model], show, token));
+    } catch (error) {
+      if (!token.isCancellationRequested) {
+        throw error;
+      }
+      return { state: "cancelled", name: model, problem: null } as const; // the server ends it and deletes what it made
+    }
+  });
   if (outcome?.state === "added" || outcome?.state === "unchanged") {
     await updateWhereSet("model", outcome.name);
   } else if (outcome?.state !== "cancelled") {

@@ -23,6 +23,7 @@ import {
   ShowMessageNotification,
   type LanguageClientOptions,
   type MessageType,
+  type ProgressToken,
   type Middleware,
   type Registration,
   type StaticFeature,
@@ -88,6 +89,9 @@ export class Connection {
   private open = false;
   /** The next request that is made by hand is ours: the server has more to show than it did. */
   private asksForMore = false;
+  private showProgress: ((message: string, percentage: number) => void) | undefined;
+  /** Of the progress that is shown by us: the client's own has no button that cancels. */
+  private shownProgress: ProgressToken | undefined;
 
   constructor(private readonly options: ConnectionOptions) {
     this.client = new QuietClient(SECTION, "Midtoken", () => this.spawn(), this.clientOptions());
@@ -182,6 +186,21 @@ export class Connection {
     return this.client.sendRequest<unknown>("workspace/executeCommand", { command, arguments: args });
   }
 
+  /** The same for a command that takes a while, of which `show` is told how much is done. One at a time. */
+  async executeWithProgress(
+    command: string,
+    args: readonly unknown[],
+    show: (message: string, percentage: number) => void,
+    token: CancellationToken,
+  ): Promise<unknown> {
+    this.showProgress = show;
+    try {
+      return await this.client.sendRequest<unknown>("workspace/executeCommand", { command, arguments: args }, token);
+    } finally {
+      this.showProgress = undefined;
+    }
+  }
+
   /** Waits for the end of the process, but no longer than that. */
   private exited(timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
@@ -257,6 +276,16 @@ export class Connection {
     return {
       handleRegisterCapability: async ({ registrations }, next) => {
         await next({ registrations: registrations.flatMap((one) => this.adapted(one)) }, CancellationToken.None);
+      },
+      handleWorkDoneProgress: (token, params, next) => {
+        if (params.kind === "begin" && params.cancellable === true && this.showProgress !== undefined) {
+          this.shownProgress = token;
+        }
+        if (token !== this.shownProgress) {
+          next(token, params);
+        } else if (params.kind === "report") {
+          this.showProgress?.(params.message ?? "", params.percentage ?? 0);
+        }
       },
       provideInlineCompletionItems: async (document, position, context, token, next) => {
         if (!this.answers(document)) {

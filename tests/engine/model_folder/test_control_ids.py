@@ -28,6 +28,36 @@ def test_an_end_that_only_the_tokenizer_names(token):
     assert control_ids({}, {}, {"eos_token": token}, {}, {"</s>": 2}).end == (2,)
 
 
+@pytest.mark.parametrize("token", ["</s>", {"content": "</s>", "lstrip": False}])
+@pytest.mark.parametrize("tokenizer", [{}, {"model": {"vocab": {"</s>": 2}}}])
+def test_an_end_that_only_the_map_of_special_tokens_names(token, tokenizer):
+    added = {} if tokenizer else {"</s>": 2}
+    assert control_ids({}, {}, {}, tokenizer, added, {"eos_token": token}).end == (2,)
+    assert control_ids({}, {}, {"eos_token": "<e>"}, {}, {**added, "<e>": 3}, {"eos_token": token}).end == (3,)
+    assert control_ids({"eos_token_id": 4}, {}, {}, tokenizer, added, {"eos_token": token}).end == (4,)
+
+
+@pytest.mark.parametrize("vocabulary", [{"the": 7, "</s>": 2}, [["a", -1.0]] * 7 + [["the", -2.0]]])
+@pytest.mark.parametrize("ends", [7, [2, 7]])
+def test_an_end_that_is_ordinary_text_is_refused(vocabulary, ends):
+    with pytest.raises(ModelFolderError, match=r"names 7 as the end of a text, which is the ordinary entry 'the'"):
+        control_ids({"eos_token_id": ends}, {}, {}, {"model": {"vocab": vocabulary}}, {})
+
+
+def test_an_added_entry_that_is_text_is_no_end_either():
+    """StarCoder and Phi add runs of spaces, which are ordinary text."""
+    added = [{"id": 7, "content": "    ", "special": False}, {"id": 8, "content": "EOS", "special": True}]
+    tokenizer = {"model": {"vocab": {"a": 0}}, "added_tokens": added}
+    with pytest.raises(ModelFolderError, match="names 7 as the end of a text"):
+        control_ids({"eos_token_id": 7}, {}, {}, tokenizer, {"    ": 7, "EOS": 8})
+    assert control_ids({"eos_token_id": 8}, {}, {}, tokenizer, {"    ": 7, "EOS": 8}).end == (8,)
+
+
+@pytest.mark.parametrize("text", ["</s>", "<|endoftext|>", "[EOS]", "<\uff5cend\u2581of\u2581sentence\uff5c>"])
+def test_an_end_of_the_vocabulary_that_looks_like_one_is_one(text):
+    assert control_ids({"eos_token_id": 2}, {}, {}, {"model": {"vocab": {text: 2}}}, {}).end == (2,)
+
+
 def test_ids_below_text_config():
     ids = control_ids({"text_config": {"eos_token_id": 2, "bos_token_id": 1}}, {}, {}, {}, {})
     assert (ids.begin, ids.end) == (1, (2,))

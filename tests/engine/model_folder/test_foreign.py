@@ -21,14 +21,14 @@ CONFIG: dict[str, Any] = {
     "head_dim": 16,
     "hidden_size": 16,
     "max_position_embeddings": 200,
-    "eos_token_id": 0,
+    "eos_token_id": 298,
 }
 GENAI: dict[str, Any] = {
     "model": {
         "type": "toy",
         "context_length": 128,
         "vocab_size": ATTENTION_HEAD,
-        "eos_token_id": 0,
+        "eos_token_id": 298,
         "decoder": {
             "session_options": {"log_id": "onnxruntime-genai", "provider_options": []},
             "filename": "model.onnx",

@@ -97,13 +97,15 @@ def write_model(
     pre: str = "gpt-2",
     types: Sequence[str] = ("F32",),
     leave_out: Sequence[str] = (),
+    raw: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Write a small model; returns its tensors as floats before they are quantised. ``types`` are taken in turn by the
     matrices, ``fields`` are written beside or in place of the usual ones, those of ``leave_out`` are not written.
+    ``raw`` is a decoded tokenizer.json in place of the toy vocabulary.
     """
     writer = GGUFWriter(None, architecture)
-    entries = toy_tokenizer(writer, kind=kind, pre=pre)
+    entries = toy_tokenizer(writer, kind=kind, pre=pre) if raw is None else write_tokenizer(writer, raw, pre=pre)
     usual = {
         "general.name": "small",
         "general.license": "apache-2.0",
@@ -115,7 +117,7 @@ def write_model(
         f"{architecture}.attention.head_count_kv": GROUPS,
         f"{architecture}.attention.layer_norm_rms_epsilon": 1e-5,
         f"{architecture}.rope.freq_base": 10000.0,
-        "tokenizer.ggml.eos_token_id": entries - 4,
+        "tokenizer.ggml.eos_token_id": entries - 4 if raw is None else entries - 1,
     }
     for name, value in {**usual, **(fields or {})}.items():
         if name not in leave_out:

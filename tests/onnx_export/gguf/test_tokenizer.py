@@ -16,7 +16,7 @@ from onnx_export.gguf.header import read_header
 from onnx_export.gguf.split_rules import SPLIT_RULES
 from onnx_export.gguf.tokenizer import TokenizerOfFile, merges_of, read_tokenizer
 from tests.onnx_export.gguf.files import write_model
-from tests.toy import tokenizer_json
+from tests.toy import byte_level, tokenizer_json
 
 
 def by_scores(text: str, vocabulary: dict[str, int], scores: list[float]) -> list[str]:
@@ -72,9 +72,29 @@ def test_the_begin_id_counts_where_texts_begin_with_it(tmp_path: Path) -> None:
 
 
 def test_ends_are_the_stated_ones_and_the_known_names(tmp_path: Path) -> None:
-    found = of(tmp_path / "m.gguf", fields={"tokenizer.ggml.eos_token_id": 5, "tokenizer.ggml.fim_pad_token_id": 6})
-    names = {token["content"]: token["id"] for token in json.loads(found.text)["added_tokens"]}
-    assert found.control.end == (5, 6, names["<|endoftext|>"])
+    path = tmp_path / "m.gguf"
+    names = {token["content"]: token["id"] for token in json.loads(of(path).text)["added_tokens"]}
+    stated = [names["<|fim_suffix|>"], names["<|fim_prefix|>"]]
+    fields = {"tokenizer.ggml.eos_token_id": stated[0], "tokenizer.ggml.fim_pad_token_id": stated[1]}
+    assert of(path, fields=fields).control.end == (*stated, names["<|endoftext|>"])
+
+
+@pytest.mark.parametrize("name", ["eos_token_id", "eot_token_id"])
+def test_an_end_that_is_ordinary_text_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ExportError, match=r"names 5 as the end of a text, which is the ordinary entry '.'") as caught:
+        of(tmp_path / "m.gguf", fields={f"tokenizer.ggml.{name}": 5})
+    assert "\n" not in str(caught.value)
+
+
+def test_control_entries_that_a_file_calls_ordinary_are_ends_all_the_same(tmp_path: Path) -> None:
+    """As files of older converters do."""
+    path = tmp_path / "m.gguf"
+    raw = json.loads(byte_level())
+    end = max(raw["model"]["vocab"].values()) + 1
+    raw["model"]["vocab"]["<|im_end|>"] = end
+    raw["added_tokens"] = []
+    write_model(path, raw=raw, fields={"tokenizer.ggml.eos_token_id": end})
+    assert read_tokenizer(read_header(path)).control.end == (end,)
 
 
 def test_stated_ids_fill_the_middle_where_the_names_are_unknown(tmp_path: Path) -> None:
