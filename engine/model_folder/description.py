@@ -1,5 +1,5 @@
-"""What a folder says about itself, for the list of models. It reads small files and the shapes that a graph states, runs
-no graph and computes no hash.
+"""What a folder says about itself, for the list of models. It reads small files and the shapes that a graph states,
+runs no graph and computes no hash.
 """
 
 from collections.abc import Mapping

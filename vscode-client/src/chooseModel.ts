@@ -70,7 +70,7 @@ async function add(connection: Connection, model: string): Promise<void> {
       done = Math.max(done, percentage);
     };
     try {
-      return readAdded(await connection.executeWithProgress(ADD_MODEL, [model], show, token));
+      return readAdded(await connection.executeShown(ADD_MODEL, [model], show, token));
     } catch (error) {
       if (!token.isCancellationRequested) {
         throw error;

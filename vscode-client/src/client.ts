@@ -23,12 +23,12 @@ import {
   ShowMessageNotification,
   type LanguageClientOptions,
   type MessageType,
-  type ProgressToken,
   type Middleware,
   type Registration,
   type StaticFeature,
 } from "vscode-languageclient/node";
 
+import { CommandProgress, type ShowProgress } from "./commandProgress";
 import type { Server } from "./discovery";
 import type { Filter } from "./languages";
 import { killTree, safeEnvironment } from "./run";
@@ -89,9 +89,7 @@ export class Connection {
   private open = false;
   /** The next request that is made by hand is ours: the server has more to show than it did. */
   private asksForMore = false;
-  private showProgress: ((message: string, percentage: number) => void) | undefined;
-  /** Of the progress that is shown by us: the client's own has no button that cancels. */
-  private shownProgress: ProgressToken | undefined;
+  private readonly progress = new CommandProgress();
 
   constructor(private readonly options: ConnectionOptions) {
     this.client = new QuietClient(SECTION, "Midtoken", () => this.spawn(), this.clientOptions());
@@ -182,23 +180,13 @@ export class Connection {
   }
 
   /** Runs a command of the server. */
-  execute(command: string, args: readonly unknown[] = []): Promise<unknown> {
-    return this.client.sendRequest<unknown>("workspace/executeCommand", { command, arguments: args });
+  execute(command: string, args: readonly unknown[] = [], token?: CancellationToken): Promise<unknown> {
+    return this.client.sendRequest<unknown>("workspace/executeCommand", { command, arguments: args }, token);
   }
 
   /** The same for a command that takes a while, of which `show` is told how much is done. One at a time. */
-  async executeWithProgress(
-    command: string,
-    args: readonly unknown[],
-    show: (message: string, percentage: number) => void,
-    token: CancellationToken,
-  ): Promise<unknown> {
-    this.showProgress = show;
-    try {
-      return await this.client.sendRequest<unknown>("workspace/executeCommand", { command, arguments: args }, token);
-    } finally {
-      this.showProgress = undefined;
-    }
+  executeShown(command: string, args: readonly unknown[], show: ShowProgress, token: CancellationToken) {
+    return this.progress.during(show, this.execute(command, args, token));
   }
 
   /** Waits for the end of the process, but no longer than that. */
@@ -278,13 +266,8 @@ export class Connection {
         await next({ registrations: registrations.flatMap((one) => this.adapted(one)) }, CancellationToken.None);
       },
       handleWorkDoneProgress: (token, params, next) => {
-        if (params.kind === "begin" && params.cancellable === true && this.showProgress !== undefined) {
-          this.shownProgress = token;
-        }
-        if (token !== this.shownProgress) {
+        if (!this.progress.take(token, params)) {
           next(token, params);
-        } else if (params.kind === "report") {
-          this.showProgress?.(params.message ?? "", params.percentage ?? 0);
         }
       },
       provideInlineCompletionItems: async (document, position, context, token, next) => {
