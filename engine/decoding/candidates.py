@@ -11,7 +11,7 @@ import numpy as np
 from engine.config import StopParams
 from engine.decoding.decode import DecodeStep, Rows, decode, tokens_before
 from engine.decoding.stopping import StopTracker
-from engine.healing.agreed_prefix import certain_beginning
+from engine.healing.agreed_prefix import agreed_prefix
 from engine.healing.k_step import Cover, FirstStep
 from engine.healing.known_words import KnownWords
 from engine.healing.prefix_index import PrefixIndex
@@ -136,7 +136,7 @@ class Decoder:
         if self.first is None:
             return
         least = self.stop.min_confidence
-        text, logprob = certain_beginning(self.first, candidate.cover, self.vocabulary, least)
+        text, logprob = agreed_prefix(self.first, candidate.cover, self.vocabulary, least)
         if text:
             candidate.tracker = StopTracker(self.stop, self.line_prefix)
             candidate.tracker.push(text)

@@ -17,7 +17,7 @@ _WORD = re.compile(rb"[\w\x80-\xff]\Z")
 _LEAST_SHARE = 1e-3
 
 
-def certain_beginning(first: FirstStep, cover: Cover, vocabulary: Vocabulary, least: float) -> tuple[bytes, float]:
+def agreed_prefix(first: FirstStep, cover: Cover, vocabulary: Vocabulary, least: float) -> tuple[bytes, float]:
     """The longest certain beginning of what ``cover`` adds to the typed text, and the natural log of its probability.
 
     It ends with a word, and covers with a total probability of at least ``least`` agree in it. It is empty if there is

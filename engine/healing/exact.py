@@ -108,7 +108,7 @@ def plan_exact(tail: TokenIds, prompt_length: int, tokenizer: Tokenizer, index: 
     if not tail or tokenizer.encode_bytes(text) != tail:
         # Its start was cut off to fit the context. After an arbitrary cut, one cannot say what is canonical.
         return None
-    heads = tokenizer.beginnings(text)
+    heads = tokenizer.prefix_encodings(text)
     last = len(text) - len(vocabulary.token_bytes[tail[-1]])
     branches = []
     for split in range(len(text) - 1, max(0, len(text) - vocabulary.longest) - 1, -1):

@@ -109,7 +109,7 @@ class Tokenizer:
         except UnicodeDecodeError:
             return self._encode_spaced_bytes(data) if self._spaced else self._encode_mapped_bytes(hold_places(data))
 
-    def beginnings(self, data: bytes) -> Callable[[int], tuple[TokenIds, ...]]:
+    def prefix_encodings(self, data: bytes) -> Callable[[int], tuple[TokenIds, ...]]:
         """A function from a length below that of ``data`` to the possible encodings of ``data[:length]``.
 
         There is one encoding, or more if it depends on the text that follows (see `engine.text.prefix_encodings`). The

@@ -98,17 +98,24 @@ async def _answer(server: MidtokenServer, request: EditorRequest) -> tuple[Compl
         so_far=job.so_far,
         on_more=lambda: server.tell_more(request.document, request.place.end),
     )
-    try:
-        found = await state.scheduler.run(pending)
-    except Exception as error:  # whatever broke, the editor gets an empty list and the server lives
-        state.statistics.failed += 1
-        note_error(server, error)
+    found = await _run(server, pending)
+    if isinstance(found, Exception):
         return ()
     _count(server, found, deadline)
     server.trace(_line(request, found, deadline.took_ms, settings.trace == "verbose"))
     if found is not None and found.result.is_partial and share_now(server).reads_ahead:
         state.scheduler.read_ahead(cursor, reading_job(server, request, around))
     return () if found is None else found.completions
+
+
+async def _run(server: MidtokenServer, pending: PendingRequest) -> Answer | Exception | None:
+    """The scheduler's answer, or the error of the engine, which is counted and reported here."""
+    try:
+        return await server.state.scheduler.run(pending)
+    except Exception as error:  # whatever broke, the editor gets an empty list and the server lives
+        server.state.statistics.failed += 1
+        note_error(server, error)
+        return error
 
 
 async def speculate(server: MidtokenServer, document: Document, offset: int) -> None:

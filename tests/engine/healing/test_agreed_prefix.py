@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.config import StopParams
-from engine.healing.agreed_prefix import certain_beginning
+from engine.healing.agreed_prefix import agreed_prefix
 from engine.healing.k_step import Cover, CoverGroup, FirstStep
 from engine.text.vocabulary import Vocabulary
 from engine.types import CompletionRequest, TokenIds
@@ -39,7 +39,7 @@ def test_the_longest_beginning_that_covers_agree_in(
     probabilities: tuple[float, ...], token: int, least: float, text: bytes, mass: float
 ):
     first = first_of(*(max(probability, 1e-9) for probability in probabilities))
-    found, logprob = certain_beginning(first, Cover(1, (), token, 3, 0.0), VOCABULARY, least)
+    found, logprob = agreed_prefix(first, Cover(1, (), token, 3, 0.0), VOCABULARY, least)
     assert found == text
     assert logprob == pytest.approx(math.log(mass), abs=1e-3)
 

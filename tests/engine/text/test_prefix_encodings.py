@@ -52,7 +52,7 @@ texts = st.text(CHARACTERS, min_size=1, max_size=7)
 def test_what_a_beginning_is_encoded_as_in_any_text_is_among_its_encodings(name, text, data):
     tokenizer = TOKENIZERS[name]
     length = data.draw(st.integers(0, len(text) - 1))
-    found = tokenizer.beginnings(text.encode())(length)
+    found = tokenizer.prefix_encodings(text.encode())(length)
     assert len(set(found)) == len(found)
     head = tokenizer.vocabulary.bytes_of
     for more in data.draw(st.lists(st.sampled_from(FUTURES), max_size=20)):
@@ -89,8 +89,8 @@ def test_two_spaces_are_one_token_alone_and_two_before_a_word():
     tokenizer = TOKENIZERS["gpt2"]
     both, one = tokenizer.encode_bytes(b"  "), tokenizer.encode_bytes(b" ")
     assert len(both) == 1
-    assert tokenizer.beginnings(b"  self")(2) == (one * 2,)
-    assert tokenizer.beginnings(b"  self")(0) == ((),)
+    assert tokenizer.prefix_encodings(b"  self")(2) == (one * 2,)
+    assert tokenizer.prefix_encodings(b"  self")(0) == ((),)
 
 
 def test_the_last_of_many_spaces_begins_a_text_in_which_a_digit_follows():
@@ -114,7 +114,7 @@ def test_an_ending_that_joins_the_word_before_it():
 @pytest.mark.parametrize("data", [b"\xff a", "é 中".encode()[:-1]])
 def test_bytes_that_are_no_text_are_encoded_by_themselves(data):
     tokenizer = TOKENIZERS["gpt2"]
-    assert tokenizer.beginnings(data)(1) == (tokenizer.encode_bytes(data[:1]),)
+    assert tokenizer.prefix_encodings(data)(1) == (tokenizer.encode_bytes(data[:1]),)
     ids = tokenizer.encode_bytes(data)
     assert tokenizer.begins_a_text(ids)
 
@@ -124,5 +124,5 @@ def test_a_part_of_a_pre_token_that_is_looked_up_as_a_whole_may_be_written_by_me
     (whole,) = tokenizer.encode_bytes(b"bab")
     merged = tokenizer.encode_bytes(b"babb")[:3]
     assert tokenizer.vocabulary.bytes_of(merged) == b"bab"
-    assert set(tokenizer.beginnings(b"babbb")(3)) == {(whole,), merged}
+    assert set(tokenizer.prefix_encodings(b"babbb")(3)) == {(whole,), merged}
     assert tokenizer.begins_a_text(merged)
