@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from lsprotocol import types
 
@@ -88,6 +89,7 @@ def serve(
     device: DeviceChoice | None = None,
     tcp: tuple[str, int] | None = None,
     token_file: Path | None = None,
+    remote: Mapping[str, object] = MappingProxyType({}),
     load: Loader = Completer.load,
     probe: Probe = probe_model,
     find: Finder = model_folder,
@@ -97,13 +99,13 @@ def serve(
     On TCP, a client must show the token in ``token_file``. Without a file, a token is made up and logged.
 
     ``model`` and ``device`` come from the command line. They take precedence over the environment, but not over the
-    client's settings. None means not given.
+    client's settings. None means not given. ``remote`` are settings of the team's service, likewise.
     """
     with logging_to() as recent:
         connection = _connect(tcp, token_file)
         if isinstance(connection, int):
             return connection
-        launch: dict[str, object] = {}
+        launch = dict(remote)
         if model is not None:
             launch["model"] = model.expanduser().resolve() if isinstance(model, Path) else model
         if device is not None:

@@ -28,6 +28,7 @@ from engine import (
 from lsp_server.code.confidence import DEFAULT_CONFIDENCE
 from lsp_server.effort import Effort
 from lsp_server.models.names import is_name, looks_like_path
+from lsp_server.remote.address import Remote, checked_url
 
 SECTION = "midtoken"
 ENVIRONMENT_PREFIX = "MIDTOKEN_"
@@ -86,7 +87,15 @@ class Settings:
     effort: Effort = "normal"
     cache_mb: int = 256
     speculation: Speculation = "auto"
+    remote_url: str = ""
+    remote_token_file: Path | None = None
+    remote_send_path: bool = False
     trace: TraceLevel = "off"
+
+    @property
+    def remote(self) -> Remote | None:
+        """The team's service, if the user named one."""
+        return Remote(self.remote_url, self.remote_token_file, self.remote_send_path) if self.remote_url else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +121,7 @@ def read_client(raw: object, before: Values = MappingProxyType({})) -> tuple[Val
         return {}, ()
     if not isinstance(raw, Mapping):
         return before, (f"the settings are not an object but {_kind(raw)}; they are ignored",)
-    named = {str(name): value for name, value in raw.items()}
+    named = _flat(raw)
     return _read(named, {s.name: s for s in _SETTINGS}, "setting", before)
 
 
@@ -134,6 +143,18 @@ def resolve(*layers: Values) -> Settings:
     if merged.get("temperature"):
         merged.setdefault("strategy", "sample")  # as on the command line: greedy has no use for a temperature
     return replace(Settings(), **merged)
+
+
+def _flat(raw: Mapping[Any, object]) -> dict[str, object]:
+    """Settings of a group by their whole names: ``{"remote": {"url": …}}`` is ``{"remote.url": …}``."""
+    named = {str(name): value for name, value in raw.items()}
+    groups = {name.partition(".")[0] for name in NAMES if "." in name}
+    for group in groups:
+        inside = named.get(group)
+        if isinstance(inside, Mapping):
+            del named[group]
+            named |= {f"{group}.{name}": value for name, value in inside.items()}
+    return named
 
 
 def _read(
@@ -270,16 +291,28 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _model(value: object) -> Path | str | None:
     text = _text(value)
-    if not text:
-        return None
-    if is_name(text) and not looks_like_path(text):
-        return text
+    if not text or (is_name(text) and not looks_like_path(text)):
+        return text or None
+    return _file(text, "give an absolute one, or a name of 'midtoken models'")
+
+
+def _url(value: object) -> str:
+    text = _text(value).strip()
+    return checked_url(text) if text else ""
+
+
+def _token_file(value: object) -> Path | None:
+    text = _text(value)
+    return _file(text, "give an absolute one") if text else None
+
+
+def _file(text: str, advice: str) -> Path:
     try:
         path = Path(text).expanduser()
     except RuntimeError as error:
         raise ValueError(str(error)) from None
     if not path.is_absolute():
-        raise ValueError("it is a relative path; give an absolute one, or a name of 'midtoken models'")
+        raise ValueError(f"it is a relative path; {advice}")
     return path
 
 
@@ -315,6 +348,9 @@ _SETTINGS = (
     _Setting("effort", "effort", _choice(get_args(Effort))),
     _Setting("cacheMb", "cache_mb", _megabytes),
     _Setting("speculation", "speculation", _choice(SPECULATIONS)),
+    _Setting("remote.url", "remote_url", _url),
+    _Setting("remote.tokenFile", "remote_token_file", _token_file),
+    _Setting("remote.sendPath", "remote_send_path", _truth),
     _Setting("trace", "trace", _trace),
 )
 

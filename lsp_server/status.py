@@ -6,6 +6,7 @@ from typing import Literal
 from engine import BUNDLED_MODEL
 from lsp_server.models.names import BUNDLED
 from lsp_server.scheduling.model import ModelHost
+from lsp_server.scheduling.remote_model import REMOTE
 from lsp_server.state import ServerState
 
 METHOD = "midtoken/status"
@@ -47,15 +48,15 @@ def status_of(server: ServerState) -> Status:
     elif info is None or server.failure is not None:
         state, message = "error", server.failure or model.problem
     else:
-        state, message = ("ready" if server.scheduler.idle else "busy"), model.problem
+        state, message = ("ready" if server.scheduler.idle else "busy"), model.notice
     device = None if info is None else info.device
     return Status(state, message, _name(model), device, server.statistics.median_ms)
 
 
 def _name(host: ModelHost) -> str | None:
     """The name by which a user chooses the model that serves; for a folder that has none, what its files call it."""
-    if host.info is None:
-        return None
+    if host.info is None or host.info.device == REMOTE:
+        return None if host.info is None else host.info.name
     if host.served is not None and isinstance(host.served.model, str):
         return host.served.model
     return BUNDLED if host.info.path == str(BUNDLED_MODEL) else host.info.name

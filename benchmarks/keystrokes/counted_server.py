@@ -28,7 +28,8 @@ from engine import (
     ModelInfo,
     Timing,
 )
-from lsp_server.scheduling.model import CompleterLike, Loader
+from lsp_server.scheduling.completer_like import CompleterLike
+from lsp_server.scheduling.model import Loader
 from lsp_server.scheduling.model_call import OnText
 from lsp_server.server import serve
 

@@ -16,7 +16,8 @@ from unittest.mock import patch
 from benchmarks.keystrokes.wrapping import WrappedCompleter
 from engine import DEVICES, CancellationToken, Cancelled, Completer, CompletionRequest, CompletionResult, DeviceChoice
 from engine.runtime.session import OrtSession
-from lsp_server.scheduling.model import CompleterLike, Loader
+from lsp_server.scheduling.completer_like import CompleterLike
+from lsp_server.scheduling.model import Loader
 from lsp_server.scheduling.model_call import OnText
 from lsp_server.server import serve
 

@@ -1,7 +1,7 @@
 """A completer around another one, as the server sees it. Derived classes define what happens at a call."""
 
 from engine import CancellationToken, CompletionRequest, ModelInfo
-from lsp_server.scheduling.model import CompleterLike
+from lsp_server.scheduling.completer_like import CompleterLike
 
 
 class WrappedCompleter:

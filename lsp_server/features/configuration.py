@@ -14,7 +14,8 @@ from lsp_server.features.registration import register_completions
 from lsp_server.language_server import MidtokenServer
 from lsp_server.logs import describe
 from lsp_server.messages.fields import member
-from lsp_server.scheduling.model import CompleterLike, ModelChoice
+from lsp_server.scheduling.completer_like import CompleterLike
+from lsp_server.scheduling.model import ModelChoice
 from lsp_server.settings import SECTION
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ async def _apply(ls: MidtokenServer, problems: tuple[str, ...]) -> None:
 async def load_model(ls: MidtokenServer) -> None:
     """Load the model that the settings name, unless it is loaded. Errors are shown to the user."""
     settings = ls.state.settings
-    wanted = ModelChoice(settings.model, settings.device, settings.threads)
+    wanted = ModelChoice(settings.model, settings.device, settings.threads, settings.remote)
     loading = asyncio.ensure_future(ls.state.model.load(wanted))
     await asyncio.sleep(0)  # let the task start, so that the state is "loading"
     ls.report_status()

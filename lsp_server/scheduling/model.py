@@ -10,34 +10,11 @@ from typing import Literal, Protocol, TypeAlias
 from engine import CancellationToken, Cancelled, CompletionRequest, CompletionResult, DeviceChoice, ModelInfo
 from lsp_server.logs import describe
 from lsp_server.memory import give_back_free_memory
+from lsp_server.remote.address import Remote
+from lsp_server.scheduling.completer_like import CompleterLike
 from lsp_server.scheduling.priority import give_way
+from lsp_server.scheduling.remote_model import RemoteCompleter
 from lsp_server.scheduling.worker import ModelThread
-
-
-class CompleterLike(Protocol):
-    """The part of `engine.Completer` that the server uses."""
-
-    @property
-    def info(self) -> ModelInfo:
-        """What is loaded, and where it runs."""
-
-    @property
-    def notices(self) -> tuple[str, ...]:
-        """What the user should know about how the model runs."""
-
-    def complete(
-        self,
-        request: CompletionRequest,
-        cancel: CancellationToken | None = None,
-        on_text: Callable[[str], None] | None = None,
-    ) -> CompletionResult:
-        """Complete one request, and report the text while it is written; blocks."""
-
-    def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0) -> None:
-        """Read the context of an expected request, and rest ``rest`` times as long as each pass; blocks."""
-
-    def keep_places(self, limit_bytes: int) -> None:
-        """Keep up to ``limit_bytes`` of keys and values of places that were read before."""
 
 
 class Loader(Protocol):
@@ -74,6 +51,8 @@ class ModelChoice:
     """A folder, or a name of the table of models; None is the bundled one."""
     device: DeviceChoice = "auto"
     threads: int | None = None
+    remote: Remote | None = None
+    """The service that is asked first; None: nothing leaves this machine."""
 
 
 ModelState = Literal["absent", "loading", "ready", "failed"]
@@ -113,6 +92,12 @@ class ModelHost:
     def info(self) -> ModelInfo | None:
         """Information about the model in use."""
         return None if self._completer is None else self._completer.info
+
+    @property
+    def notice(self) -> str | None:
+        """What is special now: the last change of models failed, or the team's service does not answer."""
+        completer = self._completer
+        return self.problem or (completer.problem if isinstance(completer, RemoteCompleter) else None)
 
     @property
     def is_loading(self) -> bool:
@@ -202,10 +187,13 @@ class ModelHost:
             self._probe(folder, trial)
         except Cancelled:
             return None
-        return self._load(folder, device=wanted.device, threads=wanted.threads)
+        local = self._load(folder, device=wanted.device, threads=wanted.threads)
+        return local if wanted.remote is None else RemoteCompleter(local, wanted.remote)
 
     def _replace(self, completer: CompleterLike | None) -> None:
         before, self._completer = self._completer, completer
+        if isinstance(before, RemoteCompleter):
+            before.close()
         if before is not None:
             del before  # the last reference: this frees its memory
             give_back_free_memory()

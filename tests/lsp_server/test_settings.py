@@ -32,6 +32,9 @@ def test_every_setting_of_the_interface_is_read():
         "effort": "low",
         "cacheMb": 64,
         "speculation": "off",
+        "remote.url": "https://team.example:8440/",
+        "remote.tokenFile": "/run/token",
+        "remote.sendPath": True,
         "trace": "verbose",
     }
     assert set(raw) == set(NAMES)
@@ -58,6 +61,9 @@ def test_every_setting_of_the_interface_is_read():
         effort="low",
         cache_mb=64,
         speculation="off",
+        remote_url="https://team.example:8440",
+        remote_token_file=Path("/run/token"),
+        remote_send_path=True,
         trace="verbose",
     )
 
@@ -84,6 +90,9 @@ def test_every_setting_is_read_from_the_environment():
         "MIDTOKEN_EFFORT": "high",
         "MIDTOKEN_CACHE_MB": "64",
         "MIDTOKEN_SPECULATION": "off",
+        "MIDTOKEN_REMOTE_URL": "http://127.0.0.1:8440",
+        "MIDTOKEN_REMOTE_TOKEN_FILE": "/run/token",
+        "MIDTOKEN_REMOTE_SEND_PATH": "yes",
         "MIDTOKEN_TRACE": "off",
         "PATH": "/bin",
     }
@@ -93,6 +102,37 @@ def test_every_setting_is_read_from_the_environment():
     settings = resolve(values)
     assert (settings.max_new_tokens, settings.top_p, settings.multi_line) == (8, 0.9, True)
     assert (settings.languages, settings.healing, settings.trace) == (("python", "rust"), "off", "off")
+
+
+def test_settings_of_a_group_may_come_together():
+    grouped = {"remote": {"url": "https://team.example", "sendPath": True, "port": 1}}
+    settings, problems = client(**grouped)
+    assert settings == Settings(remote_url="https://team.example", remote_send_path=True)
+    assert problems == ("unknown setting 'remote.port'; it is ignored",)
+    assert client(remote=3)[1] == ("unknown setting 'remote'; it is ignored",)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "team.example",
+        "ftp://team.example",
+        "http://team.example",
+        "http://10.0.0.1:8440",
+        "https://user:secret@team.example",
+        "https://team.example/?a=b",
+        "https://team.example:99999",
+        "https://",
+        "https://team.example/a b",
+        "https://team.example/\r\nX: y",
+        "http://127.0.0.1.example.org",
+    ],
+)
+def test_addresses_of_a_service_that_cannot_be_used(url):
+    settings, problems = client(**{"remote.url": url})
+    assert settings == Settings()
+    assert len(problems) == 1
+    assert "secret" not in problems[0]
 
 
 def test_nothing_and_null_and_empty_mean_the_default():

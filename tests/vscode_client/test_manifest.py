@@ -82,7 +82,8 @@ def test_the_declared_choices_are_those_of_the_server(name: str):
 @pytest.mark.parametrize("name", MIRRORED)
 def test_the_declared_type_is_the_one_of_the_server(name: str):
     kinds = types(PROPERTIES[name])
-    text = "/models/a" if name == "model" else PROPERTIES[name].get("enum", ["x"])[0]
+    texts = {"model": "/models/a", "remote.url": "https://team.example", "remote.tokenFile": "/run/token"}
+    text = texts.get(name, PROPERTIES[name].get("enum", ["x"])[0])
     examples = {"string": text, "array": ["x"], "boolean": True, "integer": 1, "number": 0.5}
     for kind, example in examples.items():
         fits = kind in kinds or (kind == "integer" and "number" in kinds)
@@ -96,6 +97,12 @@ def test_programs_and_models_are_not_taken_from_a_workspace_that_is_not_trusted(
     }
     for name in restricted:
         assert PROPERTIES[name.removeprefix(f"{SECTION}.")]["scope"] == "machine-overridable"
+
+
+def test_no_workspace_can_name_where_text_is_sent():
+    remote = [declared for name, declared in PROPERTIES.items() if name.startswith("remote.")]
+    assert {declared["scope"] for declared in remote} == {"machine"}
+    assert len(remote) == 3
 
 
 def test_the_extension_starts_with_languages_and_with_nothing_else():

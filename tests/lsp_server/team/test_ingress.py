@@ -11,7 +11,7 @@ from engine import Completer, CompletionRequest, DeviceError
 from lsp_server.team.events import Event, EventReader
 from tests.fakes import endless_completer
 from tests.lsp_server.fakes import FakeCompleter
-from tests.lsp_server.team.conftest import HEADERS, TOKEN, Served, eventually
+from tests.lsp_server.team_service import HEADERS, TOKEN, Served, eventually
 
 
 def events_of(served: Served, body: object, path: str = "/v1/complete") -> list[Event]:

@@ -1,0 +1,48 @@
+"""What leaves this machine: a window around the cursor and what the model needs to go on there.
+
+``docs/team.md`` has the table, and a test holds that nothing else is sent.
+"""
+
+import hashlib
+import secrets
+from dataclasses import replace
+
+from engine import CompletionRequest
+from lsp_server.team.protocol import Bounds
+
+PREFIX_CHARACTERS = 16_000
+SUFFIX_CHARACTERS = 4_000
+_SALT = secrets.token_bytes(16)
+"""Another one in every process: a session tells nothing of a document, today's and tomorrow's are not alike."""
+
+
+def outgoing(request: CompletionRequest, *, sends_path: bool) -> CompletionRequest:
+    """The request as it is sent. What concerns this machine only (its speed, its memory) stays here."""
+    prefix, suffix = request.prefix, request.suffix
+    if len(prefix) > PREFIX_CHARACTERS:  # whole lines, unless the last one is longer
+        window = prefix[-PREFIX_CHARACTERS:]
+        prefix = window[window.find("\n") + 1 :]
+    bounds = Bounds()
+    budget_ms = bounds.budget_ms if request.budget_ms is None else request.budget_ms
+    return replace(
+        request,
+        budget_ms=min(max(budget_ms, 1.0), bounds.budget_ms),
+        max_completions=min(request.max_completions, bounds.candidates),
+        stop=replace(request.stop, max_new_tokens=min(request.stop.max_new_tokens, bounds.max_new_tokens)),
+        prefix=prefix,
+        suffix=suffix[:SUFFIX_CHARACTERS],
+        path=request.path if sends_path else "",
+        repository=request.repository if sends_path else "",
+        extra_context=tuple(
+            piece if sends_path else replace(piece, path="", heading="") for piece in request.extra_context
+        ),
+        reading_ms=None,
+        context_tokens=None,
+        speculation="off",
+    )
+
+
+def session_of(request: CompletionRequest) -> str:
+    """The same for every request in one document of this process; no one else can tell which."""
+    name = f"{request.repository}\0{request.path}".encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(name, key=_SALT, digest_size=16).hexdigest()
