@@ -184,6 +184,9 @@ class TestTheLocalModelAnswers:
             client.settimeout(10)
             client.recv(65_536)
             client.sendall(answer)
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(65_536):  # or what is still to be read would reset the connection
+                pass
 
         with stub(behave) as url:
             completer = make(url)
