@@ -7,19 +7,23 @@ from engine.runtime.session import ModelSession
 
 WIDEST_GAP = 3
 """Slots without work between two with work that are carried along: a row more costs less than a pass more."""
+TURN_TOKENS = 64
+"""Tokens of the chunks that may run between two passes of single tokens: one long chunk, or several short ones. The
+more of them are done, the more requests meet in the next pass of single tokens."""
 
 
 class PassQueue:
     """The passes that wait for ``session``. Single tokens of different slots become one pass; the others run alone.
 
-    The two kinds take turns, and within a kind who came first is first. A request waits for one pass at a time, so with
-    N slots a pass waits for at most 2 N others, whatever the others do: nobody starves.
+    The two kinds take turns, and within a kind who came first is first. A request waits for one pass at a time. So with
+    N slots, G = N / (`WIDEST_GAP` + 2) rounded up and none of them full, a single token waits for at most N + 2 G other
+    passes and a chunk for at most N (1 + G), whatever the others do: nobody starves.
     """
 
     def __init__(self, session: ModelSession) -> None:
         self._session = session
         self._waiting: list[Work] = []
-        self._was_step = False
+        self._turn_tokens = 0
         self.ends = [0] * session.slots
         """How far each slot was written: behind it a row may be carried along without harm."""
 
@@ -48,13 +52,17 @@ class PassQueue:
     def take(self) -> list[Work]:
         """The works of the next pass, in the order of their slots; they wait no longer. At least one must wait."""
         taken = self._choose()
-        self._was_step = taken[0].can_join
+        self._turn_tokens = 0 if taken[0].can_join else self._turn_tokens + len(taken[0].ids)
         self.remove(taken)
         return taken
 
     def _steps_are_next(self) -> bool:
-        kinds = {work.can_join for work in self._waiting}
-        return kinds == {True} or (True in kinds and not self._was_step)
+        chunk = next((work for work in self._waiting if not work.can_join), None)
+        steps = [work for work in self._waiting if work.can_join]
+        if chunk is None or not steps:
+            return chunk is None
+        turn_is_over = self._turn_tokens > 0 and self._turn_tokens + len(chunk.ids) > TURN_TOKENS
+        return turn_is_over or any(work.is_due for work in steps)
 
     def _choose(self) -> list[Work]:
         if not self._steps_are_next():

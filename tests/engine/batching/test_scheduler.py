@@ -98,8 +98,9 @@ def test_chunks_and_steps_take_turns():
     first.result()
     for caller in callers:
         caller.result()
-    assert session.log[:2] == [(3,), (2,)]
-    assert sorted(session.log[2:]) == [(0,), (1,)]
+    assert session.log[0] == (3,)
+    assert sorted(session.log[1:3]) == [(0,), (1,)]
+    assert session.log[3] == (2,)
 
 
 def test_who_is_cancelled_in_line_leaves_at_once():
