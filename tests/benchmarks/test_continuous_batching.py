@@ -1,5 +1,7 @@
 """The benchmark of many users runs and reports; how fast anything was is nobody's business."""
 
+from itertools import pairwise
+
 from benchmarks import continuous_batching
 from benchmarks.tables import BenchOptions
 from tests.lsp_server.commands.command_line import make_model_folder
@@ -24,4 +26,4 @@ def test_users_type_in_documents_of_their_own():
     assert len({requests[0].prefix for requests in asked}) == 3
     for requests in asked:
         typed = [len(request.prefix) for request in requests]
-        assert {b - a for a, b in zip(typed, typed[1:], strict=False)} == {continuous_batching.STEP}
+        assert {b - a for a, b in pairwise(typed)} == {continuous_batching.STEP}
