@@ -149,7 +149,8 @@ def log_probability_of_typed(starts: Mapping[TokenIds, float], logits: Rows) -> 
 
 
 def brute_force(model: LoadedModel, place: Place, logits: Rows, least: float) -> tuple[NextBytes, float]:
-    """The distribution of the bytes after the typed ones over all token sequences, and the mass before it is scaled.
+    """The distribution of the bytes after the typed ones over all token sequences, and their probability before it is
+    normalised.
 
     ``least`` is the natural logarithm of the probability below which a sequence is not followed.
     """
@@ -171,7 +172,7 @@ def brute_force(model: LoadedModel, place: Place, logits: Rows, least: float) ->
 
 
 def follow(model: LoadedModel, starts: Mapping[TokenIds, float], typed: int, logits: Rows, least: float) -> NextBytes:
-    """The distribution of the bytes after the ``typed`` ones when the model goes on from ``starts``."""
+    """The distribution of the bytes after the ``typed`` ones when the model continues from ``starts``."""
     return _scaled(_followed(model, starts, typed, logits, least))[0]
 
 
@@ -210,7 +211,7 @@ def _line(estimate: Estimate) -> str:
 
 
 def _go_on() -> None:
-    """Nobody cancels a benchmark but by ending it."""
+    """A checkpoint that never stops: a benchmark is not cancelled."""
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """What a user sees when something goes wrong around the server: ``python -m benchmarks.reliability``.
 
 Each line of the table starts the server with the bundled model under one condition, asks for a completion as an editor
-does, and says what came of it. Linux only.
+does, and prints the result. Linux only.
 """
 
 import json
@@ -27,7 +27,7 @@ TEXT = "import os\n\n\ndef first(path):\n    return os.pa"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A condition: how the process is started, and what is done to it once it has completed something."""
+    """A condition: how the process is started, and what is done to it after its first completion."""
 
     name: str
     environment: Mapping[str, str | None] = field(default_factory=dict)
@@ -85,7 +85,7 @@ class Editor:
         return bool(answer and answer.get("result", {}).get("items"))
 
     def leave(self) -> str:
-        """How it ends when it is asked to."""
+        """How the server ends when it is asked to."""
         self.send("shutdown", None, 9)
         self.wait(9)
         self.send("exit", None)

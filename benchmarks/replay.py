@@ -1,12 +1,12 @@
-"""Keystroke replay: what somebody who types gets from the real server, and what it costs.
+"""Keystroke replay: what a person who types gets from the real server, and what it costs.
 
 Passages of real files are typed character by character at human speed (`typing_model`), by a client that behaves as an
 editor does (`editor`), into ``midtoken serve`` over its standard streams (`server_process`, `observed_server`). Each
 healing mode has a server of its own and types the same passages with the same typos; they take turns by the passage.
 With a peer it is the mode `exact` and llama.cpp's server on the same weights, asked as its plugin asks (`plugin`).
 
-Time is real but for one thing: in a pause of which `QUIET_S` have passed while nothing was on its way and the server
-computed nothing, the rest is not waited for; the skipped time counts as passed for the person.
+Time is real, with one exception: a pause ends early once, for `QUIET_S`, no request was running and the server has
+computed nothing. The skipped time counts as passed for the person.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ from benchmarks.tables import BenchOptions, Report
 from engine import BUNDLED_MODEL, HEALING_MODES, HealingMode, RequestError
 
 CHARACTERS = 300
-"""Characters of the files that are written under each mode; about three minutes in all."""
+"""Characters that are typed under each mode; about three minutes in all."""
 QUIET_S = 0.5
 IDLE_S = 2.0
 LOADING_S = 120.0
 WORKING_SHARE = 0.1
-"""Of a core: who uses more of it is at work."""
+"""A process that uses more than this share of a core is working."""
 OBSERVED_SERVER = (sys.executable, "-m", "benchmarks.keystrokes.observed_server")
 LLAMA_CPP_SERVER = (sys.executable, "-m", "benchmarks.llama_cpp")
 PEER = "llama.cpp"
@@ -56,7 +56,7 @@ def run(options: BenchOptions) -> Report:
 
 
 class Clock:
-    """The time of the person who types: real time and what was skipped of pauses, in seconds."""
+    """The time of the person who types, in seconds: real time plus the skipped parts of pauses."""
 
     def __init__(self, speed: float = 1.0) -> None:
         self._speed = speed
@@ -66,7 +66,7 @@ class Clock:
         return time.monotonic() * self._speed + self._skipped
 
     async def wait(self, seconds: float, busy: Callable[[], bool]) -> None:
-        """Let a pause pass. Its rest is skipped once nothing was under way for `QUIET_S`."""
+        """Let a pause pass. The rest of it is skipped once nothing was running for `QUIET_S`."""
         end, quiet_since = self.now() + seconds, self.now()
         while (left := end - self.now()) > 0:
             if busy():
@@ -78,7 +78,7 @@ class Clock:
 
 
 class Work:
-    """Whether a process computes, asked or not: it may read in advance."""
+    """Whether a process computes, even without a request, because it may read ahead."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -94,13 +94,13 @@ class Work:
 
 @dataclass(slots=True)
 class Mode:
-    """A healing mode, or the peer, at work: its server, and what it cost so far."""
+    """A healing mode, or the peer, in use: its server, and its cost so far."""
 
     name: str
     server: Server
     pid: int
     calls: Callable[[], Sequence[Call]]
-    """What was asked of its model so far."""
+    """The calls of its model so far."""
     sessions: list[TypingSession] = field(default_factory=list)
     spans: list[tuple[float, float]] = field(default_factory=list)
     """When passages were typed (`time.monotonic`)."""
@@ -148,7 +148,7 @@ async def _replay(passages: Sequence[Passage], options: BenchOptions) -> list[Mo
 
 @asynccontextmanager
 async def started(healing: HealingMode, folder: Path, options: BenchOptions) -> AsyncIterator[Mode]:
-    """A server with its model loaded, and one completion behind it."""
+    """A server whose model is loaded and has made one completion."""
     log = folder / f"{healing}.jsonl"
     model = str(options.model or BUNDLED_MODEL)
     command = [*OBSERVED_SERVER, str(log), model, options.device]
@@ -166,7 +166,7 @@ async def started(healing: HealingMode, folder: Path, options: BenchOptions) -> 
 
 @asynccontextmanager
 async def started_peer(file: Path) -> AsyncIterator[Mode]:
-    """llama.cpp's server on a GGUF file, one completion behind it. Raises `RequestError` if it does not start."""
+    """llama.cpp's server on a GGUF file, after one completion. Raises `RequestError` if it does not start."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(*LLAMA_CPP_SERVER, str(file), stdin=pipe, stdout=pipe, stderr=pipe)
     assert process.stdin is not None
@@ -194,12 +194,12 @@ async def started_peer(file: Path) -> AsyncIterator[Mode]:
 
 
 async def _discard(*streams: asyncio.StreamReader) -> None:
-    """Read what nobody wants, so that its writer is never held up."""
+    """Read and discard streams, so that their writers never block."""
     await asyncio.gather(*(stream.read() for stream in streams))
 
 
 async def _ask_once(server: Server) -> None:
-    """One completion, in which libraries set themselves up."""
+    """One completion, in which libraries initialise themselves."""
     editor = Editor(server, URI.format("first"), "vscode", TypingSession())
     editor.open("import os\n\n\ndef first(path):\n    return os.pa", "\n")
     await asyncio.wait_for(server.ask("textDocument/inlineCompletion", editor.question(invoked=True))[1], TIMEOUT_S)
@@ -229,7 +229,7 @@ async def type_passage(mode: Mode, passage: Passage, number: int, options: Bench
 
 
 async def _idle_cpu(mode: Mode) -> float:
-    """CPU seconds a minute of a server that nobody asks anything."""
+    """CPU seconds a minute of a server without requests."""
     before = programs.cpu_seconds(mode.pid)
     await asyncio.sleep(IDLE_S)
     return (programs.cpu_seconds(mode.pid) - before) / IDLE_S * 60

@@ -14,14 +14,16 @@ ANSWERED_PERCENT, WITHOUT_PASS_PERCENT, NO_USE_PERCENT, CPU_S, STOP_MS = 85, 40,
 P50_MS, P95_MS = 150, 900
 BUNDLED_P50_MS, BUNDLED_P95_MS = 40, 200
 LATENCY_SHARE, CPU_SHARE, KEPT_TIMES = 0.4, 0.5, 2.0
-"""Against the peer: p50 and CPU time at most these shares of its own, kept characters at least so many times."""
+"""Goals against the peer: p50 and CPU time are at most these shares of the peer's, and kept characters at least
+this many times.
+"""
 LATE = "late"
-"""In place of a time that lies among the requests that were not answered before the next key."""
+"""Printed for a quantile that falls among the requests that were not answered before the next key."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModeResult:
-    """What one healing mode, or the peer, gave and cost. ``idle`` is CPU seconds a minute with nobody typing."""
+    """The benefit and cost of one healing mode, or of the peer. ``idle`` is CPU seconds a minute while nobody types."""
 
     name: str
     figures: Figures
@@ -30,7 +32,7 @@ class ModeResult:
     idle: float
     passages: int
     own_account: Mapping[str, Any] | None
-    """What the server says of itself: ``midtoken.server.statistics``; None for the peer."""
+    """The server's own statistics: ``midtoken.server.statistics``; None for the peer."""
     peak_mb: float = 0.0
 
     @property
@@ -39,7 +41,7 @@ class ModeResult:
 
 
 def report(results: Sequence[ModeResult], passages: Sequence[Passage], files: int, options: BenchOptions) -> Report:
-    """All side by side; the goals are those of the mode that is the default, the last one."""
+    """All modes side by side. The goals are for the default mode, which is the last one."""
     typed = passages[: results[0].passages]
     written = sum(len(passage.text) for passage in typed)
     conditions: dict[str, Cell] = {
@@ -63,7 +65,7 @@ def report(results: Sequence[ModeResult], passages: Sequence[Passage], files: in
 
 
 def _against(ours: ModeResult, peer: ModeResult) -> list[Ratio]:
-    """Ratios to the peer that can be had."""
+    """The ratios to the peer that can be computed."""
     found = [Ratio("CPU a minute: ours / peer", ours.cpu_a_minute / peer.cpu_a_minute, CPU_SHARE)]
     p50, peers = (_quantile(r.figures.all_ms, 50) for r in (ours, peer))
     if math.isfinite(p50):  # who is late at every other key is infinitely late: the ratio is 0 then
@@ -213,7 +215,7 @@ def _percentile(values: Sequence[float], share: float) -> Cell:
 
 
 def _quantile(values: Sequence[float], share: float) -> float:
-    """As `percentile`, but not interpolated where some values are infinite."""
+    """As `percentile`, but not interpolated if some values are infinite."""
     if math.inf not in values:
         return percentile(values, share)
     return sorted(values)[math.ceil(share / 100 * (len(values) - 1))]

@@ -1,6 +1,6 @@
 """One choice of a token from a row of logits: every strategy at two sizes of vocabulary, beside transformers' own.
 
-Rows are noise with a few entries above it, as a model's are. Where torch and transformers can be imported, their
+Rows are noise with a few entries above it, like a model's rows. If torch and transformers can be imported, their
 processors and their draw run on the same rows in the same process, in turn with ours. Strategies that look ahead or
 search cost forward passes, which ``benchmarks/strategies.py`` measures on a model.
 """

@@ -1,11 +1,11 @@
-"""Healing beside its classic alternative: training on random segmentations (BPE-dropout, Provilkov et al. 2020).
+"""Healing compared with its classic alternative: training on random segmentations (BPE-dropout, Provilkov et al. 2020).
 
     python -m benchmarks.segmentation OUT --corpus build/corpus [--flops 5e12] [--dropout 0.1]
 
 Trains four small models, with and without dropout, with and without fill-in-the-middle (whose cuts on characters show a
 model parts of tokens too), and completes held-out lines, cut inside identifiers and before words, without healing and
-with it. Dropout draws from the tokenizer library's own generator, which cannot be seeded: figures vary a little between
-runs. An interrupted run goes on. Needs the extra `export`.
+with it. Dropout draws from the tokenizer library's own generator, which cannot be seeded, so figures vary a little
+between runs. An interrupted run continues. Needs the extra `export`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from lsp_server.commands.evaluation import score
 
 
 def main() -> int:
-    """Train, measure and print the table; exit status 1 with one line where that cannot be done."""
+    """Train, measure and print the table; exit status 1 with one line if that cannot be done."""
     parser = command(__doc__, flops=5e12, cases=300)
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--vocabulary", type=int, default=16_384)
@@ -60,7 +60,9 @@ def _compare(args: argparse.Namespace, corpus: Any) -> None:
 
 
 def with_dropout(tokenizer: Tokenizer, rate: float) -> Tokenizer:
-    """A copy that leaves out each merge with probability `rate`, again at each call: other tokens for the same text."""
+    """A copy that leaves out each merge with probability `rate`, drawn at each call: the same text gives different
+    tokens.
+    """
     from onnx_export.train.tokenizer import text_only
 
     copy = text_only(Tokenizer.from_str(tokenizer.to_str()))

@@ -1,4 +1,4 @@
-"""Sessions that tell what they are asked for."""
+"""Sessions that count what they are asked for."""
 
 from collections.abc import Sequence
 

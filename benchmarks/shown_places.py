@@ -29,9 +29,9 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What is shown at one place: characters, how many of them are kept, tokens that were decoded for it.
+    """What is shown at one place: characters, how many of them are kept, and tokens that were decoded for it.
 
-    ``breaks`` says that the code around parsed before and does not with it.
+    ``breaks`` says that the code around parsed before and does not parse with it.
     """
 
     characters: int
@@ -45,7 +45,7 @@ class Shown:
 
 
 def cuts(folders: Sequence[Path], count: int, seed: int) -> Iterator[Cut]:
-    """``count`` places in the files of ``folders``, as many in each language that there is."""
+    """``count`` places in the files of ``folders``, equally many in each language."""
     generator = random.Random(seed)
     for suffix, language in LANGUAGES.items():
         paths = sorted(path for folder in folders for path in folder.rglob("*" + suffix))
@@ -61,7 +61,7 @@ def cuts(folders: Sequence[Path], count: int, seed: int) -> Iterator[Cut]:
 
 
 def complete(completer: Completer, cut: Cut, least: float) -> CompletionResult:
-    """What the model says there, unasked, with ``least`` as `minConfidence`."""
+    """What the model writes there for an automatic request, with ``least`` as `minConfidence`."""
     settings = Settings(min_confidence=least)
     return completer.complete(
         build_request(cut.document, cut.code, settings, Extra(), candidates=1, automatic=True, budget_ms=60_000.0)

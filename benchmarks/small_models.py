@@ -1,4 +1,4 @@
-"""Small models trained to be compared with each other: equal arithmetic, the same held-out text and cuts."""
+"""Small models that are trained for comparison: equal arithmetic, the same held-out text and cuts."""
 
 import argparse
 import json
@@ -34,7 +34,7 @@ def command(description: str | None, flops: float, cases: int) -> argparse.Argum
 
 
 def carry_out(compare: Callable[[argparse.Namespace, Any], None], args: argparse.Namespace) -> int:
-    """Run `compare` with the options and the corpus; exit status 1 with one line where that cannot be done."""
+    """Run `compare` with the options and the corpus; exit status 1 with one line if that cannot be done."""
     from onnx_export.train.corpus import read_corpus
 
     try:
@@ -62,8 +62,8 @@ def train_small(
 ) -> dict[str, Any]:
     """Train on some files for `flops` operations into `out`, from its checkpoint if it has one, and export at int4.
 
-    `encoder` writes the training text, where that is not done by `tokenizer` itself. Returns steps, tokens, parameters
-    and bits per byte of held-out pieces; the exported folder is `out/int4`.
+    `encoder` encodes the training text, if `tokenizer` itself does not. Returns steps, tokens, parameters and bits per
+    byte of held-out pieces; the exported folder is `out/int4`.
     """
     from onnx_export.export import export_checkpoint
     from onnx_export.train.finish import finish
@@ -103,14 +103,16 @@ def train_small(
 
 
 def flops_per_token(model: Any) -> float:
-    """Of one training step: six a parameter (a tied embedding is multiplied with once), and causal attention."""
+    """Operations of one training step per token: six for each parameter (a tied embedding counts once), and causal
+    attention.
+    """
     config = model.config
     attention = 6 * config.num_hidden_layers * WINDOW * config.num_attention_heads * config.head_dim
     return float(6 * sum(parameter.numel() for parameter in model.parameters()) + attention)
 
 
 def held_out_pieces(corpus: Any, count: int = 80) -> list[Any]:
-    """The first 3,000 characters of evenly spaced held-out files that are no tests: the same text for every model."""
+    """The first 3,000 characters of evenly spaced held-out files that are not tests: the same text for every model."""
     from onnx_export.train.corpus.documents import is_test
 
     usable = [d for d in corpus.held_out if not is_test(d.path) and len(d.text) >= PIECE_CHARACTERS]

@@ -2,10 +2,10 @@
 
     python -m benchmarks.speculation FILE_OR_FOLDER ... [--model DIR] [--lines multi] [--places 40] [--seconds 600]
 
-Places lie in groups of a few lines of one file, so that little has to be read for each. At each the prompt is read
-first; then one completion is written with drafts and one without, the first of the two in turn, and only the time after
-the first token counts. Rows that were computed are forgotten between the two. ``--processor-time`` takes one thread and
-the processor's time in place of the clock's: for a machine that others use too.
+Places are in groups of a few lines of one file, so that little has to be read for each. At each place the prompt is
+read first. Then one completion is written with drafts and one without, in alternating order, and only the time after
+the first token counts. Computed rows are forgotten between the two. ``--processor-time`` uses one thread and measures
+its processor time instead of wall time, for a machine that others use too.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from benchmarks.tables import Cell, Report, Table, as_text, machine
 from engine import Completer, CompletionRequest, CompletionResult, DraftCounts, Speculation, StopParams
 
 GROUP = 10
-"""Lines of one file that are written again, one after the other."""
+"""Lines of one file that are completed one after the other."""
 CONTEXT_TOKENS = 512
 RESAMPLES = 2000
 LEAST_BYTES = 6000
@@ -32,7 +32,9 @@ LEAST_BYTES = 6000
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One place: characters written, milliseconds of the decode steps without and with drafts, what was drafted."""
+    """One place: characters written, milliseconds of the decode steps without and with drafts, and counts of
+    drafted tokens.
+    """
 
     characters: int
     tokens: int
@@ -43,13 +45,13 @@ class Outcome:
 
 
 def source_files(paths: list[Path]) -> list[Path]:
-    """Files as they are, and the larger Python files of folders."""
+    """The given files, and the larger Python files of given folders."""
     found = [sorted(path.rglob("*.py")) if path.is_dir() else [path] for path in paths]
     return [path for paths in found for path in paths if path.stat().st_size > LEAST_BYTES]
 
 
 def places(files: list[Path], count: int, seed: int) -> Iterator[tuple[str, str]]:
-    """Up to ``count`` documents whose lines are written again: text before a cursor, and after its group of lines."""
+    """Up to ``count`` documents whose lines are completed: the text before a cursor, and after its group of lines."""
     generator = random.Random(seed)
     for _ in range(0, count, GROUP):
         lines = generator.choice(files).read_text(encoding="utf-8").splitlines(keepends=True)
@@ -134,7 +136,7 @@ def report(completer: Completer, outcomes: list[Outcome], lines: str, clock: str
 
 
 def main() -> None:
-    """See the module."""
+    """Measure and print; see the module."""
     parser = parser_for(__doc__, model=True, seed=True)
     parser.add_argument("files", nargs="+", type=Path, help="files or folders of Python")
     parser.add_argument("--places", type=int, default=40, help="at most so many (default: 40)")

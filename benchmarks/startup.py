@@ -1,7 +1,7 @@
-"""What a user waits for and pays: the first answer of a fresh process, an answer after a typed character, memory.
+"""What a user waits for: the first answer of a fresh process, and an answer after a typed character; and the memory.
 
-The peers run the same graph bare (`benchmarks.bare`) on the same text for as many tokens; for the typed character it
-is the same request with nothing of it in the key/value cache.
+The peers run the same graph without Midtoken (`benchmarks.bare`) on the same text for as many tokens. For the typed
+character, the peer is the same request with nothing of it in the key/value cache.
 """
 
 import json
@@ -26,7 +26,7 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One of the three questions, answered."""
+    """The result of one of the three measurements."""
 
     table: Table
     ratios: tuple[Ratio, ...]
@@ -79,7 +79,7 @@ def _cold_start(
     path, env = place / "prefix.py", programs.environment(place)
     path.write_text(prefix, encoding="utf-8", newline="")
     ours = ["-m", "lsp_server", "complete", "--prefix-file", str(path), "--model", folder, "--json"]
-    # One forward pass more than tokens: ours runs one to find that the line has ended.
+    # One more forward pass than tokens, because ours runs one to find that the line has ended.
     peer = [bare.__file__, folder, str(tokens + 1)]
     peaks: list[int] = []
 
@@ -107,7 +107,7 @@ def _cold_start(
 
 
 def _typing(options: BenchOptions, completer: Completer, text: str, typed: str, tick: Callable[..., None]) -> _Part:
-    """A completion after every character typed, with one completer that keeps its cache and one whose is of no use."""
+    """A completion after every typed character, with one completer that keeps its cache and one that cannot use it."""
     other = Completer.load(options.model, device=options.device)
     after = "\n" + text[:SUFFIX_CHARACTERS]
     warm: list[CompletionResult] = []

@@ -3,9 +3,10 @@
     python -m benchmarks.cases FOLDER CASES.jsonl --count 300
     python -m benchmarks.strategies CASES.jsonl [--model DIR]
 
-For each strategy: the share of first candidates whose line is exactly the reference's, the characters that a user would
-have kept, the share of cases in which one of three candidates is exact, and how many of three candidates are different.
-Files must not have been trained on. What strategies cost in time is measured by ``midtoken bench batches``.
+For each strategy it prints the share of first candidates whose line is exactly that of the reference, the characters
+that a user would have kept, the share of cases in which one of three candidates is exact, and how many of three
+candidates are different. The model must not have been trained on the files. ``midtoken bench batches`` measures the
+time of strategies.
 """
 
 import sys
@@ -50,7 +51,7 @@ VARIANTS: Mapping[str, SamplingParams] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a strategy made of one case."""
+    """The candidates of a strategy for one case."""
 
     case: Case
     texts: tuple[str, ...]

@@ -1,4 +1,6 @@
-"""What a benchmark is given, what it returns, how that is printed, and how it is measured: interleaved, as medians."""
+"""The options and reports of benchmarks, how reports are printed, and how times are measured: interleaved, as
+medians.
+"""
 
 import os
 import platform
@@ -13,11 +15,11 @@ from engine import DeviceChoice
 
 Cell: TypeAlias = str | int | float
 Progress: TypeAlias = Callable[[int, int], None]
-"""Called with the number of rounds done and the number there are."""
+"""Called with the number of finished rounds and the number of all rounds."""
 
 
 def no_progress(done: int, total: int) -> None:
-    """Show nothing."""
+    """A progress function that shows nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class BenchOptions:
     """``tokenizers`` is a folder of ``*.json.gz``; ``repetitions`` None leaves the number to each benchmark.
 
     The last group is for ``replay``: files or folders of text that is typed, how many characters of it and for how many
-    seconds at most (None leaves it to the benchmark), how much faster than a person, by which kind of editor.
+    seconds at most (None leaves it to the benchmark), how much faster than a person, and in which kind of editor.
 
     ``gguf`` is the file that peers run: ``replay`` types into llama.cpp too with ``replay_peer``, ``peers`` completes
     at ``places`` places of ``cases``, or of our own sources, with the ``peers`` named or all that are installed.
@@ -70,7 +72,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One benchmark's outcome; ``conditions`` are what one must know to repeat it."""
+    """One benchmark's result. ``conditions`` are what must be known to repeat it."""
 
     name: str
     conditions: Mapping[str, Cell]
@@ -84,8 +86,8 @@ def interleave(
 ) -> dict[str, list[float]]:
     """Measure the variants in turn, ``rounds`` times, and return what each call returned.
 
-    The order is turned round after every round (A B, B A, ...): what drifts with time, such as the clock of a warm
-    processor or the work of others, falls on all of them alike.
+    The order is reversed after every round (A B, B A, ...), so drift in time, such as a processor that gets warm or
+    other work on the machine, affects all of them alike.
     """
     figures: dict[str, list[float]] = {name: [] for name in variants}
     names = list(variants)
@@ -112,7 +114,7 @@ def median_ratio(ours: Sequence[float], peer: Sequence[float]) -> float:
 
 
 def machine() -> dict[str, Cell]:
-    """What the figures were measured on; the load says whether it was doing something else as well."""
+    """The machine on which the figures were measured. The load shows whether it was also doing other work."""
     from engine.runtime.ort import ort
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 0
@@ -182,7 +184,7 @@ def _aligned_row(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _cell(value: Cell) -> str:
-    """Numbers with three significant digits, but never fewer digits than their whole part has."""
+    """Numbers with three significant digits, but with all digits of their whole part."""
     if not isinstance(value, float):
         return str(value)
     if abs(value) >= 100:

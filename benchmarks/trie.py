@@ -1,4 +1,4 @@
-"""The prefix query: how long until the ids of all entries that start with some bytes are at hand.
+"""The prefix query: how long it takes to find the ids of all entries that start with given bytes.
 
 Ours, the double-array trie (`DatrieIndex`) and the plain bisection (`SortedIndex`), give a slice of
 ids. The peers list the values below a prefix one by one, as tries usually do: ``datrie`` alone, and ``pygtrie``, pure
