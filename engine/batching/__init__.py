@@ -1,5 +1,5 @@
-"""Many requests at once by one loaded model: who may sit down, and whose passes go together.
+"""Many requests at once with one loaded model: which requests get a seat, and which forward passes are joined.
 
-Above `TokenCache`: each seat has a completer with a cache of its own. A request runs the ordinary decode loop in it, on
-its own thread. Only the forward passes meet, in the scheduler.
+Each seat has a completer with a `TokenCache` of its own. A request runs the ordinary decode loop in it, on its own
+thread. Only the forward passes of different requests meet, in the scheduler.
 """

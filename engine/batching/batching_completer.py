@@ -19,20 +19,20 @@ from engine.text.tokenizer import Tokenizer
 from engine.types import CancellationToken, CompletionRequest, CompletionResult, ModelInfo
 
 MOST_SEATS = 16
-"""Requests that are worked on at once: on a CPU a wider pass is no cheaper for each of its rows."""
+"""Requests that run at once. On a CPU, a wider pass is no cheaper for each of its rows."""
 MEMORY_MB = 2048
 """Memory that keys and values may take."""
 MOST_WAITING = 64
 LEAST_BUDGET_MS = 0.001
-"""What is left of a time budget that ran out in line: the answer is empty, as it is for any other that runs out."""
+"""The rest of a time budget that ran out in line. The answer is then empty, as for any budget that runs out."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchStatistics:
-    """What a `BatchingCompleter` has done since it was made, and who is there now.
+    """What a `BatchingCompleter` has done since it was made, and its present requests.
 
     ``requests`` were answered, ``refused`` found it full. Their prompts had ``prompt_tokens``, of which
-    ``reused_tokens`` lay in a slot already. ``steps`` passes of single tokens had ``step_rows`` rows for requests, and
+    ``reused_tokens`` were in a slot already. ``steps`` passes of single tokens had ``step_rows`` rows for requests, and
     ``idle_rows`` for none; ``chunks`` passes read ``chunk_tokens`` tokens of prompts. ``active`` requests have one of
     the ``seats``, ``waiting`` ones stand in line.
     """
@@ -57,16 +57,16 @@ class BatchStatistics:
 
     @property
     def cache_share(self) -> float:
-        """The share of prompt tokens that lay in a slot already, 0 to 1."""
+        """The share of prompt tokens that were in a slot already, 0 to 1."""
         return self.reused_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
 
 
 class BatchingCompleter:
     """A loaded model for many requests at once, called from a thread for each.
 
-    Every request has a seat: a slot of keys and values, and an ordinary `Completer` over it. So it is completed as it
-    would be alone; only its forward passes meet those of others (`engine.batching.scheduler`). Drafts are not made
-    (`CompletionRequest.speculation`): their rows would be taken from other users.
+    Every request has a seat: a slot of keys and values, and an ordinary `Completer` over it. So it is completed as if
+    it were alone; only its forward passes meet those of others (`engine.batching.scheduler`). No drafts are made
+    (`CompletionRequest.speculation`), because their rows would be taken from other users.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class BatchingCompleter:
 
     @property
     def statistics(self) -> BatchStatistics:
-        """What it has done up to now."""
+        """Counts of what it has done so far."""
         counts = self._scheduler.counts
         return BatchStatistics(
             requests=self._requests,
@@ -189,7 +189,7 @@ class BatchingCompleter:
             completer.read(request, cancel, rest)
 
     def _aside(self, on_text: Callable[[str], None] | None) -> Callable[[str], None] | None:
-        """``on_text``, for whose return nobody waits but its request."""
+        """``on_text``, wrapped so that only its own request waits for it to return."""
         if on_text is None:
             return None
 

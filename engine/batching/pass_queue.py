@@ -1,4 +1,4 @@
-"""Which passes wait, and which of them is next: no threads, no time."""
+"""Which passes wait, and which of them is next. There are no threads and no clocks here."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -6,7 +6,9 @@ from engine.batching.work import Interruption, Work
 from engine.runtime.session import ModelSession
 
 WIDEST_GAP = 3
-"""Slots without work between two with work that are carried along: a row more costs less than a pass more."""
+"""At most this many idle slots between two busy ones are included in a pass, because another row costs less than
+another pass.
+"""
 TURN_TOKENS = 64
 """Tokens of the chunks that may run between two passes of single tokens: one long chunk, or several short ones. The
 more of them are done, the more requests meet in the next pass of single tokens."""
@@ -25,32 +27,32 @@ class PassQueue:
         self._waiting: list[Work] = []
         self._turn_tokens = 0
         self.ends = [0] * session.slots
-        """How far each slot was written: behind it a row may be carried along without harm."""
+        """How far each slot is written. After that position, a row without a request does no harm."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def add(self, work: Work) -> None:
-        """Let it wait, behind all others."""
+        """Add a pass to the end of the queue."""
         self._waiting.append(work)
 
     def of(self, interruption: Interruption) -> list[Work]:
-        """The works of a request."""
+        """The waiting passes of a request."""
         return [work for work in self._waiting if work.interruption is interruption]
 
     def remove(self, works: Collection[Work]) -> None:
-        """Let them wait no longer."""
+        """Remove passes from the queue."""
         self._waiting = [work for work in self._waiting if work not in works]
 
     def may_begin(self, active: int) -> bool:
-        """Whether nobody is worth waiting for, where so many requests are ``active``: all of them wait for a pass, or a
-        chunk, which goes alone, is next.
+        """Whether the next pass should begin now, if ``active`` requests are active: all of them wait for a pass
+        already, or the next pass is a chunk, which runs alone.
         """
         everybody = len(self._waiting) >= active
         return everybody or not self._steps_are_next() or any(work.is_due for work in self._waiting)
 
     def take(self) -> list[Work]:
-        """The works of the next pass, in the order of their slots; they wait no longer. At least one must wait."""
+        """Remove and return the passes to run next as one, in the order of their slots. At least one must wait."""
         taken = self._choose()
         self._turn_tokens = 0 if taken[0].can_join else self._turn_tokens + len(taken[0].ids)
         self.remove(taken)

@@ -19,15 +19,15 @@ from engine.runtime.session import InterruptibleSession, ModelSession
 from engine.types import FloatArray
 
 PATIENCE_S = 0.001
-"""For so long a pass of single tokens waits for requests that are between two passes. They choose a token, in less."""
+"""How long a pass of single tokens waits for requests that are between two passes. Choosing a token takes less."""
 IDLE_S = 1.0
-"""After so long without work the scheduler's thread ends; the next pass starts another."""
+"""The scheduler's thread ends after this long without work; the next pass starts another one."""
 
 
 @dataclass(slots=True)
 class PassCounts:
-    """What was run: ``steps`` are passes of single tokens, of ``step_rows`` tokens, and ``idle_rows`` carried along for
-    nobody; ``chunks`` are the other passes, of ``chunk_tokens`` tokens.
+    """What was run: ``steps`` are passes of single tokens, with ``step_rows`` tokens of requests and ``idle_rows`` rows
+    without a request; ``chunks`` are the other passes, with ``chunk_tokens`` tokens.
     """
 
     steps: int = 0
@@ -60,7 +60,7 @@ class Scheduler:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """While this lasts, a request that is soon to ask for a pass: others may wait for it a moment."""
+        """In this context, a request will soon ask for a pass, so others may wait for it a moment."""
         self._count(1)
         try:
             yield
@@ -69,7 +69,7 @@ class Scheduler:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """While this lasts, an active request does something else, which may take long."""
+        """In this context, an active request does something else, which may take long."""
         self._count(-1)
         try:
             yield
@@ -77,7 +77,9 @@ class Scheduler:
             self._count(1)
 
     def run(self, work: Work) -> FloatArray:
-        """The rows that ``work`` asks for. Raises `Cancelled` as soon as its request is, and what its pass raises."""
+        """The rows that ``work`` asks for. Raises `Cancelled` as soon as its request is cancelled, and what its
+        pass raises.
+        """
         with self._changed:
             if work.interruption.happened:
                 raise Cancelled("the completion was cancelled")
@@ -94,8 +96,8 @@ class Scheduler:
         return work.found
 
     def cancel(self, interruption: Interruption) -> None:
-        """Let the passes of a request go: those that wait leave, the one that is under way is broken off if it runs for
-        nobody else.
+        """Cancel the passes of a request: waiting ones are removed, and a running one is stopped if it runs for no
+        other request.
         """
         with self._changed:
             interruption.happened = True
@@ -120,7 +122,7 @@ class Scheduler:
                 self._running = []
 
     def _next(self) -> list[Work]:
-        """The works of the next pass, as soon as it may begin; none where there was nothing to do for long."""
+        """The work of the next pass, as soon as it may begin; none if there was nothing to do for long."""
         with self._changed:
             deadline = time.monotonic() + self._patience_s
             while not self._waiting or not self._waiting.may_begin(self._active):
@@ -141,14 +143,16 @@ class Scheduler:
         if len(batch) > 1:
             try:
                 self._step(batch)
-            except Exception:  # what one of them has brought about is no concern of the others: each runs alone
+            except Exception:  # one request must not fail the others: each runs alone
                 for work in batch:
                     self._alone(work)
         elif batch:
             self._alone(batch[0])
 
     def _without_stale(self, batch: list[Work]) -> list[Work]:
-        """Those whose keys and values are still there: a pass that found no memory has left smaller, empty buffers."""
+        """The work whose keys and values are still there. A pass that ran out of memory has left smaller, empty
+        buffers.
+        """
         for work in batch:
             left = work.session.context_length
             if work.capacity > left:
@@ -156,7 +160,7 @@ class Scheduler:
         return [work for work in batch if not work.is_over]
 
     def _step(self, batch: list[Work]) -> None:
-        """One token of each of ``batch``, which are in the order of their slots, in one pass."""
+        """Run one token of each of ``batch``, which is in the order of slots, in one pass."""
         first, last = batch[0].slot, batch[-1].slot
         tokens = np.zeros(last - first + 1, np.int32)
         starts = self._waiting.ends[first : last + 1]
@@ -182,7 +186,7 @@ class Scheduler:
         found: FloatArray | None = None
         try:
             found = work.session.forward(work.ids, work.start, work.rows, work.slot)
-        except Exception as reason:  # whatever it is, the request must hear of it, and this thread must go on
+        except Exception as reason:  # the request must get any error, and this thread must go on
             error = reason
         if work.is_shared:
             self._waiting.ends[work.slot] = work.start + len(work.ids)

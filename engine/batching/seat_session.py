@@ -1,4 +1,4 @@
-"""A seat's session: what a completer takes for a session of its own, one slot of the one that all share."""
+"""A seat's session: one slot of the shared session, with the interface of a session of its own."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,7 +20,7 @@ class SeatSession:
         self._capacity = session.context_length
         self._interruption = Interruption()
         self.seconds = 0.0
-        """How long its passes took; the time that they waited does not count."""
+        """How long its passes took, without the time that they waited."""
 
     @property
     def context_length(self) -> int:
@@ -58,7 +58,7 @@ class SeatSession:
         return self.forward(tokens, starts[0], (0,), first)
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
-        """There is one slot: nothing can be copied."""
+        """Never called, because there is only one slot."""
         raise AssertionError("a seat holds one sequence")
 
     def interruptible(self) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""Who may sit down: a slot for each document, kept for its next request, and a line of bounded length before them."""
+"""Seats for requests: a slot for each document, kept for its next request, and a waiting line of bounded length."""
 
 import threading
 import time
@@ -17,7 +17,7 @@ Place = TypeVar("Place")
 
 @dataclass(slots=True, eq=False)
 class Seat(Generic[Place]):
-    """``document`` is the one whose keys and values are in its slot, empty where that is not known; ``last`` orders the
+    """``document`` is the one whose keys and values are in its slot, empty if that is not known; ``last`` orders the
     seats by when they were left.
     """
 
@@ -37,8 +37,9 @@ class _Waiting(Generic[Place]):
 class Seats(Generic[Place]):
     """Gives each request a seat: that of its document, or else the one that was left longest ago.
 
-    Who finds none waits in line. The first in line whose seat is free gets it, so a request waits for at most as many
-    requests to end as stand before it. Only one whose document is being worked on is overtaken: it waits for that seat.
+    A request that finds none waits in line. The first in line that can take a free seat gets it. So a request waits for
+    at most as many requests to end as are before it. Only a request whose document is in use by another request is
+    overtaken, because it waits for that seat.
     """
 
     def __init__(
@@ -56,12 +57,12 @@ class Seats(Generic[Place]):
 
     @property
     def taken(self) -> int:
-        """Requests that sit."""
+        """Number of requests that have a seat."""
         return sum(seat.is_taken for seat in self._seats)
 
     @property
     def waiting(self) -> int:
-        """Requests in line."""
+        """Number of requests in line."""
         return len(self._line)
 
     def __len__(self) -> int:
@@ -105,7 +106,7 @@ class Seats(Generic[Place]):
             return waiting.seat
 
     def _call(self) -> None:
-        """Give the seats that are free to those in line whom they suit."""
+        """Give free seats to the requests in line that can take them."""
         for waiting in list(self._line):
             seat = self._seat_for(waiting.document)
             if seat is not None:
@@ -122,5 +123,5 @@ class Seats(Generic[Place]):
         return min(free, key=lambda seat: seat.last, default=None)
 
     def _retry_after_s(self) -> float:
-        """When there may be room: as long as those in line take."""
+        """Seconds until there may be room: as long as the requests in line take."""
         return max(LEAST_RETRY_S, self._request_s * (len(self._line) + 1) / len(self._seats))

@@ -19,10 +19,10 @@ class Work:
     """``ids``, ``[S] int32``, for the positions from ``start`` on of a slot of ``session``, as `ModelSession.forward`
     takes them.
 
-    ``is_shared`` says that the slot belongs to the session whose slots go together. ``capacity`` are the positions that
-    a slot had when what stands before ``start`` was written. ``found`` or ``error`` is what became of it; ``seconds``
-    is how long its pass took. ``over`` gets one entry, as soon as its request need not wait any more.
-    ``is_due`` says that others were waited for already.
+    ``is_shared`` says that the slot belongs to the session whose slots run together. ``capacity`` is the number of
+    positions of a slot when the text before ``start`` was written. The result is ``found`` or ``error``; ``seconds`` is
+    how long its pass took. ``over`` gets one entry as soon as its request need not wait any longer. ``is_due`` says
+    that it has already waited for others.
     """
 
     session: ModelSession
@@ -46,7 +46,7 @@ class Work:
         return self.is_shared and len(self.ids) == 1
 
     def finish(self, found: FloatArray | None, error: Exception | None = None) -> None:
-        """Let its request go on; only the first call counts."""
+        """Give its request the result; only the first call counts."""
         if not self.is_over:
             self.found, self.error, self.is_over = found, error, True
             self.over.put(None)

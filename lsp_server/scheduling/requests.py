@@ -22,7 +22,7 @@ class RequestKey:
     kind: RequestKind
 
     def supersedes(self, older: "RequestKey") -> bool:
-        """Whether nobody needs the older answer any more.
+        """Whether the older answer is no longer needed.
 
         An editor may ask for ghost text and for a list at the same place, and wants both.
         """
@@ -42,7 +42,7 @@ class Answer:
 
 @dataclass(eq=False, slots=True)
 class PendingRequest:
-    """A request between its arrival and its answer, and what has to be done for it.
+    """A request between its arrival and its answer, and the work for it.
 
     The model runs ``job`` at ``cursor``, after ``delay_s``, once ``ready`` says that it can; a false result of
     ``ready`` ends the request. A ``shared`` job reports what it writes. The other fields belong to the scheduler.
@@ -55,12 +55,12 @@ class PendingRequest:
     delay_s: float = 0.0
     shared: bool = True
     early_s: float = math.inf
-    """From then on it is answered as soon as a part of the answer is certain, on the clock of `time.monotonic`."""
+    """From this time on (`time.monotonic`), it is answered as soon as a part of the answer is certain."""
     deadline_s: float = math.inf
-    """When it is answered in any case, with what is certain by then. The call goes on."""
+    """At this time it is answered in any case, with what is certain by then. The call continues."""
     so_far: SoFar | None = None
     on_more: Callable[[], None] | None = None
-    """Called when the call ends and says more, or something else, than the part that was the answer."""
+    """Called when the call ends with more than, or something other than, the partial answer."""
     late: bool = False
     """It was answered before the call ended."""
     call: ModelCall | None = None
@@ -68,7 +68,7 @@ class PendingRequest:
     superseded: bool = False
 
     def drop(self) -> None:
-        """Answer empty now."""
+        """Answer with nothing, now."""
         self.superseded = True
         if self.task is not None:
             self.task.cancel()
