@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias, get_args
 
 from engine import (
     DEVICES,
@@ -27,14 +27,31 @@ from engine import (
 )
 from lsp_server.code.confidence import DEFAULT_CONFIDENCE
 from lsp_server.effort import Effort
-from lsp_server.models.names import is_name, looks_like_path
-from lsp_server.remote.address import Remote, checked_url
+from lsp_server.remote.address import Remote
+from lsp_server.setting_values import (
+    MultiLine,
+    TraceLevel,
+    Variable,
+    kind_of,
+    read_choice,
+    read_megabytes,
+    read_milliseconds,
+    read_model,
+    read_number,
+    read_share,
+    read_texts,
+    read_threads,
+    read_token_file,
+    read_trace,
+    read_truth,
+    read_truth_or_auto,
+    read_url,
+    read_whole,
+)
 
 SECTION = "midtoken"
 ENVIRONMENT_PREFIX = "MIDTOKEN_"
 
-TraceLevel = Literal["off", "messages", "verbose"]
-MultiLine: TypeAlias = Literal["auto"] | bool
 Values: TypeAlias = Mapping[str, Any]
 """One layer: field names of `Settings` to values that are known to be good."""
 
@@ -120,7 +137,7 @@ def read_client(raw: object, before: Values = MappingProxyType({})) -> tuple[Val
     if raw is None:
         return {}, ()
     if not isinstance(raw, Mapping):
-        return before, (f"the settings are not an object but {_kind(raw)}; they are ignored",)
+        return before, (f"the settings are not an object but {kind_of(raw)}; they are ignored",)
     named = _flat(raw)
     return _read(named, {s.name: s for s in _SETTINGS}, "setting", before)
 
@@ -128,7 +145,7 @@ def read_client(raw: object, before: Values = MappingProxyType({})) -> tuple[Val
 def read_environment(environment: Mapping[str, str]) -> tuple[Values, tuple[str, ...]]:
     """The values of the ``MIDTOKEN_*`` variables, and what is wrong with them, one line each."""
     ours = {
-        name: _Variable(text.strip()) if text.strip() else None
+        name: Variable(text.strip()) if text.strip() else None
         for name, text in environment.items()
         if name.startswith(ENVIRONMENT_PREFIX)
     }
@@ -176,182 +193,38 @@ def _read(
     return values, tuple(problems)
 
 
-@dataclass(frozen=True, slots=True)
-class _Variable:
-    """The text of an environment variable. Each reader converts it to the type that it needs."""
-
-    text: str
-
-
-_YES = ("1", "true", "on", "yes")
-_TOO_LARGE = 10**15
-MOST_THREADS = 1024
-MOST_CACHE_MB = 65_536
-_NO = ("0", "false", "off", "no")
-
-
-def _kind(value: object) -> str:
-    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", type(None): "null"}
-    return names.get(type(value), "an object")
-
-
-def _truth(value: object) -> bool:
-    if isinstance(value, _Variable):
-        word = value.text.lower()
-        value = word in _YES if word in _YES + _NO else word
-    if not isinstance(value, bool):
-        raise ValueError(f"it is {_kind(value)} where true or false belongs")
-    return value
-
-
-def _truth_or_auto(value: object) -> MultiLine:
-    word = value.text.lower() if isinstance(value, _Variable) else value
-    if word == "auto":
-        return "auto"
-    if isinstance(word, str) and word not in _YES + _NO:
-        raise ValueError(f"it is {word[:80]!r}; it must be auto, true or false")
-    return _truth(value)
-
-
-def _share(value: object) -> float:
-    number = _number(value)
-    if not 0 <= number <= 1:
-        raise ValueError(f"it is {number:g}; it must be at least 0 and at most 1")
-    return number
-
-
-def _text(value: object) -> str:
-    if isinstance(value, _Variable):
-        return value.text
-    if not isinstance(value, str):
-        raise ValueError(f"it is {_kind(value)} where text belongs")
-    return value
-
-
-def _number(value: object) -> float:
-    if isinstance(value, _Variable):
-        try:
-            value = float(value.text)
-        except ValueError as error:
-            raise ValueError("it is text where a number belongs") from error
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"it is {_kind(value)} where a number belongs")
-    if not abs(value) < _TOO_LARGE:  # not a number is not below it either
-        raise ValueError("it is no number of a sensible size")
-    return float(value)
-
-
-def _whole(value: object) -> int:
-    number = _number(value)
-    if not number.is_integer():
-        raise ValueError(f"it is {number:g} where a whole number belongs")
-    return int(number)
-
-
-def _milliseconds(low: int) -> Callable[[object], int]:
-    def read(value: object) -> int:
-        number = _whole(value)
-        if not low <= number <= 60_000:
-            raise ValueError(f"it is {number}; it must be at least {low} and at most 60000")
-        return number
-
-    return read
-
-
-def _threads(value: object) -> int:
-    number = _whole(value)
-    if not 1 <= number <= MOST_THREADS:
-        raise ValueError(f"it is {number}; it must be at least 1 and at most {MOST_THREADS}")
-    return number
-
-
-def _megabytes(value: object) -> int:
-    number = _whole(value)
-    if not 0 <= number <= MOST_CACHE_MB:
-        raise ValueError(f"it is {number}; it must be at least 0 and at most {MOST_CACHE_MB}")
-    return number
-
-
-def _choice(choices: tuple[str, ...]) -> Callable[[object], str]:
-    def read(value: object) -> str:
-        if _text(value) not in choices:
-            raise ValueError(f"it is {_text(value)[:80]!r}; it must be one of {', '.join(choices)}")
-        return _text(value)
-
-    return read
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    if isinstance(value, _Variable):  # the environment has no lists
-        value = [part for part in (part.strip() for part in value.text.split(",")) if part]
-    if not isinstance(value, list) or not all(isinstance(part, str) for part in value):
-        raise ValueError(f"it is {_kind(value)} where a list of texts belongs")
-    return tuple(value)
-
-
-def _model(value: object) -> Path | str | None:
-    text = _text(value)
-    if not text or (is_name(text) and not looks_like_path(text)):
-        return text or None
-    return _file(text, "give an absolute one, or a name of 'midtoken models'")
-
-
-def _url(value: object) -> str:
-    text = _text(value).strip()
-    return checked_url(text) if text else ""
-
-
-def _token_file(value: object) -> Path | None:
-    text = _text(value)
-    return _file(text, "give an absolute one") if text else None
-
-
-def _file(text: str, advice: str) -> Path:
-    try:
-        path = Path(text).expanduser()
-    except RuntimeError as error:
-        raise ValueError(str(error)) from None
-    if not path.is_absolute():
-        raise ValueError(f"it is a relative path; {advice}")
-    return path
-
-
-def _trace(value: object) -> str:
-    # Editors built on the reference client have their own switch at midtoken.trace.server.
-    server = value.get("server", "off") if isinstance(value, Mapping) else value
-    return _choice(get_args(TraceLevel))(server)
-
-
 # The engine's parameter classes check these values, so their names and ranges are not repeated here.
 _SETTINGS = (
-    _Setting("model", "model", _model),
-    _Setting("device", "device", _choice(DEVICES)),
-    _Setting("threads", "threads", _threads),
-    _Setting("healing", "healing", _choice(HEALING_MODES)),
+    _Setting("model", "model", read_model),
+    _Setting("device", "device", read_choice(DEVICES)),
+    _Setting("threads", "threads", read_threads),
+    _Setting("healing", "healing", read_choice(HEALING_MODES)),
     _Setting(
         "maxSurpriseBits",
         "max_surprise_bits",
-        lambda value: HealingParams(max_surprise_bits=_number(value)).max_surprise_bits,
+        lambda value: HealingParams(max_surprise_bits=read_number(value)).max_surprise_bits,
     ),
-    _Setting("maxNewTokens", "max_new_tokens", lambda value: StopParams(max_new_tokens=_whole(value)).max_new_tokens),
-    _Setting("budgetMs", "budget_ms", _milliseconds(1)),
-    _Setting("debounceMs", "debounce_ms", _milliseconds(0)),
-    _Setting("multiLine", "multi_line", _truth_or_auto),
-    _Setting("minConfidence", "min_confidence", _share),
-    _Setting("strategy", "strategy", _choice(STRATEGIES)),
-    _Setting("temperature", "temperature", lambda value: SamplingParams(temperature=_number(value)).temperature),
-    _Setting("topP", "top_p", lambda value: SamplingParams(top_p=_number(value)).top_p),
-    _Setting("languages", "languages", _texts),
-    _Setting("exclude", "exclude", _texts),
-    _Setting("crossFileContext", "cross_file_context", _truth),
-    _Setting("readAhead", "read_ahead", _truth),
-    _Setting("effort", "effort", _choice(get_args(Effort))),
-    _Setting("cacheMb", "cache_mb", _megabytes),
-    _Setting("speculation", "speculation", _choice(SPECULATIONS)),
-    _Setting("remote.url", "remote_url", _url),
-    _Setting("remote.tokenFile", "remote_token_file", _token_file),
-    _Setting("remote.sendPath", "remote_send_path", _truth),
-    _Setting("trace", "trace", _trace),
+    _Setting(
+        "maxNewTokens", "max_new_tokens", lambda value: StopParams(max_new_tokens=read_whole(value)).max_new_tokens
+    ),
+    _Setting("budgetMs", "budget_ms", read_milliseconds(1)),
+    _Setting("debounceMs", "debounce_ms", read_milliseconds(0)),
+    _Setting("multiLine", "multi_line", read_truth_or_auto),
+    _Setting("minConfidence", "min_confidence", read_share),
+    _Setting("strategy", "strategy", read_choice(STRATEGIES)),
+    _Setting("temperature", "temperature", lambda value: SamplingParams(temperature=read_number(value)).temperature),
+    _Setting("topP", "top_p", lambda value: SamplingParams(top_p=read_number(value)).top_p),
+    _Setting("languages", "languages", read_texts),
+    _Setting("exclude", "exclude", read_texts),
+    _Setting("crossFileContext", "cross_file_context", read_truth),
+    _Setting("readAhead", "read_ahead", read_truth),
+    _Setting("effort", "effort", read_choice(get_args(Effort))),
+    _Setting("cacheMb", "cache_mb", read_megabytes),
+    _Setting("speculation", "speculation", read_choice(SPECULATIONS)),
+    _Setting("remote.url", "remote_url", read_url),
+    _Setting("remote.tokenFile", "remote_token_file", read_token_file),
+    _Setting("remote.sendPath", "remote_send_path", read_truth),
+    _Setting("trace", "trace", read_trace),
 )
 
 NAMES: Mapping[str, str] = MappingProxyType({setting.name: setting.field for setting in _SETTINGS})
