@@ -45,6 +45,7 @@ class Outcome:
     texts: tuple[tuple[str, ...], ...]
     latencies: tuple[float, ...]
     seconds: float
+    processor_seconds: float
     mean_batch: float
     cache_share: float
 
@@ -108,14 +109,14 @@ def measure(
         thread.start()
     ready.wait()
     before = completer.statistics
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     ready.wait()
     for thread in threads:
         thread.join()
-    seconds = time.perf_counter() - began
+    seconds, processor_seconds = time.perf_counter() - began, time.process_time() - worked
     mean_batch, cache_share = _between(before, completer.statistics)
     flat = tuple(value for values in latencies for value in values)
-    return Outcome(tuple(map(tuple, texts)), flat, seconds, mean_batch, cache_share)
+    return Outcome(tuple(map(tuple, texts)), flat, seconds, processor_seconds, mean_batch, cache_share)
 
 
 def _between(before: BatchStatistics, after: BatchStatistics) -> tuple[float, float]:
@@ -146,7 +147,18 @@ def run(options: BenchOptions, numbers: Sequence[int] = USERS) -> Report:
             Ratio(f"{users} users: on / off, requests a second", median(each), at_least=GOAL if users == 16 else None)
         )
         rows[-1] = (*rows[-1][:-1], _same(found))
-    columns = ("users", "batching", "requests/s", "characters/s", "ms p50", "ms p95", "batch", "cached", "same texts")
+    columns = (
+        "users",
+        "batching",
+        "requests/s",
+        "characters/s",
+        "ms p50",
+        "ms p95",
+        "processor ms",
+        "batch",
+        "cached",
+        "same texts",
+    )
     conditions: dict[str, Cell] = {
         "requests": f"for {SECONDS:g} s, {rounds} rounds, up to {MAX_NEW_TOKENS} tokens each",
         "seats": f"as many as users, at most {SEATS}",
@@ -178,6 +190,7 @@ def _row(users: int, name: str, outcomes: Sequence[Outcome]) -> tuple[Cell, ...]
         median([outcome.characters_a_second for outcome in outcomes]),
         median(latencies),
         percentile(latencies, 95),
+        median([1000 * outcome.processor_seconds / len(outcome.latencies) for outcome in outcomes]),
         median([outcome.mean_batch for outcome in outcomes]),
         f"{median([outcome.cache_share for outcome in outcomes]):.1%}",
         "",
