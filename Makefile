@@ -11,7 +11,7 @@ $(VENVS)/$(1)/bin/pip install $(PIP_FLAGS) 'midtoken[datrie]' 2>$(VENVS)/$(1)/da
 	  echo "midtoken: no datrie here (why: $(VENVS)/$(1)/datrie.log); a sorted array takes its place"
 endef
 
-.PHONY: demo test vocabularies check vscode test-thorough test-fuzz test-export test-export-slow test-editors sampling-figures screenshots packaged clean
+.PHONY: demo test vocabularies check vscode test-thorough test-fuzz test-export test-export-slow test-editors test-team sampling-figures screenshots packaged clean
 
 demo: $(VENVS)/demo/ready
 	$(VENVS)/demo/bin/python docs/examples/demo.py
@@ -60,6 +60,10 @@ test-editors: $(VENVS)/editors/ready packaged
 	$(VENVS)/editors/bin/python -m tests.editors.programs
 	$(VENVS)/editors/bin/python -m pytest tests/editors
 
+# The team's service on a real Ray, some minutes.
+test-team: $(VENVS)/team/ready
+	$(VENVS)/team/bin/python -m pytest tests/team
+
 # The figures that docs/sampling.md rests on. HELD_OUT is a folder of files that the model was not trained on.
 sampling-figures: $(VENVS)/dev/ready
 	$(VENVS)/dev/bin/python -m benchmarks.plot_truncation docs/truncation.svg
@@ -96,6 +100,12 @@ $(VENVS)/dev/ready: pyproject.toml tools/prerequisites.py
 vscode-client/node_modules/.package-lock.json: vscode-client/package-lock.json tools/prerequisites.py
 	$(PYTHON) tools/prerequisites.py node
 	cd vscode-client && npm ci --no-audit --no-fund
+	touch $@
+
+$(VENVS)/team/ready: pyproject.toml tools/prerequisites.py
+	$(PYTHON) tools/prerequisites.py
+	$(PYTHON) -m venv $(VENVS)/team
+	$(VENVS)/team/bin/pip install $(PIP_FLAGS) --editable '.[team,dev]'
 	touch $@
 
 $(VENVS)/editors/ready: pyproject.toml tests/editors/requirements.txt tools/prerequisites.py

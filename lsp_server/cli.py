@@ -18,6 +18,7 @@ COMMANDS = {
     "evaluate": "score the completions of many cases under each healing mode",
     "export": "turn a checkpoint into a model folder",
     "models": "list the models that can be used here",
+    "team": "run the service of a team, on Ray Serve",
     "bench": "measure the claims on this machine",
 }
 """Every command with its line in ``midtoken --help``; the module of the same name has its options."""

@@ -52,6 +52,7 @@ class RemoteConnection:
         self._host, self._port, self._path = parts.hostname or "", parts.port, parts.path
         self._context = ssl.create_default_context() if parts.scheme == "https" else None
         self._idle: list[http.client.HTTPConnection] = []
+        self._is_closed = False
         self._lock = threading.Lock()
 
     def events(self, call: Call, cancel: CancellationToken) -> Iterator[Event]:
@@ -86,6 +87,7 @@ class RemoteConnection:
     def take(self) -> tuple[http.client.HTTPConnection, bool]:
         """A connection, and whether it was used before."""
         with self._lock:
+            self._is_closed = False
             if self._idle:
                 return self._idle.pop(), True
         if self._context is not None:
@@ -95,7 +97,7 @@ class RemoteConnection:
     def keep(self, connection: http.client.HTTPConnection) -> None:
         """For the next call."""
         with self._lock:
-            if len(self._idle) < MOST_IDLE:
+            if len(self._idle) < MOST_IDLE and not self._is_closed:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -104,6 +106,7 @@ class RemoteConnection:
         """Hang up."""
         with self._lock:
             idle, self._idle = self._idle, []
+            self._is_closed = True
         for connection in idle:
             connection.close()
 
@@ -202,10 +205,11 @@ class _Exchange:
         while True:
             connection, was_used = self._owner.take()
             with self._lock:
-                if self._over:
-                    raise RemoteError("slow", "the call was given up")
-                self._connection = connection
+                is_over = self._over
+                self._connection = None if is_over else connection
             try:
+                if is_over:
+                    raise RemoteError("slow", "the call was given up")
                 if connection.sock is None:
                     connection.connect()
                     assert connection.sock is not None

@@ -21,7 +21,7 @@ class LocalBackend:
         replica = self._replicas.get(model)
         if replica is None:
             raise Refusal("model", f"the model {model} is not loaded", 1.0)
-        async with aclosing(replica.complete(request)) as events:
+        async with aclosing(replica.complete(request, session)) as events:
             async for event in events:
                 yield event
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engine import (
+    BatchFull,
+    BatchingCompleter,
     CancellationToken,
     Cancelled,
-    Completer,
     CompletionRequest,
     CompletionResult,
     MidtokenError,
@@ -44,17 +45,26 @@ class EngineLike(Protocol):
         request: CompletionRequest,
         cancel: CancellationToken | None = None,
         on_text: Callable[[str], None] | None = None,
+        *,
+        session: str = "",
     ) -> CompletionResult:
-        """Complete one request; blocks."""
+        """Complete one request; blocks. Raises `BatchFull`."""
 
 
 def load_engine(config: ModelConfig) -> EngineLike:
-    """The engine of a replica; blocks. A `Completer` takes one request at a time, others wait at its lock.
+    """The engine of a replica; blocks. The requests of different users share its passes.
 
     Raises `MidtokenError` where the model cannot be had.
     """
     folder: Path | None = model_folder(name_or_path(config.model))
-    return Completer.load(folder, device=config.device, threads=config.threads, context_tokens=config.context_tokens)
+    return BatchingCompleter.load(
+        folder,
+        device=config.device,
+        threads=config.threads,
+        context_tokens=config.context_tokens,
+        seats=config.concurrent,
+        most_waiting=config.waiting,
+    )
 
 
 class Replica:
@@ -83,7 +93,7 @@ class Replica:
             "context": info.context_length,
         }
 
-    async def complete(self, request: CompletionRequest) -> AsyncGenerator[Event, None]:
+    async def complete(self, request: CompletionRequest, session: str = "") -> AsyncGenerator[Event, None]:
         """The events of one answer: ``begun``, ``text`` as it is written, and at last ``answer``.
 
         Raises `Refusal`. Closing the iterator stops the engine before its next pass.
@@ -106,7 +116,7 @@ class Replica:
 
         self._ongoing += 1
         yielded = time.monotonic()
-        job = loop.run_in_executor(self._threads, self._work, request, token, on_text, say)
+        job = loop.run_in_executor(self._threads, self._work, request, session, token, on_text, say)
         job.add_done_callback(lambda _: self._ended())
         try:
             yield Event("begun", {"ongoing": self._ongoing, "replica": os.getpid()})
@@ -132,6 +142,7 @@ class Replica:
     def _work(
         self,
         request: CompletionRequest,
+        session: str,
         token: CancellationToken,
         on_text: Callable[[str], None],
         say: Callable[[Event | Exception], None],
@@ -140,15 +151,16 @@ class Replica:
         try:
             if token.cancelled:
                 return
-            result = self._engine.complete(request, token, on_text)
+            result = self._engine.complete(request, token, on_text, session=session)
             say(Event("answer", answer_json(result, self._engine.info, self._config.name)))
         except Cancelled:
             return
         except RequestError as error:
             say(Refusal("bad-request", str(error)))
+        except BatchFull as error:
+            say(Refusal("full", str(error), error.retry_after_s))
         except MidtokenError as error:
-            retry_s = getattr(error, "retry_after_s", None)  # of a batch that is full
-            say(Refusal("model" if retry_s is None else "full", str(error), RETRY_S if retry_s is None else retry_s))
+            say(Refusal("model", str(error), RETRY_S))
         except Exception as error:  # whatever broke, the service goes on
             log.error("a completion failed: %s", describe(error))
             say(Refusal("internal", "the completion failed; the log of the service says where"))

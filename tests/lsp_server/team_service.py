@@ -10,11 +10,13 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from engine import CancellationToken, CompletionRequest, CompletionResult, ModelInfo
+from lsp_server.scheduling.completer_like import CompleterLike
 from lsp_server.team.config import TeamConfig, read_config
 from lsp_server.team.ingress import Service, create_app
 from lsp_server.team.local import LocalBackend
 from lsp_server.team.metrics import Metrics
-from lsp_server.team.replica import EngineLike, Replica
+from lsp_server.team.replica import Replica
 from lsp_server.team.tokens import Tokens
 from tests.lsp_server.fakes import FakeCompleter
 
@@ -39,12 +41,33 @@ def listening(app: FastAPI) -> Iterator[str]:
         thread.join(10)
 
 
+class WithoutSessions:
+    """A completer as a replica's engine: it keeps no documents apart."""
+
+    def __init__(self, completer: CompleterLike) -> None:
+        self._completer = completer
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._completer.info
+
+    def complete(
+        self,
+        request: CompletionRequest,
+        cancel: CancellationToken | None = None,
+        on_text: Callable[[str], None] | None = None,
+        *,
+        session: str = "",
+    ) -> CompletionResult:
+        return self._completer.complete(request, cancel, on_text)
+
+
 class Served:
     """A service, what is behind it, and a client of it."""
 
-    def __init__(self, config: TeamConfig, engine: EngineLike) -> None:
+    def __init__(self, config: TeamConfig, engine: CompleterLike) -> None:
         self.config = config
-        self.replicas = {model.name: Replica(model, engine) for model in config.models}
+        self.replicas = {model.name: Replica(model, WithoutSessions(engine)) for model in config.models}
         self.metrics = Metrics.create()
         self.tokens = Tokens(config.tokens)
         self.app = create_app(Service(config, LocalBackend(self.replicas), self.tokens, self.metrics))
@@ -68,7 +91,7 @@ def serve(tmp_path) -> Iterator[Callable[..., Served]]:
     file.write_text(TOKEN)
     with contextlib.ExitStack() as stack:
 
-        def start(engine: EngineLike | None = None, **config: object) -> Served:
+        def start(engine: CompleterLike | None = None, **config: object) -> Served:
             said = {
                 "models": [{"name": "bundled"}],
                 "tokens": [{"name": "alice", "file": str(file), "requests_per_second": 1000, "concurrent": 64}],

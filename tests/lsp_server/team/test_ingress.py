@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from engine import Completer, CompletionRequest, DeviceError
+from engine import BatchingCompleter, CompletionRequest, DeviceError
 from lsp_server.team.events import Event, EventReader
 from tests.fakes import endless_completer
 from tests.lsp_server.fakes import FakeCompleter
@@ -294,5 +294,5 @@ def test_the_engine_of_a_replica_is_the_one_of_its_name():
 
     (model,) = read_config({"models": [{"name": "small", "threads": 1, "context_tokens": 512}]}).models
     engine = load_engine(model)
-    assert isinstance(engine, Completer)
+    assert isinstance(engine, BatchingCompleter)
     assert engine.info.context_length == 512

@@ -1,0 +1,161 @@
+"""The service on Ray Serve (https://docs.ray.io): a deployment for each model, and one that speaks HTTP.
+
+Serve replaces a replica that dies, scales them, and routes. Requests with one session go to one replica while that has
+room, then to the next two on the ring of its hash: the bounded load.
+"""
+
+import os
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before Ray is imported: it would send figures of its use
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+import ray
+from fastapi import FastAPI
+from ray import serve
+from ray.exceptions import RayError
+from ray.serve.config import AutoscalingConfig, HTTPOptions, RequestRouterConfig
+from ray.serve.exceptions import BackPressureError, RayServeException
+from ray.serve.schema import LoggingConfig
+
+from engine import CompletionRequest
+from lsp_server.team.config import ModelConfig, TeamConfig, plain, read_config
+from lsp_server.team.events import Event
+from lsp_server.team.ingress import Service, create_app
+from lsp_server.team.metrics import Metrics
+from lsp_server.team.protocol import Refusal
+from lsp_server.team.replica import RETRY_S, Replica, load_engine
+from lsp_server.team.tokens import Tokens
+
+APPLICATION = "midtoken"
+SESSION_ROUTER = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
+OBJECT_STORE_BYTES = 80 << 20
+"""Only small values travel between the processes."""
+DRAIN_S = 20.0
+DESCRIBE_S = 5.0
+_ATTEMPTS = 2
+
+
+class ModelReplica:
+    """What Serve runs for a model: one process each."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._replica = Replica(config, load_engine(config))
+
+    async def complete(self, request: CompletionRequest, session: str) -> AsyncGenerator[Event, None]:
+        """See `Replica.complete`."""
+        async with aclosing(self._replica.complete(request, session)) as events:
+            async for event in events:
+                yield event
+
+    async def describe(self) -> dict[str, Any]:
+        """See `Replica.describe`."""
+        return self._replica.describe()
+
+
+class ServeBackend:
+    """An `ingress.Backend` over handles of Serve."""
+
+    def __init__(self, names: tuple[str, ...], application: str) -> None:
+        self._handles = {name: serve.get_deployment_handle(_deployment_name(name), application) for name in names}
+
+    async def complete(self, model: str, request: CompletionRequest, session: str) -> AsyncGenerator[Event, None]:
+        """From the replica of the session. One that dies before it wrote anything is replaced by another."""
+        for attempt in range(_ATTEMPTS):
+            has_text = False
+            stream = self._handles[model].options(stream=True, session_id=session).complete.remote(request, session)
+            try:
+                async for event in stream:
+                    has_text = has_text or event.name != "begun"
+                    if event.name != "begun" or attempt == 0:
+                        yield event
+                return
+            except BackPressureError:
+                raise Refusal("full", "the service is full; come again later", RETRY_S) from None
+            except (RayError, RayServeException) as error:
+                refusal = getattr(error, "cause", None)
+                if isinstance(refusal, Refusal):
+                    raise refusal from None
+                if has_text or attempt + 1 == _ATTEMPTS:
+                    raise Refusal("model", "the replica was lost; ask again", RETRY_S) from None
+            finally:
+                stream.cancel()  # where the client left; what has ended does not mind
+
+    async def describe(self, model: str) -> Mapping[str, Any] | None:
+        """From any replica."""
+        try:
+            found: dict[str, Any] = await self._handles[model].describe.remote()
+        except (RayError, RayServeException, TimeoutError):
+            return None
+        return found
+
+
+def build(args: Mapping[str, Any]) -> serve.Application:
+    """The application of a configuration: what ``import_path: lsp_server.team.application:build`` names."""
+    config = read_config(dict(args))
+    Tokens(config.tokens).check()
+    models = [_model(model) for model in config.models]
+
+    def app() -> FastAPI:
+        backend = ServeBackend(tuple(model.name for model in config.models), serve.get_replica_context().app_name)
+        return create_app(Service(config, backend, Tokens(config.tokens), Metrics.create()))
+
+    ingress = serve.deployment(serve.ingress(app)()).options(
+        name="ingress",
+        max_ongoing_requests=config.limits.connections,
+        graceful_shutdown_timeout_s=DRAIN_S,
+        ray_actor_options={"num_cpus": 0},
+    )
+    return ingress.bind(*models)
+
+
+def start(config: TeamConfig) -> None:
+    """Start Ray on this machine, or join the cluster that ``RAY_ADDRESS`` names, and run the service. Returns once it
+    serves; raises RuntimeError where a model fails to load.
+    """
+    if "RAY_ADDRESS" in os.environ:
+        ray.init(log_to_driver=False)
+    else:
+        ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, log_to_driver=False)
+    secure = (
+        {} if config.certificate is None else {"ssl_certfile": str(config.certificate), "ssl_keyfile": str(config.key)}
+    )
+    serve.start(http_options=HTTPOptions(host=config.host, port=config.port, **secure))
+    serve.run(
+        build(plain(config)), name=APPLICATION, route_prefix="/", logging_config=LoggingConfig(enable_access_log=False)
+    )
+
+
+def stop() -> None:
+    """Finish what is under way, and end the processes that were started here."""
+    serve.shutdown()
+    ray.shutdown()
+
+
+def _model(config: ModelConfig) -> serve.Application:
+    scale: dict[str, Any] = {"num_replicas": config.replicas}
+    if config.autoscale is not None:
+        scale = {
+            "autoscaling_config": AutoscalingConfig(
+                min_replicas=config.autoscale.least,
+                max_replicas=config.autoscale.most,
+                target_ongoing_requests=config.autoscale.ongoing,
+            )
+        }
+    deployment = serve.deployment(ModelReplica).options(
+        name=_deployment_name(config.name),
+        max_ongoing_requests=config.concurrent + config.waiting,
+        max_queued_requests=config.waiting + config.concurrent,
+        graceful_shutdown_timeout_s=DRAIN_S,
+        health_check_period_s=2.0,
+        ray_actor_options={"num_cpus": config.cpus, "num_gpus": config.gpus},
+        request_router_config=RequestRouterConfig(request_router_class=SESSION_ROUTER),
+        **scale,
+    )
+    return deployment.bind(config)
+
+
+def _deployment_name(model: str) -> str:
+    return "model-" + "".join(character if character.isalnum() else f"_{ord(character):x}_" for character in model)
