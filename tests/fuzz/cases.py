@@ -110,6 +110,8 @@ def make_graph_file(chance: random.Random, folder: Path) -> None:
     (folder / "model.onnx").write_bytes(data)
 
 
+MOST_REPEATED = 1 << 17
+"""Bytes of what is repeated or put into other graphs: copies of copies would take the fuzzer more than the reader."""
 _OPERATORS = ("Add", "MatMul", "Identity", "If", "Loop", "Scan", "Constant", "ConstantOfShape", "f0", "f1", "f2", "")
 
 
@@ -131,9 +133,11 @@ def _made_graph(chance: random.Random, depth: int = 0) -> bytes:
         return node(chance.choice(_OPERATORS), names, names[:1] or ["y"], domain=domain, attributes=attributes)
 
     def a_graph(left: int) -> bytes:
-        nodes = [a_node(left) for _ in range(chance.choice([0, 1, 3, 10]))] * chance.choice([1, 1, 1, 50])
+        nodes = [a_node(left) for _ in range(chance.choice([0, 1, 3, 10]))]
+        times = chance.choice([1, 1, 1, 50])
+        nodes *= times if sum(map(len, nodes)) < MOST_REPEATED else 1
         made = graph(nodes, [a_tensor() for _ in range(chance.randrange(3))])
-        for _ in range(chance.choice([0, 0, 0, 30])):
+        for _ in range(chance.choice([0, 0, 0, 30]) if len(made) < MOST_REPEATED else 0):
             made = graph([node("If", attributes=[graph_attribute("then_branch", made)])])
         return made
 
