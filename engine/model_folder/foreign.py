@@ -120,7 +120,7 @@ def derive_manifest(found: ForeignFolder, signature: GraphSignature) -> Manifest
     """
     try:
         return _derive(found, signature)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError, IndexError) as error:
         problem = f"{error.args[0]!r} is missing" if isinstance(error, KeyError) else str(error)
         raise ManifestError(f"{found.folder}: its configuration is not understood ({problem})") from None
 
@@ -159,15 +159,15 @@ def _graph_names(found: ForeignFolder, signature: GraphSignature) -> GraphNames:
     inputs, outputs = _section(decoder, "inputs"), _section(decoder, "outputs")
     plain = GraphNames()
     names = GraphNames(
-        input_ids=inputs.get("input_ids", plain.input_ids),
-        attention_mask=inputs.get("attention_mask", plain.attention_mask),
-        position_ids=_present(signature, inputs.get("position_ids", "position_ids")),
+        input_ids=_named(inputs, "input_ids", plain.input_ids),
+        attention_mask=_named(inputs, "attention_mask", plain.attention_mask),
+        position_ids=_present(signature, _named(inputs, "position_ids", "position_ids")),
         logits_positions=_present(signature, str(plain.logits_positions)),
-        logits=outputs.get("logits", plain.logits),
-        past_key=_template(inputs.get("past_key_names", plain.past_key)),
-        past_value=_template(inputs.get("past_value_names", plain.past_value)),
-        present_key=_template(outputs.get("present_key_names", plain.present_key)),
-        present_value=_template(outputs.get("present_value_names", plain.present_value)),
+        logits=_named(outputs, "logits", plain.logits),
+        past_key=_template(_named(inputs, "past_key_names", plain.past_key)),
+        past_value=_template(_named(inputs, "past_value_names", plain.past_value)),
+        present_key=_template(_named(outputs, "present_key_names", plain.present_key)),
+        present_value=_template(_named(outputs, "present_value_names", plain.present_value)),
     )
     if names.logits not in signature.outputs:
         raise ContractError(f"{found.model_file} makes no {names.logits!r}; it is not a language model")
@@ -237,6 +237,13 @@ def find_graph(folder: Path, genai: Mapping[str, Any], wanted: str | None = None
             if file_exists(folder, f"{place}{name}.onnx"):
                 return f"{place}{name}.onnx", precision
     return None
+
+
+def _named(section: Mapping[str, Any], key: str, default: str) -> str:
+    name = section.get(key, default)
+    if not isinstance(name, str):
+        raise TypeError(f"{key!r} is {shown(name)}; it must be a name")
+    return name
 
 
 def _template(name: str) -> str:

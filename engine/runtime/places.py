@@ -15,6 +15,8 @@ from engine.types import IdArray
 MOST_LEAST_TOKENS = 128
 LEAST_TOKENS = 8
 """A place is worth a copy if reading its tokens again would take `WORTH_S`: the bounds of how many that is."""
+MOST_PLACES = 12
+"""Files that somebody goes back and forth between: more places of a quick model would only fill the memory."""
 WORTH_S = 0.016
 """A copy takes a tenth of that, even of a long place."""
 
@@ -63,6 +65,7 @@ class Places:
             return
         # The new place holds nearly all of an older one, which is then no longer needed.
         self._places = [p for p in self._places if len(p.ids) - common_length(p.ids, held) >= self._least]
+        del self._places[: max(0, len(self._places) + 1 - MOST_PLACES)]
         self._shrink(len(held))
         try:
             self._places.append(_Place(held.copy(), self._session.save(slot, len(held))))

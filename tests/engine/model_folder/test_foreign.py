@@ -1,6 +1,7 @@
 """Folders as others make them: a manifest is derived, nothing is written, and what cannot be used is refused."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -238,3 +239,29 @@ def test_a_tokenizer_larger_than_the_model(web: Path):
 def test_a_folder_with_nothing_known(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("mine")
     refused(tmp_path, "holds no midtoken.json")
+
+
+NAMES = [
+    ("inputs", "input_ids"), ("inputs", "attention_mask"), ("inputs", "position_ids"), ("inputs", "past_key_names"),
+    ("outputs", "logits"), ("outputs", "present_value_names"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("side", "name"), NAMES)
+@pytest.mark.parametrize("odd", [None, 7, ["x"], {"a": "b"}], ids=str)
+def test_a_name_of_the_graph_that_is_none(genai: Path, side: str, name: str, odd: Any):
+    raw = json.loads(json.dumps(GENAI))
+    raw["model"]["decoder"].setdefault(side, {})[name] = odd
+    write(genai / "genai_config.json", raw)
+    refused(genai, "is not understood", f"{name!r}", "it must be a name", kind=ManifestError)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"num_key_value_heads": math.inf}, {"num_attention_heads": 0}, {"head_dim": math.nan}, {"vocab_size": -math.inf}],
+    ids=str,
+)
+def test_sizes_that_are_no_sizes(web: Path, values: dict[str, Any]):
+    config = {name: value for name, value in CONFIG.items() if name != "head_dim"} | values
+    write(web / "config.json", config)
+    refused(web, "is not understood", kind=ManifestError)

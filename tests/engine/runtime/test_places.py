@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.config import StopParams
 from engine.runtime import places
-from engine.runtime.places import LEAST_TOKENS, MOST_LEAST_TOKENS, WORTH_S, Places, common_length
+from engine.runtime.places import LEAST_TOKENS, MOST_LEAST_TOKENS, MOST_PLACES, WORTH_S, Places, common_length
 from engine.runtime.token_cache import TokenCache
 from engine.types import CompletionRequest, IdArray
 from tests.fakes import FakeSession, endless_completer, hash_model, toy_fim, toy_tokenizer
@@ -144,3 +144,13 @@ def test_the_common_length(left: list[int], right: list[int]):
     length = common_length(ids_of(*left), ids_of(*right))
     assert left[:length] == right[:length]
     assert length == min(len(left), len(right)) or left[length] != right[length]
+
+
+def test_no_more_places_are_kept_than_somebody_goes_back_to():
+    session = FakeSession(MODEL, context_length=2048)
+    kept = Places(session, 1 << 30)
+    for number in range(MOST_PLACES + 5):
+        kept.leave(0, filled(session, [number] * MOST_LEAST_TOKENS), 0)
+    assert kept.bytes == MOST_PLACES * MOST_LEAST_TOKENS * session.position_bytes
+    assert not kept.known(ids_of(*[0] * MOST_LEAST_TOKENS))
+    assert kept.known(ids_of(*[MOST_PLACES + 4] * MOST_LEAST_TOKENS)) == MOST_LEAST_TOKENS
