@@ -265,7 +265,7 @@ class TestServe:
         asked = {}
         monkeypatch.setattr("lsp_server.server.serve", lambda **options: asked.update(options) or 3)
         assert run(capsys, "serve", "--tcp", "[::1]:4000", "--model", tmp_path, "--device", "cpu").status == 3
-        assert asked == {"tcp": ("::1", 4000), "token_file": None, "model": tmp_path, "device": "cpu"}
+        assert asked == {"tcp": ("::1", 4000), "token_file": None, "model": tmp_path, "device": "cpu", "remote": {}}
 
     def test_the_environment_is_left_to_the_server(self, capsys, monkeypatch):
         # It ranks below the editor's settings there, and is reported there.
@@ -275,7 +275,7 @@ class TestServe:
         monkeypatch.setattr("lsp_server.server.serve", lambda **options: asked.update(options) or 0)
         outcome = run(capsys, "serve")
         assert (outcome.status, outcome.err) == (0, "")
-        assert asked == {"tcp": None, "token_file": None, "model": None, "device": None}
+        assert asked == {"tcp": None, "token_file": None, "model": None, "device": None, "remote": {}}
 
     def test_auto_on_the_command_line_is_a_choice(self, capsys, monkeypatch):
         asked = {}
