@@ -39,7 +39,8 @@ class Plan:
     models leave room for random weights, where nothing cancels; what quantisation costs a trained model is said by bits
     per byte (measure.py). Quantised products round their activations to 8 bits, with other kernels for one token than
     for several, so logits differ by some per cent between the two, without being better or worse in either
-    (docs/models.md).
+    (docs/models.md). A model that exceeds them must lose no more on real text than ``text_loss``, the share by which
+    the bits a byte may grow, and have another best token at no more than ``text_changed`` of the positions.
     """
 
     precision: Precision
@@ -49,6 +50,8 @@ class Plan:
     mean_error: float
     worst_error: float
     cache_error: float
+    text_loss: float = 0.0
+    text_changed: float = 0.0
 
     @property
     def accuracy_level(self) -> int:
@@ -66,9 +69,9 @@ def plan(precision: Precision, device: Device) -> Plan:
         case "fp16" if half:
             return Plan(precision, device, None, key_value, 2e-2, 5e-2, 2e-2)
         case "int8":
-            return Plan(precision, device, 8, key_value, 0.08, 0.25, 0.10)
+            return Plan(precision, device, 8, key_value, 0.08, 0.25, 0.10, 0.01, 0.08)
         case "int4":
-            return Plan(precision, device, 4, key_value, 0.50, 0.90, 0.10)
+            return Plan(precision, device, 4, key_value, 0.50, 0.90, 0.10, 0.12, 0.35)
     raise ExportError(
         f"fused attention has no {precision} kernel on {device}; cpu takes fp32, int8 or int4, cuda fp16, int8 or int4"
     )
