@@ -85,7 +85,9 @@ class ModelCall:
 
     def tell_more(self, result: CompletionResult) -> None:
         """It came to its end: call the ``on_more`` of the last early answer, if nobody has asked since."""
-        if self._on_more is not None and self.waiter is None and _best_text(self._shown_early) != _best_text(result):
+        best = _best_text(result)
+        # Where filters leave nothing of the whole, what is shown may stay: it passed them.
+        if self._on_more is not None and self.waiter is None and best and best != _best_text(self._shown_early):
             self._on_more()
 
     @property

@@ -104,7 +104,8 @@ class TestTheService:
         served = serve()
         completer = connect(served)
         assert [texts(completer) for _ in range(5)] == [["one"]] * 5
-        assert len(completer._connection._idle) == 1
+        # There may be another one, by which the service was asked beside the first call what it is.
+        assert 1 <= len(completer._connection._idle) <= 2
 
     def test_a_cancelled_call_ends_at_once_and_stops_the_replica(self, serve, connect, local):
         engine = FakeCompleter()
