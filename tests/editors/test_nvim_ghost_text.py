@@ -15,13 +15,14 @@ from tests.editors.neovim import Editor
 from tests.editors.programs import NEOVIM, Program
 
 METHOD = "import os\n\n\ndef first(self):\n    ret"
+NAME = "class A:\n    def __init__(self, name):\n        self.na"
 # Places where any model of Python has something to say, most of them inside a token.
 CUTS = [
     "import o",
     METHOD,
-    "def first(self): pass\nif __na",
+    "import sys\n\nsys.arg",
     "import json\n\njson.lo",
-    "class A:\n    def __in",
+    NAME,
     "if __na",
 ]
 HINT = re.compile(r" \((\d)/(\d)\)$")
@@ -90,7 +91,7 @@ def test_ours_accepts_the_same_and_one_undo_takes_it_back(it: Editor):
 
 
 def test_a_word_and_then_the_rest(it: Editor):
-    text = "class A:\n    def __in"
+    text = NAME
     ghost = start(it, text)
     word = re.match(r"\s*(\w+|[^\w\s]+)", ghost)
     assert word
@@ -128,7 +129,7 @@ def test_alternatives_are_asked_for_and_cycled(it: Editor):
 
 
 def test_a_word_of_an_alternative_and_then_its_rest(it: Editor):
-    text = "class A:\n    def __in"
+    text = NAME
     start(it, text)
     it.lua("require('midtoken').next()")
     it.until(lambda: HINT.search(it.ghost()), "an alternative")
@@ -214,7 +215,7 @@ def test_carriage_returns_and_wide_characters(it: Editor):
 
 
 def test_wide_characters_on_the_line(it: Editor):
-    text = 's = "😀é"; import o'
+    text = 's = "😀é"; x = Non'
     ghost = start(it, text)
     it.lua("require('midtoken').accept()")
     wait_text(it, text + ghost)

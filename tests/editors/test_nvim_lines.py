@@ -26,7 +26,7 @@ def it(window: Editor, request: pytest.FixtureRequest) -> Editor:
     window.open(TEXT if request.param == "unix" else TEXT.replace("\n", "\r\n"))
     assert window.nvim.current.buffer.options["fileformat"] == request.param
     window.insert_at_end()
-    assert "\n" in window.wait_ghost()
+    window.until(lambda: "\n" in window.ghost(), "the lines below")
     return window
 
 

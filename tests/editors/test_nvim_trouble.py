@@ -183,5 +183,6 @@ def test_no_such_command(neovim: Program, tmp_path: Path):
     with editor(neovim, tmp_path, configuration()) as it:
         it.nvim.command("Midtoken fly")
         assert it.told() == [
-            "Midtoken: no such command; there are health, log, model, restart, statistics, toggle, toggle-buffer"
+            "Midtoken: no such command; there are cancel, health, log, model, model-info, restart, statistics, toggle, "
+            "toggle-buffer"
         ]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.editors.vscode import SETTINGS, TIMEOUT_S, Code
 from tests.editors.vscode_server import Workbench
-from tests.editors.vscode_window import METHOD, it, start, wait_text, window
+from tests.editors.vscode_window import METHOD, NAME, it, start, wait_text, window
 
 __all__ = ["it", "window"]
 
@@ -65,7 +65,7 @@ def test_word_by_word(it: Code):
 
 
 def test_line_by_line(it: Code):
-    text = "try:\n    import json\nexc"
+    text = "try:\n    import json\nexcept ImportErr"
     it.open(text)
     it.command("midtoken.trigger")
     ghost = it.wait_ghost()
@@ -85,7 +85,7 @@ def test_several_lines(it: Code, line_break: str):
 
 
 def test_several_when_asked_by_hand(it: Code):
-    it.open(METHOD)
+    it.open(NAME)
     it.press("Alt+\\")
     first = it.wait_ghost()
     it.press("Alt+]")
@@ -95,7 +95,7 @@ def test_several_when_asked_by_hand(it: Code):
     it.command("midtoken.showNext")
     it.until(lambda: it.ghost() == second, "the second suggestion")
     it.command("midtoken.accept")
-    wait_text(it, f"{METHOD}{second}")
+    wait_text(it, f"{NAME}{second}")
 
 
 def test_positions_and_line_ends(it: Code):

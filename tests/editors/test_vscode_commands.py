@@ -10,7 +10,7 @@ import pytest
 from tests.editors.neovim import ROOT
 from tests.editors.vscode import BAR, EXTENSION, SETTINGS, Code
 from tests.editors.vscode_server import Workbench
-from tests.editors.vscode_window import METHOD, it, start, window
+from tests.editors.vscode_window import NAME, it, start, window
 from tests.lsp_server.models.fake_machine import put_ollama
 from tests.onnx_export.gguf.files import write_model
 
@@ -55,9 +55,9 @@ def test_disable_and_enable_a_language(it: Code):
 
 
 def test_a_setting_takes_effect(it: Code):
-    long = start(it, METHOD)
+    long = start(it, NAME)
     it.settings({**SETTINGS, "midtoken.maxNewTokens": 1})
-    short = start(it, METHOD, "b.py")
+    short = start(it, NAME, "b.py")
     assert len(short) < len(long)
     assert long.startswith(short)
 

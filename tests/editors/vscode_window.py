@@ -8,6 +8,7 @@ from tests.editors.vscode import SETTINGS, Code
 from tests.editors.vscode_server import Workbench
 
 METHOD = "import os\n\n\ndef first(self):\n    ret"
+NAME = "class A:\n    def __init__(self, name):\n        self.na"
 
 
 @pytest.fixture(scope="module")
