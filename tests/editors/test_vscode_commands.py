@@ -10,7 +10,7 @@ import pytest
 from tests.editors.neovim import ROOT
 from tests.editors.vscode import BAR, EXTENSION, SETTINGS, Code
 from tests.editors.vscode_server import Workbench
-from tests.editors.vscode_window import NAME, it, start, window
+from tests.editors.vscode_window import it, start, window
 from tests.lsp_server.models.fake_machine import put_ollama
 from tests.onnx_export.gguf.files import write_model
 
@@ -54,10 +54,14 @@ def test_disable_and_enable_a_language(it: Code):
     it.settings(SETTINGS)
 
 
+OPEN = "def load(path):\n    with op"
+"""What follows takes more than one token."""
+
+
 def test_a_setting_takes_effect(it: Code):
-    long = start(it, NAME)
+    long = start(it, OPEN)
     it.settings({**SETTINGS, "midtoken.maxNewTokens": 1})
-    short = start(it, NAME, "b.py")
+    short = start(it, OPEN, "b.py")
     assert len(short) < len(long)
     assert long.startswith(short)
 
