@@ -36,9 +36,9 @@ class Reader:
         most = max(LEAST_READ, int(request.reading_ms * self.cache.tokens_per_s / 1000))
         # Its start jumps while somebody types. It may lag behind, as long as that saves reading it anew.
         parts = [self.prompts.part(document, most, earlier) for earlier in range(MOST_EARLIER + 1)]
-        part = min(parts, key=self._unread)
-        # The cache may hold less of the part than of the whole prompt. Then the whole is no slower.
-        return (part, True) if self._unread(part) < unread else (whole, False)
+        left = [self._unread(part) for part in parts]
+        # The cache may hold less of each part than of the whole prompt. Then the whole is no slower.
+        return (parts[left.index(min(left))], True) if min(left) < unread else (whole, False)
 
     def _unread(self, prompt: Prompt) -> int:
         return len(prompt.ids) - self.cache.known(prompt.ids)

@@ -78,24 +78,14 @@ async def test_before_its_time_there_is_no_early_answer(harness: Harness):
     assert texts(await task) == ["np.zeros (three)"]
 
 
-async def test_nothing_is_told_where_nothing_is_left_of_the_whole(harness: Harness):
+@pytest.mark.parametrize("whole", [("zeros",), ()], ids=["the same", "nothing"])
+async def test_nothing_more_is_told_where_the_whole_has_no_more(harness: Harness, whole: tuple[str, ...]):
     told: list[str] = []
     model, task = await harness.running(
         "x = ", written="zeros ", early_s=0.0, so_far=words_of, on_more=lambda: told.append("more")
     )
     assert texts(await task) == ["zeros"]
-    model.end()
-    await until(lambda: model.state == "ended" and harness.scheduler.idle)
-    assert not told
-
-
-async def test_nothing_more_is_told_where_the_early_answer_was_all(harness: Harness):
-    told: list[str] = []
-    model, task = await harness.running(
-        "x = ", written="zeros ", early_s=0.0, so_far=words_of, on_more=lambda: told.append("more")
-    )
-    assert texts(await task) == ["zeros"]
-    model.end("zeros")
+    model.end(*whole)
     await until(lambda: model.state == "ended" and harness.scheduler.idle)
     assert not told
 
