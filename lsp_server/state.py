@@ -131,6 +131,8 @@ class ServerState:
     machine: Machine = field(default_factory=Machine)
     focus: tuple[str, int] | None = None
     """Where the user probably is: a document and a character of it."""
+    reading_starts: int = 0
+    """How often reading ahead was started there. Only the last start reads."""
     phase: Phase = "new"
     begun: bool = False
     """Whether the client said that it is ready, after which it is asked for settings and the model is loaded."""

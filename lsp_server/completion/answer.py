@@ -136,10 +136,11 @@ async def speculate(server: MidtokenServer, document: Document, offset: int) -> 
 async def read_around(server: MidtokenServer) -> None:
     """Let the model read ahead what a request at the user's place would need, unless there is other work."""
     state = server.state
-    focus = state.focus
+    state.reading_starts += 1
+    focus, start = state.focus, state.reading_starts
     await asyncio.sleep(SETTLED_S)
-    if focus is None or state.focus is not focus:
-        return  # an editor that restores a session opens many documents at once
+    if focus is None or state.reading_starts != start:
+        return  # a later start reads: an editor that restores a session opens many documents at once
     uri, offset = focus
     document = state.documents.get(uri)
     if document is None or state.model.info is None or not state.is_on(document) or not state.settings.read_ahead:
@@ -147,7 +148,7 @@ async def read_around(server: MidtokenServer) -> None:
     if not await state.configured_within(state.settings.budget_ms / 1000) or not share_now(server).reads_ahead:
         return
     around = await _readable_around(server, document)
-    if around is not None and state.focus is focus and state.phase == "running":
+    if around is not None and state.reading_starts == start and state.phase == "running":
         cursor = min(offset, len(document.text))  # it may have become shorter since
         request = EditorRequest("inline", document, place_at(document, cursor), 1, automatic=True)
         state.scheduler.read_ahead(cursor_of(server, request), reading_job(server, request, around))

@@ -255,7 +255,7 @@ class Hurried(FakeCompleter):
 async def test_what_there_was_no_time_to_read_is_read_afterwards():
     fake = Hurried()
     async with connected(fake, configuration={"cacheMb": 3}) as wire:
-        await wire.until(lambda: wire.server.state.model.state == "ready")
+        await wire.until(lambda: wire.server.state.reading_starts)  # the model is loaded
         wire.open("x = ")
         await wire.until(lambda: fake.read_requests)  # for it was opened
         assert len(await wire.inline(0, 4)) > 0

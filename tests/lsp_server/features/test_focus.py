@@ -1,5 +1,8 @@
+import asyncio
+
 import pytest
 
+from lsp_server.completion import answer
 from lsp_server.effort import Machine
 from tests.lsp_server.fakes import FakeCompleter
 from tests.lsp_server.wire import URI, Wire, connected
@@ -12,7 +15,7 @@ def place(line: int, character: int, uri: str = URI) -> dict[str, object]:
 
 
 async def ready(wire: Wire) -> None:
-    await wire.until(lambda: wire.server.state.model.state == "ready")
+    await wire.until(lambda: wire.server.state.reading_starts)  # which is the last step of loading
 
 
 async def test_a_document_that_is_opened_is_read_before_anybody_asks():
@@ -53,6 +56,18 @@ async def test_a_document_that_is_shorter_by_then_is_read_to_its_end():
         await wire.until(lambda: fake.read_requests)
         assert [request.prefix for request in fake.read_requests] == ["x"]
         assert not wire.errors
+
+
+async def test_of_several_starts_only_the_last_one_reads(monkeypatch):
+    monkeypatch.setattr(answer, "SETTLED_S", 0)
+    fake = FakeCompleter()
+    async with connected(fake) as wire:
+        await ready(wire)
+        wire.open("x = 1\n")
+        counts = wire.server.state.scheduler.counts
+        await wire.until(lambda: counts.readings == 1)
+        await asyncio.gather(*(answer.read_around(wire.server) for _ in range(3)))
+        assert counts.readings == 2
 
 
 @pytest.mark.parametrize("configuration", [{"readAhead": False}, {"effort": "low"}, {"exclude": ["*.py"]}])
