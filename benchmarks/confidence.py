@@ -1,6 +1,6 @@
 """What is shown while typing, and how much of it must be deleted: without filters, and with them at several thresholds.
 
-    python -m benchmarks.confidence FOLDER... [--model DIR] [--cases 500] [--least 0.1 0.15 0.3]
+    python -m benchmarks.confidence FOLDER... [--model NAME|DIR] [--cases 500] [--least 0.1 0.15 0.3]
 
 Files are cut anywhere, as if everything up to there had just been typed: the rest of the line is not there yet, but the
 lines below are. *kept* counts the leading characters that the file has too. A completion is *right* if all of it is
@@ -9,12 +9,12 @@ which the code around no longer parses, including headers without a body. The mo
 files.
 """
 
-import argparse
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.arguments import parser_for
 from benchmarks.shown_places import Cut, Shown, complete, cuts, judge
 from engine import Completer
 from lsp_server.code.confidence import DEFAULT_CONFIDENCE
@@ -25,12 +25,10 @@ _HEAD = f"{'':<24}   shown   right   to delete   wrong per kept    kept   worth 
 
 def main() -> None:
     """Print a table for each language, and the time of the filters."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_for(__doc__, model=True, seed=True)
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--model", type=Path)
     parser.add_argument("--cases", type=int, default=500, help="places in each language")
     parser.add_argument("--least", type=float, nargs="+", default=THRESHOLDS, help="thresholds (minConfidence)")
-    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     report(Completer.load(args.model), tuple(cuts(args.folders, args.cases, args.seed)), args.least)
 

@@ -7,7 +7,6 @@ after the cursor's line. *Bits* are those of the whole true line under the model
 is that of the difference from the document alone.
 """
 
-import argparse
 import random
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.arguments import parser_for
 from benchmarks.cases import CUTS, places
 from benchmarks.tables import Report, Table, as_text, machine
 from engine import Completer, CompletionRequest, StopParams
@@ -30,15 +30,11 @@ OTHERS = 30
 
 def main(arguments: list[str] | None = None) -> int:
     """Print a table with one row for each way; exit status 1 if the folder has too few places."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.files", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_for(__doc__, model=True, seed=True)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--among", type=Path, help="the tree that the other files come from (default: FOLDER)")
-    parser.add_argument("--model", type=Path)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--cut", choices=sorted(CUTS), default="identifier")
-    parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(arguments)
     found = list(places(args.folder, CUTS[args.cut]))
     if len(found) < args.count:

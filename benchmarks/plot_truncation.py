@@ -37,12 +37,11 @@ WIDTH, LEFT, TOP, HEIGHT, BAR, RIGHT = 760, 130, 40, 220, 22, 70
 
 def main() -> None:
     """Run the model once and write the picture."""
-    parser = parser_for(__doc__)
+    parser = parser_for(__doc__, model=True)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--model", type=Path, default=BUNDLED_MODEL)
     parser.add_argument("--text", default=TEXT)
     args = parser.parse_args()
-    row, name = _row(args.model, args.text)
+    row, name = _row(args.model or BUNDLED_MODEL, args.text)
     args.out.write_text(draw(row, f"{name}, after {args.text.splitlines()[-1].strip()!r}"), encoding="utf-8")
 
 
