@@ -39,8 +39,10 @@ def parse(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_every_command_is_one_that_its_program_takes(row: figures.Figure, monkeypatch: pytest.MonkeyPatch):
-    for command in row.commands_with({}, Path("made")):
+def test_every_command_is_one_that_its_program_takes(
+    row: figures.Figure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for command in row.commands_with({}, tmp_path):
         with pytest.raises(Parsed):
             parse(command, monkeypatch)
         monkeypatch.undo()
