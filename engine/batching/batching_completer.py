@@ -1,4 +1,4 @@
-"""The way in for many users at once: the interface of `Completer`, safe to call from many threads."""
+"""The entry point for many users at once: the interface of `Completer`, safe to call from many threads."""
 
 import threading
 import time
@@ -19,22 +19,23 @@ from engine.text.tokenizer import Tokenizer
 from engine.types import CancellationToken, CompletionRequest, CompletionResult, ModelInfo
 
 MOST_SEATS = 16
-"""Requests that run at once. On a CPU, a wider pass is no cheaper for each of its rows."""
+"""Number of requests that run at once. On a CPU, a wider pass does not make each of its rows cheaper."""
 MEMORY_MB = 2048
-"""Memory that keys and values may take."""
+"""Memory for keys and values."""
 MOST_WAITING = 64
 LEAST_BUDGET_MS = 0.001
-"""The rest of a time budget that ran out in line. The answer is then empty, as for any budget that runs out."""
+"""The time budget of a request whose budget ran out while it waited. Its completion is then empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchStatistics:
-    """What a `BatchingCompleter` has done since it was made, and its present requests.
+    """What a `BatchingCompleter` has done since it was made, and how busy it is now.
 
-    ``requests`` were answered, ``refused`` found it full. Their prompts had ``prompt_tokens``, of which
-    ``reused_tokens`` were in a slot already. ``steps`` passes of single tokens had ``step_rows`` rows for requests, and
-    ``idle_rows`` for none; ``chunks`` passes read ``chunk_tokens`` tokens of prompts. ``active`` requests have one of
-    the ``seats``, ``waiting`` ones stand in line.
+    ``requests`` were answered; ``refused`` were turned away because the waiting line was full. The prompts had
+    ``prompt_tokens`` tokens in all, of which ``reused_tokens`` were already in a slot. ``steps`` counts the passes of
+    single tokens: ``step_rows`` of their rows belonged to requests, ``idle_rows`` to none. ``chunks`` counts the passes
+    that read ``chunk_tokens`` tokens of prompts. ``active`` requests have one of the ``seats``; ``waiting`` requests
+    are in line.
     """
 
     requests: int
@@ -52,21 +53,22 @@ class BatchStatistics:
 
     @property
     def mean_batch(self) -> float:
-        """Requests in a pass of single tokens, on average; 0 before the first."""
+        """Mean number of requests in a pass of single tokens; 0 before the first pass."""
         return self.step_rows / self.steps if self.steps else 0.0
 
     @property
     def cache_share(self) -> float:
-        """The share of prompt tokens that were in a slot already, 0 to 1."""
+        """Share of the prompt tokens that were already in a slot, 0 to 1."""
         return self.reused_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
 
 
 class BatchingCompleter:
-    """A loaded model for many requests at once, called from a thread for each.
+    """A loaded model for many requests at once. Each request calls it from its own thread.
 
-    Every request has a seat: a slot of keys and values, and an ordinary `Completer` over it. So it is completed as if
-    it were alone; only its forward passes meet those of others (`engine.batching.scheduler`). No drafts are made
-    (`CompletionRequest.speculation`), because their rows would be taken from other users.
+    Every request has a seat: a slot of keys and values, and an ordinary `Completer` over that slot. Its completion is
+    the same as if it ran alone; only its forward passes are combined with those of other requests
+    (`engine.batching.scheduler`). No drafts are made (`CompletionRequest.speculation`), because their rows would cost
+    other users time.
     """
 
     def __init__(
@@ -78,8 +80,8 @@ class BatchingCompleter:
         most_waiting: int = MOST_WAITING,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """Serve ``model`` with the slots of ``session``, as many as there are up to ``seats``. The session belongs to
-        this from now on: nothing else may run in its slots.
+        """Serve ``model`` with the slots of ``session``: all of them, but at most ``seats``. This object owns the
+        session from now on: nothing else may use its slots.
         """
         self._model = model
         self._scheduler = Scheduler(session, patience_s=patience_s)
@@ -101,9 +103,11 @@ class BatchingCompleter:
         memory_mb: int = MEMORY_MB,
         most_waiting: int = MOST_WAITING,
     ) -> "BatchingCompleter":
-        """Load a model folder as `Completer.load` does, with up to ``seats`` slots of ``context_tokens`` positions, as
-        many as fit into ``memory_mb`` megabytes, at least one. More than one needs a graph whose keys and values lie in
-        shared buffers, and the CPU; with one, requests take turns. ``most_waiting`` requests may stand in line.
+        """Load a model folder as `Completer.load` does, with at most ``seats`` slots of ``context_tokens`` positions.
+
+        There are as many slots as fit into ``memory_mb`` megabytes, and at least one. More than one slot needs the CPU
+        and a graph whose keys and values lie in shared buffers. With one slot, requests take turns. ``most_waiting``
+        requests may wait in line.
         """
         folder = BUNDLED_MODEL if model_dir is None else Path(model_dir)
         loaded = load_model(folder, device, threads, context_tokens, slots=seats)
@@ -134,12 +138,12 @@ class BatchingCompleter:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Lines for the user, from loading."""
+        """Messages for the user from loading."""
         return self._model.notices
 
     @property
     def statistics(self) -> BatchStatistics:
-        """Counts of what it has done so far."""
+        """Counts since it was made."""
         counts = self._scheduler.counts
         return BatchStatistics(
             requests=self._requests,
@@ -164,11 +168,11 @@ class BatchingCompleter:
         *,
         session: str = "",
     ) -> CompletionResult:
-        """See `Completer.complete`, which this is for many callers at once.
+        """Complete one request as `Completer.complete` does; many threads may call this at once.
 
-        ``session`` names the document that is completed, of whichever user: its keys and values stay for its next
-        request until the seat is wanted for another that was used later. Raises `BatchFull` too, where all seats are
-        taken and the line is full. A time budget counts from now, the time in line included.
+        ``session`` names the user's document. Its keys and values stay for its next request, until a document that was
+        used later needs the seat. The time budget starts now and includes the time in line. Raises `BatchFull` too,
+        when all seats are taken and the line is full.
         """
         cancel = cancel or CancellationToken()
         arrived = time.monotonic()
@@ -184,12 +188,12 @@ class BatchingCompleter:
     def read(
         self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0, *, session: str = ""
     ) -> None:
-        """See `Completer.read`; ``session`` as for `complete`. Raises `BatchFull` too."""
+        """Read as `Completer.read` does; ``session`` as for `complete`. Raises `BatchFull` too."""
         with self._seats.sit(session, cancel) as completer:
             completer.read(request, cancel, rest)
 
     def _aside(self, on_text: Callable[[str], None] | None) -> Callable[[str], None] | None:
-        """``on_text``, wrapped so that only its own request waits for it to return."""
+        """Wrap ``on_text`` so that only its own request waits until it returns."""
         if on_text is None:
             return None
 

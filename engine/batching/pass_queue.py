@@ -1,4 +1,4 @@
-"""Which passes wait, and which of them is next. There are no threads and no clocks here."""
+"""The queue of waiting passes, and which pass is next. It has no threads and no clock."""
 
 from collections.abc import Collection, Iterator, Sequence
 
@@ -6,20 +6,19 @@ from engine.batching.work import Interruption, Work
 from engine.runtime.session import ModelSession
 
 WIDEST_GAP = 3
-"""At most this many idle slots between two busy ones are included in a pass, because another row costs less than
-another pass.
-"""
+"""Most idle slots that a pass may include between two busy ones. One more row costs less than one more pass."""
 TURN_TOKENS = 64
-"""Tokens of the chunks that may run between two passes of single tokens: one long chunk, or several short ones. The
-more of them are done, the more requests meet in the next pass of single tokens."""
+"""Number of tokens that chunks may take between two passes of single tokens: one long chunk or several short ones. When
+more chunks are finished, more requests share the next pass of single tokens.
+"""
 
 
 class PassQueue:
-    """The passes that wait for ``session``. Single tokens of different slots become one pass; the others run alone.
+    """The passes that wait for ``session``. Single tokens of different slots become one pass; each chunk runs alone.
 
-    The two kinds take turns, and within a kind who came first is first. A request waits for one pass at a time. So with
-    N slots, G = N / (`WIDEST_GAP` + 2) rounded up and none of them full, a single token waits for at most N + 2 G other
-    passes and a chunk for at most N (1 + G), whatever the others do: nobody starves.
+    Single tokens and chunks take turns; within each kind the order is first come, first served. A request waits for one
+    pass at a time. With N slots, none of them full, and G = N / (`WIDEST_GAP` + 2) rounded up, a single token waits for
+    at most N + 2 G other passes and a chunk for at most N (1 + G). So no request starves.
     """
 
     def __init__(self, session: ModelSession) -> None:
@@ -27,7 +26,9 @@ class PassQueue:
         self._waiting: list[Work] = []
         self._turn_tokens = 0
         self.ends = [0] * session.slots
-        """How far each slot is written. After that position, a row without a request does no harm."""
+        """The number of positions that are written in each slot. An idle row may write there, because the next text of
+        the slot overwrites it.
+        """
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -45,14 +46,14 @@ class PassQueue:
         self._waiting = [work for work in self._waiting if work not in works]
 
     def may_begin(self, active: int) -> bool:
-        """Whether the next pass should begin now, if ``active`` requests are active: all of them wait for a pass
-        already, or the next pass is a chunk, which runs alone.
+        """Whether the next pass should begin now, when ``active`` requests are active. It should when all of them
+        already wait for a pass, or when the next pass is a chunk, which runs alone.
         """
         everybody = len(self._waiting) >= active
         return everybody or not self._steps_are_next() or any(work.is_due for work in self._waiting)
 
     def take(self) -> list[Work]:
-        """Remove and return the passes to run next as one, in the order of their slots. At least one must wait."""
+        """Remove and return the work of the next pass, in the order of slots. At least one pass must wait."""
         taken = self._choose()
         self._turn_tokens = 0 if taken[0].can_join else self._turn_tokens + len(taken[0].ids)
         self.remove(taken)
@@ -75,8 +76,8 @@ class PassQueue:
         return next(group for group in self._groups(steps) if steps[0] in group)
 
     def _groups(self, steps: Sequence[Work]) -> Iterator[list[Work]]:
-        """``steps`` in the order of their slots, those of each pass together. A pass takes slots that lie side by side,
-        so those between go along: a full one cannot.
+        """Split ``steps`` into passes, each in the order of slots. A pass covers a range of adjacent slots, so it
+        includes the idle slots between. It cannot include an idle slot that is full.
         """
         group: list[Work] = []
         for work in sorted(steps, key=lambda work: work.slot):

@@ -1,7 +1,7 @@
-"""Runs the forward passes of many requests on one thread; `PassQueue` says which go together, and in which order.
+"""Run the forward passes of many requests on one thread. `PassQueue` decides which run together and in which order.
 
-Requests run on threads of their own and wait here for their passes. A pass of single tokens waits a moment for those of
-requests that are between two passes, so that all of them meet in it.
+Requests run on threads of their own and wait here for their passes. A pass of single tokens waits a moment for requests
+that are between two passes, so that they can share it.
 """
 
 import threading
@@ -19,15 +19,15 @@ from engine.runtime.session import InterruptibleSession, ModelSession
 from engine.types import FloatArray
 
 PATIENCE_S = 0.001
-"""How long a pass of single tokens waits for requests that are between two passes. Choosing a token takes less."""
+"""How long a pass of single tokens waits for requests that are between two passes. Choosing a token takes less time."""
 IDLE_S = 1.0
-"""The scheduler's thread ends after this long without work; the next pass starts another one."""
+"""The scheduler's thread ends after this time without work. The next pass starts a new one."""
 
 
 @dataclass(slots=True)
 class PassCounts:
-    """What was run: ``steps`` are passes of single tokens, with ``step_rows`` tokens of requests and ``idle_rows`` rows
-    without a request; ``chunks`` are the other passes, with ``chunk_tokens`` tokens.
+    """What was run. ``steps`` are passes of single tokens, with ``step_rows`` rows for requests and ``idle_rows`` rows
+    for none. ``chunks`` are the other passes, with ``chunk_tokens`` tokens.
     """
 
     steps: int = 0
@@ -38,7 +38,7 @@ class PassCounts:
 
 
 class Scheduler:
-    """Runs the passes over one session, on one thread, for requests on any threads."""
+    """Runs the passes of one session on one thread, for requests on any threads."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Scheduler:
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """In this context, a request will soon ask for a pass, so others may wait for it a moment."""
+        """While this context is open, a request will soon ask for a pass, so others may wait a moment for it."""
         self._count(1)
         try:
             yield
@@ -69,7 +69,9 @@ class Scheduler:
 
     @contextmanager
     def away(self) -> Iterator[None]:
-        """In this context, an active request does something else, which may take long."""
+        """While this context is open, an active request does something else that may take long. Others do not wait for
+        it.
+        """
         self._count(-1)
         try:
             yield
@@ -77,8 +79,8 @@ class Scheduler:
             self._count(1)
 
     def run(self, work: Work) -> FloatArray:
-        """The rows that ``work`` asks for. Raises `Cancelled` as soon as its request is cancelled, and what its
-        pass raises.
+        """Run ``work`` and return its rows. Raises `Cancelled` as soon as its request is cancelled, and any error of
+        its pass.
         """
         with self._changed:
             if work.interruption.happened:
@@ -96,8 +98,8 @@ class Scheduler:
         return work.found
 
     def cancel(self, interruption: Interruption) -> None:
-        """Cancel the passes of a request: waiting ones are removed, and a running one is stopped if it runs for no
-        other request.
+        """Cancel the passes of a request. Waiting passes are removed. A running pass is stopped if no other request
+        needs it.
         """
         with self._changed:
             interruption.happened = True
@@ -122,7 +124,7 @@ class Scheduler:
                 self._running = []
 
     def _next(self) -> list[Work]:
-        """The work of the next pass, as soon as it may begin; none if there was nothing to do for long."""
+        """The work of the next pass, as soon as it may begin; empty after a long time without work."""
         with self._changed:
             deadline = time.monotonic() + self._patience_s
             while not self._waiting or not self._waiting.may_begin(self._active):
@@ -150,7 +152,7 @@ class Scheduler:
             self._alone(batch[0])
 
     def _without_stale(self, batch: list[Work]) -> list[Work]:
-        """The work whose keys and values are still there. A pass that ran out of memory has left smaller, empty
+        """Drop the work whose keys and values are lost, because a pass that ran out of memory left smaller, empty
         buffers.
         """
         for work in batch:
@@ -160,7 +162,7 @@ class Scheduler:
         return [work for work in batch if not work.is_over]
 
     def _step(self, batch: list[Work]) -> None:
-        """Run one token of each of ``batch``, which is in the order of slots, in one pass."""
+        """Run one token of each request of ``batch`` in one pass. ``batch`` is in the order of slots."""
         first, last = batch[0].slot, batch[-1].slot
         tokens = np.zeros(last - first + 1, np.int32)
         starts = self._waiting.ends[first : last + 1]
@@ -186,7 +188,7 @@ class Scheduler:
         found: FloatArray | None = None
         try:
             found = work.session.forward(work.ids, work.start, work.rows, work.slot)
-        except Exception as reason:  # the request must get any error, and this thread must go on
+        except Exception as reason:  # the request gets any error, and this thread goes on
             error = reason
         if work.is_shared:
             self._waiting.ends[work.slot] = work.start + len(work.ids)

@@ -1,4 +1,4 @@
-"""A seat's session: one slot of the shared session, with the interface of a session of its own."""
+"""The session of a seat: one slot of the shared session, with the interface of a session of its own."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,7 +20,7 @@ class SeatSession:
         self._capacity = session.context_length
         self._interruption = Interruption()
         self.seconds = 0.0
-        """How long its passes took, without the time that they waited."""
+        """Seconds that its passes ran, without the time that they waited."""
 
     @property
     def context_length(self) -> int:
@@ -29,7 +29,9 @@ class SeatSession:
 
     @property
     def slots(self) -> int:
-        """See `ModelSession`: one. Several sequences are run one after the other, each in a pass with other seats'."""
+        """One: a seat holds one sequence. Several sequences run one after the other, each in a pass with those of other
+        seats.
+        """
         return 1
 
     def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
@@ -67,6 +69,6 @@ class SeatSession:
         return lambda: self._scheduler.cancel(interruption)
 
     def sibling(self) -> "SeatSession":
-        """See `engine.runtime.session.SharingSession`: buffers of its own, whose passes go alone."""
+        """See `engine.runtime.session.SharingSession`: a session with buffers of its own. Its passes run alone."""
         assert isinstance(self._session, SharingSession), "this session serves one cache only"
         return SeatSession(self._scheduler, self._session.sibling(), 0, is_shared=False)

@@ -1,4 +1,4 @@
-"""Seats for requests: a slot for each document, kept for its next request, and a waiting line of bounded length."""
+"""Seats for requests: one slot for each document, kept for its next request, and a waiting line of limited length."""
 
 import threading
 import time
@@ -17,8 +17,8 @@ Place = TypeVar("Place")
 
 @dataclass(slots=True, eq=False)
 class Seat(Generic[Place]):
-    """``document`` is the one whose keys and values are in its slot, empty if that is not known; ``last`` orders the
-    seats by when they were left.
+    """One seat. ``document`` is the document whose keys and values are in its slot, empty if unknown. ``last`` orders
+    the seats by the time when they were left.
     """
 
     place: Place
@@ -35,11 +35,11 @@ class _Waiting(Generic[Place]):
 
 
 class Seats(Generic[Place]):
-    """Gives each request a seat: that of its document, or else the one that was left longest ago.
+    """Gives each request a seat: the seat of its document, or else the free seat that was left longest ago.
 
-    A request that finds none waits in line. The first in line that can take a free seat gets it. So a request waits for
-    at most as many requests to end as are before it. Only a request whose document is in use by another request is
-    overtaken, because it waits for that seat.
+    A request that finds no seat waits in line. A free seat goes to the first request in line that can take it. A
+    request therefore waits for at most as many others to end as stood before it. One exception: a request whose
+    document is in use waits for that seat, and others may overtake it.
     """
 
     def __init__(
@@ -70,9 +70,9 @@ class Seats(Generic[Place]):
 
     @contextmanager
     def sit(self, document: str, cancel: CancellationToken) -> Iterator[Place]:
-        """A seat for a request of ``document`` (empty: of none in particular).
+        """Take a seat for a request of ``document`` (empty: no document in particular) while the context is open.
 
-        Raises `BatchFull` where the line is full, `Cancelled` where the request is cancelled in line.
+        Raises `BatchFull` if the line is full, `Cancelled` if the request is cancelled in line.
         """
         seat = self._find(document, cancel)
         began = self._clock()
@@ -123,5 +123,5 @@ class Seats(Generic[Place]):
         return min(free, key=lambda seat: seat.last, default=None)
 
     def _retry_after_s(self) -> float:
-        """Seconds until there may be room: as long as the requests in line take."""
+        """Seconds until there may be room: the time that the requests in line will take."""
         return max(LEAST_RETRY_S, self._request_s * (len(self._line) + 1) / len(self._seats))

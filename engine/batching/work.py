@@ -1,4 +1,4 @@
-"""A forward pass that a request waits for."""
+"""One forward pass that a request waits for."""
 
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -9,20 +9,20 @@ from engine.types import FloatArray, IdArray
 
 @dataclass(slots=True, eq=False)
 class Interruption:
-    """Whether the request that some passes belong to was cancelled."""
+    """Whether the request that these passes belong to was cancelled."""
 
     happened: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Work:
-    """``ids``, ``[S] int32``, for the positions from ``start`` on of a slot of ``session``, as `ModelSession.forward`
-    takes them.
+    """The tokens ``ids``, ``[S] int32``, for the positions from ``start`` on in slot ``slot`` of ``session``, as
+    `ModelSession.forward` takes them.
 
-    ``is_shared`` says that the slot belongs to the session whose slots run together. ``capacity`` is the number of
-    positions of a slot when the text before ``start`` was written. The result is ``found`` or ``error``; ``seconds`` is
-    how long its pass took. ``over`` gets one entry as soon as its request need not wait any longer. ``is_due`` says
-    that it has already waited for others.
+    ``is_shared`` says that the scheduler may run this slot together with others. ``capacity`` is the number of
+    positions the slot had when the text before ``start`` was written. The result is ``found`` or ``error``; ``seconds``
+    is how long the pass took. ``over`` receives one entry when the request need not wait any longer. ``is_due`` says
+    that the pass has already waited for others once.
     """
 
     session: ModelSession
@@ -42,11 +42,11 @@ class Work:
 
     @property
     def can_join(self) -> bool:
-        """Whether it is one token, which goes into one pass with those of other slots."""
+        """Whether it is a single token that can share a pass with other slots."""
         return self.is_shared and len(self.ids) == 1
 
     def finish(self, found: FloatArray | None, error: Exception | None = None) -> None:
-        """Give its request the result; only the first call counts."""
+        """Give the result to the request. Only the first call counts."""
         if not self.is_over:
             self.found, self.error, self.is_over = found, error, True
             self.over.put(None)

@@ -1,4 +1,4 @@
-"""Where the service is, and the token that is shown to it."""
+"""The address of the service, and the file with its token."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -8,7 +8,9 @@ from urllib.parse import urlsplit
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """What the user chose. ``sends_path`` lets the document's name in its repository leave, and the name of that."""
+    """The user's settings. ``sends_path`` allows sending the document's path in its repository and the repository's
+    name.
+    """
 
     url: str
     token_file: Path | None = None
@@ -16,7 +18,7 @@ class Remote:
 
 
 def checked_url(text: str) -> str:
-    """The address without a final slash. Raises ValueError, whose text says what is wrong."""
+    """Return the address without a final slash. Raises ValueError; its text says what is wrong."""
     try:
         parts = urlsplit(text)
         port = parts.port

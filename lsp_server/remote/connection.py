@@ -1,4 +1,4 @@
-"""One call of the service over HTTP/1.1, as events; ended by an answer, a deadline, or a cancellation."""
+"""One call of the service over HTTP/1.1, read as events. An answer, a deadline or a cancellation ends it."""
 
 import http.client
 import json
@@ -24,7 +24,7 @@ Trouble = Literal["unreachable", "slow", "unauthorised", "full", "refused"]
 
 
 class RemoteError(MidtokenError):
-    """The service did not answer; the local model does. ``retry_after_s`` is when it wants to be asked again."""
+    """The service did not answer, so the local model does. ``retry_after_s`` is the pause that it asked for."""
 
     def __init__(self, trouble: Trouble, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class RemoteError(MidtokenError):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What one call sends, and until when its first text and its end must be there (`time.monotonic`)."""
+    """What one call sends, and the times (`time.monotonic`) by which its first text and its end must arrive."""
 
     body: dict[str, Any]
     token: str
@@ -43,8 +43,8 @@ class Call:
 
 
 class RemoteConnection:
-    """Calls a service. Connections are kept for the next call; each call runs on a thread of its own, so that nothing
-    that a network can do keeps the caller waiting.
+    """Calls a service. Connections are kept for the next call. Each call runs on a thread of its own, so a slow network
+    never blocks the caller.
     """
 
     def __init__(self, url: str) -> None:
@@ -56,9 +56,9 @@ class RemoteConnection:
         self._lock = threading.Lock()
 
     def events(self, call: Call, cancel: CancellationToken) -> Iterator[Event]:
-        """The events of one answer, up to the last. Closing it closes the stream, and the service stops.
+        """The events of one answer, up to the last. Closing the iterator closes the stream, and the service stops.
 
-        Raises `RemoteError`, or `Cancelled` within moments of a cancellation.
+        Raises `RemoteError`, or `Cancelled` soon after a cancellation.
         """
         found: queue.SimpleQueue[Event | RemoteError | None] = queue.SimpleQueue()
         exchange = _Exchange(self, call, found)
@@ -95,7 +95,7 @@ class RemoteConnection:
         return http.client.HTTPConnection(self._host, self._port, timeout=CONNECT_S), False
 
     def keep(self, connection: http.client.HTTPConnection) -> None:
-        """For the next call."""
+        """Keep a connection for the next call."""
         with self._lock:
             if len(self._idle) < MOST_IDLE and not self._is_closed:
                 self._idle.append(connection)
@@ -103,7 +103,7 @@ class RemoteConnection:
         connection.close()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close all connections that are kept."""
         with self._lock:
             idle, self._idle = self._idle, []
             self._is_closed = True
@@ -112,12 +112,12 @@ class RemoteConnection:
 
     @property
     def address(self) -> str:
-        """Of a call."""
+        """The path of the address that a call posts to."""
         return f"{self._path}{COMPLETE}"
 
 
 class _Exchange:
-    """A request and its answer, on a thread."""
+    """One request and its answer, on a thread of its own."""
 
     def __init__(
         self, owner: RemoteConnection, call: Call, found: "queue.SimpleQueue[Event | RemoteError | None]"
@@ -128,7 +128,7 @@ class _Exchange:
         self._over = False
 
     def give_up(self) -> None:
-        """Close the stream, wherever it is. After its end this does nothing."""
+        """Close the stream at any point. Does nothing after the exchange has ended."""
         with self._lock:
             if self._over:
                 return
@@ -140,7 +140,7 @@ class _Exchange:
         self._found.put(None)
 
     def run(self) -> None:
-        """On its thread: the events, then None, or what went wrong."""
+        """Run on its own thread: put the events, then None, or the error, into the queue."""
         try:
             self._exchange()
         except RemoteError as error:
@@ -173,7 +173,7 @@ class _Exchange:
                 connection.close()
 
     def _read(self, connection: http.client.HTTPConnection, response: http.client.HTTPResponse) -> bool:
-        """Pass the events on; whether the answer came, and the connection may take the next call."""
+        """Pass the events on. Returns whether the answer came and the connection can be used again."""
         reader = EventReader()
         while part := response.read1(65_536):
             for event in reader.feed(part):
@@ -186,7 +186,7 @@ class _Exchange:
         return False
 
     def _is_over(self, response: http.client.HTTPResponse) -> bool:
-        """Whether the answer was taken before the call was given up, and its body ends with it."""
+        """Whether the answer was complete before the call was given up, with no more bytes after it."""
         with self._lock:
             if self._over:
                 return False
@@ -219,7 +219,7 @@ class _Exchange:
                 return connection, connection.getresponse()
             except BaseException as error:
                 connection.close()
-                # One that was kept may have been closed at the other end meanwhile.
+                # The other end may have closed a kept connection meanwhile: try the next one.
                 if not (was_used and isinstance(error, ConnectionError)):
                     raise
 
@@ -240,7 +240,7 @@ def _refusal(response: http.client.HTTPResponse, body: bytes) -> RemoteError:
 
 
 def _said(said: object, status: int, retry_after_s: float | None) -> RemoteError:
-    """What the service says, in our own words where we know what it means."""
+    """The error for a refusal, in our own words if the code is known."""
     code = said.get("code") if isinstance(said, dict) else None
     message = said.get("message") if isinstance(said, dict) else None
     detail = message[:200] if isinstance(message, str) else f"status {status}"

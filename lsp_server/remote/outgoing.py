@@ -1,6 +1,6 @@
-"""What leaves this machine: a window around the cursor and what the model needs to go on there.
+"""What leaves this machine: a window around the cursor, and what the model needs to complete it.
 
-``docs/team.md`` has the table, and a test holds that nothing else is sent.
+``docs/team.md`` has the table. A test checks that nothing else is sent.
 """
 
 import hashlib
@@ -13,13 +13,13 @@ from lsp_server.team.protocol import Bounds
 PREFIX_CHARACTERS = 16_000
 SUFFIX_CHARACTERS = 4_000
 _SALT = secrets.token_bytes(16)
-"""Another one in every process: a session tells nothing of a document, today's and tomorrow's are not alike."""
+"""The key differs in every process. A session says nothing about a document, and the next process sends another one."""
 
 
 def outgoing(request: CompletionRequest, *, sends_path: bool) -> CompletionRequest:
-    """The request as it is sent. What concerns this machine only (its speed, its memory) stays here."""
+    """The request as it is sent. Values that concern only this machine (its speed, its memory) are removed."""
     prefix, suffix = request.prefix, request.suffix
-    if len(prefix) > PREFIX_CHARACTERS:  # whole lines, unless the last one is longer
+    if len(prefix) > PREFIX_CHARACTERS:  # whole lines, unless the last line is longer
         window = prefix[-PREFIX_CHARACTERS:]
         prefix = window[window.find("\n") + 1 :]
     bounds = Bounds()
@@ -43,6 +43,8 @@ def outgoing(request: CompletionRequest, *, sends_path: bool) -> CompletionReque
 
 
 def session_of(request: CompletionRequest) -> str:
-    """The same for every request in one document of this process; no one else can tell which."""
+    """An identifier that is the same for every request in one document of this process. Others cannot get the name from
+    it.
+    """
     name = f"{request.repository}\0{request.path}".encode("utf-8", "surrogatepass")
     return hashlib.blake2b(name, key=_SALT, digest_size=16).hexdigest()

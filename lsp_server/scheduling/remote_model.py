@@ -1,4 +1,4 @@
-"""A team's service in the place of the engine, with the local model behind it: the caller sees one completer."""
+"""A completer that asks a team's service first and the local model second. The caller sees one completer."""
 
 import logging
 import time
@@ -19,12 +19,12 @@ from lsp_server.transport.tcp import read_token
 log = logging.getLogger(__name__)
 
 FIRST_SHARE = 0.3
-"""Of a request's time: by then the service has begun to answer, or the local model takes the rest."""
+"""Share of a request's time in which the service must begin to answer. After that the local model takes the rest."""
 LEAST_FIRST_S, MOST_FIRST_S = 0.05, 1.0
 REMOTE = "remote"
-"""The device of a model that is not here."""
+"""The name of the device in `ModelInfo` when the service answers."""
 PATIENCE_S = 60.0
-"""For a request without a budget."""
+"""Time limit for a request without a budget."""
 LEAST_PAUSE_S: Mapping[Trouble, float] = MappingProxyType(
     {"unreachable": 1.0, "slow": 1.0, "unauthorised": 15.0, "full": 0.5, "refused": 5.0}
 )
@@ -33,7 +33,7 @@ MOST_PAUSE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class _Health:
-    """How the service has been: ``problem`` since it last answered, and until when it is left alone."""
+    """The state of the service: the ``problem`` since its last answer, and the time before which it is not asked."""
 
     problem: str | None = None
     pause_s: float = 0.0
@@ -42,8 +42,9 @@ class _Health:
 
 
 class RemoteCompleter:
-    """Asks the service first. If it cannot be reached, is slow or refuses, the local model answers, and the service is
-    left alone for a while that doubles each time; then the next request asks it again.
+    """Asks the service first. If the service cannot be reached, is slow or refuses, the local model answers.
+
+    The service is then left alone for a pause that doubles each time. The next request after the pause asks it again.
     """
 
     def __init__(self, local: CompleterLike, remote: Remote, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,13 +54,13 @@ class RemoteCompleter:
 
     @property
     def info(self) -> ModelInfo:
-        """What answers now: the service's model once it has answered, else the local one."""
+        """The model that answers now: the service's once it has answered, else the local one."""
         info, health = self._local.info, self._health
         return info if health.model is None or health.problem else replace(info, name=health.model, device=REMOTE)
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Those of the local model."""
+        """The notices of the local model."""
         return self._local.notices
 
     @property
@@ -73,7 +74,7 @@ class RemoteCompleter:
         cancel: CancellationToken | None = None,
         on_text: Callable[[str], None] | None = None,
     ) -> CompletionResult:
-        """As the engine: from the service, else from the local model in the time that is left."""
+        """Complete as the engine does: with the service, or with the local model in the time that is left."""
         cancel = cancel or CancellationToken()
         started = self._clock()
         if started >= self._health.until_s:
@@ -87,16 +88,16 @@ class RemoteCompleter:
         return self._local.complete(request, cancel, on_text)
 
     def read(self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0) -> None:
-        """Read ahead with the local model, only while it is the one that answers."""
+        """Read ahead with the local model, but only while it is the one that answers."""
         if self._health.problem is not None:
             self._local.read(request, cancel, rest)
 
     def keep_places(self, limit_bytes: int) -> None:
-        """Of the local model."""
+        """Set the memory limit of the local model's places."""
         self._local.keep_places(limit_bytes)
 
     def close(self) -> None:
-        """Hang up; a later call connects again."""
+        """Close the connections. A later call connects again."""
         self._connection.close()
 
     def _ask(
@@ -130,7 +131,9 @@ class RemoteCompleter:
         return result
 
     def _token(self) -> str:
-        """Read for each request, for it may be renewed. A file that cannot be used is as good as a wrong token."""
+        """The token. It is read for each request, because the file may change. A file that cannot be read counts as a
+        wrong token.
+        """
         if self._remote.token_file is None:
             return ""
         try:

@@ -1,4 +1,4 @@
-"""A `CompletionResult` as JSON, and back: what ``complete --json`` prints and what the team's service answers."""
+"""A `CompletionResult` as JSON, and back. ``complete --json`` and the team's service both write it."""
 
 import math
 from dataclasses import asdict
@@ -9,9 +9,9 @@ from lsp_server.team.fields import Fields
 
 
 def as_json(result: CompletionResult, info: ModelInfo, load_ms: float = 0.0) -> dict[str, Any]:
-    """The object that ``--json`` prints; other people's scripts rely on its names.
+    """The object that ``--json`` prints. Other people's scripts rely on its names.
 
-    JSON has no infinity: the surprise of text that the model rules out altogether is null.
+    JSON has no infinity, so the surprise of text with probability zero is null.
     """
     timing = result.timing
     return {
@@ -35,9 +35,9 @@ def as_json(result: CompletionResult, info: ModelInfo, load_ms: float = 0.0) -> 
 
 
 def answer_json(result: CompletionResult, info: ModelInfo, model: str) -> dict[str, Any]:
-    """The answer of the team's service: `as_json` without the path on its machine, with what the client goes on with.
+    """The answer of the team's service: `as_json` without the folder's path, and with what the client needs to go on.
 
-    ``model`` is the name under which the service has it.
+    ``model`` is the model's name in the service.
     """
     answer = as_json(result, info)
     answer["model"] = {**answer["model"], "path": model, "name": info.name}
@@ -52,7 +52,9 @@ def answer_json(result: CompletionResult, info: ModelInfo, model: str) -> dict[s
 
 
 def result_from(answer: object) -> CompletionResult:
-    """What `answer_json` wrote. Raises `RequestError` for anything else: a service may be of another version."""
+    """Read what `answer_json` wrote. Raises `RequestError` for anything else, because the service may have another
+    version.
+    """
     fields = Fields(answer, "the answer")
     timing = Fields(fields.member("timing_ms") or {}, "timing_ms")
     usage = Fields(fields.member("usage") or {}, "usage")
@@ -109,5 +111,5 @@ def _step(value: object) -> tuple[int, float]:
 
 
 def finite(value: float) -> float | None:
-    """None for an infinity."""
+    """The number, or None for an infinity."""
     return value if math.isfinite(value) else None

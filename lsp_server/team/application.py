@@ -1,12 +1,12 @@
-"""The service on Ray Serve (https://docs.ray.io): a deployment for each model, and one that speaks HTTP.
+"""The service on Ray Serve (https://docs.ray.io): one deployment for each model, and one that speaks HTTP.
 
-Serve replaces a replica that dies, scales them, and routes. Requests with one session go to one replica while that has
-room, then to the next two on the ring of its hash: the bounded load.
+Serve replaces a replica that dies, scales the number of replicas, and routes requests. Requests with the same session
+go to one replica while it has room, then to the next two on the hash ring (bounded load).
 """
 
 import os
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before Ray is imported: it would send figures of its use
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before Ray is imported: otherwise Ray would send usage statistics
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -32,14 +32,14 @@ from lsp_server.team.tokens import Tokens
 APPLICATION = "midtoken"
 SESSION_ROUTER = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
 OBJECT_STORE_BYTES = 80 << 20
-"""Only small values travel between the processes."""
+"""Memory of Ray's object store. Only small values travel between the processes."""
 DRAIN_S = 20.0
 DESCRIBE_S = 5.0
 _ATTEMPTS = 2
 
 
 class ModelReplica:
-    """What Serve runs for a model: one process each."""
+    """What Serve runs for a model: one process for each replica."""
 
     def __init__(self, config: ModelConfig) -> None:
         self._replica = Replica(config, load_engine(config))
@@ -56,13 +56,15 @@ class ModelReplica:
 
 
 class ServeBackend:
-    """An `ingress.Backend` over handles of Serve."""
+    """An `ingress.Backend` that calls handles of Serve."""
 
     def __init__(self, names: tuple[str, ...], application: str) -> None:
         self._handles = {name: serve.get_deployment_handle(_deployment_name(name), application) for name in names}
 
     async def complete(self, model: str, request: CompletionRequest, session: str) -> AsyncGenerator[Event, None]:
-        """From the replica of the session. One that dies before it wrote anything is replaced by another."""
+        """Complete with the replica of the session. If that replica dies before it wrote anything, another one takes
+        over.
+        """
         for attempt in range(_ATTEMPTS):
             has_text = False
             stream = self._handles[model].options(stream=True, session_id=session).complete.remote(request, session)
@@ -81,10 +83,10 @@ class ServeBackend:
                 if has_text or attempt + 1 == _ATTEMPTS:
                     raise Refusal("model", "the replica was lost; ask again", RETRY_S) from None
             finally:
-                stream.cancel()  # where the client left; what has ended does not mind
+                stream.cancel()  # the client left early; for an answer that has ended this changes nothing
 
     async def describe(self, model: str) -> Mapping[str, Any] | None:
-        """From any replica."""
+        """Describe any replica of the model."""
         try:
             found: dict[str, Any] = await self._handles[model].describe.remote()
         except (RayError, RayServeException, TimeoutError):
@@ -93,7 +95,9 @@ class ServeBackend:
 
 
 def build(args: Mapping[str, Any]) -> serve.Application:
-    """The application of a configuration: what ``import_path: lsp_server.team.application:build`` names."""
+    """Build the application from its configuration. ``import_path: lsp_server.team.application:build`` names this
+    function.
+    """
     config = read_config(dict(args))
     Tokens(config.tokens).check()
     models = [_model(model) for model in config.models]
@@ -112,8 +116,9 @@ def build(args: Mapping[str, Any]) -> serve.Application:
 
 
 def start(config: TeamConfig) -> None:
-    """Start Ray on this machine, or join the cluster that ``RAY_ADDRESS`` names, and run the service. Returns once it
-    serves; raises RuntimeError where a model fails to load.
+    """Start Ray on this machine, or join the cluster that ``RAY_ADDRESS`` names, and run the service.
+
+    Returns as soon as it serves. Raises RuntimeError if a model cannot be loaded.
     """
     if "RAY_ADDRESS" in os.environ:
         ray.init(log_to_driver=False)
@@ -129,7 +134,7 @@ def start(config: TeamConfig) -> None:
 
 
 def stop() -> None:
-    """Finish what is under way, and end the processes that were started here."""
+    """Finish the requests that run, and end the processes that were started here."""
     serve.shutdown()
     ray.shutdown()
 

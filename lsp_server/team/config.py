@@ -1,6 +1,6 @@
-"""``midtoken-team.yaml``: models, tokens and limits of the service. ``docs/team.md`` has the table.
+"""Read ``midtoken-team.yaml``: models, tokens and limits of the service. ``docs/team.md`` has the table.
 
-The file may also be one of Serve's own (``serve deploy``): then all this stands below ``applications: [{args: ...}]``.
+The file may also be one for ``serve deploy``. The members then stand below ``applications: [{args: ...}]``.
 """
 
 import ipaddress
@@ -21,7 +21,7 @@ _BODY_BYTES = 2 << 20
 
 @dataclass(frozen=True, slots=True)
 class Autoscale:
-    """Replicas follow the load: as many that each has ``ongoing`` requests, within the two bounds."""
+    """The number of replicas follows the load, from ``least`` to ``most``: ``ongoing`` requests for each replica."""
 
     least: int
     most: int
@@ -30,11 +30,11 @@ class Autoscale:
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """One model of the service. ``model`` is a name of ``midtoken models`` or a path; ``name`` is what clients say.
+    """One model of the service. ``model`` is a name of ``midtoken models`` or a path. Clients call the model ``name``.
 
-    ``concurrent`` requests are at work in a replica at a time, and ``waiting`` more wait there; beyond that the next
-    replica is asked, and then the client is told to come again. ``cpus`` and ``gpus`` are what Ray reserves for each
-    replica; a GPU may be cut into fractions.
+    A replica works on ``concurrent`` requests at a time, and ``waiting`` more wait there. Beyond that the next replica
+    is asked; if all are full, the client is told to try again later. ``cpus`` and ``gpus`` are what Ray reserves for
+    each replica; ``gpus`` may be a fraction.
     """
 
     name: str
@@ -52,8 +52,9 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class TokenConfig:
-    """Who may use the service. Exactly one of the three says what the token is: a file with it (or with ``sha256:`` and
-    its digest), its digest, or an environment variable with either. Empty ``models`` are all.
+    """One user of the service. Exactly one of three members gives the token: ``file`` holds it (or ``sha256:`` and its
+    digest), ``sha256`` is its digest, ``environment`` names a variable with either. Without ``models`` it may use all
+    models.
     """
 
     name: str
@@ -67,7 +68,7 @@ class TokenConfig:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may be and take. ``body_s`` bounds the time in which a body must have arrived."""
+    """Limits for one request. ``body_s`` is the time in which its body must have arrived."""
 
     body_bytes: int = _BODY_BYTES
     body_s: float = 10.0
@@ -77,7 +78,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class TeamConfig:
-    """The whole file. ``proxy`` states that a proxy in front ends TLS."""
+    """The whole file. ``proxy`` states that TLS ends at a proxy in front of the service."""
 
     models: tuple[ModelConfig, ...]
     tokens: tuple[TokenConfig, ...] = ()
@@ -96,7 +97,7 @@ _TOP = ("models", "tokens", "limits", "host", "port", "certificate", "key", "pro
 
 
 def read_file(path: Path) -> TeamConfig:
-    """The configuration in a file. Raises `RequestError`, in one line."""
+    """Read the configuration from a file. Raises `RequestError`, in one line."""
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST_FILE + 1)
@@ -110,7 +111,9 @@ def read_file(path: Path) -> TeamConfig:
 
 
 def read_config(value: object) -> TeamConfig:
-    """The configuration in what a file holds, or in the arguments of a Serve application. Raises `RequestError`."""
+    """Read the configuration from the content of a file, or from the arguments of a Serve application. Raises
+    `RequestError`.
+    """
     if isinstance(value, dict) and isinstance(value.get("applications"), list) and value["applications"]:
         value = Fields(value["applications"][0], "applications").member("args")
     fields = Fields(value, "midtoken-team.yaml", _TOP)
@@ -138,7 +141,7 @@ def read_config(value: object) -> TeamConfig:
 
 
 def check_exposed(config: TeamConfig) -> None:
-    """Raises `RequestError` for a service that others could reach without a token, or in the clear."""
+    """Raises `RequestError` for a service that others could reach without a token or without encryption."""
     if (config.certificate is None) != (config.key is None):
         raise RequestError("certificate and key go together; give both files, or neither")
     for file in (config.certificate, config.key):
@@ -165,7 +168,7 @@ def is_loopback(host: str) -> bool:
 
 def _parsed(text: str, path: Path) -> object:
     try:
-        import yaml  # of the extra "team"
+        import yaml  # installed with the extra "team"
     except ImportError:
         raise RequestError("the team's service is not installed; pip install 'midtoken[team]'") from None
     try:
@@ -234,7 +237,7 @@ def _token(value: object) -> TokenConfig:
 
 
 def is_digest(text: str) -> bool:
-    """Whether a text is a SHA-256 in hexadecimal digits."""
+    """Whether a text is a SHA-256 digest in hexadecimal."""
     return len(text) == 64 and all(character in "0123456789abcdef" for character in text)
 
 
@@ -264,7 +267,7 @@ def _require_distinct(what: str, names: list[str]) -> None:
 
 
 def plain(config: TeamConfig) -> dict[str, Any]:
-    """The arguments of a Serve application that `read_config` reads again."""
+    """Convert the configuration to the arguments of a Serve application, which `read_config` can read again."""
     limits = config.limits
     return {
         "models": [_without_nothing(model, autoscale=_autoscale_json(model.autoscale)) for model in config.models],

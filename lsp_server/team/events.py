@@ -1,4 +1,4 @@
-"""Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): framing, and reading them."""
+"""Server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html): writing and reading them."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ LONGEST_LINE = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event: its name, and its data, which is one JSON value."""
+    """One event: its name and its data, which is one JSON value."""
 
     name: str
     data: Any
@@ -25,20 +25,22 @@ def framed(event: Event) -> bytes:
 
 
 def comment() -> bytes:
-    """Bytes that say nothing, to find out whether the other end is there."""
+    """A comment line. Sending it shows whether the client is still connected."""
     return b":\n\n"
 
 
 @dataclass(slots=True)
 class EventReader:
-    """Takes the bytes of a stream as they come, gives the events that are complete."""
+    """Takes the bytes of a stream as they arrive and returns the events that are complete."""
 
     _rest: bytes = b""
     _name: str = ""
     _data: list[str] = field(default_factory=list)
 
     def feed(self, data: bytes) -> Iterator[Event]:
-        """Raises `RequestError` where the stream holds no such events."""
+        """Add bytes and return the events that are now complete. Raises `RequestError` if the stream holds anything
+        else.
+        """
         self._rest += data
         while (end := self._rest.find(b"\n")) >= 0:
             line, self._rest = self._rest[:end].rstrip(b"\r"), self._rest[end + 1 :]

@@ -1,4 +1,4 @@
-"""Reads objects of JSON or YAML: each member by name and type, and what is wrong with it in one line."""
+"""Read objects of JSON or YAML: each member by name and type, with a one-line error for a wrong value."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,10 +11,10 @@ T = TypeVar("T", bound=str)
 
 
 class Fields:
-    """The members of one object. ``where`` names it in messages; every method raises `RequestError`."""
+    """The members of one object. ``where`` names the object in messages. Every method raises `RequestError`."""
 
     def __init__(self, value: object, where: str, known: Iterable[str] | None = None) -> None:
-        """A member that is not ``known`` is refused; None knows all."""
+        """Refuse members that are not in ``known``. None allows all members."""
         if not isinstance(value, Mapping):
             raise RequestError(f"{where} must be an object, but is {kind_of(value)}")
         self._members: Mapping[Any, Any] = value
@@ -24,11 +24,11 @@ class Fields:
             raise RequestError(f"{where} has no {str(unknown[0])[:_SHOWN]!r}; leave it out, or correct its name")
 
     def has(self, name: str) -> bool:
-        """Whether it is there and not null."""
+        """Whether the member is present and not null."""
         return self._members.get(name) is not None
 
     def text(self, name: str, default: str | None = None, longest: float = math.inf) -> str:
-        """A text of at most that many characters; without a default it must be there."""
+        """A text of at most ``longest`` characters. Without a default, the member is required."""
         value = self._get(name, default)
         if not isinstance(value, str):
             raise self._wrong(name, "a text", value)
@@ -67,7 +67,7 @@ class Fields:
         return value
 
     def choice(self, name: str, choices: tuple[T, ...], default: T) -> T:
-        """One of some texts."""
+        """One of the given texts."""
         value = self._get(name, default)
         for known in choices:
             if value == known:
@@ -76,7 +76,7 @@ class Fields:
         raise RequestError(f"{self._where}: {name} is {shown}; it must be one of {', '.join(choices)}")
 
     def elements(self, name: str, most: float = math.inf) -> list[Any]:
-        """A list of at most that many elements; empty where it is not there."""
+        """A list of at most ``most`` elements; empty if the member is missing."""
         value = self._get(name, [])
         if not isinstance(value, list):
             raise self._wrong(name, "a list", value)
@@ -93,7 +93,7 @@ class Fields:
         return tuple(values)
 
     def member(self, name: str) -> object:
-        """As it is; None where it is not there."""
+        """The value as it is; None if the member is missing."""
         return self._members.get(name)
 
     def _get(self, name: str, default: object) -> object:
@@ -109,7 +109,7 @@ class Fields:
 
 
 def kind_of(value: object) -> str:
-    """What a value of JSON is, in the words of messages."""
+    """The name of a JSON value's type, for messages."""
     names = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list"}
     return "null" if value is None else names.get(type(value), "an object")
 

@@ -1,4 +1,6 @@
-"""The HTTP side of the service, an ASGI application: who asks, for what, and how it is answered. No model is here."""
+"""The HTTP side of the service, an ASGI application. It checks tokens, reads requests and writes answers; it has no
+model.
+"""
 
 import asyncio
 import json
@@ -45,13 +47,13 @@ _CODES: Mapping[int, ErrorCode] = {400: "bad-request", 404: "not-found", 405: "m
 
 
 class Backend(Protocol):
-    """Where the models are: in this process, or behind handles of Serve."""
+    """Access to the models: in this process, or through handles of Serve."""
 
     def complete(self, model: str, request: CompletionRequest, session: str) -> AsyncGenerator[Event, None]:
-        """The events of `Replica.complete`, from a replica of that model. Raises `Refusal`."""
+        """The events of `Replica.complete`, from a replica of the model. Raises `Refusal`."""
 
     async def describe(self, model: str) -> Mapping[str, Any] | None:
-        """What a replica of the model runs; None where none answers."""
+        """What a replica of the model runs; None if no replica answers."""
 
 
 class Service:
@@ -75,7 +77,7 @@ class Service:
         """``POST /v1/completions``."""
         bearer = self.tokens.bearer(request.headers.get("authorization"))
         asked = legacy.alone(legacy.read_legacy(await self._body(request), self.config.limits.bounds))
-        # Plugins send the name of whatever model they were set up with: one that is not here means the first.
+        # Plugins send the name of the model that they were set up with. An unknown name means the first model.
         model = self._model(bearer, asked.model if asked.model in self._names else "")
         head = legacy.new_head(model)
         events = self._events(bearer, model, asked, self._session(request))
@@ -85,7 +87,7 @@ class Service:
         return await _streamed(_legacy_events(events, head, asked), end=b"data: [DONE]\n\n")
 
     async def models(self, request: Request) -> Response:
-        """``GET /v1/models``: those that the token may use."""
+        """``GET /v1/models``: the models that the token may use."""
         bearer = self.tokens.bearer(request.headers.get("authorization"))
         names = [name for name in self._names if bearer.may_use(name)]
         found = await asyncio.gather(*(self.backend.describe(name) for name in names))
@@ -96,7 +98,7 @@ class Service:
         return JSONResponse({"object": "list", "version": VERSION, "data": data})
 
     async def accepted(self, request: Request) -> Response:
-        """``POST /v1/accepted``: how many completions were shown and accepted in an editor. Counts only."""
+        """``POST /v1/accepted``: how many completions an editor showed and how many were accepted. Counts only."""
         bearer = self.tokens.bearer(request.headers.get("authorization"))
         fields = Fields(await self._body(request), "the request", ("model", "shown", "accepted"))
         model = self._model(bearer, fields.text("model", "", 200))
@@ -106,7 +108,7 @@ class Service:
         return JSONResponse({})
 
     async def health(self, request: Request) -> Response:
-        """``GET /healthz``: whether each model has a replica; without a token, and so without names."""
+        """``GET /healthz``: whether each model has a replica. It needs no token, so it tells no names."""
         found = await asyncio.gather(*(self.backend.describe(name) for name in self._names))
         ready = sum(what is not None for what in found)
         good = ready == len(found)
@@ -119,7 +121,7 @@ class Service:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
     def refused(self, error: Refusal) -> Response:
-        """The answer to what is not served."""
+        """The response to a request that is refused."""
         self.metrics.refusals.labels(error.code).inc()
         headers: dict[str, str] = {}
         if error.retry_after_s is not None:
@@ -133,7 +135,9 @@ class Service:
     async def _events(
         self, bearer: Bearer, model: str, asked: TeamRequest, session: str
     ) -> AsyncGenerator[Event, None]:
-        """The events of an answer, counted. Closing it tells the replica that nobody waits any more."""
+        """The events of an answer, counted for the metrics. Closing the iterator tells the replica that the client has
+        left.
+        """
         metrics, started, outcome, has_text = self.metrics, time.perf_counter(), "left", False
         with self.tokens.admitted(bearer), metrics.ongoing.labels(model).track_inprogress():
             try:
@@ -172,7 +176,7 @@ class Service:
         return session
 
     async def _body(self, request: Request) -> object:
-        """The JSON of a body. It must arrive within its time, and a longer one is refused before it is read."""
+        """The JSON value of a body. It must arrive in time. A body that is too long is refused before it is read."""
         limits = self.config.limits
         if int_or(request.headers.get("content-length"), 0) > limits.body_bytes:
             raise _too_large(limits.body_bytes)
@@ -192,7 +196,7 @@ class Service:
 
 
 def create_app(service: Service) -> FastAPI:
-    """The application. It has no pages of documentation: they would load programs from elsewhere."""
+    """Create the application. It has no documentation pages, because those load scripts from other hosts."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     for path, handler, method in (
         (COMPLETE, service.complete, "POST"),
@@ -226,7 +230,7 @@ def create_app(service: Service) -> FastAPI:
 
 
 def int_or(text: str | None, default: int) -> int:
-    """The whole number that a header holds."""
+    """The whole number that a header holds, or the default."""
     return int(text) if text is not None and text.isascii() and text.isdigit() and len(text) < 16 else default
 
 
@@ -240,9 +244,11 @@ async def _answer_of(events: AsyncGenerator[Event, None]) -> dict[str, Any]:
 
 
 async def _while_there(request: Request, work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
-    """What the work gives, unless the client leaves before. A stream ends by itself then; a plain answer would not."""
+    """Return the result of ``work``, but stop if the client leaves before. A stream stops by itself then; a plain
+    answer needs this.
+    """
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(request.receive())  # the body is read: the next message is that the client left
+    leaving = asyncio.ensure_future(request.receive())  # after the body: the client left
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -254,7 +260,7 @@ async def _while_there(request: Request, work: Coroutine[Any, Any, dict[str, Any
 
 
 async def _streamed(events: AsyncGenerator[Event, None], end: bytes = b"") -> Response:
-    """The events as a body. What is wrong before the first one is answered as a status, later as an ``error`` event."""
+    """The events as a response. An error before the first one becomes a status code, a later one an ``error`` event."""
     first = await anext(events)
 
     async def body() -> AsyncGenerator[bytes, None]:
@@ -277,7 +283,7 @@ async def _streamed(events: AsyncGenerator[Event, None], end: bytes = b"") -> Re
 async def _legacy_events(
     events: AsyncGenerator[Event, None], head: dict[str, Any], asked: TeamRequest
 ) -> AsyncGenerator[Event, None]:
-    """Chunks of text that no later one takes back, then the reason why it ends."""
+    """Chunks of final text, which no later chunk takes back, and at last the reason why the text ends."""
     written = sent = ""
     async with aclosing(events) as stream:
         async for event in stream:

@@ -1,6 +1,6 @@
-"""OpenAI's legacy ``/v1/completions`` with ``prompt`` and ``suffix``: other editors' plugins get healing by it.
+"""OpenAI's legacy ``/v1/completions`` with ``prompt`` and ``suffix``. It gives token healing to other editors' plugins.
 
-What it asks for beyond that and cannot be had here (``logit_bias``, ``best_of``) is ignored, as its other servers do.
+Members that this service does not support (``logit_bias``, ``best_of``) are ignored, as other such servers do.
 """
 
 import time
@@ -14,7 +14,8 @@ from lsp_server.team.protocol import LONGEST_NAME, Bounds, TeamRequest
 
 
 def read_legacy(body: object, bounds: Bounds) -> TeamRequest:
-    """The request in a body. It ends with the line where ``stop`` holds a line break, else with the block.
+    """Read the request from a body. The completion ends with the line if ``stop`` has a text that begins with a line
+    break, else with the block.
 
     Raises `RequestError`, in one line.
     """
@@ -51,7 +52,7 @@ def read_legacy(body: object, bounds: Bounds) -> TeamRequest:
 
 
 def new_head(model: str) -> dict[str, Any]:
-    """What the answer, or every chunk of it, begins with."""
+    """The members that the answer and every chunk of it begin with."""
     return {"id": f"cmpl-{uuid.uuid4().hex}", "object": "text_completion", "created": int(time.time()), "model": model}
 
 
@@ -68,14 +69,14 @@ def legacy_json(head: dict[str, Any], result: CompletionResult) -> dict[str, Any
 
 
 def chunk(head: dict[str, Any], text: str, stop: str | None = None) -> dict[str, Any]:
-    """One event of a streamed answer; the last has a ``stop``."""
+    """One event of a streamed answer. The last event has a ``stop``."""
     return {**head, "choices": [_choice(0, text, None if stop is None else _reason(stop))]}
 
 
 def decided(written: str, asked: TeamRequest) -> str:
-    """The beginning of what is written so far that no later token takes back.
+    """The part of the text written so far that no later token can take back.
 
-    The engine cuts a completion where it runs into the suffix, at a stop string, and before a line that ends the block.
+    The engine cuts a completion where it repeats the suffix, at a stop string, and before a line that ends the block.
     """
     if asked.request.stop.lines == "multi":
         written = written[: written.rfind("\n") + 1]
@@ -85,12 +86,12 @@ def decided(written: str, asked: TeamRequest) -> str:
 
 
 def alone(asked: TeamRequest) -> TeamRequest:
-    """A streamed answer has one candidate."""
+    """Limit a streamed answer to one candidate."""
     return replace(asked, request=replace(asked.request, max_completions=1)) if asked.stream else asked
 
 
 def _overlap(text: str, other: str) -> int:
-    """How many characters the end of one text and the beginning of another have in common at most."""
+    """Length of the longest end of ``text`` that is a beginning of ``other``."""
     most = min(len(text), len(other))
     return next((length for length in range(most, 0, -1) if text.endswith(other[:length])), 0)
 

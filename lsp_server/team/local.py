@@ -11,13 +11,13 @@ from lsp_server.team.replica import Replica
 
 
 class LocalBackend:
-    """An `ingress.Backend` over replicas that are here, by the name of their model."""
+    """An `ingress.Backend` with its replicas in this process, by the name of their model."""
 
     def __init__(self, replicas: Mapping[str, Replica]) -> None:
         self._replicas = replicas
 
     async def complete(self, model: str, request: CompletionRequest, session: str) -> AsyncGenerator[Event, None]:
-        """From the one replica of the model."""
+        """Complete with the one replica of the model."""
         replica = self._replicas.get(model)
         if replica is None:
             raise Refusal("model", f"the model {model} is not loaded", 1.0)
@@ -26,6 +26,6 @@ class LocalBackend:
                 yield event
 
     async def describe(self, model: str) -> Mapping[str, Any] | None:
-        """What it runs."""
+        """Describe the one replica of the model."""
         replica = self._replicas.get(model)
         return None if replica is None else replica.describe()

@@ -1,4 +1,4 @@
-"""What the service counts, for Prometheus. Figures and names of models and tokens only, never text."""
+"""What the service counts, for Prometheus: figures and the names of models and tokens, never text."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ _PHASES = ("tokenize", "heal", "prefill", "decode")
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """The counters of one ingress, in a registry of its own."""
+    """The metrics of one ingress, in a registry of its own."""
 
     registry: CollectorRegistry
     requests: Counter
@@ -29,7 +29,7 @@ class Metrics:
 
     @classmethod
     def create(cls) -> "Metrics":
-        """All at zero."""
+        """New metrics, all at zero."""
         registry = CollectorRegistry()
         model = ("model",)
         return cls(
@@ -55,7 +55,7 @@ class Metrics:
         )
 
     def answered(self, model: str, answer: dict[str, Any], seconds: float) -> None:
-        """A request has its answer, as `answers.answer_json` writes it."""
+        """Count one answer, as `answers.answer_json` writes it."""
         self.requests.labels(model, "answered").inc()
         self.seconds.labels(model).observe(seconds)
         for phase in _PHASES:
@@ -65,5 +65,5 @@ class Metrics:
         self.tokens_written.labels(model).inc(sum(completion["tokens"] for completion in answer["completions"]))
 
     def text(self) -> bytes:
-        """In the format that Prometheus reads."""
+        """All metrics in the text format of Prometheus."""
         return generate_latest(self.registry)

@@ -1,6 +1,6 @@
-"""Requests of the team's service, as both ends read and write them; ``docs/team.md`` is the reference.
+"""Requests of the team's service, as client and service read and write them; ``docs/team.md`` is the reference.
 
-One version is one set of names. A member that a version does not know is refused, so that a slip is seen.
+One version has one set of names. An unknown member is refused, so that a typing error is noticed.
 """
 
 import math
@@ -24,7 +24,7 @@ from lsp_server.team.fields import Fields
 
 VERSION = 1
 SESSION_HEADER = "x-session-id"
-"""One value for each open document, of random bits: requests with the same go to the same replica."""
+"""The header with a random value for each open document. Requests with the same value go to the same replica."""
 COMPLETE, MODELS, ACCEPTED, LEGACY = "/v1/complete", "/v1/models", "/v1/accepted", "/v1/completions"
 HEALTH, METRICS = "/healthz", "/metrics"
 MOST_WORDS = 4000
@@ -61,25 +61,25 @@ STATUS: dict[ErrorCode, int] = {
 
 
 class Refusal(Exception):
-    """A request that is not served, with a code and one line that says what to do."""
+    """A request that is refused, with a code and one line that says what to do."""
 
     def __init__(self, code: ErrorCode, message: str, retry_after_s: float | None = None) -> None:
-        super().__init__(code, message, retry_after_s)  # all of it, so that it survives the way between processes
+        super().__init__(code, message, retry_after_s)  # all arguments, so that pickling between processes keeps them
         self.code, self.message, self.retry_after_s = code, message, retry_after_s
 
     @property
     def status(self) -> int:
-        """The status of HTTP."""
+        """The HTTP status."""
         return STATUS[self.code]
 
     def to_json(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """The body of the response."""
         return {"error": {"code": self.code, "message": self.message}}
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one request may ask for at most."""
+    """Upper limits for what one request may ask for."""
 
     max_new_tokens: int = 256
     candidates: int = 16
@@ -88,9 +88,9 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class TeamRequest:
-    """What a client asks the service: a request of the engine, which model, and how it is answered.
+    """What a client asks the service: a request for the engine, the model, and whether to stream.
 
-    ``model`` is a name of the service; empty for its first.
+    ``model`` is a name of the service; empty means its first model.
     """
 
     request: CompletionRequest
@@ -124,7 +124,7 @@ _NAMES = (
 
 
 def read_request(body: object, bounds: Bounds) -> TeamRequest:
-    """The request in a body of ``POST /v1/complete``. Raises `RequestError`, in one line."""
+    """Read the request from a body of ``POST /v1/complete``. Raises `RequestError`, in one line."""
     fields = Fields(body, "the request", _NAMES)
     strategy: Strategy = fields.choice("strategy", STRATEGIES, "greedy")
     healing: HealingMode = fields.choice("healing", HEALING_MODES, "exact")
@@ -161,7 +161,7 @@ def read_request(body: object, bounds: Bounds) -> TeamRequest:
 
 
 def request_json(asked: TeamRequest) -> dict[str, Any]:
-    """The body that `read_request` reads again; what has its default is left out."""
+    """Write the body that `read_request` can read again. Members with their default value are left out."""
     request, stop, sampling = asked.request, asked.request.stop, asked.request.sampling
     body: dict[str, Any] = {name: value for name in _PLAIN if (value := getattr(request, name))}
     body |= {

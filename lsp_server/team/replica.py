@@ -1,4 +1,4 @@
-"""One replica: a loaded model, and the requests that are at work in it. Knows nothing of HTTP or of Ray."""
+"""One replica: a loaded model and its requests. It knows nothing of HTTP or of Ray."""
 
 import asyncio
 import logging
@@ -34,7 +34,7 @@ RETRY_S = 0.5
 
 
 class EngineLike(Protocol):
-    """The part of `engine.Completer` that a replica uses. It may be called from many threads."""
+    """The part of `engine.BatchingCompleter` that a replica uses. Many threads may call it at once."""
 
     @property
     def info(self) -> ModelInfo:
@@ -52,9 +52,9 @@ class EngineLike(Protocol):
 
 
 def load_engine(config: ModelConfig) -> EngineLike:
-    """The engine of a replica; blocks. The requests of different users share its passes.
+    """Load the engine of a replica; blocks. Requests of different users share its passes.
 
-    Raises `MidtokenError` where the model cannot be had.
+    Raises `MidtokenError` if the model cannot be loaded.
     """
     folder: Path | None = model_folder(name_or_path(config.model))
     return BatchingCompleter.load(
@@ -68,7 +68,7 @@ def load_engine(config: ModelConfig) -> EngineLike:
 
 
 class Replica:
-    """Serves the requests of many clients with one model. A request whose client leaves stops at its next pass."""
+    """Serves many clients with one model. The request of a client that leaves stops at its next pass."""
 
     def __init__(self, config: ModelConfig, engine: EngineLike) -> None:
         self._config = config
@@ -78,7 +78,7 @@ class Replica:
 
     @property
     def ongoing(self) -> int:
-        """Requests that are at work or wait here."""
+        """Number of requests that run or wait here."""
         return self._ongoing
 
     def describe(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Replica:
         }
 
     async def complete(self, request: CompletionRequest, session: str = "") -> AsyncGenerator[Event, None]:
-        """The events of one answer: ``begun``, ``text`` as it is written, and at last ``answer``.
+        """The events of one answer: ``begun``, then ``text`` for each piece, and at last ``answer``.
 
         Raises `Refusal`. Closing the iterator stops the engine before its next pass.
         """
@@ -129,11 +129,11 @@ class Replica:
                     return
         finally:
             token.cancel()
-            job.cancel()  # in the queue, it does not begin
+            job.cancel()  # a request that still waits in the queue does not begin
             log.debug("a request left after %.0f ms", (time.monotonic() - yielded) * 1000)
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Accept no more requests."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _ended(self) -> None:
@@ -147,7 +147,7 @@ class Replica:
         on_text: Callable[[str], None],
         say: Callable[[Event | Exception], None],
     ) -> None:
-        """On a thread of its own."""
+        """Run one request on a thread of its own."""
         try:
             if token.cancelled:
                 return
@@ -161,6 +161,6 @@ class Replica:
             say(Refusal("full", str(error), error.retry_after_s))
         except MidtokenError as error:
             say(Refusal("model", str(error), RETRY_S))
-        except Exception as error:  # whatever broke, the service goes on
+        except Exception as error:  # the service goes on after any failure
             log.error("a completion failed: %s", describe(error))
             say(Refusal("internal", "the completion failed; the log of the service says where"))

@@ -1,7 +1,7 @@
 """Bearer tokens (RFC 6750): who asks, which models they may use, and how much.
 
-Only digests are kept, and compared in constant time. A file is read again when it changes, so a token is revoked by
-taking its file away or writing another into it.
+Only digests are kept, and they are compared in constant time. A file is read again when it changes. To revoke a token,
+remove its file or write another token into it.
 """
 
 import hashlib
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 LEAST_CHARACTERS = 16
 LONGEST_TOKEN = 4096
 LOOK_S = 1.0
-"""How long a file that was taken away may still count."""
+"""How long a token may still be accepted after its file was removed."""
 _DIGEST = "sha256:"
 _ANYBODY = TokenConfig("anybody", requests_per_second=math.inf, concurrent=1 << 30)
 
 
 @dataclass(slots=True)
 class Bearer:
-    """One token's holder, with what it has used: a bucket that fills with ``requests_per_second`` requests."""
+    """The user of one token, and what they used: a token bucket that fills with ``requests_per_second`` requests."""
 
     config: TokenConfig
     filled: float
@@ -39,7 +39,7 @@ class Bearer:
     ongoing: int = 0
 
     def may_use(self, model: str) -> bool:
-        """Whether its models include that one."""
+        """Whether the token may use that model."""
         return not self.config.models or model in self.config.models
 
 
@@ -52,7 +52,9 @@ class _Known:
 
 @dataclass(slots=True)
 class Tokens:
-    """All tokens of the service. Without any, anybody on this machine may ask: `check_exposed` sees to it."""
+    """All tokens of the service. Without any, everybody on this machine may ask; `check_exposed` makes sure of that
+    limit.
+    """
 
     configs: tuple[TokenConfig, ...]
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
@@ -61,7 +63,7 @@ class Tokens:
     _bearers: dict[str, Bearer] = field(default_factory=dict)
 
     def check(self) -> None:
-        """Raises `RequestError` for a token that cannot be had as the service starts."""
+        """Raises `RequestError` for a token that cannot be read when the service starts."""
         for config in self.configs:
             if not self._digest(config):
                 place = config.file or f"the environment variable {config.environment}"
@@ -70,7 +72,7 @@ class Tokens:
                 )
 
     def bearer(self, authorization: str | None) -> Bearer:
-        """Who asks with that header. Raises `Refusal`."""
+        """The user of the token in the header. Raises `Refusal`."""
         if not self.configs:
             return self._of(_ANYBODY)
         kind, _, token = (authorization or "").partition(" ")
@@ -78,7 +80,7 @@ class Tokens:
             raise Refusal("unauthorised", "no token was sent; send the header Authorization: Bearer TOKEN")
         shown = _digest_of(token.strip()[:LONGEST_TOKEN])
         found: TokenConfig | None = None
-        for config in self.configs:  # all of them, so that the time does not tell which one it was
+        for config in self.configs:  # compare all of them, so that the time does not tell which one matched
             known = self._digest(config)
             if hmac.compare_digest(shown, known or b"\0" * 32) and known:
                 found = config
@@ -88,7 +90,7 @@ class Tokens:
 
     @contextmanager
     def admitted(self, bearer: Bearer) -> Iterator[None]:
-        """Count one request for as long as it runs. Raises `Refusal` where that is one too many."""
+        """Count one request while it runs. Raises `Refusal` if it is one too many."""
         config, now = bearer.config, self.clock()
         rate, most = config.requests_per_second, max(1.0, config.requests_per_second)
         if not math.isinf(rate):
@@ -124,7 +126,7 @@ class Tokens:
 
 
 def _look(known: _Known, path: Path) -> None:
-    """Read a token's file again if it is another one."""
+    """Read a token's file again if it has changed."""
     try:
         status = path.stat()
         stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
@@ -140,7 +142,7 @@ def _look(known: _Known, path: Path) -> None:
 
 
 def _digest_in(text: str) -> bytes:
-    """The digest of a token, or the one that is written there in its place; empty for what can be neither."""
+    """The digest of a token, or the digest that the text gives after ``sha256:``; empty for a text that is neither."""
     text = text.strip()
     if text.startswith(_DIGEST):
         digest = text.removeprefix(_DIGEST).lower()
