@@ -278,7 +278,7 @@ async def test_without_reading_ahead_everything_is_read_at_once():
 
 async def test_words_that_are_certain_in_time_are_shown_and_the_rest_comes_with_the_next_request():
     writer = Writer()
-    async with connected(writer, configuration={"budgetMs": 400}) as wire:
+    async with connected(writer, configuration={"budgetMs": 1000}) as wire:
         wire.open("impo")
         writer.permit(len("rt numpy a"))
         first = await wire.inline(0, 4, trigger=2)

@@ -1,10 +1,12 @@
 """Answers at a deadline, and what the model reads while nobody asks."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 
 from engine import CancellationToken, CompletionResult
+from lsp_server.scheduling import waiting
 from lsp_server.scheduling.model_call import OnText
 from tests.lsp_server.fakes import result_of
 from tests.lsp_server.scheduling.fake_calls import TIMEOUT_S, Harness, Model, harness, place, texts, until
@@ -18,10 +20,32 @@ def words_of(written: str) -> CompletionResult | None:
     return result_of(written.rpartition(" ")[0])
 
 
-async def test_what_is_certain_at_the_deadline_is_the_answer_and_the_call_goes_on(harness: Harness):
-    model, task = await harness.running(
-        "x = ", written="np.zeros (thr", deadline_s=time.monotonic() + 0.1, so_far=words_of
-    )
+DEADLINE_S = 0.02
+
+
+class Clock:
+    """What those who wait take for the time: 0 until the deadline is said to have come, however slow the machine."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def strike(self) -> None:
+        self.now_s = DEADLINE_S
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(waiting, "time", SimpleNamespace(monotonic=clock.monotonic))
+    return clock
+
+
+async def test_what_is_certain_at_the_deadline_is_the_answer_and_the_call_goes_on(harness: Harness, clock: Clock):
+    model, task = await harness.running("x = ", written="np.zeros (thr", deadline_s=DEADLINE_S, so_far=words_of)
+    clock.strike()
     assert texts(await task) == ["np.zeros"]
     assert model.state == "runs"
     _, second = harness.ask("x = ")
@@ -30,10 +54,9 @@ async def test_what_is_certain_at_the_deadline_is_the_answer_and_the_call_goes_o
     assert harness.scheduler.counts.calls == 1
 
 
-async def test_who_types_along_what_is_written_gets_the_rest(harness: Harness):
-    model, task = await harness.running(
-        "x = ", written="np.zeros (", deadline_s=time.monotonic() + 0.1, so_far=words_of
-    )
+async def test_who_types_along_what_is_written_gets_the_rest(harness: Harness, clock: Clock):
+    model, task = await harness.running("x = ", written="np.zeros (", deadline_s=DEADLINE_S, so_far=words_of)
+    clock.strike()
     await task
     harness.change("x = np")
     _, second = harness.ask("x = np", version=2)
@@ -41,8 +64,9 @@ async def test_who_types_along_what_is_written_gets_the_rest(harness: Harness):
     assert texts(await second) == [".zeros (three)"]
 
 
-async def test_a_call_that_has_written_nothing_by_then_goes_on_too(harness: Harness):
-    model, task = await harness.running("x = ", deadline_s=time.monotonic() + 0.05, so_far=words_of)
+async def test_a_call_that_has_written_nothing_by_then_goes_on_too(harness: Harness, clock: Clock):
+    model, task = await harness.running("x = ", deadline_s=DEADLINE_S, so_far=words_of)
+    clock.strike()
     assert await task is None
     assert model.state == "runs"
     harness.change("x = y")
