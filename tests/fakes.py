@@ -1,4 +1,4 @@
-"""Stand-ins for a model: deterministic, countable, able to fail; the engine around them is the real one."""
+"""Stand-ins for a model: deterministic, countable, able to fail. The engine around them is the real one."""
 
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -27,17 +27,17 @@ from engine.types import CancellationToken, FloatArray, IdArray, ModelInfo, Toke
 from tests.toy import TOYS
 
 LogitsOf: TypeAlias = Callable[[TokenIds], FloatArray]
-"""The logits after a history of tokens, ``[V] float32``: a model as a pure function."""
+"""Maps a history of tokens to logits ``[V] float32``: a model as a pure function."""
 
 ATTENTION_GRAPH = Path(__file__).parent / "data" / "attention.onnx"
 SEPARATE_GRAPH = ATTENTION_GRAPH.with_name("separate.onnx")
 ATTENTION_HEAD = 512
-"""Rows of the head of both graphs; more than the toy vocabularies have, the rest is padding."""
+"""Rows of the output matrix of both graphs. The toy vocabularies have fewer entries; the rest is padding."""
 
 
 @cache
 def toy_tokenizer(name: str) -> Tokenizer:
-    """One of the tokenizers of ``tests/toy.py``; they never change, so each is made once."""
+    """One of the tokenizers of ``tests/toy.py``. They never change, so each is made once."""
     return Tokenizer(TOYS[name]())
 
 
@@ -58,7 +58,7 @@ def toy_fim(tokenizer: Tokenizer, default: FimOrder = "psm") -> FimTemplates:
 
 
 def hash_model(size: int, *, order: int = 3, salt: int = 0, scale: float = 2.0) -> LogitsOf:
-    """Logits that depend on the last ``order`` tokens and on nothing else, as different as random ones."""
+    """Logits that depend on the last ``order`` tokens only and look random."""
 
     def logits_of(history: TokenIds) -> FloatArray:
         seed = (salt, *(token + 1 for token in history[-order:]))
@@ -68,7 +68,7 @@ def hash_model(size: int, *, order: int = 3, salt: int = 0, scale: float = 2.0) 
 
 
 def table_model(size: int, table: dict[TokenIds, dict[int, float]], *, floor: float = -20.0) -> LogitsOf:
-    """Log-probabilities by the longest known end of the history; entries that are not named get ``floor``."""
+    """Log-probabilities by the longest known end of the history. Entries that are not named get ``floor``."""
 
     def logits_of(history: TokenIds) -> FloatArray:
         row = np.full(size, floor, np.float32)
@@ -83,19 +83,19 @@ def table_model(size: int, table: dict[TokenIds, dict[int, float]], *, floor: fl
 
 
 def readable(tokenizer: Tokenizer, *, lines: bool = True) -> list[int]:
-    """Tokens that a reader would not mind: printable ASCII, and line breaks where ``lines`` says so."""
+    """Readable tokens: printable ASCII, and line breaks if ``lines`` is true."""
     allowed = {*range(0x20, 0x7F), *([0x0A] if lines else [])}
     return [i for i, data in enumerate(tokenizer.vocabulary.token_bytes) if data and allowed.issuperset(data)]
 
 
 def readable_model(tokenizer: Tokenizer, salt: int = 0, *, lines: bool = True) -> LogitsOf:
-    """A hash model that writes readable text only and never ends by itself."""
+    """A hash model that writes readable text only and never ends on its own."""
     size = tokenizer.vocabulary.size
     return without(hash_model(size, salt=salt), set(range(size)) - set(readable(tokenizer, lines=lines)))
 
 
 def without(model: LogitsOf, forbidden: Collection[int]) -> LogitsOf:
-    """The same model, to which some tokens are impossible."""
+    """The same model with some tokens made impossible."""
 
     def logits_of(history: TokenIds) -> FloatArray:
         row = model(history)
@@ -106,11 +106,11 @@ def without(model: LogitsOf, forbidden: Collection[int]) -> LogitsOf:
 
 
 def scripted_model(tokenizer: Tokenizer, text: str, *, end: int, size: int | None = None) -> LogitsOf:
-    """A model that knows ``text`` by heart: it goes on as the canonical encoding does, and then ends.
+    """A model that knows ``text``: it continues as the canonical encoding does, and then ends.
 
-    It looks for the longest end of the history that occurs in the script, so a prompt that begins in the middle, or
-    holds control ids, is recognised too. Of several, the one that reaches back to the beginning of the script counts,
-    else the last. Where nothing is known, the script begins.
+    It looks for the longest end of the history that occurs in the script. So it also recognises a prompt that begins in
+    the middle or has control ids. Of several matches it takes the one that reaches back to the beginning of the script,
+    else the last. Without a match, the script begins.
     """
     script = (*tokenizer.encode(text), end)
 
@@ -134,10 +134,10 @@ def _common_end(left: Sequence[int], right: Sequence[int]) -> int:
 
 
 class FakeSession:
-    """An `engine.runtime.session.ModelSession` over a `LogitsOf`. Counts what it is asked for and checks how.
+    """An `engine.runtime.session.ModelSession` over a `LogitsOf`. It counts and checks the calls.
 
     ``calls`` are forward passes, ``tokens`` all tokens in them, ``copied`` positions copied from slot to slot,
-    ``restored`` positions brought back from what was saved.
+    ``restored`` positions restored from what was saved.
     """
 
     def __init__(self, logits_of: LogitsOf, *, context_length: int = 256, slots: int = 8) -> None:
@@ -165,7 +165,7 @@ class FakeSession:
 
     @property
     def written(self) -> list[int]:
-        """What the first slot holds."""
+        """The content of the first slot."""
         return self.held[0]
 
     def forward(self, ids: IdArray, start: int, rows: Sequence[int], slot: int = 0) -> FloatArray:
@@ -218,7 +218,7 @@ class FakeSession:
         self.calls = self.tokens = self.copied = self.restored = self.largest_call = 0
 
     def _write(self, slots: Sequence[int], ids: IdArray, starts: Sequence[int]) -> None:
-        """One forward pass: ``ids`` ``[B, S]`` to the positions from ``starts`` on."""
+        """One forward pass: write ``ids`` ``[B, S]`` to the positions from ``starts`` on."""
         assert ids.dtype == np.int32
         assert ids.size
         for slot, start in zip(slots, starts, strict=True):
@@ -241,7 +241,7 @@ class FakeSession:
                 del self.held[slot][start:]
             raise Cancelled("the completion was cancelled")
         if self.fail_at is not None and self.calls == self.fail_at:
-            # What a call that fails half-way has written is worthless.
+            # A call that fails half-way leaves invalid content.
             for slot, start in zip(slots, starts, strict=True):
                 del self.held[slot][start:]
             raise DeviceError("the fake device is out of memory; ask for fewer tokens")
@@ -287,7 +287,7 @@ def fake_completer(
     slots: int = 8,
     copying: tuple[float, ...] = (),
 ) -> tuple[Completer, FakeSession]:
-    """A completer of real parts around a `FakeSession` (default: a hash model), which is returned too."""
+    """A completer of real parts around a `FakeSession` (default: a hash model). Returns both."""
     size = tokenizer.vocabulary.size
     session = FakeSession(logits_of or hash_model(head or size), context_length=context_length, slots=slots)
     end, *_ = control_ids(tokenizer)
@@ -306,12 +306,12 @@ def fake_completer(
         fim_orders=() if fim is None else tuple(fim.templates),
     )
     completer = Completer(session, tokenizer, SortedIndex(tokenizer.vocabulary), manifest, info)
-    # Passes take no time: what a prefill is cut into does not depend on how busy the machine of the tests is.
+    # Passes take no time: so the chunks of a prefill do not depend on how busy the machine is.
     completer._cache._clock = completer._drafters._clock = lambda: 0.0
     return completer, session
 
 
 def endless_completer(salt: int = 0, **options: Any) -> tuple[Completer, FakeSession]:
-    """A completer over the byte-level toy whose model writes readable text on one line, for ever."""
+    """A completer over the byte-level toy vocabulary whose model writes readable text on one line without end."""
     tokenizer = toy_tokenizer("byte-level")
     return fake_completer(tokenizer, readable_model(tokenizer, salt, lines=False), **options)

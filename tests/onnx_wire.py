@@ -1,6 +1,6 @@
-"""ONNX graphs byte by byte, for tests without the package onnx and for graphs that it would not make.
+"""Writes ONNX graphs byte by byte, for tests without the package onnx and for graphs that it would not make.
 
-The wire format of protocol buffers: a message is a row of fields, each a number with a type, then its content.
+The wire format of protocol buffers: a message is a sequence of fields, each a number with a type, then its content.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ def number_field(number: int, value: int) -> bytes:
 
 
 def tensor(name: str, place: str | None = None, count: int = 4) -> Message:
-    """``count`` floats, zeros, or in another file."""
+    """A tensor of ``count`` zeros, stored inside the file or in another one."""
     message = number_field(1, count) + number_field(2, 1) + field(8, name.encode())
     if place is None:
         return message + field(9, bytes(4 * count))

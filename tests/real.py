@@ -1,5 +1,5 @@
-"""The tokenizers of real models that some tests use: NAME.json.gz in the folder that TEST_TOKENIZERS names, or
-else in .tokenizers, where ``make vocabularies`` puts them. They are never committed.
+"""The tokenizers of real models that some tests use: NAME.json.gz in the folder that TEST_TOKENIZERS names, else in
+.tokenizers, where ``make vocabularies`` puts them. They are never committed.
 """
 
 import gzip
@@ -17,7 +17,7 @@ NAMES = ("p50k_base", "cl100k_base", "o200k_base")
 
 
 def real_json(name: str) -> str:
-    """The tokenizer.json of a real tokenizer; skips the test where it is not there."""
+    """The tokenizer.json of a real tokenizer. The test is skipped if it is absent."""
     path = FOLDER / f"{name}.json.gz"
     if not path.is_file():
         pytest.skip(f"no {path.name} in {FOLDER}; 'make vocabularies' fetches it")
@@ -26,5 +26,5 @@ def real_json(name: str) -> str:
 
 @cache
 def real_tokenizer(name: str) -> Tokenizer:
-    """The same, loaded; once for all tests."""
+    """The same, loaded once for all tests."""
     return Tokenizer(real_json(name))

@@ -1,4 +1,4 @@
-"""Hypothesis strategies that all tests share. A feature that meets a new kind of text adds it here."""
+"""Hypothesis strategies that all tests share. A feature that handles a new kind of text adds it here."""
 
 from collections.abc import Callable
 
@@ -39,21 +39,21 @@ _PIECES = (
 
 
 def code_text(max_pieces: int = 12) -> SearchStrategy[str]:
-    """Text like code, with everything in it that is hard: see `_PIECES`, and some characters of any kind."""
+    """Text like code, with everything that is hard: see `_PIECES`, and some other characters."""
     anything = st.text(st.characters(exclude_categories=["Cs"]), max_size=3)
     pieces = st.one_of(st.sampled_from(_PIECES), st.sampled_from(_PIECES), anything)
     return st.lists(pieces, max_size=max_pieces).map("".join)
 
 
 def byte_prefixes(vocabulary: Vocabulary) -> SearchStrategy[bytes]:
-    """Bytes that may begin an entry: beginnings of entries, the same with a byte changed or added, any bytes."""
+    """Bytes that may begin an entry: beginnings of entries, the same with one byte changed or added, and any bytes."""
     entries = st.sampled_from(vocabulary.candidate_ids.tolist()).map(vocabulary.token_bytes.__getitem__)
     beginnings = st.builds(lambda entry, cut: entry[: cut % (len(entry) + 1)], entries, st.integers(0, 2000))
     return st.one_of(beginnings, st.builds(bytes.__add__, beginnings, st.binary(max_size=2)), st.binary(max_size=4))
 
 
 def byte_strings() -> SearchStrategy[bytes]:
-    """Bytes that are not quite text: pieces of code cut anywhere, joined with any bytes."""
+    """Bytes that are not quite text: pieces of code cut anywhere and joined with any bytes."""
     cut = st.builds(lambda text, a, b: text.encode()[a : len(text.encode()) - b], code_text(4), _cut(), _cut())
     return st.lists(st.one_of(cut, st.binary(max_size=3)), max_size=3).map(b"".join)
 
@@ -63,13 +63,15 @@ def _cut() -> SearchStrategy[int]:
 
 
 def toy_tokenizers() -> SearchStrategy[Tokenizer]:
-    """One of the toys."""
+    """One of the toy tokenizers."""
     return st.sampled_from(sorted(TOYS)).map(lambda name: Tokenizer(TOYS[name]()))
 
 
 @st.composite
 def merge_lists(draw: Callable[[SearchStrategy[bytes]], bytes], max_size: int = 12) -> list[tuple[bytes, bytes]]:
-    """Merges of a byte-level BPE over few bytes, each of entries that exist by then; two may make the same entry."""
+    """Merges of a byte-level BPE over few bytes, each of entries that exist by then. Two merges may make the same
+    entry.
+    """
     entries = [b"a", b"b", b" ", b"\n", b"\xc3", b"\xa9", b"\xff"]
     merges: list[tuple[bytes, bytes]] = []
     for _ in range(max_size):
@@ -88,7 +90,7 @@ def random_vocabularies() -> SearchStrategy[str]:
 
 
 def drawing_params() -> SearchStrategy[SamplingParams]:
-    """Any parameters of the strategies that choose from a row alone, greedy among them."""
+    """Any parameters of the strategies that choose from one row alone, including greedy."""
     return st.builds(
         SamplingParams,
         strategy=st.sampled_from(["greedy", *DRAWS]),

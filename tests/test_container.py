@@ -1,4 +1,4 @@
-"""The container of the team's service, as far as it can be checked where nothing builds containers."""
+"""The container of the team's service, as far as it can be checked without building containers."""
 
 import re
 import shlex

@@ -1,4 +1,4 @@
-"""The pages: what they link to and the files that they name are there."""
+"""The pages: their links and the files that they name exist."""
 
 import re
 from pathlib import Path

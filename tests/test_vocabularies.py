@@ -1,4 +1,4 @@
-"""The tool that fetches real vocabularies: what it makes of a file of ranks, and what it says where it cannot."""
+"""The tool that fetches real vocabularies: what it makes of a file of ranks, and its messages when it fails."""
 
 import base64
 import gzip

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of the sources, so that nothing of an earlier build comes into it."""
+    """Built from a copy of the sources, so that nothing of an earlier build gets in."""
     folder = tmp_path_factory.mktemp("sources")
     for name in SOURCES:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -46,7 +46,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of programs of a new environment that has the wheel, and the dependencies of this one."""
+    """The program folder of a new environment that has the wheel and shares the dependencies of this one."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, symlinks=os.name != "nt")
     programs = folder / ("Scripts" if os.name == "nt" else "bin")
@@ -64,7 +64,7 @@ def _clean() -> dict[str, str]:
 
 
 def _project(folder: Path, names: Sequence[str]) -> Path:
-    """A project whose packages, were one of them imported, end the program."""
+    """A project whose packages end the program when one of them is imported."""
     for name in names:
         (folder / name).mkdir()
         for module in ("__init__", "__main__"):
@@ -107,7 +107,7 @@ STARTS: Mapping[str, tuple[list[str], str | dict[str, str], Sequence[str]]] = {
 
 
 def _editor_environment(editor: str) -> dict[str, str]:
-    """What the plugin makes of an environment with PYTHONPATH=. in it; what it takes away is empty here."""
+    """The environment as the plugin changes it, starting with PYTHONPATH=.; a removed variable is empty here."""
     file, pattern = {
         "nvim": ("nvim-client/lsp/midtoken.lua", r"(PYTHON\w+) = '(\w*)'"),
         "vscode": ("vscode-client/src/run.ts", r'(PYTHON\w+): (?:"(\w*)"|undefined)'),

@@ -1,4 +1,4 @@
-"""Runs programs under `strace`, and says what of it reaches out of the machine or leaves something behind."""
+"""Runs programs under `strace` and reports what reaches out of the machine or leaves files behind."""
 
 import os
 import re
@@ -18,12 +18,12 @@ PATIENCE = {"MIDTOKEN_BUDGET_MS": "60000", "PYTHONDONTWRITEBYTECODE": "1"}
 OUT_OF_THE_MACHINE = re.compile(r"AF_INET|AF_NETLINK|AF_PACKET|resolv\.conf|nsswitch\.conf|/etc/hosts|nscd")
 CREATES = re.compile(r"O_CREAT|creat\(|mkdir|rename|mknod")
 OURS = re.compile(r"prefix-index")
-"""The one thing that is kept: the index of a vocabulary, in the cache of the user."""
+"""The one file that may stay: the index of a vocabulary, in the cache of the user."""
 
 
 @cache
 def why_not() -> str:
-    """Why nothing can be traced here; empty where it can."""
+    """Why nothing can be traced here; empty if tracing works."""
     if shutil.which("strace") is None:
         return "strace is not installed"
     tried = subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True, check=False)
@@ -32,7 +32,7 @@ def why_not() -> str:
 
 @pytest.fixture
 def traced(tmp_path):
-    """Runs a program under the tracer, in folders of its own: the lines of the trace, and what it said."""
+    """Runs a program under the tracer, in folders of its own. Returns the lines of the trace and its output."""
     if reason := why_not():
         pytest.skip(reason)
     homes = {name: tmp_path / name for name in ("HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "TMPDIR")}
@@ -54,7 +54,7 @@ def traced(tmp_path):
 
 
 def assert_private(lines: list[str], *folders: str) -> None:
-    """Nothing went out, and nothing was created but in these folders."""
+    """Nothing was sent, and nothing was created outside these folders."""
     assert any("openat" in line for line in lines), "the trace holds nothing"
     assert [line for line in lines if OUT_OF_THE_MACHINE.search(line)] == []
     created = [line for line in lines if CREATES.search(line) and " = -1 " not in line]

@@ -1,6 +1,6 @@
-"""What must be on the machine before anything is installed; says in one line what is missing and how to get it."""
+"""Checks what must be on the machine before an installation. Says in one line what is missing and how to get it."""
 
-# Run by whatever Python there is, to say that it is too old: annotations must not be evaluated.
+# Any Python may run this, and an old one gets a message. So annotations must not be evaluated.
 from __future__ import annotations
 
 import importlib.util
@@ -21,7 +21,7 @@ def problems() -> list[str]:
 
 
 def node_problems() -> list[str]:
-    """One line if the VS Code extension cannot be built; ESLint asks for the newest Node.js of all that is used."""
+    """One line if the VS Code extension cannot be built. ESLint needs a newer Node.js than the other tools."""
     needed = "Node.js 20.19 or later is needed for the VS Code extension"
     for program in ("node", "npm"):
         if shutil.which(program) is None:
@@ -34,7 +34,9 @@ def node_problems() -> list[str]:
 
 
 def main() -> int:
-    """Print what is missing, with the argument ``node`` for the VS Code extension; 0 where nothing is."""
+    """Print what is missing; the argument ``node`` adds what the VS Code extension needs. Returns 0 if nothing is
+    missing.
+    """
     lines = node_problems() if sys.argv[1:] == ["node"] else problems()
     for line in lines:
         print(f"midtoken: {line}", file=sys.stderr)

@@ -1,8 +1,8 @@
 """Writes the names of Python's standard library: ``python tools/python_names.py lsp_server/code/python_names.txt``.
 
-A line a module: its name, what an import of it gives, and behind a bar the members of its classes. The first line is
-``builtins``. Run it with the newest Python at hand; names that the file has already stay, so that those of other
-versions and platforms are kept.
+One line for each module: its name, the names that an import gives, and after a bar the members of its classes. The
+first line is ``builtins``. Run it with the newest Python you have. Names that are already in the file stay, so names of
+other versions and platforms are kept.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ _MEMBER = re.compile(r"self\.([a-zA-Z]\w*) *(?::[^=\n]*)?=(?!=)")
 
 
 def main() -> None:
-    """Read what is there, add what this Python has."""
+    """Read the present file and add the names of this Python."""
     path = Path(sys.argv[1])
     old = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     table = {line.partition(":")[0]: _read(line) for line in old}

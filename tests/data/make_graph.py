@@ -1,10 +1,10 @@
 """Writes the graphs that ``tests/engine/runtime/test_session.py`` runs: ``python tests/data/make_graph.py``.
 
-``attention.onnx`` is one decoder layer with rotary positions around com.microsoft GroupQueryAttention, as exported
-models have it, past and present in one buffer. ``separate.onnx`` is one as other exporters write them: attention in
-plain operators, past and present of different lengths, position ids, logits of all positions. They need the ``export``
-extra (onnx); the files are committed, so the tests do not. The weights are sines of a running index, made by the graphs
-themselves: a file of four kilobytes for any vocabulary.
+``attention.onnx`` is one decoder layer with rotary positions and com.microsoft GroupQueryAttention, as exported models
+have it. Past and present share one buffer. ``separate.onnx`` is a layer as other exporters write it: attention in plain
+operators, past and present of different lengths, position ids, logits of all positions. The script needs the ``export``
+extra (onnx). The files are committed, so the tests do not need it. The weights are sines of a running index that the
+graphs compute themselves, so a file has four kilobytes for any vocabulary.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ HEAD, HIDDEN, HEADS, KV_HEADS, HEAD_SIZE, POSITIONS = 512, 16, 2, 1, 16, 256
 
 
 class Graph:
-    """Collects nodes; every method returns the name of what it made."""
+    """Collects nodes. Every method returns the name of its result."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -85,7 +85,7 @@ def decoder(graph: Graph) -> None:
 
 
 def separate_decoder(graph: Graph) -> None:
-    """From ``input_ids``, ``position_ids`` and a past to ``logits`` and a present that is longer by the new tokens."""
+    """From ``input_ids``, ``position_ids`` and a past to ``logits`` and a present that also has the new tokens."""
     positions = graph.node("Cast", "position_ids", to=TensorProto.FLOAT)
     frequencies = graph.constant(1.7 ** -np.arange(HIDDEN), np.float32)
     angles = graph.node("Mul", graph.node("Unsqueeze", positions, graph.constant([2])), frequencies)

@@ -24,7 +24,7 @@ def letters(size: int) -> Vocabulary:
 
 
 def logs(*probabilities: float) -> FloatArray:
-    """A row of the model's that gives these probabilities."""
+    """A row of logits that gives these probabilities."""
     row: FloatArray = np.log(np.array(probabilities)).astype(np.float32)
     return row
 
@@ -52,7 +52,7 @@ def scene_of(
 
 
 def plain_covers(model: LogitsOf, *, kept: int = len(PROMPT)) -> list[Cover]:
-    """Every token after the prompt, nothing typed, best first."""
+    """Every token after the prompt, with nothing typed, best first."""
     logits = model(PROMPT[:kept]).astype(np.float64)
     logprobs = logits - np.log(np.exp(logits).sum())
     order = np.argsort(-logprobs, kind="stable").tolist()

@@ -1,4 +1,4 @@
-"""Whole requests: what is inserted agrees with what was typed, what was typed stays, and how a completion ends."""
+"""Whole requests: the inserted text agrees with the typed text, the typed text stays, and how a completion ends."""
 
 import math
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def sampled(seed: int) -> SamplingParams:
 
 
 def written_text(tokenizer: Tokenizer, written: Sequence[int], order: str) -> bytes:
-    """The document's bytes before the cursor and the middle, out of the tokens that the model was given."""
+    """The document's bytes before the cursor and in the middle, from the tokens that the model read."""
     _, _, suffix, middle = control_ids(tokenizer)
     ids = list(written)
     if order == "plain":
@@ -71,7 +71,7 @@ def test_what_is_inserted_goes_on_exactly_where_the_typed_text_ends(toy, mode, o
     suffix = "" if order == "plain" else "@@ end"
     for seed in range(3):
         completer, session = fake_completer(tokenizer, readable_model(tokenizer, seed), fim=fim)
-        # Without speculation: what the session was given would hold drafts that turned out wrong.
+        # Without speculation: otherwise the session would also have read drafts that turned out wrong.
         asked = request(typed, suffix, mode=mode, sampling=sampled(seed), speculation="off")
         result = completer.complete(asked)
         # The model ran on tokens that spell the document; the completion is the rest of them. (The last token written
@@ -190,7 +190,7 @@ def test_a_document_goes_into_the_template(order: FimOrder):
     completer, session = fake_completer(tokenizer, readable_model(tokenizer), fim=toy_fim(tokenizer, order))
     completer.complete(request("x = 1\nre", "\nself", mode="off", stop=StopParams(max_new_tokens=1)))
     typed, after = tokenizer.encode("x = 1\nre"), tokenizer.encode("\nself")
-    # Where the tail begins is the tokenizer's to say.
+    # The tokenizer decides where the tail begins.
     context = typed[: session.written.index(suffix) - 1] if order == "psm" else typed
     tail = typed[len(context) :]
     expected = {
@@ -212,7 +212,7 @@ def test_extra_context_stands_before_the_document():
 
 
 def written_by(text: str, typed: str, stop: StopParams, *, end: bool = True) -> Completion:
-    """What a model that would write ``text`` after ``typed`` completes it with."""
+    """The completion by a model that would write ``text`` after ``typed``."""
     tokenizer = toy_tokenizer("byte-level")
     ending = control_ids(tokenizer)[0] if end else tokenizer.encode("!")[0]
     completer, _ = fake_completer(tokenizer, scripted_model(tokenizer, typed + text, end=ending))

@@ -1,4 +1,4 @@
-"""Large documents cost no more than the context holds; requests that cannot fit are refused."""
+"""Large documents cost no more than the context length; requests that cannot fit are refused."""
 
 from collections.abc import Callable
 

@@ -43,7 +43,7 @@ def texts(result: CompletionResult) -> list[str]:
 
 @pytest.fixture
 def clocked(monkeypatch: pytest.MonkeyPatch) -> tuple[Completer, FakeSession]:
-    """A completer for whom time passes only while the model runs: 10 ms a call."""
+    """A completer for which time passes only while the model runs: 10 ms a call."""
     completer, session = endless_completer(context_length=1024)
     now = [100.0]
 
@@ -74,7 +74,7 @@ def test_a_budget_that_runs_out_in_the_prefill_completes_nothing(clocked):
     assert completer.complete(request(LONG, budget_ms=15)).completions == ()
     assert session.calls == 2
     assert list(completer.stream(request(LONG, budget_ms=5))) == []
-    # What was read by then is not lost.
+    # What was read until then is kept.
     again = completer.complete(request(LONG))
     assert again.reused_tokens == 3 * PREFILL_CHUNK
     assert again.completions
@@ -173,7 +173,7 @@ def test_the_pieces_of_a_stream_are_the_completion(toy, lines, mode):
     stop = StopParams(max_new_tokens=16, lines=lines, stop_strings=("re", "()", "a\n"))
     lengths = set()
     for seed in range(12):
-        # Any bytes at all: invalid ones, line breaks, control tokens.
+        # Any bytes: invalid ones, line breaks, control tokens.
         model = hash_model(tokenizer.vocabulary.size, salt=seed, scale=3.0)
         completer, _ = fake_completer(tokenizer, model, fim=toy_fim(tokenizer) if seed % 2 else None)
         sampling = SamplingParams("sample", seed=seed) if seed % 3 else SamplingParams()
@@ -196,7 +196,7 @@ def test_a_stream_sends_nothing_that_the_document_holds_already():
     end = control_ids(TOKENIZER)[0]
     completer, _ = fake_completer(TOKENIZER, scripted_model(TOKENIZER, "f(12)", end=end))
     assert "".join(completer.stream(request("f(", ")\n"))) == "12"
-    # The same bracket in the middle of the text is sent once something else follows it.
+    # The same bracket in the middle of the text is sent as soon as something else follows it.
     completer, _ = fake_completer(TOKENIZER, scripted_model(TOKENIZER, "f(12)+name", end=end))
     assert "".join(completer.stream(request("f(", ")\n"))) == "12)+name"
 
@@ -224,7 +224,7 @@ def test_the_same_seed_gives_the_same_text_and_others_differ(mode):
         sampling = SamplingParams("sample", temperature=2.0, seed=seed)
         return texts(completer.complete(request(healing=HealingParams(mode), sampling=sampling, max_completions=2)))
 
-    # Neither another instance nor what was asked before makes a difference.
+    # Another instance or an earlier request makes no difference.
     first, second = endless_completer()[0], endless_completer()[0]
     second.complete(request("something else"))
     assert written(5, first) == written(5, second) == written(5, second)
@@ -240,7 +240,7 @@ def test_candidates_are_distinct_and_the_best_is_the_one_that_would_be_alone(cou
     asked = request("x = r", healing=HealingParams(mode), sampling=sampling)
     several = completer.complete(dataclasses.replace(asked, max_completions=count))
     assert len(set(texts(several))) == len(several.completions) == count
-    # Also where it draws: the candidate in front has a stream of its own, and none of these covers is drawn again.
+    # Also when it draws: the first candidate has a stream of its own, and none of these covers is drawn again.
     assert texts(several)[:1] == texts(completer.complete(asked))
 
 
@@ -265,7 +265,7 @@ def test_typing_on_reuses_the_prompt(mode):
     assert first.reused_tokens == 0
     session.reset_counts()
     second = completer.complete(dataclasses.replace(asked, prefix=asked.prefix + "m"))
-    # Of more than a hundred tokens only the line being typed is read again.
+    # Of more than a hundred tokens only the current line is read again.
     assert second.prompt_tokens > 150
     assert second.reused_tokens >= second.prompt_tokens - 8
     assert session.tokens <= 8 + 4 + 4
@@ -278,7 +278,7 @@ def test_asking_again_reads_no_prompt(mode):
     first = completer.complete(asked)
     session.reset_counts()
     assert texts(completer.complete(asked)) == texts(first)
-    # Eleven tokens after the first one. A branch off the path may cost a short pass of its own.
+    # Eleven tokens after the first one. A branch off the path may need a short pass of its own.
     assert session.tokens <= 11 + (4 if mode == "exact" else 1)
 
 

@@ -61,7 +61,7 @@ def test_a_folder_loads_and_completes(folder):
 
 
 def test_the_weights_leave_memory_with_the_last_reference(folder):
-    # Two models are in memory while one takes the place of the other: nobody can wait for the collector of circles.
+    # Two models are in memory during a change, so the old one must not wait for the garbage collector.
     completer = Completer.load(folder, device="cpu", threads=1)
     completer.complete(ASKED)
     completer.complete(dataclasses.replace(ASKED, max_completions=3))

@@ -1,4 +1,4 @@
-"""Parameters: every bound from both sides, and a message that names the parameter."""
+"""Parameters: every limit from both sides, and messages that name the parameter."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""The one line that says why."""
+"""The one line that gives the reason."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The baseline `native` beside `exact`: where nothing is to be healed and prompts are the same, so are the texts."""
+"""The baseline `native` beside `exact`: if there is nothing to heal and the prompts are equal, so are the texts."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ SUFFIX = "\nx = 1\n"
 
 
 def asked(prefix: str, order: str, mode: HealingMode | BaselineMode) -> CompletionRequest:
-    # The token that ends what was typed counts where it is chosen anew, as `exact` does.
+    # The token that ends the typed text counts if it is chosen again, as in `exact`.
     most = TOKENS + (mode == "exact")
     healing = HealingParams(mode=mode)
     return CompletionRequest(
@@ -27,7 +27,7 @@ def asked(prefix: str, order: str, mode: HealingMode | BaselineMode) -> Completi
 
 
 def crosses(vocabulary: Vocabulary, text: bytes) -> bool:
-    """Whether some entry begins within ``text`` and goes on behind its end."""
+    """Whether some entry begins within ``text`` and continues past its end."""
     ends = [text[at:] for at in range(max(0, len(text) - vocabulary.longest), len(text))]
     entries = [vocabulary.token_bytes[token] for token in vocabulary.candidate_ids.tolist()]
     return any(len(entry) > len(end) and entry.startswith(end) for end in ends for entry in entries)
@@ -42,7 +42,7 @@ def crosses(vocabulary: Vocabulary, text: bytes) -> bool:
 def test_exact_is_native_to_the_token_but_where_a_token_crosses_the_cursor(
     name: str, prefix: str, order: str, salt: int
 ):
-    """At a true boundary, which no entry crosses, always; elsewhere whenever `exact` chooses none that does."""
+    """Always at a true boundary, which no entry crosses. Elsewhere if `exact` chooses no entry that crosses it."""
     tokenizer = toy_tokenizer(name)
     fim = toy_fim(tokenizer, "spm") if order == "spm" else None
     model, begin = hash_model(tokenizer.vocabulary.size, salt=salt), control_ids(tokenizer)[0]

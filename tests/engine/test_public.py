@@ -1,4 +1,4 @@
-"""The public names of the engine, and what importing it may and may not do."""
+"""The public names of the engine, and what importing it does."""
 
 import inspect
 import subprocess
@@ -16,7 +16,7 @@ EXCEPTIONS = sorted(name for name, value in vars(errors).items() if inspect.iscl
 
 
 def test_the_list_of_public_names_is_sorted_and_has_no_name_twice():
-    # Constants, then classes, then functions, each by name: the order that the linter keeps too.
+    # Constants, then classes, then functions, each by name: the order that the linter requires too.
     names = engine.__all__
     assert len(set(names)) == len(names)
     constants = [name for name in names if name.isupper()]
@@ -28,7 +28,7 @@ def test_every_public_name_is_there_and_explained(name):
     value = getattr(engine, name)
     if inspect.isclass(value):
         assert value.__doc__
-        # A dataclass without a text of its own gets its signature.
+        # A dataclass without a docstring gets its signature.
         assert not value.__doc__.startswith(f"{name}(")
         for member, function in inspect.getmembers(value, inspect.isfunction):
             if not member.startswith("_"):

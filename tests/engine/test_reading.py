@@ -1,4 +1,4 @@
-"""Reading within a time, and reading ahead: how much context a prompt has, and what the next request finds."""
+"""Reading within a time limit, and reading ahead: how much context a prompt has, and what the next request finds."""
 
 import math
 import time
@@ -43,11 +43,11 @@ def test_the_part_that_is_read_keeps_its_start_while_somebody_types(fim):
     completer.keep_places(1 << 20)
     typed, many = "x = value_1 + value_2 + other_3 * (value_4 - 17) % value_5", []
     for end in range(1, len(typed)):
-        completer._cache._pace.token_s = 0.1  # nobody could read the whole
+        completer._cache._pace.token_s = 0.1  # there is no time for the whole document
         session.reset_counts()
         assert completer.complete(asked(0.0, typed[:end])).is_partial
         many.append(session.tokens)
-    # The first is read, and once again in a line as long as the window. Else a key costs its own tokens.
+    # The first is read, and again a line as long as the window. Otherwise a key costs its own tokens.
     assert sum(tokens > 16 for tokens in many) <= 2
 
 
@@ -74,7 +74,7 @@ def test_reading_that_is_called_off_keeps_what_it_has_read_and_the_next_goes_on_
     read, session.cancel_at = session.tokens, None
     assert read > 0
     completer.read(asked(), CancellationToken())
-    assert session.tokens <= len(completer._reader.prompts.build(asked()).ids) + 64  # the pass that was broken off
+    assert session.tokens <= len(completer._reader.prompts.build(asked()).ids) + 64  # the pass that was stopped
 
 
 def test_with_nothing_measured_everything_is_read():

@@ -1,4 +1,4 @@
-"""The tokenizers that tests of several files run on, by name; real ones skip where they are absent."""
+"""The tokenizers that tests of several files use, by name. Tests with a real one are skipped if it is absent."""
 
 import json
 from functools import cache

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 
 def encode(data: bytes, merges: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-    """The pieces of one pre-token: again and again merge the leftmost pair of the lowest rank."""
+    """The pieces of one pre-token: merge the leftmost pair of the lowest rank until there is none."""
     ranks = {pair: rank for rank, pair in enumerate(merges)}
     pieces = [bytes([byte]) for byte in data]
     while True:

@@ -14,7 +14,7 @@ def mixed_distribution(
     source: Sequence[int],
     control: Collection[int],
 ) -> NDArray[np.float64]:
-    """Probabilities ``[V]`` after ``ids``, where those of the model are ``model``."""
+    """Probabilities ``[V]`` after ``ids``; ``model`` are those of the model alone."""
     for length in range(min(len(weights), len(ids)), 0, -1):
         end = list(ids[-length:])
         followed = Counter(

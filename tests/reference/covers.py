@@ -19,10 +19,10 @@ def conditional_distribution(
 ) -> dict[Sequence, float]:
     """Probabilities of the canonical sequences that begin with ``typed`` and cross its end with their last token.
 
-    This is the model's own distribution conditioned on the typed bytes, written out: all sequences of tokens are
-    tried, no trie and no split is involved. A sequence is canonical if it begins the encoding of the text that it
-    writes, or, if that ends with a whole character, of that text and more: one character of each class, or one or two
-    of ``alphabet``.
+    This is the model's own distribution conditioned on the typed bytes, written out. All sequences of tokens are tried;
+    there is no trie and no split. A sequence is canonical if it begins the encoding of the text that it writes. If that
+    text ends with a whole character, it may also begin the encoding of that text and more: one character of each class,
+    or one or two of ``alphabet``.
     """
     futures = [*(one.encode() for one in "ꙮꙀꙁ1𐄇⁜ \n'\u2003\u0301")]
     futures += ["".join(more).encode() for count in (1, 2) for more in product(alphabet, repeat=count)]
@@ -44,7 +44,7 @@ def conditional_distribution(
             ):
                 weights[(*sequence, token)] = logprob + float(row[token])
 
-    # A sequence that already writes all of the typed text is crossed by its next token: none is shorter than that.
+    # A sequence that writes all of the typed text already is crossed by its next token: none is shorter than that.
     extend((), b"", 0.0)
     total = np.logaddexp.reduce(list(weights.values()))
     return {sequence: math.exp(weight - total) for sequence, weight in weights.items()}
@@ -59,5 +59,5 @@ def _whole(data: bytes) -> bool:
 
 
 def total_variation(left: Mapping[Key, float], right: Mapping[Key, float]) -> float:
-    """Half the sum of absolute differences of two laws."""
+    """Half the sum of the absolute differences of two distributions."""
     return sum(abs(left.get(key, 0.0) - right.get(key, 0.0)) for key in {*left, *right}) / 2

@@ -1,4 +1,4 @@
-"""Sessions that can be held up, watched and made to fail, and threads that wait for them."""
+"""Sessions that tests can hold up, watch and make fail, and threads that wait for them."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ SIZE = 7
 MODEL = hash_model(SIZE, order=1000)
 Result = TypeVar("Result")
 LONG_S = 60.0
-"""No test waits for so long, unless it fails."""
+"""Upper limit for waiting; only a failing test waits this long."""
 
 
 class WatchedSession(FakeSession):
-    """``log`` has the slots of each pass that began. A pass waits for ``gate``, says so with ``began``, and fails where
-    it holds the token ``poison``.
+    """A session whose ``log`` has the slots of each pass that began. A pass sets ``began``, waits for ``gate``, and
+    fails if it reads the token ``poison``.
     """
 
     def __init__(self, logits_of: LogitsOf = MODEL, *, slots: int = 4, context_length: int = 256) -> None:
@@ -40,7 +40,7 @@ class WatchedSession(FakeSession):
 
 
 class Caller(Generic[Result]):
-    """Calls a function on a thread of its own; ``result`` waits for it and returns or raises what it did."""
+    """Calls a function on a thread of its own. ``result`` waits for it and returns its result or raises its error."""
 
     def __init__(self, call: Callable[[], Result]) -> None:
         self._call = call
@@ -73,7 +73,7 @@ def seats_over(session: WatchedSession, *, patience_s: float = 0.0) -> tuple[Sch
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Until other threads have made it true."""
+    """Wait until other threads have made a condition true."""
     for _ in range(int(LONG_S * 1000)):
         if condition():
             return

@@ -1,4 +1,4 @@
-"""Many requests at once: each is answered as it would be alone."""
+"""Many requests at once: each gets the answer that it would get alone."""
 
 import pickle
 from dataclasses import replace
@@ -26,7 +26,7 @@ from tests.fakes import fake_completer, hash_model, readable, toy_tokenizer, wit
 
 TOKENIZER = toy_tokenizer("byte-level")
 _SIZE = TOKENIZER.vocabulary.size
-# Every row depends on all tokens before it, so a wrong one anywhere shows.
+# Every row depends on all tokens before it, so a wrong token anywhere is noticed.
 MODEL = without(hash_model(_SIZE, order=1000), set(range(_SIZE)) - set(readable(TOKENIZER, lines=False)))
 SAMPLINGS = (
     SamplingParams(),
@@ -70,7 +70,7 @@ requests = st.builds(
 def test_each_request_is_answered_as_it_would_be_alone(users, seats, cancelled_at):
     completer, session = batching(seats=seats)
     tokens = [[CancellationToken() for _ in asked] for asked in users]
-    # After so many passes the first request of some users is called off.
+    # After this number of passes the first request of some users is cancelled.
     left = dict(zip(cancelled_at, (row[0] for row in tokens), strict=False))
 
     def call_off(_: float) -> None:
@@ -179,7 +179,7 @@ def test_text_is_shown_while_it_is_written_and_a_slow_reader_holds_up_nobody():
 
     def slow(text: str) -> None:
         shown.append(text)
-        if len(shown) == 1:  # another request is worked on meanwhile
+        if len(shown) == 1:  # another request runs meanwhile
             other = Caller(lambda: completer.complete(CompletionRequest("abd"), session="b"))
             assert other.result().completions
 

@@ -1,4 +1,4 @@
-"""A model folder on disk serves many requests, as it serves one."""
+"""A model folder on disk serves many requests as it serves one."""
 
 from functools import partial
 

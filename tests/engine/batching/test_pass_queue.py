@@ -1,4 +1,4 @@
-"""Which pass is next, and how long any has to wait, whoever else asks for whatever."""
+"""Which pass is next, and how long a pass has to wait, whatever other requests ask for."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +24,7 @@ def slots_of(works: list[Work]) -> list[int]:
 
 @given(st.data(), st.integers(1, 12))
 def test_no_pass_waits_for_more_others_than_the_number_of_slots_allows(data, slots):
-    """Every slot asks again as soon as it has got something, or later, for steps and chunks in any mixture."""
+    """Every slot asks again as soon as it has its result, or later, for steps and chunks in any mixture."""
     queue, session = queue_of(slots)
     asked: dict[int, int] = {}
     groups = -(-slots // (WIDEST_GAP + 2))

@@ -1,4 +1,4 @@
-"""Which passes go together, in which order, and what becomes of those that fail or are called off."""
+"""Which passes run together, in which order, and what happens to passes that fail or are cancelled."""
 
 from functools import partial
 
@@ -28,7 +28,7 @@ def test_single_tokens_of_several_requests_are_one_pass():
     for number, seat in enumerate(seats):
         read(seat, *range(number + 2))
     session.log.clear()
-    with scheduler.active(), scheduler.active(), scheduler.active():  # three requests: who waits for two others
+    with scheduler.active(), scheduler.active(), scheduler.active():  # three requests: each waits for the two others
         callers = [Caller(partial(step, seats[number], 6, number + 2)) for number in (2, 0, 1)]
         rows = [caller.result() for caller in callers]
     assert session.log == [(0, 1, 2)]
@@ -90,7 +90,7 @@ def test_chunks_and_steps_take_turns():
     scheduler, seats = seats_over(session)
     session.gate.clear()
     first = Caller(partial(read, seats[3], 1, 2))
-    assert session.began.acquire(timeout=LONG_S)  # under way; the others gather
+    assert session.began.acquire(timeout=LONG_S)  # runs; the others gather
     callers: list[Caller[object]] = [Caller(partial(read, seats[slot], 1, 2)) for slot in (0, 1)]
     callers.append(Caller(partial(step, seats[2], 1, 0)))
     wait_until(lambda: len(scheduler._waiting) == 3)
@@ -115,7 +115,7 @@ def test_who_is_cancelled_in_line_leaves_at_once():
     cancel()
     with pytest.raises(Cancelled):
         waiting.result()
-    assert not busy.is_done  # the pass of the other is still under way
+    assert not busy.is_done  # the pass of the other request still runs
     session.gate.set()
     busy.result()
     assert session.log == [(0,)]
@@ -136,7 +136,7 @@ def test_who_is_cancelled_in_a_pass_with_others_leaves_at_once_and_they_go_on():
         assert session.interrupted == [False]
         session.gate.set()
         np.testing.assert_array_equal(stays.result(), row_after(3))
-    # What comes next in that slot is not disturbed by what the pass wrote.
+    # What comes next in that slot is not affected by what the pass wrote.
     np.testing.assert_array_equal(step(seats[1], 4, 1), row_after(3, 4))
 
 

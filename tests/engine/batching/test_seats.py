@@ -1,4 +1,4 @@
-"""Who gets which seat, who waits, who is refused."""
+"""Which request gets which seat, which waits, and which is refused."""
 
 import threading
 from contextlib import ExitStack
@@ -89,7 +89,7 @@ def test_who_waits_for_the_seat_of_its_own_document_is_overtaken_by_others_only(
         own = stack.enter_context(seats.sit("a", never()))
         later = Caller(lambda: seat_of(seats, "a"))
         wait_until(lambda: seats.waiting == 1)
-        assert seat_of(seats, "b") == 1 - own  # another seat is free, but the keys and values of "a" are not there
+        assert seat_of(seats, "b") == 1 - own  # another seat is free, but it does not have the keys and values of "a"
         assert not later.is_done
     assert later.result() == own
 

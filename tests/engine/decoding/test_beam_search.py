@@ -1,4 +1,4 @@
-"""Beam search against exhaustive search and against a plain twin; best-first against beam; budgets and cancellation."""
+"""Beam search against exhaustive search and a simple reference; best-first against beam; budgets and cancellation."""
 
 import itertools
 from types import SimpleNamespace
@@ -27,7 +27,7 @@ def outcome(candidates: list[Candidate]) -> list[tuple[str, str | None, int, flo
 
 
 def every_completion(decoder: Decoder, covers: list[Cover], model) -> list[tuple[float, TokenIds]]:
-    """Score and tokens of all completions there are."""
+    """Score and tokens of all possible completions."""
     found: list[tuple[float, TokenIds]] = []
     open_ones: list[tuple[float, list[int], TokenIds]] = [
         (cover.logprob, tokens_before(decoder.prompt, cover).tolist(), (cover.token,)) for cover in covers
@@ -60,7 +60,7 @@ def test_with_a_beam_as_wide_as_the_tree_it_is_exhaustive_search(search, alpha, 
 
 
 def beam_by_hand(decoder: Decoder, covers: list[Cover], params: BeamParams, model) -> list[str]:
-    """Level by level, without a cache, without stopping early."""
+    """Beam search level by level, without a cache and without stopping early."""
     live: list[tuple[float, TokenIds, list[int]]] = [
         (cover.logprob, (cover.token,), tokens_before(decoder.prompt, cover).tolist()) for cover in covers
     ]
@@ -107,7 +107,7 @@ def test_best_first_needs_no_more_forward_passes_than_beam():
 
 
 def test_the_search_ends_when_nothing_alive_can_win():
-    # The end is nearly certain at once; without an early stop all eight levels would be searched.
+    # The end is almost certain at once. Without an early stop all eight levels would be searched.
     def model(history: TokenIds) -> FloatArray:
         return np.array([9, 0, 0, 0], np.float32)
 
@@ -118,7 +118,7 @@ def test_the_search_ends_when_nothing_alive_can_win():
 
 def test_a_longer_completion_wins_with_length_normalisation():
     def model(history: TokenIds) -> FloatArray:
-        # "a" then, surely, "bbb"; or the end at once, a little more probable.
+        # "a" and then, almost surely, "bbb"; or the end at once, a little more probable.
         if len(history) == len(PROMPT):
             return logs(0.55, 0.45, 1e-9)
         return logs(1e-9, 1e-9, 1.0)
@@ -157,7 +157,7 @@ def test_the_beams_of_a_level_are_one_batch_and_with_one_slot_they_come_to_the_s
             outcomes.append(outcome(beam_search(decoder, plain_covers(model)[:4], params)))
             calls += session.calls
             if slots > 1:
-                # One for the prompt, one for each level.
+                # One pass for the prompt, one for each level.
                 assert session.calls <= 1 + decoder.stop.max_new_tokens
         results.append(outcomes)
         passes.append(calls)
@@ -178,10 +178,10 @@ def test_n_gram_blocking_holds_in_every_beam():
 @pytest.mark.parametrize("search", SEARCHES)
 def test_a_budget_that_runs_out_leaves_the_best_so_far(search, monkeypatch):
     def model(history: TokenIds) -> FloatArray:
-        return np.array([-50, *hash_model(5, salt=3)(history)], np.float32)  # it never ends by itself
+        return np.array([-50, *hash_model(5, salt=3)(history)], np.float32)  # it never ends on its own
 
     decoder, session = scene_of(model, 6, 8, deadline=2.0)
-    # A forward pass takes a second by this clock.
+    # A forward pass takes one second on this clock.
     monkeypatch.setattr("engine.runtime.checkpoint.time", SimpleNamespace(monotonic=lambda: float(session.calls)))
     covers = [cover for cover in plain_covers(model) if cover.token != END]
     (candidate,) = search(decoder, covers[:3], BeamParams(3, 0.6, 1))
@@ -215,7 +215,7 @@ def test_beams_begin_with_the_healed_covers(strategy, mode):
     texts = [completion.text for completion in completer.complete(request).completions]
     assert 1 <= len(set(texts)) == len(texts) <= 3
     assert "".join(completer.stream(request)) == texts[0]
-    # Byte-exact after what was typed: the model was given the typed text whatever the first token is.
+    # Exact after the typed bytes: the model reads the typed text whatever the first token is.
     tokenizer_bytes = tokenizer.vocabulary.bytes_of
     assert tokenizer_bytes(session.written).startswith(b"import nump")
 

@@ -1,4 +1,6 @@
-"""The decode loop: nothing computed early, the cache rewound to the cover, stops between two forward passes."""
+"""The decode loop: nothing is computed early, the cache is rewound to the cover, and it stops between two forward
+passes.
+"""
 
 import math
 import time
@@ -96,7 +98,7 @@ def test_several_covers_of_one_prompt_one_after_the_other():
 
 def test_the_loop_ends_where_the_cache_is_full():
     steps, session = start([1] * 28, cover(28))
-    # Four positions are left: four tokens can be read, and the one after them written.
+    # Four positions are left: four tokens can be read, and one more can be written after them.
     assert len(list(steps)) == 5
     assert len(session.written) == 32
 

@@ -1,4 +1,4 @@
-"""Strategies that look ahead, on models whose forks are known: which branch wins, and what a look costs."""
+"""Strategies that look ahead, on models whose forks are known: which branch wins, and what looking ahead costs."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ A, B, C = 1, 2, 3
 
 
 def forked(history: TokenIds) -> FloatArray:
-    """After the prompt A is a little ahead of B; after A everything is possible, after B the rest is certain."""
+    """After the prompt A is a little ahead of B. After A everything is possible; after B the rest is certain."""
     written = history[len(PROMPT) :]
     if not written:
         return logs(0.05, 0.48, 0.42, 0.05)
@@ -120,7 +120,9 @@ def test_a_look_can_be_cancelled():
 
 
 def three_tokens_after(*first: float) -> LogitsOf:
-    """Three tokens, then the end. ``first`` are the probabilities of the first one; what follows "b" is the surest."""
+    """Three tokens, then the end. ``first`` are the probabilities of the first token; what follows "b" is the most
+    certain.
+    """
 
     def model(history: TokenIds) -> FloatArray:
         written = history[len(PROMPT) :]
@@ -156,7 +158,7 @@ def test_the_first_choice_stays_in_front_and_the_others_are_ranked_by_confidence
         *_, last = strategy.write(strategy.run(decoder, healed, ()), covers[:count])
         return [candidate.tracker.text for candidate in last]
 
-    # The sum of log-probabilities would put the branch of "c" before that of "b".
+    # By the sum of log-probabilities, the branch of "c" would come before that of "b".
     assert written(3) == ["acc", "bcc", "ccc"]
     assert written(2) == ["acc", "ccc"]
     assert written(1) == ["acc"]
@@ -186,7 +188,7 @@ def test_a_line_has_just_begun_after_a_break_and_white_space():
 def test_the_second_view_follows_with_the_same_tokens_after_its_own_prompt():
     model = hash_model(5)
     decoder, _ = scene_of(model, 5, 8)
-    second = np.array([4, 1], np.int32)  # another beginning, the same last token
+    second = np.array([4, 1], np.int32)  # another start, the same last token
     view = SecondView(decoder.cache.sibling(), second, decoder, 1, None)
     assert view(History(decoder.prompt, [])) is None
     row = view(History(decoder.prompt, [2, 3]))
@@ -260,10 +262,10 @@ def test_candidates_of_branching_begin_with_different_tokens():
 def test_kl_compares_with_the_model_without_the_context():
     tokenizer = toy_tokenizer("byte-level")
     size = tokenizer.vocabulary.size
-    # Everything is certain with the context's last byte in sight, and nothing without.
+    # Everything is certain if the last byte of the context is visible, and nothing is certain without it.
     completer, session = fake_completer(tokenizer, hash_model(size, order=2))
     same = texts(completer, "x = na", SamplingParams("kl", seed=5), extra_context=(Snippet("me\n"),))
-    # The model looks two tokens back only: the context changes nothing, so this is plain sampling.
+    # The model looks back two tokens only. The context changes nothing, so this is plain sampling.
     assert same == texts(completer, "x = na", SamplingParams("sample", seed=5), extra_context=(Snippet("me\n"),))
     sure, _ = fake_completer(tokenizer, table_model(size, {}, floor=0.0))
     assert texts(sure, "x = na", SamplingParams("kl", seed=5), extra_context=(Snippet("me\n"),))
@@ -281,8 +283,8 @@ def test_kl_runs_both_prompts_as_one_batch_and_says_what_it_says_one_by_one(coun
         found = texts(together, prefix, params, count, extra_context=(Snippet("me = 1\n"),))
         assert found == texts(alone, prefix, params, count, extra_context=(Snippet("me = 1\n"),))
         assert found
-    # The prompts are known up to the last line but for their ends; then each token is one pass over both, in two
-    # groups where six candidates and their companions are more than eight sequences.
+    # The prompts are in the cache up to the ends of their last lines. After that each token is one pass over both, or
+    # two passes if six candidates and their companions are more than eight sequences.
     session.reset_counts()
     texts(together, "def f(self):\n    retu", params, count, extra_context=(Snippet("me = 1\n"),))
     assert session.calls <= 6 + 6 * (2 if count == 6 else 1)
@@ -297,7 +299,7 @@ def test_bat_says_what_the_folder_lacks():
         RequestError, match=r"^bat needs output_basis\.npy, which the model folder does not hold; export"
     ):
         texts(completer, "x", SamplingParams("sample", bat=3e-4, seed=0))
-    # Greedy draws nothing, so it has no use for the file.
+    # Greedy decoding draws nothing, so it does not use the file.
     assert texts(completer, "x", SamplingParams(bat=3e-4)) is not None
 
 

@@ -1,4 +1,4 @@
-"""Where a completion ends: golden cases, and for any split into tokens that what was shown is never taken back."""
+"""Where a completion ends: golden cases, and for any split into tokens, text that was shown is never taken back."""
 
 import math
 import re
@@ -30,7 +30,7 @@ class Golden:
 
 def read_golden(path: Path) -> Golden:
     """See the format in ``tests/golden/README.md``."""
-    # Read as bytes: reading as text would turn line ends into one kind.
+    # Read as bytes: reading as text would change the line breaks.
     head, document, raw, expected = re.split(r"^===== \w+\n", path.read_bytes().decode(), flags=re.MULTILINE)
     options = [line.split(": ", 1) for line in head.splitlines()]
     prefix, suffix = document.removesuffix("\n").split("█")
@@ -46,7 +46,7 @@ def unescape(text: str) -> bytes:
 
 
 def run(params: StopParams, line_prefix: str, pieces: Iterable[bytes]) -> tuple[StopTracker, list[str]]:
-    """The tracker at the end of the pieces, and what was decided after each."""
+    """The tracker after all pieces, and what was decided after each piece."""
     tracker, decided = StopTracker(params, line_prefix), []
     for piece in pieces:
         reason = tracker.push(piece)
@@ -219,7 +219,7 @@ words = st.text(alphabet="aя어नاा日é_1", min_size=1, max_size=6)
 @example("어_", "글", [1])
 @example("न", "ाम", [])
 def test_doubt_never_leaves_half_a_word(before, after, at):
-    """However the tokens fall, also inside a character: the word that is doubted is not there."""
+    """Wherever the token boundaries are, also inside a character, the doubtful word is left out."""
     sure = split(before.encode(), at)
     for cut in range(1, len(after.encode()) + 1):
         tracker = StopTracker(StopParams(min_confidence=0.5), "")

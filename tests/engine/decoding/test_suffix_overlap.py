@@ -1,4 +1,4 @@
-"""The other end of the middle: what the document already holds after the cursor is not written twice."""
+"""The end of a completion: text that follows the cursor in the document is not written twice."""
 
 import pytest
 from hypothesis import example, given
@@ -61,7 +61,7 @@ def test_only_an_overlap_is_ever_cut(text, suffix):
 
 @given(code, code)
 def test_no_more_than_the_longest_overlap_is_cut(text, suffix):
-    # Streaming relies on it: text before the longest overlap is sent at once and can never be taken back.
+    # Streaming relies on this: text before the longest overlap is sent at once and can never be taken back.
     assert len(trim_suffix_overlap(text, suffix)) >= len(text) - common_end(text, suffix)
 
 

@@ -1,4 +1,4 @@
-"""What is learned of drafts, and how long a draft that follows from it is."""
+"""What is learned from past drafts, and how long the next draft should be."""
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ def cost_of(extra: float) -> PassCost:
 
 
 def promised(shares: list[float], count: int, extra: float) -> float:
-    """The expected tokens of a pass over its time, summed over where the draft goes wrong."""
+    """Expected tokens of a pass divided by its time, summed over the position of the first wrong token."""
     expected = 0.0
     for right in range(count + 1):
         chance = 1.0

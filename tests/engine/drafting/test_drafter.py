@@ -1,4 +1,4 @@
-"""A drafter against the plain loop: the same tokens in fewer passes, the same frequencies, and its restraint."""
+"""A drafter against the plain loop: the same tokens in fewer passes, the same frequencies, and when it stays out."""
 
 import math
 from collections import Counter
@@ -28,7 +28,7 @@ PROMPT = [1, 2, 3, 4, 5, 1, 2]
 
 
 class Clock:
-    """Time that the model takes and nothing else: ``seconds`` for a pass over so many tokens."""
+    """A clock on which only the model takes time: ``seconds`` for a pass over that many tokens."""
 
     def __init__(self, session: FakeSession, extra: float) -> None:
         self.session = session
@@ -62,7 +62,7 @@ def written(rows: Rows, params: SamplingParams, count: int) -> TokenIds:
 
 
 def counting(history: TokenIds) -> FloatArray:
-    """A model that goes round and round, as the prompt does."""
+    """A model that repeats a cycle, as the prompt does."""
     row = np.zeros(SIZE, np.float32)
     row[history[-1] % 5 + 1] = 9.0
     return row
@@ -102,7 +102,7 @@ def test_the_tokens_are_those_of_the_plain_loop(salt, order, strategy, extra, pe
 
 
 def test_drawn_tokens_have_the_frequencies_of_the_model():
-    """A chi-square test of pairs of tokens, of which the second is the drafted one in a part of the draws."""
+    """A chi-square test on pairs of tokens; in some of the draws the second token was drafted."""
     model = hash_model(SIZE, order=1, scale=1.0)
     experience, accepted = Experience(), 0
     pairs: Counter[TokenIds] = Counter()
@@ -120,7 +120,7 @@ def test_drawn_tokens_have_the_frequencies_of_the_model():
 
     expected = {(a, b): draws * shares(3)[a] * shares(a)[b] for a in range(SIZE) for b in range(SIZE)}
     square = sum((pairs[pair] - count) ** 2 / count for pair, count in expected.items())
-    assert square < 66.6  # 35 degrees of freedom: above this once in a thousand
+    assert square < 66.6  # 35 degrees of freedom: exceeded once in a thousand runs
 
 
 def test_where_rows_are_dear_no_draft_is_verified():

@@ -1,4 +1,4 @@
-"""Drafts under whole requests: no completion changes, whatever is asked for; cancellation and time; what is counted."""
+"""Drafts in whole requests: they never change a completion; cancellation and time; the counters."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,7 +20,7 @@ COPYING = (0.3, 0.5, 0.7)
 
 
 def repetitive(salt: int = 0) -> LogitsOf:
-    """Readable text that soon goes in circles, as the next token follows from the last one."""
+    """Readable text that soon repeats, because the next token depends on the last one only."""
     size = TOKENIZER.vocabulary.size
     return without(hash_model(size, order=1, salt=salt, scale=4.0), set(range(size)) - set(readable(TOKENIZER)))
 

@@ -17,7 +17,7 @@ def lookup(source: list[int], settled: int = 0) -> Lookup:
 
 
 def slowly(text: list[int], ids: list[int]) -> tuple[list[int], int, bool]:
-    """The draft after ``ids``, how long the match is, and whether all places agree; ``text`` ends as ``ids`` do."""
+    """The draft after ``ids``, the length of the match, and whether all places agree; ``text`` ends as ``ids`` do."""
     lengths = {}
     for place in range(len(text) - 1):
         length = 0

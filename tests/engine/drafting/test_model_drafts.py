@@ -1,4 +1,4 @@
-"""Drafts of a small model with another vocabulary: encoded anew, never in the way, given up where it fails."""
+"""Drafts of a small model with another vocabulary: encoded again, never in the way, given up after an error."""
 
 import threading
 from dataclasses import replace
@@ -28,7 +28,7 @@ STOP = StopParams(max_new_tokens=40, lines="multi")
 
 
 class Refusing:
-    """A small model that fails, in one way or another."""
+    """A small model that fails in one way or another."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
@@ -68,7 +68,7 @@ def test_its_text_is_encoded_anew():
 
 
 def test_it_goes_on_from_wherever_a_token_of_the_large_model_ends():
-    """At most places: the healing is the quick one, which is not exact."""
+    """At most places: the small model heals with the fast mode, which is not exact."""
     small = ready(SmallModel(small_completer))
     right = 0
     for end in range(1, len(SCRIPT)):
@@ -79,7 +79,7 @@ def test_it_goes_on_from_wherever_a_token_of_the_large_model_ends():
 
 @given(code_text(), st.integers(0, 5))
 def test_no_text_is_too_strange(text: str, settled: int):
-    """Bytes that are no text yet, and nothing at all, among them."""
+    """Invalid bytes and the empty text are among the cases."""
     drafts, ids = drafts_of(ready(SmallModel(small_completer)), text + "x", settled)
     for end in range(max(1, settled), len(ids) + 1):
         drafts.propose(ids[:end])
@@ -153,7 +153,7 @@ def test_what_does_not_pay_is_tried_now_and_then():
 
 
 class Slow:
-    """A clock on which a pass of the large model takes 60 ms, a further row 3, and the small model nothing."""
+    """A clock on which a pass of the large model takes 60 ms, each further row 3 ms, and the small model no time."""
 
     def __init__(self, session: FakeSession) -> None:
         self.session = session
@@ -163,7 +163,7 @@ class Slow:
 
 
 def pair(text: str, small_text: str) -> tuple[Completer, FakeSession]:
-    """A completer that knows ``text`` by heart, and a small one beside it."""
+    """A completer whose model knows ``text``, and a small one beside it."""
     end, *_ = control_ids(LARGE)
     completer, session = fake_completer(LARGE, scripted_model(LARGE, text, end=end), context_length=512)
     completer._drafters._clock = Slow(session)

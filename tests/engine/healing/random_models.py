@@ -1,4 +1,4 @@
-"""Small random vocabularies and models, and what exact healing makes of them: shared by the tests of exact healing."""
+"""Small random vocabularies and models, and the result of exact healing on them, for all tests of exact healing."""
 
 import random
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from engine.types import CancellationToken, FloatArray, TokenIds
 from tests.fakes import FakeSession, LogitsOf
 
 Distribution: TypeAlias = dict[TokenIds, float]
-"""From the tokens of a cover to its probability."""
+"""Maps the tokens of a cover to its probability."""
 ALPHABETS = ("aab c", "ab\n  é", "a1 '\t")
 SPLITS: tuple[Callable[[], pre_tokenizers.PreTokenizer], ...] = (
     lambda: pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
@@ -40,7 +40,7 @@ CONTEXT = (1, 2)
 
 @cache
 def random_tokenizer(seed: int) -> Tokenizer:
-    """A byte-level BPE vocabulary trained on noise: few merges, and those as they come."""
+    """A byte-level BPE vocabulary trained on noise, with few merges."""
     generator = random.Random(seed)
     alphabet = ALPHABETS[seed % len(ALPHABETS)]
     corpus = ["".join(generator.choices(alphabet, k=30)) for _ in range(40)]
@@ -59,7 +59,7 @@ def random_tokenizer(seed: int) -> Tokenizer:
 
 def random_model(seed: int, size: int) -> LogitsOf:
     def logits_of(history: TokenIds) -> FloatArray:
-        # float64 throughout, so that the comparison with the truth is not one of rounding.
+        # float64 throughout, so that rounding does not affect the comparison.
         row = 2 * np.random.default_rng((seed, *(t + 1 for t in history))).standard_normal(size)
         return cast("FloatArray", row)
 

@@ -1,4 +1,4 @@
-"""What is certain of a first token that is in doubt."""
+"""Which text is certain while the first token is still open."""
 
 import math
 
@@ -29,8 +29,8 @@ def first_of(*probabilities: float) -> FirstStep:
         ((0.09, 0.08), 0, 0.18, b"", 1.0),
         ((0.3, 0.08), 0, 0.1, b"urn self.", 0.3),
         ((0.09, 0.01, 0.3), 0, 0.2, b"urn", 0.4),
-        ((0.09, 0.01, 0.0, 0.8), 0, 0.2, b"", 1.0),  # another word that begins alike
-        ((0.0, 0.2, 0.2), 2, 0.1, b"", 1.0),  # it may go on
+        ((0.09, 0.01, 0.0, 0.8), 0, 0.2, b"", 1.0),  # another word with the same beginning
+        ((0.0, 0.2, 0.2), 2, 0.1, b"", 1.0),  # it may continue
         ((0.0, 0.0, 0.0, 0.0, 0.05), 4, 0.01, b"", 1.0),
         ((0.0,) * 7 + (0.3,), 7, 0.1, b"", 1.0),
     ],

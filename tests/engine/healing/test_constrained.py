@@ -22,7 +22,7 @@ toys = st.sampled_from(sorted(TOYS)).map(toy_tokenizer)
 def slow(
     prompt: list[int], dropped: int, vocabulary: Vocabulary, logits_of: NextLogits
 ) -> tuple[list[int], bytes, int]:
-    """The tokens that greedy steps write, what is left before the last of them, and that one."""
+    """The tokens that greedy steps write, the text left before the last of them, and that last token."""
     kept, left = prompt[: len(prompt) - dropped], vocabulary.bytes_of(prompt[len(prompt) - dropped :])
     written: list[int] = []
     while True:

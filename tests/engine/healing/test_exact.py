@@ -48,7 +48,7 @@ def distribution_of(tokenizer: Tokenizer, tail: TokenIds, logits_of: LogitsOf) -
 
 
 def assert_equal_but_for_branches_left_out(found: Distribution, truth: Distribution) -> None:
-    # Branches that hold less than a millionth of the mass may be left out; nothing else may differ.
+    # Branches with less than a millionth of the mass may be left out; nothing else may differ.
     missing = sum(p for s, p in truth.items() if s not in found)
     assert missing <= 2e-6
     assert total_variation(found, truth) <= missing + 1e-9
@@ -129,7 +129,7 @@ def test_the_distribution_where_the_cut_is_inside_a_character(seed: int, text: s
 
 @pytest.mark.parametrize("typed", [1, 3, 63, 64, 100, 127, 128, 129, 1000, 1023, 1024, 1025])
 def test_entries_of_128_and_1024_bytes(typed: int) -> None:
-    # One letter, doubled by each merge. What may come is written out: every longer text of that letter.
+    # One letter, doubled by each merge. Everything that may follow is listed: all longer texts of that letter.
     sizes = [2**power for power in range(1, 11)]
     entries = [*every_byte(), *(b"a" * size for size in sizes)]
     tokenizer = Tokenizer(byte_level_json(entries, [(b"a" * (size // 2), b"a" * (size // 2)) for size in sizes]))
@@ -145,7 +145,7 @@ def test_entries_of_128_and_1024_bytes(typed: int) -> None:
 
 
 def an_example() -> tuple[TokenIds, Distribution, Healed]:
-    """A tail, the true distribution over its covers, and what healing makes of it."""
+    """A tail, the true distribution over its covers, and the result of healing."""
     tokenizer = random_tokenizer(11)
     text = text_of(11, [0, 2])
     tail = tokenizer.encode(text)
@@ -176,7 +176,7 @@ def test_distinct_covers_are_canonical_and_ranked() -> None:
 
 
 def test_what_is_drawn_first_does_not_depend_on_how_many_are_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    # One cover is verified beforehand: the others show to be wrong when they are drawn.
+    # One cover is verified beforehand. The others turn out to be wrong when they are drawn.
     monkeypatch.setattr("engine.healing.first_step.SETTLED_CHECKS", 1)
     _, _, result = an_example()
     struck = replace(result, is_valid=lambda cover: cover.token % 2 == 0)
@@ -197,7 +197,7 @@ def test_a_model_that_rules_everything_out_still_agrees_with_what_is_typed() -> 
 
     def logits_of(history: TokenIds) -> FloatArray:
         row = np.full(tokenizer.vocabulary.size, -np.inf)
-        row[0] = 0.0  # end of text alone
+        row[0] = 0.0  # the end-of-text token alone
         return cast("FloatArray", row)
 
     result = healed(tokenizer, tail, logits_of)

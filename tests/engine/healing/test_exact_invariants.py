@@ -1,4 +1,4 @@
-"""What holds of exact healing on any vocabulary, real ones too: covers begin with what is typed and are canonical."""
+"""Invariants of exact healing on any vocabulary, also real ones: covers begin with the typed text and are canonical."""
 
 from functools import cache
 
@@ -31,7 +31,7 @@ def test_invariants_on_a_sentencepiece_vocabulary(text: str) -> None:
 
 
 def check_invariants(tokenizer: Tokenizer, index: SortedIndex, text: str) -> None:
-    """The typed bytes come first, the canonical path is a cover, no cover stands twice, no control token in any."""
+    """Covers begin with the typed bytes, the canonical path is a cover, none occurs twice, none has a control token."""
     tail = tokenizer.encode(text)
     plan = plan_exact(tail, len(tail) + 1, tokenizer, index)
     assert plan is not None, "every text can be written by its own encoding"

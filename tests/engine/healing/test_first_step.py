@@ -1,4 +1,4 @@
-"""The model calls of an exactly healed first step: several prefixes at once say what one by one does, in less time."""
+"""The model calls of an exactly healed first step: a batch of prefixes gives the same result as one by one, faster."""
 
 import math
 from functools import cache
@@ -32,7 +32,7 @@ from engine.types import CancellationToken, IdArray, TokenIds
 from tests.fakes import FakeSession, hash_model
 
 CONTEXT: TokenIds = (5, 9)
-# Ends that can be cut in several ways, some of them no beginning of how they are written whole.
+# Ends that can be split in several ways; some of these are no beginning of the canonical encoding.
 TEXTS = [
     "from engine.config import",
     "        exce",
@@ -51,13 +51,13 @@ TEXTS = [
 
 @cache
 def bundled() -> tuple[Tokenizer, SortedIndex]:
-    """A vocabulary of ordinary size: the toys have no cuts that lead off the path in several ways."""
+    """A vocabulary of ordinary size. In the toy vocabularies no split leaves the path in several ways."""
     tokenizer = Tokenizer((BUNDLED_MODEL / "tokenizer.json").read_text(encoding="utf-8"))
     return tokenizer, SortedIndex(tokenizer.vocabulary)
 
 
 def heal_with(text: str, slots: int, *, salt: int = 0, best_only: bool = False) -> tuple[Healed, int]:
-    """The first step, and the passes beyond the one over the path."""
+    """The first step, and the number of passes in addition to the one over the path."""
     tokenizer, index = bundled()
     tail = tokenizer.encode(text)
     session = FakeSession(hash_model(tokenizer.vocabulary.size, salt=salt), slots=slots)

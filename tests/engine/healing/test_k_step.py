@@ -79,7 +79,7 @@ def scan(vocabulary: Vocabulary, typed: bytes) -> list[int]:
 def slow_plan(
     tail: TokenIds, prompt_length: int, vocabulary: Vocabulary, params: HealingParams
 ) -> tuple[int, list[int]]:
-    """Tokens dropped and candidates, as the design words it."""
+    """Tokens dropped and candidates, as the design page defines them."""
     if params.mode == "off":
         return 0, []
     for k in range(1, params.k_max + 1):
@@ -188,7 +188,7 @@ def test_one_step_back_by_hand():
 
 @pytest.mark.parametrize(("k_max", "dropped"), [(1, 0), (2, 0), (3, 3), (4, 3)])
 def test_three_steps_back_by_hand(k_max, dropped):
-    # Whole entries that no merges make: "c" extends to nothing else, "bc" to nothing at all, "abc" to two words.
+    # Whole entries that no merge makes: "c" extends to nothing else, "bc" to nothing at all, "abc" to two words.
     entries = [*every_byte(), b"abcd", b"abcdef"]
     tokenizer = Tokenizer(byte_level_json(entries, [], model={"ignore_merges": True}))
     plan = plan_for(tokenizer, tokenizer.encode("abc"), HealingParams("k-step", k_max=k_max))
@@ -213,7 +213,7 @@ def test_no_more_than_k_max_tokens_are_dropped(k_max):
 
 
 def test_long_entries():
-    # A token of 128 and one of 1024 bytes, each the double of the one before.
+    # A token of 128 bytes and one of 1024, each twice as long as the one before.
     pairs = [(b"a" * 2**n, b"a" * 2**n) for n in range(10)]
     tokenizer = Tokenizer(byte_level_json([*every_byte(), *(left + right for left, right in pairs)], pairs))
     for length, extensions in ((127, None), (128, 4), (512, 2), (1023, None), (1024, 1)):

@@ -1,4 +1,4 @@
-"""Words that are known are more probable in the word at the cursor."""
+"""Known words become more probable in the word at the cursor."""
 
 import math
 
@@ -72,9 +72,9 @@ def test_the_tokens_up_to_the_end_of_the_word():
     words, row = KnownWords(("_entries",), "_en", True), np.zeros(8, np.float32)
     least = math.log(IMPOSSIBLE)
     assert words.row(row, b"t", VOCABULARY, INDEX) == pytest.approx([least] * 3 + [0.0] + [least] * 4)
-    assert not row.any()  # the model's own
+    assert not row.any()  # the model's own choice
     whole = words.row(row, b"tries", VOCABULARY, INDEX)
-    assert whole[7] == 0.0  # it may end there
+    assert whole[7] == 0.0  # the word may end there
     assert whole[6] == pytest.approx(least)
 
 

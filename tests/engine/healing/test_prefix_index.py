@@ -1,4 +1,4 @@
-"""Prefix queries of both implementations against the obvious one, and what a saved index must survive."""
+"""Prefix queries of both implementations against the obvious one, and damage that a saved index must survive."""
 
 import json
 from functools import cache

@@ -45,7 +45,7 @@ def test_an_end_that_is_ordinary_text_is_refused(vocabulary, ends):
 
 
 def test_an_added_entry_that_is_text_is_no_end_either():
-    """StarCoder and Phi add runs of spaces, which are ordinary text."""
+    """StarCoder and Phi add runs of spaces as entries; these are ordinary text."""
     added = [{"id": 7, "content": "    ", "special": False}, {"id": 8, "content": "EOS", "special": True}]
     tokenizer = {"model": {"vocab": {"a": 0}}, "added_tokens": added}
     with pytest.raises(ModelFolderError, match="names 7 as the end of a text"):

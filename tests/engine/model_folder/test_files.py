@@ -1,4 +1,4 @@
-"""Files of a folder that may come from anybody."""
+"""Files of a model folder, which may come from anybody."""
 
 import os
 import sys
@@ -72,7 +72,7 @@ def test_a_folder_is_no_file(folder):
 
 def test_a_file_that_is_too_long_is_not_read(folder):
     with (folder / "config.json").open("ab") as stream:
-        stream.truncate(1 << 40)  # sparse: it takes no room
+        stream.truncate(1 << 40)  # sparse: it takes no space on the disk
     refused(folder, "config.json", "1099511627776 bytes, and at most 100 are read")
 
 

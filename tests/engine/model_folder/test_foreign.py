@@ -1,4 +1,4 @@
-"""Folders as others make them: a manifest is derived, nothing is written, and what cannot be used is refused."""
+"""Folders of other exporters: a manifest is derived, nothing is written, and unusable folders are refused."""
 
 import json
 import math
@@ -62,7 +62,7 @@ def write(path: Path, value: Any) -> None:
 
 @pytest.fixture
 def web(tmp_path: Path) -> Path:
-    """As published for the web: the graph quantised, in a folder of its own."""
+    """As published for the web: the quantised graph, in a folder of its own."""
     folder = tmp_path / "web"
     write(folder / "config.json", CONFIG)
     (folder / TOKENIZER).write_text(TOYS["byte-level"](), encoding="utf-8")
@@ -154,7 +154,7 @@ def test_tokens_to_fill_in_the_middle_are_found(web: Path):
     write(web / TOKENIZER, raw)
     completer = complete(web)
     assert completer.info.fim_orders == ("psm", "spm")
-    # The file does not call them special; here they are control all the same.
+    # The file does not mark them as special; here they are control tokens all the same.
     assert {size, size + 1, size + 2} <= completer.tokenizer.vocabulary.control_ids
 
 

@@ -59,7 +59,7 @@ def test_weights_beside_the_graph_are_fine(path: Path):
 
 
 def branch(place: str) -> bytes:
-    """The graph of an If with weights of its own; onnxruntime looks only at those of the main graph."""
+    """The graph of an If with weights of its own. onnxruntime checks only those of the main graph."""
     inner = graph([node("Identity", ["w"], ["z"])], [tensor("w", place)], outputs=[value("z")])
     both = [graph_attribute(name, inner) for name in ("then_branch", "else_branch")]
     return model(graph([node("If", ["c"], ["y"], attributes=both)], inputs=[value("c", 1, 9)], outputs=[value("y")]))
@@ -186,7 +186,7 @@ def test_what_is_no_file(path: Path):
 
 def test_a_graph_of_terabytes_is_not_read(path: Path):
     with path.open("wb") as stream:
-        stream.truncate(1 << 40)  # sparse: it takes no room
+        stream.truncate(1 << 40)  # sparse: it takes no space on the disk
     with pytest.raises(ModelFolderError, match="at most 2147483648 are read"):
         check_graph_file(path)
 

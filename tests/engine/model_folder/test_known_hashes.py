@@ -1,4 +1,4 @@
-"""Sums that are looked up in place of computed, and when they are not."""
+"""Hashes that are looked up instead of computed, and when they are not."""
 
 import hashlib
 import os
@@ -28,7 +28,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is old enough."""
+    """Make the file old enough."""
     monkeypatch.setattr(
         "engine.model_folder.known_hashes.time.time_ns", lambda: time.monotonic_ns() + LONG_AGO + 1000 * SETTLED_NS
     )

@@ -1,4 +1,4 @@
-"""The model-folder contract: what is written is read back; everything else is refused in one helpful line."""
+"""The manifest: what is written is read back; everything else is refused in one helpful line."""
 
 import copy
 import dataclasses
@@ -32,7 +32,7 @@ EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A complete model folder, though its files hold nothing sensible."""
+    """A complete model folder, although its files have no meaningful content."""
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "model.onnx").write_bytes(b"graph" * 1000)
@@ -281,13 +281,13 @@ def test_bounds_that_are_checked_before_anything_is_made(path, value, says):
 
 def test_a_manifest_of_megabytes_is_not_read(folder):
     with (folder / MANIFEST_NAME).open("ab") as stream:
-        stream.truncate(1 << 40)  # a sparse file: it takes no room
+        stream.truncate(1 << 40)  # a sparse file: it takes no space on the disk
     assert_refused(folder, "at most 4194304 are read")
 
 
 @pytest.mark.parametrize("name", ["../outside.bin", "sub/../../outside.bin", "{absolute}", "../model-2/outside.bin"])
 def test_a_path_outside_the_folder(folder, name):
-    # The content agrees with the hash: only the place is wrong.
+    # The content agrees with the hash; only the place is wrong.
     (folder.parent / "outside.bin").write_bytes(b"")
     (folder.parent / "model-2").mkdir()
     (folder.parent / "model-2" / "outside.bin").write_bytes(b"")

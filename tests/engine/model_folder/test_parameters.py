@@ -1,4 +1,4 @@
-"""Weights are counted from the shapes that a graph states."""
+"""The number of weights, counted from the shapes in a graph."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from tests.onnx_wire import Message, field, graph, model, node, number_field
 
 
 def tensor(name: str, *shape: int, dtype: int = 1, offset: int | None = None, packed: bool = False) -> Message:
-    """A tensor whose content, where it has an ``offset``, lies in another file."""
+    """A tensor; if it has an ``offset``, its content is in another file."""
     sizes = field(1, bytes(shape)) if packed else b"".join(number_field(1, size) for size in shape)
     message = sizes + number_field(2, dtype) + field(8, name.encode())
     if offset is None:

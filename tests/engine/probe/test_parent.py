@@ -127,7 +127,7 @@ def shape(*sizes: int) -> bytes:
 
 
 def slow_graph() -> bytes:
-    """A row of products of 3,000 by 3,000 numbers: hours."""
+    """A row of products of matrices of 3,000 by 3,000: it takes hours."""
     nodes = [node("Constant", [], ["s"], attributes=[shape(3000, 3000)]), node("ConstantOfShape", ["s"], ["m0"])]
     nodes += [node("MatMul", [f"m{number}", "m0"], [f"m{number + 1}"]) for number in range(5000)]
     last = [node("ReduceMean", ["m5000"], ["mean"]), node("Add", ["x", "mean"], ["y"])]
@@ -135,7 +135,7 @@ def slow_graph() -> bytes:
 
 
 def large_graph() -> bytes:
-    """The attention graph with an intermediate result of 64 GiB for each token; a message written twice is merged."""
+    """The attention graph with a result of 64 GiB for each token. A message that occurs twice is merged."""
     nodes = [
         node("Shape", ["input_ids"], ["size"]),
         node("Constant", [], ["often"], attributes=[shape(1 << 17, 1 << 17)]),
@@ -165,7 +165,7 @@ def test_a_graph_that_takes_too_much_is_refused_and_that_is_kept(folder, monkeyp
 
 @only_posix
 def test_the_child_ends_itself_when_its_parent_is_gone(folder):
-    """By the end of its standard input, and by its own clock."""
+    """It notices the end of its standard input, or its own time limit."""
     program = (
         "import subprocess, sys; from engine.probe.parent import child_command;"
         "child = subprocess.Popen([*child_command(), sys.argv[1], '20', str(4 << 30)], stdin=subprocess.PIPE,"
@@ -189,7 +189,7 @@ def running(pid: int) -> bool:
 
 
 def test_nothing_is_imported_from_the_current_folder(folder, tmp_path, monkeypatch):
-    """A workspace may hold a folder named as ours is."""
+    """The current folder may hold a folder with the name of one of our packages."""
     (tmp_path / "engine").mkdir()
     (tmp_path / "engine" / "__init__.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     (tmp_path / "json.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")

@@ -1,4 +1,4 @@
-"""What is remembered of a trial, and what makes it worth nothing."""
+"""What is remembered of a trial, and what makes it invalid."""
 
 import os
 import time
@@ -27,7 +27,7 @@ def test_the_bytes_of_all_files_are_counted(folder):
 
 
 def rewrite(path: Path) -> None:
-    """Another content of the same length, and the time of before, as an archive can have it."""
+    """Other content of the same length with the old time stamp, as unpacking an archive can leave it."""
     before = path.stat()
     path.write_bytes(path.read_bytes()[::-1])
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
@@ -46,7 +46,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_change_is_seen(folder, what):
     before = fingerprint_of(folder)
-    time.sleep(0.02)  # the clock of file systems ticks in some milliseconds
+    time.sleep(0.02)  # the clock of file systems has a resolution of some milliseconds
     CHANGES[what](folder)
     assert fingerprint_of(folder).digest != before.digest
 

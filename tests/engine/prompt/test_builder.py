@@ -1,4 +1,4 @@
-"""From a request to a prompt: pieces from elsewhere, imports that the window lost, and what typing leaves as it is."""
+"""From a request to a prompt: snippets, imports outside the window, and what typing does not change."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -58,7 +58,7 @@ def test_what_the_windows_lack_of_the_document_can_be_copied_from(above: int, be
     assert sum(map(len, read)) - len(window) + len(after) == len(suffix)
     assert suffix.endswith(after)
     assert "".join(settled) + TOKENIZER.decode_bytes(prompt.tail).decode() == "".join(read)
-    assert np.array_equal(build(asked, fim=fim).source, prompt.source)  # drafts are taken from it too
+    assert np.array_equal(build(asked, fim=fim).source, prompt.source)  # drafts are also taken from it
     assert not len(build(replace(asked, speculation="off"), fim=fim).source)
 
 
@@ -109,7 +109,7 @@ def test_extraare_part_of_the_prefix_and_the_tail_ends_the_prompt(order):
     ids = prompt.ids.tolist()
     assert tuple(ids[len(ids) - len(prompt.tail) :]) == prompt.tail
     assert TOKENIZER.decode_bytes(prompt.tail) == b"\n    se"
-    # Where a sentinel stands between prefix and middle, so short a document is all middle.
+    # If a sentinel stands between prefix and middle, a document this short is all middle.
     assert ("# a\ndef f():" if order == "spm" else "# a\n\nx = 1\ndef f():") in text_of(prompt)
 
 
@@ -151,7 +151,7 @@ def test_typing_two_hundred_characters_in_a_large_file_keeps_the_cache(pieces):
         starts.append(tuple(session.written[:24]))
         shares.append(result.reused_tokens / result.prompt_tokens)
     assert sum(earlier != later for earlier, later in pairwise(starts)) <= 3
-    assert sum(share < 0.9 for share in shares) <= 4  # the first one, and where the window jumps
+    assert sum(share < 0.9 for share in shares) <= 4  # the first prompt, and each one after the window has jumped
 
 
 @pytest.mark.parametrize("order", ["psm", "spm"])
@@ -164,7 +164,7 @@ def test_a_new_line_in_a_large_file_adds_its_own_tokens_and_nothing_else(order, 
     of_window = len(TOKENIZER.encode_inside(typed * lines)) // int(2040 * JUMP_SHARE) + 1
     of_anchor = lines // ANCHOR_STEP_LINES + 1 if order == "psm" else 0
     assert jumps <= of_window + of_anchor
-    # With lines of ten tokens; the toy vocabulary needs three times as many for the longer one as real ones do.
+    # Lines of ten tokens; for the longer one the toy vocabulary needs three times as many as real ones.
     assert jumps <= 0.05 * lines or len(TOKENIZER.encode_inside(typed)) > 10
 
 

@@ -64,7 +64,7 @@ def test_every_prompt_ends_in_its_tail_keeps_its_controls_and_fits_its_overhead(
     text = len(parts.settled) + len(parts.tail) + (len(parts.suffix) if order != "plain" else 0)
     assert text < len(ids) + 1 <= text + overhead(FIM, order) + 1
     if order != "plain":
-        # Whatever healing takes back, it is less than the tail, so the sentinels stay.
+        # Healing takes back less than the tail, so the sentinels stay.
         kept = ids[: len(ids) - len(parts.tail)]
         assert [token for token in kept if token in (PRE, SUF, MID)] == [
             part for part in FIM.templates[order] if isinstance(part, int)

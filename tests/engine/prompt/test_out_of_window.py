@@ -1,4 +1,4 @@
-"""Blocks of the text outside of the windows: nothing is lost, and little is tokenised twice."""
+"""Blocks of text outside the windows: nothing is lost, and little is tokenised twice."""
 
 from unittest.mock import patch
 

@@ -1,4 +1,4 @@
-"""How names and files are written for a model: the published orders, spelled out, and what text cannot do to them."""
+"""How names and files are written for a model: the published orders in full, and that text cannot forge them."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def spelled(ids: np.ndarray) -> str:
 @pytest.mark.parametrize(
     ("tokens", "order", "expected"),
     [
-        # The document is short: all of it follows the middle sentinel, and the prefix is what goes along.
+        # The document is short: all of it follows the middle sentinel, and the prefix holds only the other files.
         (
             QWEN,
             "psm",

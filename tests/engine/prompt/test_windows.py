@@ -1,4 +1,4 @@
-"""Windows of text and tokens: within the budget, and starting at the same place from one keystroke to the next."""
+"""Windows of text and tokens: within the budget, with the same start from one keystroke to the next."""
 
 from collections.abc import Iterable
 from itertools import pairwise
@@ -31,7 +31,7 @@ counts = st.integers(0, 150)
 
 
 def parts(context: int, tail: int, suffix: int) -> PromptParts:
-    """Parts whose tokens are distinct, so that a cut shows where it was made."""
+    """Parts with distinct tokens, so that a cut shows where it was made."""
     return PromptParts(tuple(range(context)), tuple(range(1000, 1000 + tail)), tuple(range(2000, 2000 + suffix)))
 
 
@@ -68,7 +68,7 @@ def test_typing_moves_the_start_of_the_prefix_window_rarely(line):
     lengths = range(500, 1700)
     starts = [n - len(prefix_window(typed[:n], budget)) for n in lengths]
     assert starts == sorted(starts)
-    # One jump for every hundred characters typed.
+    # One jump for every hundred typed characters.
     assert 1 <= changes(starts) <= len(lengths) // 100 + 1
 
 
@@ -161,7 +161,7 @@ def test_fit_never_exceeds_the_budget_and_cuts_only_where_it_says(context, tail,
 @given(counts, counts, counts, budgets)
 def test_what_clearly_fits_is_left_alone(context, tail, suffix, budget):
     whole = parts(context, tail, suffix)
-    # Cuts are made in whole jumps, so the last jump of the budget may stay unused.
+    # Cuts are made in whole jumps, so up to one jump of the budget may stay unused.
     if context + tail + suffix <= budget - max(1, int(budget * JUMP_SHARE)):
         assert fit(whole, budget) == whole
     if suffix == 0 and context + tail <= budget:
@@ -191,7 +191,7 @@ def test_typing_moves_the_starts_of_the_windows_rarely(tail, suffix):
     fitted = [fit(parts(n, tail, suffix), budget) for n in typed]
     starts = [n - len(f.settled) for n, f in zip(typed, fitted, strict=True)]
     assert starts == sorted(starts)
-    # One jump for every 25 tokens typed.
+    # One jump for every 25 typed tokens.
     assert changes(starts) <= len(typed) // 25 + 1
     assert changes(len(f.suffix) for f in fitted) <= 5
 

@@ -10,7 +10,7 @@ from engine.types import FloatArray, IdArray
 from tests.fakes import FakeSession, hash_model
 
 SIZE = 7
-# Logits that depend on the whole history: a single wrong token anywhere shows.
+# Logits that depend on the whole history: a single wrong token anywhere is noticed.
 MODEL = hash_model(SIZE, order=1000)
 tokens = st.integers(0, SIZE - 1)
 

@@ -1,6 +1,6 @@
-"""The step of fixed shapes says what the ordinary one says; what CUDA is told of it; what happens where it fails.
+"""The step with fixed shapes gives the rows of the ordinary one; the options passed to CUDA; what happens if it fails.
 
-Recording needs a GPU. Everything else is the same on the CPU: the shapes, the memory, the mask, the numbers.
+Recording needs a GPU. Everything else is the same on the CPU: shapes, memory, mask, numbers.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ IDS = np.array([3, 7, 300, 9, 9, 9, 1, 2, 3, 3, 511, 0, 42, 7], np.int32)
 
 
 class Recorded:
-    """A session of onnxruntime that notes the numbers of its runs, and fails where it is told to."""
+    """A session of onnxruntime that records the numbers of its runs and fails when told to."""
 
     def __init__(self, session: Any, fails: Callable[[str], str] = lambda number: "") -> None:
         self._session = session
@@ -171,7 +171,7 @@ def test_without_a_gpu_asking_for_the_graph_is_one_line(monkeypatch: pytest.Monk
 
 @pytest.fixture
 def visible_gpu(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """As on a machine with a GPU; the providers that sessions were asked for are noted, and the CPU serves them."""
+    """As on a machine with a GPU. The providers that sessions ask for are recorded, and the CPU takes their place."""
     asked: list[Any] = []
     real = ort.InferenceSession
 

@@ -1,4 +1,4 @@
-"""What is copied, against the formula; healing and the cache with it."""
+"""What is copied, against the formula; copying together with healing and the cache."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_the_law_is_the_mixture(ids: list[int], source: list[int], weights: tupl
         ([5, CONTROL, 6], [5], 0, {}),
         ([CONTROL, 5], [CONTROL], 0, {}),
         ([CONTROL, 5, 6], [CONTROL, 5], 2, {6: 1.0}),
-        ([3, 4, 5, 6, 7], [2, 3, 4, 5, 6], 3, {7: 1.0}),  # no more than there are weights for
+        ([3, 4, 5, 6, 7], [2, 3, 4, 5, 6], 3, {7: 1.0}),  # no more than there are weights
         ([5, 6], [], 0, {}),
         ([], [5], 0, {}),
     ],
@@ -176,12 +176,12 @@ def test_a_name_is_completed_from_anywhere_in_the_document(place: str, slots: in
     assert not without.text.startswith("mo")
 
 
-# What stands above, what is typed, and whether what follows the name there may be copied after it.
+# The text above, the typed text, and whether what follows the name there may be copied.
 USES = [
     ("total_amount = 10", "return total_amount", False),
     ("def send_mail(to, subject):", "send_mail", False),
     ("class InvoiceError(ValueError):", "raise InvoiceError", False),
-    ("    total = 10", "    total", False),  # white space tells nothing
+    ("    total = 10", "    total", False),  # white space is not enough evidence
     ("self.total = 10", "return self.total", False),
     ("x = os.path.join(a)", "y = os.path.join", True),
     ("if total is None", "if total", True),
@@ -193,7 +193,7 @@ USES = [
 
 @pytest.mark.parametrize(("above", "typed", "is_copied"), USES)
 def test_what_follows_a_name_is_copied_only_where_the_match_began_before_it(above: str, typed: str, is_copied: bool):
-    # One token a character: the match is as long as the texts agree.
+    # One token for each character: the match is as long as the texts agree.
     tokenizer = toy_tokenizer("byte-level")
     vocabulary = tokenizer.vocabulary
     copies = copier((0.9,) * 64, vocabulary)

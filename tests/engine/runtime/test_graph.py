@@ -1,4 +1,4 @@
-"""Opening graphs: where they run, what is refused, and whether they are what their manifest says."""
+"""Opening graphs: where they run, what is refused, and whether they agree with their manifest."""
 
 import dataclasses
 import sys
@@ -23,7 +23,7 @@ def test_without_a_device_the_cpu_serves(
     monkeypatch.setattr(graph_module, "cuda_device_count", lambda: 0)
     loaded = OrtSession.load(folder, manifest, device=choice)
     assert (loaded.device.kind, loaded.provider) == ("cpu", "CPUExecutionProvider")
-    # Only who asked for CUDA by name is told.
+    # Only a user who asked for CUDA by name is told.
     assert bool(loaded.device.notice) == (choice == "cuda")
     assert "\n" not in loaded.device.notice
 
@@ -50,7 +50,7 @@ def test_where_cuda_cannot_start_the_cpu_serves_and_the_notice_says_what_to_inst
     monkeypatch.setattr(graph_module, "cuda_device_count", lambda: 1)
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: ["CUDAExecutionProvider"])
     monkeypatch.setattr("onnxruntime.preload_dlls", preload_dlls)
-    monkeypatch.setattr(graph_module, "_providers", lambda device: ["CPUExecutionProvider"])  # as it turns out
+    monkeypatch.setattr(graph_module, "_providers", lambda device: ["CPUExecutionProvider"])  # known only now
     loaded = OrtSession.load(folder, manifest, device="auto")
     assert (loaded.device.kind, loaded.device.notice) == ("cpu", NO_CUDA_LIBRARIES)
     assert "pip install 'midtoken[cuda]'" in NO_CUDA_LIBRARIES
@@ -104,7 +104,7 @@ def test_a_missing_graph_is_refused(tmp_path: Path, manifest: Manifest):
 
 
 def external_graph(folder: Path, location: str) -> None:
-    """A graph of one addition whose weights are said to be in another file."""
+    """A graph of one addition whose weights, it says, are in another file."""
     addition = graph([node("Add", ["x", "w"], ["y"])], [tensor("w", location)], [value("x")], [value("y")])
     (folder / "model.onnx").write_bytes(model(addition))
 
@@ -135,7 +135,7 @@ def test_weights_that_are_cut_off(tmp_path: Path, manifest: Manifest, capfd: pyt
     (tmp_path / "weights.data").write_bytes(bytes(15))
     with pytest.raises(ModelFolderError, match=r"has only a part of its weights beside it; copy the whole folder$"):
         OrtSession.load(tmp_path, manifest, device="cpu")
-    assert capfd.readouterr() == ("", "")  # nor does onnxruntime say anything of its own
+    assert capfd.readouterr() == ("", "")  # and onnxruntime prints nothing itself
 
 
 def test_weights_that_are_not_there_are_named(tmp_path: Path, manifest: Manifest):

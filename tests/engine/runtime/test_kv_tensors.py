@@ -63,7 +63,7 @@ def test_a_rewound_cache_equals_a_fresh_one(graph: Path, kept: int):
     other = np.array([400, 8, 8], np.int32)
     expected = fresh(graph, np.concatenate([IDS[:kept], other]))[kept:]
     assert_close(session.forward(other, kept, range(3)), expected)
-    # And again from the same place, over what was written there.
+    # And again from the same place, over the old content.
     assert_close(session.forward(other, kept, (2,)), expected[2:])
 
 

@@ -1,4 +1,4 @@
-"""Which errors say that memory ran out."""
+"""Which errors mean that memory ran out."""
 
 import errno
 
@@ -40,6 +40,6 @@ def test_something_else_went_wrong(error: Exception):
 
 def test_windows_says_it_in_numbers_of_its_own():
     class ErrorOfWindows(OSError):
-        winerror = 1455  # Python has the attribute on Windows alone
+        winerror = 1455  # Python has this attribute on Windows only
 
     assert ran_out(ErrorOfWindows(22, "The paging file is too small"))

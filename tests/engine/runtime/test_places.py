@@ -1,4 +1,4 @@
-"""Places that were left: coming back to one costs no pass, and nothing else changes."""
+"""Places that the cursor left: returning to one costs no pass, and nothing else changes."""
 
 import math
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def test_switching_between_files_and_undoing_reads_nothing_again(order):
         request = typed_in(number, "x = val")
         assert completer.complete(request).completions == forgetful.complete(request).completions
     assert session.restored > 2 * MOST_LEAST_TOKENS
-    assert session.tokens <= 2 * 12  # what is new in the line, and the completions
+    assert session.tokens <= 2 * 12  # the new part of the line, and the completions
 
 
 def typed_in(number: int, line: str) -> CompletionRequest:

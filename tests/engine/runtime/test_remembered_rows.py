@@ -1,4 +1,4 @@
-"""Rows of logits that are remembered, and those of a draft."""
+"""Rows of logits that are remembered, and rows of a draft."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Keystroke reuse: typing into covers that are scored already, or back, costs no forward pass."""
+"""Reuse between keystrokes: typing along covers that were scored already, or going back, costs no forward pass."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_a_keystroke_along_the_completion_costs_at_most_one_pass_of_few_tokens(k
         session.reset_counts()
         result = completer.complete(CompletionRequest(typed + shown[:end]))
         assert [c.text for c in result.completions] == [shown[end:]]
-        # What was decoded is remembered; new are only splits of the typed text that were not scored before.
+        # Decoded tokens are remembered. Only splits of the typed text that were not scored before are new.
         assert session.calls <= 1
         assert session.tokens <= 4
         calls.append(session.calls)

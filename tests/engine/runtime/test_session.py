@@ -31,13 +31,13 @@ def session(request: pytest.FixtureRequest, folder: Path, manifest: Manifest) ->
 
 
 def fresh(ids: IdArray) -> FloatArray:
-    """All rows of logits of ``ids``, computed in one pass of a session of its own."""
+    """All rows of logits of ``ids``, computed in one pass of a new session."""
     loaded = OrtSession.load(ATTENTION_GRAPH.parent, graph_manifest(), device="cpu", threads=1)
     return loaded.forward(ids, 0, range(len(ids)))
 
 
 def assert_close(actual: FloatArray, expected: FloatArray) -> None:
-    # Another order of summation in the kernels may change the last bits; a wrong history changes the first digits.
+    # Another order of summation in the kernels may change the last bits. A wrong history changes the first digits.
     np.testing.assert_allclose(actual, expected, rtol=0.0, atol=1e-5)
 
 
@@ -125,7 +125,7 @@ def test_a_batch_of_sequences_of_different_lengths_equals_one_by_one(folder: Pat
     assert batch.shape == (count, ATTENTION_HEAD)
     assert batch.dtype == np.float32
     alone = [loaded.forward(NEXT[slot : slot + 1], lengths[slot], (0,), slot)[0] for slot in range(count)]
-    # To the last bit: who is in the batch beside it is nothing to a sequence.
+    # To the last bit: the other sequences of a batch do not affect a sequence.
     np.testing.assert_array_equal(batch, np.stack(alone))
     for row, past, token in zip(batch, PASTS, NEXT, strict=False):
         assert_close(row, fresh(np.append(past, token))[-1])
@@ -161,7 +161,7 @@ def test_room_for_further_slots_is_made_when_they_are_used(folder: Path, manifes
     loaded.forward(IDS, 0, (), 0)
     for slot in range(1, loaded.slots):
         loaded.copy(0, slot, 0, len(IDS))
-    # The first slot has moved to larger buffers as often; what it held went with it.
+    # The first slot has moved to larger buffers as often, with its content.
     rows = loaded.step(np.full(loaded.slots, 7, np.int32), [len(IDS)] * loaded.slots)
     expected = fresh(np.append(IDS, np.int32(7)))[-1]
     for row in rows:
@@ -193,7 +193,7 @@ def test_a_batch_of_the_bundled_model_says_what_one_by_one_does():
     cache.prefill(prompt, (len(prompt) - 1,), lambda: None)
     for row, ids in zip(cache.rows_after(sequences, lambda: None), sequences, strict=True):
         expected = alone.row_after(ids, lambda: None)
-        # Kernels of quantised weights may round otherwise for another number of rows; here they do not.
+        # Kernels of quantised weights may round differently for another number of rows; here they do not.
         assert np.linalg.norm(row - expected) <= 0.02 * np.linalg.norm(expected)
         assert int(np.argmax(row)) == int(np.argmax(expected))
 
@@ -235,7 +235,7 @@ def test_the_provider_in_use_is_reported(session: OrtSession):
 def test_a_failing_run_is_a_device_error_and_the_next_one_works(folder: Path, manifest: Manifest):
     loaded = OrtSession.load(folder, manifest, device="cpu")
     with pytest.raises(DeviceError) as caught:
-        loaded.forward(np.array([ATTENTION_HEAD], np.int32), 0, (0,))  # no such row of the embedding
+        loaded.forward(np.array([ATTENTION_HEAD], np.int32), 0, (0,))  # the embedding has no such row
     assert "\n" not in str(caught.value)
     assert_close(loaded.forward(IDS, 0, EVERY_ROW), fresh(IDS))
 
@@ -254,7 +254,7 @@ def test_a_run_without_memory_leaves_a_smaller_cache(folder: Path, manifest: Man
         with pytest.raises(DeviceError, match=r"ran out of memory .*; the context is 512 tokens from now on$"):
             cache.prefill(np.append(IDS, IDS).astype(np.int32), (20,), lambda: None)
     assert cache.capacity == 512
-    # What was in the larger buffers is computed again, not taken from where it is no more.
+    # What was in the larger buffers is computed again, because it is lost.
     rows, reused = cache.prefill(IDS, (len(IDS) - 1,), lambda: None)
     assert reused == 0
     assert_close(rows, fresh(IDS)[-1:])
@@ -285,7 +285,7 @@ def test_a_pass_that_is_broken_off_says_so_and_the_next_one_is_as_if_nothing_was
         with pytest.raises(Cancelled):
             session.forward(IDS, 0, EVERY_ROW)
     later = session.interruptible()
-    interrupt()  # too late: it breaks off nothing of another request
+    interrupt()  # too late: it stops no pass of another request
     assert_close(session.forward(IDS, 0, EVERY_ROW), before)
     later()
     with pytest.raises(Cancelled):

@@ -104,7 +104,7 @@ def test_going_back_to_an_earlier_sequence_costs_nothing():
     again, _ = cache.prefill(ids_of(1, 2, 3), (2,), nothing)
     assert session.calls == 0
     np.testing.assert_array_equal(first, again)
-    # What the slot holds is another matter: going on from there runs the tokens again.
+    # The content of the slot is another matter: continuing from there runs the tokens again.
     np.testing.assert_array_equal(cache.row_after(ids_of(1, 2, 3, 4), nothing), MODEL((1, 2, 3, 4)))
     assert session.tokens == 3
 
@@ -131,7 +131,7 @@ def test_the_rows_remembered_are_bounded():
     cache, session = make(context_length=REMEMBERED_ROWS + 20, chunk=1000)
     ids = [n % SIZE for n in range(REMEMBERED_ROWS + 10)]
     rows = range(len(ids))
-    # More rows at once than are remembered come out right too.
+    # More rows at once than are remembered are correct too.
     logits, _ = cache.prefill(ids_of(*ids), rows, nothing)
     np.testing.assert_array_equal(logits, np.stack(from_scratch(ids, rows)))
     session.reset_counts()
@@ -190,7 +190,7 @@ def test_what_a_failed_pass_wrote_over_is_not_trusted():
     with pytest.raises(DeviceError):
         cache.prefill(ids_of(1, 2, 5, 6), (3,), nothing)
     session.fail_at = None
-    # Positions 2 and 3 are worthless now, though the tokens of the first prefill once stood there.
+    # Positions 2 and 3 are invalid now, although the tokens of the first prefill once stood there.
     _, reused = cache.prefill(ids_of(1, 2, 3, 4, 0), (4,), nothing)
     assert reused == 2
 

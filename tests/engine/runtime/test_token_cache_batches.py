@@ -1,4 +1,4 @@
-"""Several sequences side by side in the token cache: one pass for all, and a second prompt beside the first."""
+"""Several sequences at once in the token cache: one pass for all, and a second prompt beside the first."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ def test_when_beams_are_reordered_only_what_differs_is_copied():
     cache.prefill(ids_of(1, 2, 3), (2,), nothing)
     assert_rows(cache, branches_of((1, 2, 3), (4, 1), (5, 1), (6, 1)))
     session.reset_counts()
-    # The last of them has two continuations, the first none any more, the second one.
+    # The last of them has two continuations, the first one none, the second one.
     assert_rows(cache, branches_of((1, 2, 3), (6, 1, 2), (6, 1, 3), (5, 1, 4)))
     assert (session.calls, session.tokens, session.copied) == (1, 3, 2)
 
@@ -70,7 +70,7 @@ def test_two_prompts_grow_together_in_one_pass_a_token():
     cache.prefill(ids_of(4, 5), (1,), nothing, aside=True)
     session.reset_counts()
     assert_rows(cache, [ids_of(1, 2, 3, 0), ids_of(4, 5, 0)])
-    # The second was brought beside the first.
+    # The second one was brought up to the first.
     assert (session.calls, session.tokens, session.copied) == (1, 2, 2)
     assert_rows(cache, [ids_of(1, 2, 3, 0, 6), ids_of(4, 5, 0, 6)])
     assert (session.calls, session.tokens, session.copied) == (2, 4, 2)

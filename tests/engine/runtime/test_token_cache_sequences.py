@@ -20,7 +20,7 @@ from tests.engine.runtime.caches import MODEL, from_scratch, ids_of, make, nothi
 class CacheMachine(RuleBasedStateMachine):
     """Random prefills, steps of one and of many sequences, cancellations and device errors, over one slot or several.
 
-    Whatever happened before, logits equal those computed from scratch, and a pass runs no more than it says.
+    Whatever happened before, the logits equal those computed from scratch, and a pass runs only the tokens it reports.
     """
 
     CAPACITY = 12

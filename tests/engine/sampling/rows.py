@@ -11,7 +11,7 @@ INF = math.inf
 
 
 def row(*values: float) -> FloatArray:
-    """Read-only, as the cache hands rows out: nothing may write into one."""
+    """A read-only row, as the cache returns rows: nothing may write into one."""
     return frozen(np.array(values, np.float32))
 
 
@@ -35,4 +35,4 @@ rows = (
     .filter(lambda values: max(values) > -INF)
     .map(lambda values: row(*values))
 )
-"""Any row that something can be drawn from."""
+"""Any row from which something can be drawn."""

@@ -1,4 +1,4 @@
-"""Basis-aware truncation against what can be worked out without a linear program, and against the whole program."""
+"""Basis-aware truncation against results that need no linear program, and against the whole program."""
 
 import itertools
 
@@ -50,7 +50,7 @@ def test_a_full_basis_leaves_no_freedom_so_everything_possible_is_accepted():
 
 
 def test_a_token_whose_direction_nobody_shares_must_be_meant():
-    # One column that is 1 for token 3 and 0 elsewhere: its probability cannot be moved to others.
+    # One column that is 1 for token 3 and 0 elsewhere: its probability cannot move to other tokens.
     basis = np.array([[0], [0], [0], [1]], np.float32)
     probabilities = np.array([0.6, 0.3, 0.05, 0.05])
     rule = BasisAware(basis, 0.2)
@@ -99,7 +99,7 @@ def test_draws_follow_the_probabilities_of_what_is_accepted():
     )
     counts = np.bincount([chooser.next_token(logits, History()) for _ in range(4000)], minlength=5)
     assert counts[3:].sum() == 0
-    # What is refused is not put back: the others keep their ratios.
+    # A refused token is not put back: the others keep their ratios.
     expected = 4000 * np.array([0.5, 0.3, 0.12]) / 0.92
     assert ((counts[:3] - expected) ** 2 / expected).sum() < 13.8  # 2 degrees of freedom at 0.001
 

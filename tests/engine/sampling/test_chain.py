@@ -1,4 +1,4 @@
-"""Any strategy with anything else: no chain empties the support, the seed decides, draws keep their distribution."""
+"""Combinations of strategies: a chain never empties the support, the seed decides, draws keep their distribution."""
 
 import itertools
 
@@ -64,7 +64,7 @@ def test_draws_follow_the_shaped_row(params):
 
 
 def test_a_draw_from_a_whole_vocabulary_keeps_its_distribution():
-    # More entries than are summed at once, the mass at the ends of such blocks and in between.
+    # More entries than one block of the summation, with the mass at the ends of blocks and in between.
     logits = np.full(5000, -INF, np.float32)
     likely = [0, 511, 512, 513, 2000, 4607, 4608, 4999]
     logits[likely] = np.log(np.arange(1, 9)).astype(np.float32)

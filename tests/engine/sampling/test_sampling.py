@@ -1,4 +1,4 @@
-"""The sampling chain: supports on rows worked by hand, the distribution of the draws, and what no row may break."""
+"""The sampling chain: supports on rows worked by hand, the distribution of the draws, and properties of all rows."""
 
 import math
 
@@ -60,7 +60,7 @@ def test_log_softmax_on_a_row_worked_by_hand():
 
 def test_large_logits_do_not_overflow():
     np.testing.assert_allclose(log_softmax(row(3e38, 3e38)), [-math.log(2)] * 2, rtol=1e-6)
-    # Some models mask with the lowest number that there is in place of -inf.
+    # Some models mask with the lowest number of the type instead of -inf.
     assert log_softmax(row(20.0, float(np.finfo(np.float32).min)))[0] == 0.0
 
 
@@ -138,7 +138,7 @@ def test_the_chain_applies_temperature_before_truncation():
 
 
 def test_top_p_acts_on_what_top_k_left():
-    # Of all, 0.35 needs two entries; of the best two, renormalised to 4/7 and 3/7, one is enough.
+    # Of all entries, 0.35 needs two. Of the best two, renormalised to 4/7 and 3/7, one is enough.
     logits = of_probabilities(0.4 * 0.7, 0.3 * 0.7, 0.3 * 0.7, 0.3, 0.0)[[3, 0, 1, 2]]
     assert len(support(top_p(0.5)(logits))) == 2
     assert len(support(build_chooser(SamplingParams("sample", top_k=2, top_p=0.5, seed=0)).shape(logits))) == 1
@@ -221,7 +221,7 @@ def test_greedy_ignores_the_other_parameters():
 
 DRAWS = 20_000
 CRITICAL = {1: 10.83, 2: 13.82, 3: 16.27, 4: 18.47}
-"""Chi-square by degrees of freedom at 0.001; the seeds are fixed, so a pass stays a pass."""
+"""Chi-square limits at 0.001 by degrees of freedom. The seeds are fixed, so the result never changes."""
 
 
 def chi_square(counts: np.ndarray, probabilities: np.ndarray) -> float:

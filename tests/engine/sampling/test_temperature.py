@@ -1,4 +1,4 @@
-"""Dynamic temperatures: their values on rows worked by hand, and where each rule is used."""
+"""Dynamic temperatures: their values on rows worked by hand, and where each rule applies."""
 
 import math
 
@@ -25,7 +25,7 @@ EVEN = row(0, 0, 0, 0)
 
 
 def ratio(shaped: np.ndarray) -> float:
-    """How far apart the first two entries are."""
+    """The ratio of the first two probabilities."""
     return float(shaped[0] - shaped[1])
 
 

@@ -1,4 +1,4 @@
-"""Truncation: supports worked by hand, one by one, and what holds for every row."""
+"""Truncation: supports worked by hand, one by one, and properties of every row."""
 
 import math
 
@@ -40,7 +40,7 @@ def test_top_n_sigma_counts_deviations_from_the_largest():
     assert support(top_n_sigma(2.0)(logits)) == {2, 3, 4}
     assert support(top_n_sigma(3.0)(logits)) == {0, 1, 2, 3, 4}
     assert support(top_n_sigma(1.0)(row(5, 5))) == {0, 1}
-    # Rows at a temperature next to 0 are this wide: the edge is below all numbers of the row's type.
+    # At a temperature near 0 rows are this wide: the threshold is below all numbers of the row's type.
     assert support(top_n_sigma(9.0)(row(0, 3e38, -INF))) == {0, 1}
 
 
@@ -62,7 +62,7 @@ def test_epsilon_keeps_a_probability_of_at_least_the_threshold():
     logits = of_probabilities(0.6, 0.3, 0.09, 0.01)
     assert support(epsilon(0.05)(logits)) == {0, 1, 2}
     assert support(epsilon(0.2)(logits)) == {0, 1}
-    assert support(epsilon(0.9)(logits)) == {0}  # nobody reaches it: the best stays
+    assert support(epsilon(0.9)(logits)) == {0}  # none reaches it: the best stays
 
 
 def test_eta_lowers_its_threshold_where_the_row_is_uncertain():
@@ -72,7 +72,7 @@ def test_eta_lowers_its_threshold_where_the_row_is_uncertain():
     assert support(eta(0.04)(of_probabilities(0.99, 0.01))) == {0}
     # A hundred equal entries have p = 0.01 < 0.04, but sqrt(0.04) / 100 = 0.002 is the smaller threshold.
     assert len(support(eta(0.04)(row(*[0.0] * 100)))) == 100
-    assert len(support(epsilon(0.04)(row(*[0.0] * 100)))) == 100  # all are the best
+    assert len(support(epsilon(0.04)(row(*[0.0] * 100)))) == 100  # all are equally good
 
 
 def test_entropy_ignores_what_cannot_be_drawn():
@@ -111,7 +111,7 @@ def test_a_nucleus_of_a_large_row_is_what_sorting_all_gives(spread, mass):
     order = np.argsort(-probabilities, kind="stable")
     needed = int(np.searchsorted(np.cumsum(probabilities[order]), mass)) + 1
     kept = support(top_p(mass)(logits))
-    # The mass is summed from single precision: entries of a hundred-millionth may fall on either side.
+    # The mass is summed in single precision: entries of a hundred-millionth may fall on either side.
     assert abs(len(kept) - needed) <= max(2, needed // 1000)
     assert kept == set(order[: len(kept)].tolist())
 

@@ -1,4 +1,4 @@
-"""Expressions that take too long are refused as a model is loaded; what is left is answered by an ordinary error."""
+"""Expressions that take too long are refused when a model is loaded. The remaining ones fail with an ordinary error."""
 
 import json
 import time
@@ -12,7 +12,7 @@ from engine.text.tokenizer import Tokenizer
 from tests.toy import TOYS, byte_level
 
 UNTRIED = r"(?:qwxz|qwxz)+!"
-"""Takes for ever, but only over a word of four letters."""
+"""Never ends, but only on a word of four letters."""
 CL100K = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|"
     r"\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -95,7 +95,7 @@ def test_a_panic_of_the_library_is_an_error_that_names_the_model():
             call(text)
     with pytest.raises(ContractError, match="odd gives up"):
         tokenizer.encode_bytes(text.encode() + b"\xff")
-    assert tokenizer.encode("return") == tokenizer.encode("return")  # and goes on
+    assert tokenizer.encode("return") == tokenizer.encode("return")  # and continues
 
 
 @pytest.mark.parametrize("name", TOYS)

@@ -1,4 +1,4 @@
-"""Where the text before a cursor can be cut for good: boundaries that no typing can move."""
+"""Where the text before a cursor can be cut: boundaries that no typing can move."""
 
 import json
 from functools import cache
@@ -21,7 +21,7 @@ from tests.toy import (
 
 
 def assert_stable(tokenizer: Tokenizer, text: str, typed: str) -> None:
-    """Ids before the boundary are the same before and after typing, ids behind it are those of the bytes behind it."""
+    """Ids before the boundary are the same before and after typing; ids after it are those of the bytes after it."""
     boundary = tokenizer.split_stable(text)
     assert 0 <= boundary <= len(text)
     context, tail = tokenizer.encode_split(text, boundary)
@@ -201,7 +201,7 @@ def test_a_cut_inside_a_token_moves_back_to_its_beginning():
     context, tail = tokenizer.encode_split("import numpy", 9)
     assert tokenizer.decode_bytes(context) == b"import"
     assert tokenizer.decode_bytes(tail) == b" numpy"
-    # Tokens may cut a character, a context must not.
+    # Tokens may split a character, a context must not.
     context, tail = tokenizer.encode_split("x中", 2)
     assert tokenizer.decode_bytes(context) == "x中".encode()
     context, tail = tokenizer.encode_split("x中中", 2)

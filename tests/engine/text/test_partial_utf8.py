@@ -1,4 +1,4 @@
-"""Placeholders for bytes that are not quite UTF-8."""
+"""Placeholders for bytes that are not valid UTF-8."""
 
 import pytest
 from hypothesis import given

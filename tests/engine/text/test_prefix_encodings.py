@@ -1,4 +1,4 @@
-"""What may stand at the beginning of a text that goes on, against encoding texts that do go on."""
+"""What may stand at the beginning of a text that continues, against encoding texts that do continue."""
 
 from itertools import pairwise, product
 
@@ -81,7 +81,7 @@ def test_what_begins_no_text_is_refused(name, text, data):
     if possible:
         assert tokenizer.begins_a_text(ids)
     elif tokenizer.begins_a_text(ids):
-        # There are more futures than this test has: then one of the engine's own shows it.
+        # There are more continuations than this test tries: then one of the engine's own shows it.
         assert any(tokenizer.encode_bytes((text + more).encode())[: len(ids)] == ids for more in CONTINUATIONS)
 
 

@@ -1,4 +1,4 @@
-"""What the analysis of split expressions claims, against what the library does with them."""
+"""What the analysis of split expressions claims, against what the tokenizers library does with them."""
 
 from functools import cache
 
@@ -116,9 +116,9 @@ def test_which_expressions_only_append():
         (LINES, "a\n", True),
         (LINES, "\na", True),
         (LINES, " a", False),
-        (CL100K, "a\u0378", False),  # U+0378 is not assigned: it may be a letter one day.
+        (CL100K, "a\u0378", False),  # U+0378 is not assigned: it may become a letter one day.
         (r"[a-z]+", "a.", True),
-        (r"[a-z]+", "..", False),  # Leftovers stand together.
+        (r"[a-z]+", "..", False),  # Unmatched text stays together.
         (r"a*|b", "bb", False),
     ],
 )
@@ -177,7 +177,7 @@ def test_classes_answer_unknown_where_versions_of_unicode_may_differ():
 
 @given(st.characters(exclude_categories=["Cs", "Cn"]))
 def test_classes_agree_with_the_library(character):
-    # Newer versions of Unicode move few characters; the classes that matter are checked for all that are assigned.
+    # New versions of Unicode change few characters; the classes that matter are checked for all assigned ones.
     for expression, test in ((r"\s", shorthand("s")), (r"\p{L}", category("L")), (r"\p{N}", category("N"))):
         matched = len(pre_tokenizers.Split(Regex(expression), behavior="isolated").pre_tokenize_str(f"%{character}%"))
         assert test(character) is (matched == 3)

@@ -50,8 +50,8 @@ def _candidates(name: str) -> frozenset[int]:
 def test_ordinary_text_is_encoded_as_the_library_does(name, text):
     assume("▁" not in text or name not in SPACED)
     library = _library(name)
-    # A control token's spelling is text for us; so it is for the library with this switch. One real file gives the id
-    # of a run of 25 spaces to a control token.
+    # The spelling of a control token is text for us, and with this switch for the library too. One real file gives the
+    # id of a run of 25 spaces to a control token.
     assume(not (name == "p50k_base" and " " * 25 in text))
     assert tokenizer_named(name).encode(text) == tuple(library.encode(text, add_special_tokens=False).ids)
 
@@ -208,7 +208,7 @@ def test_real_tokens_that_end_inside_a_character(name, text):
     for count in range(1, len(ids)):
         beginning = tokenizer.decode_bytes(ids[:count])
         encoded = tokenizer.encode_bytes(beginning)
-        # Whole entries are looked up, so a beginning may be one; else it is the same tokens.
+        # Whole entries are looked up, so a beginning may be an entry; otherwise the tokens are the same.
         assert encoded == ids[:count] or len(encoded) < count
 
 

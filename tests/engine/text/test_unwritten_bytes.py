@@ -1,4 +1,4 @@
-"""Vocabularies without an entry for some bytes: what is read in their place, and where the tail begins."""
+"""Vocabularies without an entry for some bytes: what the model reads instead, and where the tail begins."""
 
 import json
 
@@ -15,7 +15,7 @@ MISSING = (0x04, 0x1D, 0xF1, 0xF2)
 
 
 def without(*missing: int) -> str:
-    """The byte-level toy without the entries of some bytes."""
+    """The byte-level toy vocabulary without the entries of some bytes."""
     raw = json.loads(byte_level())
     for byte in missing:
         del raw["model"]["vocab"][spell(bytes([byte]))]

@@ -1,4 +1,4 @@
-"""Bytes into text: always valid, never early, never lost."""
+"""From bytes to text: always valid, never too early, nothing lost."""
 
 from itertools import pairwise
 

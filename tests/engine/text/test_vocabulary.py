@@ -1,4 +1,4 @@
-"""What each id writes and which ids may be candidates: one test per decision."""
+"""The bytes of each id and which ids may be candidates: one test for each decision."""
 
 import json
 import time
@@ -147,7 +147,7 @@ def test_merges_in_any_order_reach_the_same(merges, more):
     entries |= dict.fromkeys(word.encode() for word in more)
     pairs = [(left.encode(), right.encode()) for left, right in merges]
     reached, before = set(every_byte()), 0
-    while len(reached) > before:  # again and again, until nothing is new
+    while len(reached) > before:  # repeat until nothing is new
         before = len(reached)
         reached |= {left + right for left, right in pairs if left in reached and right in reached}
     vocabulary = load_vocabulary(byte_level_json(list(entries), pairs))
@@ -161,7 +161,7 @@ def test_merges_in_the_worst_order_take_no_longer():
     text = byte_level_json([*every_byte(), *words], pairs)
     started = time.thread_time()
     assert load_vocabulary(text).size > len(pairs)
-    assert time.thread_time() - started < 3  # a pass over all merges for each length: half a minute
+    assert time.thread_time() - started < 3  # a pass over all merges for each length would take half a minute
 
 
 @pytest.mark.parametrize("ignore_merges", [False, True])
