@@ -79,7 +79,7 @@ async def test_a_language_that_is_left_out_is_neither_completed_nor_context():
 async def test_while_git_is_slow_nothing_waits_but_what_depends_on_it(monkeypatch):
     gate = threading.Event()
     monkeypatch.setattr(GitIgnores, "cover", lambda *_: not gate.wait(TIMEOUT_S))
-    async with connected(configuration={"budgetMs": 100}) as wire:
+    async with connected(configuration={"budgetMs": 1000}) as wire:
         wire.open("x")
         _, waiting = wire.ask_inline(0, 1)
         await wire.request("workspace/executeCommand", STATISTICS)
