@@ -1,6 +1,6 @@
 """llama.cpp's server without a model: ``python -m tests.benchmarks.fake_llama_server KNOWN FILE``.
 
-It knows one text and answers ``/infill`` with the next characters of it, up to a line's end.
+It knows one text and answers ``/infill`` with the next characters of it, up to the end of the line.
 """
 
 import json
@@ -12,7 +12,7 @@ AHEAD = 9
 
 
 class Infill(BaseHTTPRequestHandler):
-    """Answers what it is asked."""
+    """Answers requests for completions."""
 
     known = ""
 
@@ -29,11 +29,11 @@ class Infill(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format, *args):
-        """Say nothing."""
+        """Print nothing."""
 
 
 def served(known: str) -> ThreadingHTTPServer:
-    """A server in threads of this process, on a free port."""
+    """A server on a free port, in threads of this process."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Knowing", (Infill,), {"known": known}))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server

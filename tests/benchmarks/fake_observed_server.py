@@ -1,6 +1,6 @@
 """The observed server with a completer that needs no model: ``python -m tests.benchmarks.fake_observed_server LOG``.
 
-It knows one text, and completes every place that the text holds with the next characters of it.
+It knows one text and completes every place in it with the next characters.
 """
 
 import sys
@@ -17,7 +17,7 @@ AHEAD = 9
 
 
 class Knowing(FakeCompleter):
-    """Writes what follows in `KNOWN`, to the end of the line; one forward pass for each character."""
+    """Writes what follows in `KNOWN`, to the end of the line, with one forward pass for each character."""
 
     def __init__(self, passes: Passes) -> None:
         super().__init__()

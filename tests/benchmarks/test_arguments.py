@@ -1,4 +1,4 @@
-"""``--model`` of the benchmarks that run as modules takes what it takes on our own command line."""
+"""``--model`` of the benchmarks that run as modules takes the same values as on our own command line."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Modes side by side on the bundled model: what is kept between runs, how places are told apart, the intervals."""
+"""Modes side by side on the bundled model: what is kept between runs, how places are identified, the intervals."""
 
 import gzip
 import json

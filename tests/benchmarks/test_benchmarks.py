@@ -1,4 +1,4 @@
-"""The benchmarks run, look at what they say they look at, and report it; how long it took is nobody's business."""
+"""The benchmarks run, measure what they claim to measure, and report it. Times are not checked."""
 
 import json
 import math
@@ -38,7 +38,7 @@ def test_cuts_are_inside_tokens_and_always_the_same(folder):
     ("line", "inside"),
     [
         ("x return", [3, 4, 5, 6, 7]),
-        ("returns", [1, 2, 3, 4, 5]),  # "return" and "s": typing may stop between the two without harm
+        ("returns", [1, 2, 3, 4, 5]),  # "return" and "s": typing may stop between the two with no effect
         ("(x) = ", []),
         ("", []),
         ("é return", []),  # tokens are counted in bytes, so such lines are left out
@@ -57,7 +57,7 @@ def test_a_fresh_cut_shares_no_token_of_text_with_another(folder):
         document = cut.fresh(number)
         result = completer.complete(CompletionRequest(document.prefix, document.suffix, stop=stop))
         reused.append(result.reused_tokens)
-    assert reused == [0, 3]  # the control tokens before the suffix, and the line break that it begins with
+    assert reused == [0, 3]  # the control tokens before the suffix, and the line break at its start
 
 
 def check(report: Report, name: str) -> None:
@@ -77,7 +77,7 @@ def test_batches(folder):
         passes, batched = row[2], row[5]
         assert isinstance(passes, float)
         assert isinstance(batched, float)
-        # The figures are of two ways to do the same: what is written does not differ, and no batch costs passes.
+        # The figures compare two ways to do the same: the text is the same, and no batch costs passes.
         assert row[-1] == "100.0%"
         assert batched <= passes
     *_, beam = (row for row in table.rows[:4])

@@ -1,4 +1,4 @@
-"""Places in files: of words that stand above, and of any."""
+"""Places in files: of words that occur above, and of any words."""
 
 import json
 from pathlib import Path

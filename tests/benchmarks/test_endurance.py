@@ -20,7 +20,7 @@ STEADY = [Sample(1000 * n, 100 * MIB, Counter(dict=40_000, list=30_000), 5, 12, 
 
 
 def rising(**steps: int) -> list[Sample]:
-    """Each hour has more of something."""
+    """Each hour has more of one thing."""
     return [
         replace(s, **{name: getattr(s, name) + n * step for name, step in steps.items()}) for n, s in enumerate(STEADY)
     ]
@@ -79,7 +79,7 @@ class TestParrot:
 
 @pytest.fixture
 def _installed(monkeypatch):
-    # What is installed is compiled already; a folder of modules of its own would take seconds to fill.
+    # The installed code is compiled already. Filling a new folder of compiled modules would take seconds.
     monkeypatch.setattr(programs, "environment", lambda cache: environment())
 
 
@@ -94,7 +94,7 @@ def test_a_short_day(capsys):
     assert samples[-1].memory["documents"] == endurance.OPEN_DOCUMENTS
     assert day.did["answered"] > 0
     assert day.did["cancelled"] > 0
-    # Every document is as long as it was.
+    # Every document has its original length.
     assert {len(editor.before + editor.after) for editor in day.editors} == {len(TEXT * 20)}
     text = as_text(report(samples, models, day, {"model": "none"}))
     assert "resident MiB" in text

@@ -1,4 +1,4 @@
-"""The manifest of figures: every command is one that its program takes, and a row can be made again."""
+"""The manifest of figures: its programs accept every command, and a row can be made again."""
 
 import argparse
 import importlib
@@ -16,11 +16,11 @@ PAGES = figures.MANIFEST.parent
 
 
 class Parsed(Exception):
-    """The arguments were taken."""
+    """Raised when the arguments were accepted."""
 
 
 def parse(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give a command's arguments to its own parser, and go no further."""
+    """Give a command's arguments to its parser and go no further."""
     take = argparse.ArgumentParser.parse_args
 
     def parse_args(parser, arguments=None, namespace=None):

@@ -1,4 +1,4 @@
-"""The benchmark of names and other files asks what it says it asks, on a folder of small files."""
+"""The benchmark of names and other files asks the questions that it describes, on a folder of small files."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Logits compared, windows of text, and reports; llama.cpp itself where `xllamacpp` is installed."""
+"""Comparing logits, windows of text, and reports; with llama.cpp itself if `xllamacpp` is installed."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Requests to llama.cpp's server, which stands here without a model."""
+"""Requests to llama.cpp's server, with a stand-in that has no model."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Peers in processes of their own: ours with the bundled model, another that is scripted, and one that breaks."""
+"""Peers in processes of their own: ours with the bundled model, a scripted one, and one that fails."""
 
 import json
 from pathlib import Path

@@ -11,7 +11,7 @@ from lsp_server.commands.evaluation import Case
 
 def test_shares_by_mode_and_bytes_typed():
     cases = [Case("a", "import nu", "", "mpy"), Case("b", "x = sp", "", "am"), Case("c", "x = ", "", "1")]
-    cases.append(Case("d", "y = sp", "", "am"))  # its run was broken off
+    cases.append(Case("d", "y = sp", "", "am"))  # its run was stopped early
     results = {
         ("a", "exact"): Result("a", "exact", "mpy as np", 2, 0.0),
         ("b", "exact"): Result("b", "exact", "an", 7, 0.0),

@@ -1,4 +1,4 @@
-"""Brute force over a real model's token sequences: what it adds up to, and that exact healing comes near it."""
+"""Brute force over a real model's token sequences: what it adds up to, and that exact healing comes close to it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The whole replay over real processes; the server knows the text that is typed."""
+"""The whole replay over real processes. The server knows the text that is typed."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ OPTIONS = BenchOptions(speed=5)
 @pytest.fixture
 def _fake(monkeypatch):
     monkeypatch.setattr(replay, "OBSERVED_SERVER", FAKE)
-    # What is installed is compiled already; a folder of modules of its own would take seconds to fill.
+    # The installed code is compiled already. Filling a new folder of compiled modules would take seconds.
     monkeypatch.setattr(programs, "environment", lambda cache: environment())
     monkeypatch.setattr(replay, "IDLE_S", 0.05)
 
@@ -52,7 +52,7 @@ def test_a_passage_is_typed_and_what_is_right_is_kept(tmp_path, client):
     assert answered >= len(figures.latency_ms)
     assert statistics["accepted"] > 0
     assert statistics["failed"] == 0
-    # What each key did adds up to the text.
+    # The effects of all keys add up to the text.
     assert sum(len(key.insert) - key.remove for key in mode.sessions[0].keys) == len(KNOWN.rstrip())
 
 

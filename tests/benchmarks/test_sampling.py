@@ -1,4 +1,4 @@
-"""The benchmarks of sampling run, and say what they should, on sizes that take no time."""
+"""The benchmarks of sampling run and report what they should, on sizes that take no time."""
 
 import pytest
 

@@ -49,7 +49,7 @@ def test_variants_are_measured_in_turn_and_the_order_is_turned_round():
 
 
 def test_ratios_are_of_the_same_round():
-    # The machine was twice as slow in the second round; that says nothing about either.
+    # The machine was half as fast in the second round; that says nothing about either side.
     assert median_ratio([1.0, 2.0, 1.0], [2.0, 4.0, 2.0]) == 0.5
 
 

@@ -1,4 +1,4 @@
-"""The rows of one vocabulary, from results that are known."""
+"""The rows of one vocabulary, computed from known results."""
 
 from pathlib import Path
 

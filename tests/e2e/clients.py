@@ -1,7 +1,7 @@
-"""What the end-to-end tests share: how servers are started, what their client can do, and an editor's document.
+"""Shared by the end-to-end tests: how servers are started, what their client can do, and an editor's document.
 
-The document is a plain string; positions are counted by the slow, obvious way of `tests.lsp_server.texts`, so that
-nothing here agrees with the server by sharing its code.
+The document is a plain string. Positions are counted by the slow, obvious code of `tests.lsp_server.texts`, so the
+tests share no code with the server.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ URI = "file:///project/a.py"
 FAKE_SERVER = [sys.executable, "-m", "tests.e2e.fake_server"]
 REAL_SERVER = [sys.executable, "-m", "lsp_server", "serve"]
 TIMEOUT_S = 90
-"""A busy machine may be slow; what hangs is found out all the same."""
+"""Upper limit for waiting, long enough for a busy machine. Only a test that hangs waits this long."""
 PATIENT = {"budgetMs": 20_000, "device": "cpu"}
-"""Settings for the bundled model: an answer cut short by the budget would be an answer to another question."""
+"""Settings for the bundled model. Without a long budget, a slow machine would give other answers."""
 
 _numbers = itertools.count(1)
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours without what would configure the server, with the sources on the path, and with time for a busy machine."""
+    """Our environment without the variables that configure the server, with the sources on the path and long limits."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("MIDTOKEN_")}
     return {**ours, "PYTHONPATH": str(ROOT), "MIDTOKEN_BUDGET_MS": str(PATIENT["budgetMs"]), **more}
 
@@ -67,10 +67,10 @@ async def serving(
     states: list[str] | None = None,
     statuses: list[Any] | None = None,
 ) -> AsyncIterator[LanguageClient]:
-    """A client of a server that has just been started; in the end it must leave as it should.
+    """A client of a server that was just started. At the end the server must leave with the right status.
 
-    ``settings`` are what the client says when it is asked. ``is_quiet`` expects that nothing is shown to the user.
-    ``states`` takes the states that the server tells, ``statuses`` all that it tells with them.
+    ``settings`` are the client's answer when the server asks for them. ``is_quiet`` expects that nothing is shown to
+    the user. ``states`` receives the states that the server reports, ``statuses`` the whole notifications.
     """
     client = await ClientServerConfig([*command], server_env=environment(**(env or {}))).start()
     assert isinstance(client, LanguageClient)
@@ -93,11 +93,11 @@ async def serving(
         assert client._server is not None
         assert client._server.returncode == 0
     finally:
-        await asyncio.wait_for(client.stop(), TIMEOUT_S)  # a test that failed has not told the server to leave
+        await asyncio.wait_for(client.stop(), TIMEOUT_S)  # after a failed test the server was not told to leave
 
 
 class Buffer:
-    """A document in an editor: the text, and the client that is told of every change."""
+    """A document in an editor: the text, and the client that reports every change."""
 
     def __init__(
         self,
@@ -140,7 +140,7 @@ class Buffer:
         self._send(types.TextDocumentContentChangeWholeDocument(text))
 
     def places(self) -> list[int]:
-        """Where a cursor can be: everywhere but inside a line break."""
+        """Every place for a cursor: everywhere except inside a line break."""
         return [index for index in range(len(self.text) + 1) if self.text[index - 1 : index + 1] != "\r\n" or not index]
 
     def position(self, index: int | None = None) -> types.Position:
@@ -192,14 +192,14 @@ async def run(client: LanguageClient, command: str, *arguments: Any) -> Any:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait until a condition holds that another process brings about."""
+    """Wait for a condition that another process makes true."""
     async with asyncio.timeout(TIMEOUT_S):
         while not condition():
             await asyncio.sleep(0.005)
 
 
 class Model:
-    """What the fake server's model was asked, which it writes down as it begins."""
+    """What the fake server's model was asked. The server writes it to a file as each call begins."""
 
     def __init__(self, folder: Path) -> None:
         self._log = folder / "model.jsonl"
@@ -214,5 +214,5 @@ class Model:
         return [json.loads(line) for line in whole.splitlines()]
 
     async def begun(self, line: str) -> None:
-        """Wait until the model works on a prefix that ends in ``line``."""
+        """Wait until the model works on a prefix that ends with ``line``."""
         await until(lambda: any(call["prefix"].endswith(line) for call in self.calls))

@@ -8,19 +8,19 @@ from tests.e2e.clients import FAKE_SERVER, PATIENT, REAL_SERVER, Model, serving
 
 @pytest.fixture
 def model(tmp_path):
-    """What the model of `client` is asked."""
+    """The calls of `client`'s model."""
     return Model(tmp_path)
 
 
 @pytest_asyncio.fixture
 async def client(model):
-    """A client of a server whose model is a fake, and which shows nothing to the user."""
+    """A client of a server with a fake model. Nothing may be shown to the user."""
     async with serving(FAKE_SERVER, env=model.env) as client:
         yield client
 
 
 @pytest_asyncio.fixture
 async def bundled():
-    """A client of the real server with the bundled model, which has time."""
+    """A client of the real server with the bundled model and a long time limit."""
     async with serving(REAL_SERVER, settings=PATIENT) as client:
         yield client

@@ -1,6 +1,6 @@
 """The real server with a completer that needs no model: ``python -m tests.e2e.fake_server [HOST PORT [TOKEN_FILE]]``.
 
-Where the environment has ``FAKE_MODEL_LOG``, each call of the model is a line of that file.
+If the environment has ``FAKE_MODEL_LOG``, the server adds a line to that file for each call of the model.
 """
 
 import json
@@ -17,7 +17,7 @@ from tests.lsp_server.fakes import FakeCompleter
 
 
 class WritingCompleter(FakeCompleter):
-    """A fake that writes down what it is asked. A model folder named "two" is a model that answers "two" first."""
+    """A fake that writes down what it is asked. With a model folder named "two" its first answer is "two"."""
 
     def __init__(self, name: str) -> None:
         super().__init__(("two", "one") if name == "two" else ("one", "two", "three"))
@@ -41,7 +41,7 @@ class WritingCompleter(FakeCompleter):
 def load(
     model_dir: Path | None = None, *, device: DeviceChoice = "auto", threads: int | None = None
 ) -> WritingCompleter:
-    """A fake; a model folder named "bad" cannot be loaded, and loading one named "endless" does not end."""
+    """A fake. A model folder named "bad" cannot be loaded, and loading one named "endless" does not end."""
     name = model_dir.name if model_dir else "one"
     if name == "endless":
         sys.stderr.write("it begins\n")

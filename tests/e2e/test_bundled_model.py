@@ -1,4 +1,4 @@
-"""``midtoken serve`` with the model that ships: the whole house, from the bytes of a request to ghost text."""
+"""``midtoken serve`` with the bundled model: the whole path, from the bytes of a request to ghost text."""
 
 import asyncio
 import shutil
@@ -32,7 +32,7 @@ async def test_a_document_with_carriage_returns_and_wide_characters(bundled):
 
 
 async def test_the_list_and_the_ghost_text_agree(bundled):
-    # Something that any model of Python is sure of: ghost text is withheld where it is not, the list is not.
+    # A word that any model of Python is sure of. Ghost text is withheld if the model is unsure, the list is not.
     buffer = Buffer(bundled, "import nump")
     ghost, listed = await asyncio.gather(buffer.texts(), buffer.listed())
     assert [item.label for item in listed.items][:1] == ghost != []
@@ -52,7 +52,7 @@ async def test_typing_faster_than_the_model(bundled):
 
 
 async def test_two_servers_on_one_folder_do_not_disturb_each_other(bundled):
-    """Two editors on one project, each with a server: the same files of the model, the same documents."""
+    """Two editors on one project, each with its own server: the same model files, the same documents."""
     async with serving(REAL_SERVER, settings=PATIENT) as other:
         buffers = [
             Buffer(client, "import os\n\nprint(os.pa", uri="file:///project/a.py") for client in (bundled, other)
@@ -72,7 +72,7 @@ async def test_a_server_that_was_killed_as_it_loaded_leaves_nothing_in_the_way_o
     killed = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, env=environment(), cwd=ROOT)
     assert killed.stdin is not None
     killed.stdin.write(initialize())
-    await asyncio.sleep(0.5)  # it reads, or tries the model, by now
+    await asyncio.sleep(0.5)  # by now it is reading, or the model is being tried
     killed.kill()
     await killed.communicate()
     before = sorted(path.name for path in folder.iterdir())

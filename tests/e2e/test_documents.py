@@ -18,7 +18,7 @@ async def memory(client: LanguageClient) -> dict[str, int]:
 
 
 async def test_a_renamed_document_is_another_one(client, model):
-    """Editors close the old name and open the new one, and say besides that files were renamed."""
+    """Editors close the old name and open the new one, and also report the renamed files."""
     buffer = Buffer(client, "x", uri="file:///project/old.py")
     assert await buffer.texts() == ["xone"]
     buffer.close()

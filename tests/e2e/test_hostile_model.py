@@ -1,4 +1,4 @@
-"""A model that never ends leaves the server as it is, and the next one serves."""
+"""A model that never ends leaves the server unharmed, and the next model serves."""
 
 import asyncio
 import sys
@@ -39,5 +39,5 @@ async def test_a_good_model_takes_the_place_of_one_that_never_ends(tmp_path):
         client.workspace_did_change_configuration(types.DidChangeConfigurationParams({}))
         await until(lambda: states[-1] == "ready")
         assert await buffer.texts() != []
-        # Far sooner than the minute for which the other one may be tried.
+        # Much sooner than the minute that the trial of the other one may take.
         assert asyncio.get_running_loop().time() - started < 45

@@ -1,4 +1,4 @@
-"""Choosing models over the protocol: what is on this machine is listed, added, used, and left again, by one process."""
+"""Choosing models over the protocol: one process lists what is on this machine, adds a model, uses it and leaves it."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Notebooks as an editor has them: cells that are typed in, inserted, moved, deleted, made prose, in every encoding."""
+"""Notebooks as an editor has them: cells are typed in, inserted, moved, deleted, made prose; in every encoding."""
 
 import itertools
 
@@ -30,7 +30,7 @@ class CellBuffer(Buffer):
         return types.NotebookCell(self.kind, self.uri)
 
     def _open(self) -> None:
-        """The notebook does it."""
+        """Done by the notebook."""
 
     def _send(self, change: types.TextDocumentContentChangeEvent) -> None:
         self.version += 1
@@ -69,7 +69,7 @@ class NotebookBuffer:
         self._splice(at, 1, [], closed=[closed])
 
     def move(self, source: int, target: int) -> None:
-        """Take a cell out and put it in elsewhere; its document stays open."""
+        """Remove a cell and insert it elsewhere; its document stays open."""
         cell = self.cells.pop(source)
         self._splice(source, 1, [])
         self.cells.insert(target, cell)

@@ -1,4 +1,4 @@
-"""How the server's process begins and ends: exit status, a client that dies, what is written on which stream."""
+"""How the server's process begins and ends: exit status, a client that dies, what is written to which stream."""
 
 import io
 import json
@@ -68,7 +68,7 @@ def run(data: bytes, *arguments: str, **more: str) -> subprocess.CompletedProces
 
 
 def start(**more: str) -> "subprocess.Popen[bytes]":
-    """A server whose three streams are ours."""
+    """A server with its three streams as pipes."""
     pipe = subprocess.PIPE
     return subprocess.Popen(FAKE_SERVER, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(**more), cwd=ROOT)
 
@@ -126,7 +126,7 @@ def test_the_server_leaves_when_the_process_of_its_client_dies():
             server.stdout.readline()
             client.kill()
             client.wait()
-            # Its input is still open, so that nothing but the watchdog can end it.
+            # Its input stays open, so only the watchdog can end it.
             assert server.wait(TIMEOUT_S) == 1
 
 
@@ -158,7 +158,7 @@ def listening(host: str = "127.0.0.1", *token_file: str) -> Iterator[tuple["subp
 
 
 def said_to(port: int, data: bytes) -> bytes:
-    """What a server answers to a client until it hangs up."""
+    """What a server sends to a client until it closes the connection."""
     answer = b""
     with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as client, suppress(ConnectionError):
         client.sendall(data)
@@ -183,7 +183,7 @@ STRANGERS = {
     "another method": framed(id=1, method="shutdown", params={"initializationOptions": {"token": "x"}}),
 }
 TOLD = ("no JSON", "no token", "another token", "another method")
-"""Those that speak the protocol learn what is wrong."""
+"""Clients that speak the protocol get an error."""
 
 
 def test_tcp_serves_one_client_that_shows_the_token_whoever_comes_before_it():
@@ -193,7 +193,7 @@ def test_tcp_serves_one_client_that_shows_the_token_whoever_comes_before_it():
             assert b"capabilities" not in answer, name
             assert (b"the token is missing or wrong" in answer) == (name in TOLD), name
         with ExitStack() as open_ones:
-            for _ in range(4):  # they say nothing, and are no hindrance
+            for _ in range(4):  # they say nothing and disturb nobody
                 open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S))
             client = open_ones.enter_context(socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S))
             stream = client.makefile("rwb")
@@ -272,7 +272,7 @@ def test_without_standard_input_it_says_so():
 
 @contextmanager
 def started(complaint: bytes, **more: str) -> Iterator[tuple[IO[bytes], "subprocess.Popen[bytes]"]]:
-    """A server that has been introduced to its client and has said ``complaint``, with its standard input."""
+    """A server that has answered initialize and shown ``complaint``, with its standard input."""
     with start(**more) as server:
         assert server.stdin is not None
         assert server.stderr is not None
@@ -304,7 +304,7 @@ def test_a_model_call_that_does_not_end_does_not_hold_the_process_up():
 
 
 def test_a_client_that_reads_nothing_is_neither_waited_for_nor_piled_up_for(tmp_path):
-    """It sends far more than is kept, then closes the input: the server is gone soon, and never grew."""
+    """It sends much more than is kept, then closes the input. The server ends soon and has not grown."""
     log = (tmp_path / "log").open("wb")
     pipe = subprocess.PIPE
     with log, subprocess.Popen(FAKE_SERVER, stdin=pipe, stdout=pipe, stderr=log, env=environment(), cwd=ROOT) as server:
@@ -312,7 +312,7 @@ def test_a_client_that_reads_nothing_is_neither_waited_for_nor_piled_up_for(tmp_
         assert server.stdout is not None
         server.stdin.write(initialize() + completion("x"))
         server.stdin.flush()
-        server.stdout.read(1)  # it is up; from here on nothing is read
+        server.stdout.read(1)  # it is up; from here on its output is not read
         os.set_blocking(server.stdin.fileno(), False)
         text = {"textDocument": {"uri": URI, "version": 3}, "contentChanges": [{"text": "y" * 1000}]}
         question = framed(id=5, method="workspace/executeCommand", params={"command": "midtoken.server.statistics"})
@@ -329,7 +329,7 @@ def test_a_client_that_reads_nothing_is_neither_waited_for_nor_piled_up_for(tmp_
 
 
 def _sent_within(descriptor: int, data: bytes, seconds: float) -> int:
-    """How many bytes of the data, over and over, a pipe that does not block takes before it takes none for a second."""
+    """How many bytes of ``data``, repeated, a non-blocking pipe takes before it takes none for a second."""
     sent, rest, last = 0, b"", time.monotonic()
     end = last + 4 * seconds
     while time.monotonic() - last < seconds and time.monotonic() < end:

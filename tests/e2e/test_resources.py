@@ -1,4 +1,4 @@
-"""What the real server takes of the machine: threads, and nothing while nobody asks."""
+"""What the real server uses: threads, and no processor time while nobody asks."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ def process_of(client: LanguageClient) -> Path:
 
 
 async def threads_with(threads: int, **environment: str) -> int:
-    """Of a server that has completed something."""
+    """Threads of a server that has completed something."""
     settings: dict[str, Any] = {**PATIENT, "threads": threads}
     async with serving(REAL_SERVER, settings=settings, env=environment) as client:
         assert await Buffer(client, ASKED).texts() != []
@@ -35,7 +35,7 @@ async def threads_with(threads: int, **environment: str) -> int:
 async def test_there_are_as_many_threads_as_the_setting_says():
     one = await threads_with(1)
     assert await threads_with(3) == one + 2
-    # What numpy would start by itself, it does not; unless somebody says so.
+    # The threads that numpy would start are not started, unless the user asks for them.
     assert await threads_with(1, OPENBLAS_NUM_THREADS="1") == one
     assert await threads_with(1, OPENBLAS_NUM_THREADS="2") == one + (os.cpu_count() != 1)
 
@@ -46,10 +46,10 @@ async def test_nothing_is_computed_while_nobody_asks():
         assert await buffer.texts() != []
         before = cpu_seconds(client)
         await asyncio.sleep(IDLE_S)
-        # Somebody looks now and then whether the editor is still there; a completion takes more.
+        # The watchdog checks at intervals whether the editor still runs; a completion takes more time.
         assert cpu_seconds(client) - before <= 0.05
-        while cpu_seconds(client) == before:  # it is told in hundredths of a second
-            buffer.type("\n    x")  # what no completion has foretold: that would take no time
+        while cpu_seconds(client) == before:  # the system counts in hundredths of a second
+            buffer.type("\n    x")  # a place that no earlier completion predicts: that would take no time
             await asyncio.wait_for(buffer.texts(), TIMEOUT_S)
 
 

@@ -12,13 +12,13 @@ pytestmark = pytest.mark.asyncio
 
 
 def configure(client: LanguageClient, **settings: object) -> None:
-    """The user changes settings; the client says so, and tells them when it is asked."""
+    """The user changes settings. The client reports the change and answers when the server asks for them."""
     client.set_configuration(settings, section="midtoken")
     client.workspace_did_change_configuration(types.DidChangeConfigurationParams({}))
 
 
 async def settled(buffer: Buffer, expected: list[str]) -> None:
-    """Ask until the settings have arrived: the server asks for them after it was told of the change."""
+    """Ask until the new settings are in effect. The server asks for them after it was told of the change."""
     async with asyncio.timeout(TIMEOUT_S):
         while await buffer.texts() != expected:
             await asyncio.sleep(0.01)
@@ -77,7 +77,7 @@ async def test_the_states_of_a_day(model):
 
 
 async def test_two_clients_have_settings_and_texts_of_their_own(client, model):
-    """One server an editor: what one is told the other does not know."""
+    """One server for each editor: neither knows what the other was told."""
     async with serving(FAKE_SERVER, settings={"languages": ["rust"]}) as other:
         mine, theirs = Buffer(client, "x", uri="file:///project/a.py"), Buffer(other, "y", uri="file:///project/a.py")
         assert await mine.texts() == ["xone"]

@@ -1,4 +1,4 @@
-"""Text that goes wrong easily, in every position encoding: what the model reads and where items go."""
+"""Text that often causes mistakes, in every position encoding: what the model reads and where items go."""
 
 import random
 
@@ -27,7 +27,7 @@ LINES = {
 
 @pytest_asyncio.fixture(params=ENCODINGS, scope="module", loop_scope="module")
 async def place(request, tmp_path_factory):
-    """One server for each encoding: how to open a document there, and what its model is asked."""
+    """One server for each encoding: how to open a document there, and its model's calls."""
     model = Model(tmp_path_factory.mktemp(request.param))
     async with serving(FAKE_SERVER, encoding=request.param, settings={"multiLine": True}, env=model.env) as client:
         yield Place(client, model, request.param)

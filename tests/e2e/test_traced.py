@@ -1,7 +1,7 @@
-"""Nothing leaves the machine, and nothing is left behind: what the system sees of each way in.
+"""Nothing leaves the machine and nothing is left behind: the system calls of each way to start Midtoken.
 
-Every system call that could reach out or write is traced: looking up a name, connecting, creating a file. Needs
-`strace` (Debian's package of that name), and the right to trace a process of one's own.
+Every system call that could send or write is traced: looking up a name, connecting, creating a file. The tests need
+`strace` (Debian's package of that name) and the right to trace one's own processes.
 """
 
 from pathlib import Path
@@ -50,5 +50,5 @@ def test_the_tracer_would_see_it(traced):
 
 
 def test_it_is_not_left_to_chance_whether_this_is_run() -> None:
-    """The project's own run installs the tracer where it can."""
+    """The project's own run installs the tracer where it can, so these tests are not skipped by chance."""
     assert "strace" in (Path(ROOT) / ".ci" / "run").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Typing, deleting, undoing, cancelling: which request is answered with what, and what the model has to do for it."""
+"""Typing, deleting, undoing, cancelling: which request gets which answer, and what the model has to do for it."""
 
 import asyncio
 from typing import Any
@@ -15,7 +15,7 @@ CANCELLED = -32800
 
 
 def ask(client: LanguageClient, buffer: Buffer, number: str) -> "asyncio.Future[Any]":
-    """A request by its number, as `$/cancelRequest` needs it; its answer to come."""
+    """Ask; returns the number of the request, which `$/cancelRequest` needs, and its future answer."""
     method = types.TEXT_DOCUMENT_INLINE_COMPLETION
     answer: asyncio.Future[Any] = asyncio.ensure_future(
         client.protocol.send_request_async(method, buffer.question(), msg_id=number)
@@ -24,7 +24,7 @@ def ask(client: LanguageClient, buffer: Buffer, number: str) -> "asyncio.Future[
 
 
 def cancel(client: LanguageClient, number: str | int) -> None:
-    # Past pygls's own method, which would drop the future: the answer is to be seen.
+    # Not by pygls's own method, which would drop the future: the answer must be seen.
     client.protocol.notify(types.CANCEL_REQUEST, types.CancelParams(number))
 
 
@@ -91,13 +91,13 @@ async def test_undo_brings_back_the_text_and_the_suggestion(client, model):
 
 
 async def test_a_storm_of_cancellations_leaves_nothing_behind(client, model):
-    """Typing as VS Code has it, far faster than any model: every request is cancelled by the next key."""
+    """Typing as in VS Code, much faster than any model: every key cancels the request before it."""
     buffer = Buffer(client)
     count, answers = 300, []
     for number in range(count):
         buffer.type("\n" if number % 50 == 49 else "x")
         answers.append(ask(client, buffer, f"storm {number}"))
-        if number % 3:  # now and then the model gets to begin
+        if number % 3:  # sometimes the model has time to begin
             await asyncio.sleep(0.002)
         cancel(client, f"storm {number}")
     buffer.type(" = y")

@@ -1,8 +1,8 @@
-"""VS Code for the tests: the server that it is when a browser shows it, from npm's package ``code-server``.
+"""VS Code as a server for a browser, from npm's package ``code-server``.
 
-The package's own start script, password page and service worker are not needed; its folder ``lib/vscode`` is VS Code
-itself. Of the native modules only those are compiled that matter here: log files, without which output channels stay
-empty, and the watchdog that ends an extension host whose server is gone. A C++ compiler, make and Python do that.
+The package's own start script, password page and service worker are not needed. Its folder ``lib/vscode`` is VS Code
+itself. Only the native modules that matter here are compiled: the log files, without which output channels stay empty,
+and the watchdog that ends an extension host whose server has gone. That needs a C++ compiler, make and Python.
 """
 
 import json
@@ -17,19 +17,19 @@ from tests.editors.installing import InstallError, cache_folder, run
 
 VERSION = "4.139.1"
 NODE = "24.21.0"
-"""The major version that this code-server asks for; the package holds the headers that native modules need too."""
+"""The major version of Node.js that this code-server needs. Its package holds the headers that native modules need."""
 COMPILED = ("@vscode/spdlog", "@vscode/native-watchdog")
 ARCHITECTURES = {"x86_64": "x64", "aarch64": "arm64"}
 
 
 @dataclass(frozen=True, slots=True)
 class CodeServer:
-    """VS Code's server and the Node that runs it."""
+    """VS Code's server and the Node.js that runs it."""
 
     node: Path
     main: Path
     version: str
-    """VS Code's own."""
+    """VS Code's own version."""
 
 
 def find() -> CodeServer:
@@ -51,7 +51,7 @@ def find() -> CodeServer:
 
 
 def _install(folder: Path, node: str) -> None:
-    """Install beside ``folder`` and move there at the end: a run that is cut short leaves nothing."""
+    """Install beside ``folder`` and move it there at the end, so that an interrupted run leaves nothing."""
     for program, package in (("npm", "npm"), ("make", "make"), ("c++", "g++")):
         if not shutil.which(program):
             raise InstallError(f"{program} is missing, for VS Code's server: install the package {package}")

@@ -1,7 +1,7 @@
-"""Tests in real editors: a command of their own, ``python -m pytest tests/editors``.
+"""Tests in real editors, with a command of their own: ``python -m pytest tests/editors``.
 
-They fetch editors and take minutes, so a plain ``python -m pytest`` leaves them out: they run when they are named. For
-the same reason nothing is imported here that the other tests do not have.
+They download editors and take minutes. So a plain ``python -m pytest`` leaves them out, and they run only when they are
+named. For the same reason, nothing is imported here that the other tests do not have.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def neovim() -> Program:
 
 @pytest.fixture(scope="module")
 def shared(neovim: Program, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Editor]:
-    """One editor with the two lines of configuration that are enough, for the tests of a module."""
+    """One editor with the two lines of configuration that are enough, shared by the tests of a module."""
     from tests.editors.neovim import configuration, editor
 
     with editor(neovim, tmp_path_factory.mktemp("neovim"), configuration()) as started:

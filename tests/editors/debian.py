@@ -1,8 +1,8 @@
-"""Programs out of Debian's packages, of whatever suite, without touching the system.
+"""Programs from Debian's packages, of any suite, without changing the system.
 
-``apt-get`` fetches the packages and everything they stand on, C library included, with a configuration, lists and
-cache of its own; they are unpacked into one folder; and the program is told to use the loader and the libraries of
-that folder.
+``apt-get`` downloads the packages and everything they depend on, including the C library, with a configuration, lists
+and a cache of its own. They are unpacked into one folder. The program is then changed to use the loader and the
+libraries of that folder.
 """
 
 import os
@@ -33,7 +33,7 @@ def unpacked(packages: tuple[str, ...], suite: str, binary: str) -> Path:
 
 
 def _install(folder: Path, packages: tuple[str, ...], suite: str, binary: str) -> None:
-    """Unpack the packages beside ``folder`` and move them there at the end: a run that is cut short leaves nothing."""
+    """Unpack beside ``folder`` and move it there at the end, so that an interrupted run leaves nothing."""
     if platform.system() != "Linux" or not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise InstallError(f"{packages[0]} is fetched on Debian and its kin only")
     if not KEYRING.exists():
@@ -51,7 +51,7 @@ def _install(folder: Path, packages: tuple[str, ...], suite: str, binary: str) -
 
 
 def _download(root: Path, packages: tuple[str, ...], suite: str) -> list[Path]:
-    """The packages and everything they depend on, down to the C library: nothing counts as installed."""
+    """Download the packages and all their dependencies down to the C library, as if nothing were installed."""
     for name in ("lists/partial", "archives/partial", "parts"):
         (root / name).mkdir(parents=True)
     (root / "status").touch()
@@ -67,7 +67,7 @@ def _download(root: Path, packages: tuple[str, ...], suite: str) -> list[Path]:
         "Acquire::Languages": "none",
         "Acquire::Retries": 3,
         "APT::Install-Recommends": "false",
-        "APT::Sandbox::User": "root",  # the user that apt would change to cannot read a home directory
+        "APT::Sandbox::User": "root",  # the user that apt would switch to cannot read a home directory
         "Debug::NoLocking": "true",
     }
     apt = ["apt-get", "--quiet", *(f"-o{name}={value}" for name, value in settings.items())]
@@ -80,7 +80,7 @@ def _download(root: Path, packages: tuple[str, ...], suite: str) -> list[Path]:
 
 
 def _mirror() -> str:
-    """The mirror that this machine is set up for: elsewhere a firewall may stand."""
+    """The mirror that this machine is configured for; a firewall may block others."""
     if named := os.environ.get(MIRROR_VARIABLE):
         return named
     for uri in run(["apt-get", "indextargets", "--format", "$(REPO_URI)", "Identifier: Packages"]).split():
@@ -90,10 +90,10 @@ def _mirror() -> str:
 
 
 def _relink(root: Path, final: Path, binary: str, patchelf: str) -> None:
-    """Make the program use its own loader and libraries, at the place where it will stand.
+    """Make the program use its own loader and libraries at its final place.
 
-    Started as an argument of that loader it would run as well, but some programs start themselves again by their own
-    name, which is then the loader's; and with ``LD_LIBRARY_PATH`` the server that an editor starts would inherit it.
+    Starting it as an argument of that loader would work too. But some programs start themselves again by their own
+    name, which is then the name of the loader. And the server that an editor starts would inherit ``LD_LIBRARY_PATH``.
     """
     loaders = [path for path in root.glob("usr/lib*/**/ld-linux-*.so.*") if not path.is_symlink()]
     if not loaders:

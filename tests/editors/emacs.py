@@ -1,4 +1,6 @@
-"""An Emacs that a test drives: on a terminal with real keys, and by its own server for what the keys cannot tell."""
+"""An Emacs that a test drives: with real keys on a terminal, and by its own server for everything that is not on
+screen.
+"""
 
 import base64
 import json
@@ -24,9 +26,9 @@ Result = TypeVar("Result")
 
 
 def documented(command: list[str], settings: str = ":budgetMs 30000 :minConfidence 0") -> str:
-    """The Lisp of the documentation's section, with ``command`` in place of the installed program, and ``settings``.
+    """The Lisp in the section of the documentation, with ``command`` as the program and with ``settings``.
 
-    By default an answer may take its time, for the machine may be busy, and may be one that the model doubts.
+    By default an answer may take long, because the machine may be busy, and the model may be unsure of it.
     """
     section = DOCUMENTATION.read_text(encoding="utf-8").partition("## Emacs with eglot")[2]
     code = section.partition("```elisp\n")[2].partition("```")[0]
@@ -37,7 +39,7 @@ def documented(command: list[str], settings: str = ":budgetMs 30000 :minConfiden
 
 
 class Editor:
-    """What a test does to Emacs, and what it sees there."""
+    """What a test can do with Emacs, and what it can see."""
 
     def __init__(self, screen: Terminal, address: Path, folder: Path) -> None:
         self.screen = screen
@@ -59,7 +61,7 @@ class Editor:
             connection.connect(str(self._address))
             connection.sendall(f"-eval {expression}\n".encode())
             answer = b""
-            while received := connection.recv(65536):  # it closes when all is said
+            while received := connection.recv(65536):  # it closes after the last answer
                 answer += received
         if error := re.search(rb"^-error (.*)$", answer, re.MULTILINE):
             raise RuntimeError(error[1].decode().replace("&_", " "))
@@ -67,7 +69,7 @@ class Editor:
         return json.loads(base64.b64decode(printed.replace(b"&n", b"").strip(b'"')))
 
     def until(self, look: Callable[[], Result], what: str) -> Result:
-        """The first true thing that ``look`` returns."""
+        """Return the first true value of ``look``."""
         end = time.monotonic() + TIMEOUT_S
         while not (seen := look()):
             assert time.monotonic() < end, f"{what} did not happen; told {self.told()}\n{self.screen.screen()}"
@@ -75,29 +77,29 @@ class Editor:
         return seen
 
     def type(self, *keys: str) -> None:
-        """Keys as tmux names them (``Tab``, ``M-x``), and texts."""
+        """Type keys, named as in tmux (``Tab``, ``M-x``), and texts."""
         for key in keys:
             self.screen.tmux("send-keys", key)
 
     def path(self) -> Path:
-        """Of the file that ``open`` makes."""
+        """The path of the file that ``open`` makes."""
         return self.folder / self.name
 
     def open(self, text: str) -> None:
-        """A file with this text in the window, the cursor at its end."""
+        """Show a file with this text in the window, with the cursor at its end."""
         self.path().write_bytes(text.encode())
         self.lisp(f"(progn (find-file {json.dumps(str(self.path()))}) (goto-char (point-max)) nil)")
         self.type("C-e")  # eglot looks for a server after the next command
 
     def wait_server(self) -> None:
-        """Until it has a model: what is asked before may be answered with nothing."""
+        """Wait until the server has a model. Earlier requests may be answered with nothing."""
         self.until(lambda: self.lisp("(if (eglot-current-server) t :false)"), "the server's start")
         ask = '\'(:command "midtoken.server.modelInfo" :arguments [])'
         state = f"(plist-get (jsonrpc-request (eglot-current-server) :workspace/executeCommand {ask}) :state)"
         self.until(lambda: self.lisp(state) == "ready", "the model's load")
 
     def server_pid(self) -> int | None:
-        """Of the server of the buffer in the window, while it is connected."""
+        """The process id of the server of the buffer in the window, while it is connected."""
         server = "(let ((it (eglot-current-server))) (if it (process-id (jsonrpc--process it)) nil))"
         pid: int | None = self.lisp(server)
         return pid
@@ -106,7 +108,7 @@ class Editor:
         return str(self.lisp("(buffer-substring-no-properties (point-min) (point-max))"))
 
     def listed(self) -> list[str]:
-        """The candidates in the buffer of completions that the window below shows."""
+        """The candidates in the buffer of completions in the window below."""
         listed = """(if (get-buffer-window "*Completions*") (with-current-buffer "*Completions*"
           (vconcat (let (all) (save-excursion (goto-char (point-min)) (let (found)
             (while (setq found (text-property-search-forward 'completion--string))
@@ -115,14 +117,14 @@ class Editor:
         return list(self.lisp(listed))
 
     def told(self) -> str:
-        """What was shown in the line at the bottom, from the start on."""
+        """Everything that was shown in the echo area since the start."""
         return str(self.lisp('(with-current-buffer "*Messages*" (buffer-substring-no-properties 1 (point-max)))'))
 
 
 @contextmanager
 def editor(emacs: Program, folder: Path, configuration: str) -> Iterator[Editor]:
-    """An Emacs with ``configuration`` as the whole of it, and ``folder`` as its home."""
-    with tempfile.TemporaryDirectory(prefix="midtoken-") as short:  # Emacs wants it to be readable by the user alone
+    """An Emacs with ``configuration`` as its only configuration and ``folder`` as its home."""
+    with tempfile.TemporaryDirectory(prefix="midtoken-") as short:  # Emacs requires that only the user can read it
         address = Path(short) / "server"
         own = f"""(setq inhibit-startup-screen t make-backup-files nil auto-save-default nil create-lockfiles nil
           server-socket-dir {json.dumps(short)})

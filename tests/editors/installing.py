@@ -1,4 +1,4 @@
-"""What every installer of an editor needs: where editors are kept, and commands whose failure is one line."""
+"""Shared by the installers of editors: where editors are kept, and commands that fail with one line."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ class InstallError(Exception):
 
 
 def cache_folder() -> Path:
-    """Where editors are kept between runs: outside the work tree, so that a clean checkout finds them."""
+    """Where editors are kept between runs: outside the work tree, so that a clean checkout finds them too."""
     named = os.environ.get(CACHE_VARIABLE)
     return Path(named).expanduser().absolute() if named else Path.home() / ".cache/midtoken-editors"
 

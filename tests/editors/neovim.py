@@ -21,8 +21,8 @@ from tests.editors.programs import Program
 ROOT = Path(__file__).parents[2]
 PLUGIN = ROOT / "nvim-client"
 SERVER = [sys.executable, "-m", "lsp_server", "serve"]
-# A busy machine may be slow; an answer cut short by the budget would be an answer to another question.
-# And which guesses the model is sure of is not for these tests.
+# A busy machine may be slow; an answer cut short by the budget would be a different answer.
+# These tests do not check which guesses the model is sure of.
 SETTINGS = {"budgetMs": 30_000, "device": "cpu", "minConfidence": 0}
 TIMEOUT_S = 60.0
 ENABLE = "vim.lsp.enable('midtoken')\nvim.lsp.inline_completion.enable()"
@@ -42,13 +42,13 @@ def configuration(
     lines = [f"vim.opt.runtimepath:prepend({json.dumps(str(PLUGIN))})"]
     if own_server:
         lines.append(f"vim.lsp.config('midtoken', vim.json.decode({json.dumps(json.dumps(config))}))")
-    # What the user is told: kept to be looked at, whatever the screen does with it.
+    # The user's messages are kept for the test, whatever the screen does with them.
     lines.append("_G.told = {}\nvim.notify = function(text, level) table.insert(_G.told, { text, level or 2 }) end")
     return "\n".join([*lines, body, ""])
 
 
 def command_line(neovim: Program, folder: Path, init: str) -> tuple[list[str], dict[str, str]]:
-    """The program with ``init`` as its whole configuration and ``folder`` as its home, and its environment."""
+    """The program with ``init`` as its only configuration and ``folder`` as its home, and its environment."""
     (folder / "init.lua").write_text(init, encoding="utf-8")
     ours = {name: value for name, value in os.environ.items() if not name.startswith(("MIDTOKEN_", "NVIM", "XDG_"))}
     homes = {f"XDG_{kind}_HOME": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "STATE", "CACHE")}
@@ -57,7 +57,7 @@ def command_line(neovim: Program, folder: Path, init: str) -> tuple[list[str], d
 
 
 class Editor:
-    """What a test does to Neovim, and what it sees there."""
+    """What a test can do with Neovim, and what it can see."""
 
     def __init__(self, nvim: pynvim.Nvim, folder: Path) -> None:
         self.nvim = nvim
@@ -67,7 +67,7 @@ class Editor:
         return self.nvim.exec_lua(code, *arguments)
 
     def until(self, look: Callable[[], Result], what: str, timeout_s: float = TIMEOUT_S) -> Result:
-        """The first true thing that ``look`` returns."""
+        """Return the first true value of ``look``."""
         end = time.monotonic() + timeout_s
         while not (seen := look()):
             assert time.monotonic() < end, f"{what} did not happen; {self.state()}"
@@ -75,7 +75,7 @@ class Editor:
         return seen
 
     def state(self) -> dict[str, object]:
-        """For the message of a failure."""
+        """The state, for the message of a failure."""
         log = self.lua("return vim.lsp.log and vim.lsp.log.get_filename() or vim.lsp.get_log_path()")
         tail = Path(log).read_text(encoding="utf-8", errors="replace")[-2000:] if Path(log).exists() else ""
         return {"told": self.told(), "mode": self.mode(), "text": self.text(), "ghost": self.ghost(), "log": tail}
@@ -95,7 +95,9 @@ class Editor:
         self.nvim.input(keys.replace("<", "<lt>") if keys == "<" else keys)
 
     def insert_at_end(self) -> None:
-        """Insert mode behind the last character of the document: no key is typed, so ghost text is for this place."""
+        """Enter insert mode after the last character of the document. No key is typed, so the ghost text is for this
+        place.
+        """
         self.nvim.command("normal! G$")
         self.type("A")
         self.until(lambda: self.mode() == "i", "insert mode")
@@ -107,7 +109,7 @@ class Editor:
         return "\n".join(self.nvim.current.buffer[:])
 
     def ghost(self) -> str:
-        """The text in the extmarks of Neovim's inline completion, lines below included."""
+        """The text in the extmarks of Neovim's inline completion, including the lines below."""
         space = self.nvim.api.create_namespace("nvim.lsp.inline_completion")
         shown = ""
         for *_, details in self.nvim.api.buf_get_extmarks(0, space, 0, -1, {"details": True}):
@@ -119,7 +121,12 @@ class Editor:
         return self.until(self.ghost, "ghost text")
 
     def take_from_list(self) -> str:
-        """The first word of the completion list that every version has, |i_CTRL-X_CTRL-O|; it is inserted."""
+        """Insert the first word of the completion list that every version has,
+
+        i_CTRL-X_CTRL-O
+
+        .
+        """
         self.nvim.options["completeopt"] = "menu,noselect"
         self.insert_at_end()
         self.type("<C-x><C-o>")
@@ -130,7 +137,7 @@ class Editor:
         return str(words[0])
 
     def items(self) -> int:
-        """How many items Neovim holds for this buffer."""
+        """Number of items that Neovim holds for this buffer."""
         return int(
             self.lua(
                 "local shown = require('vim.lsp._capability').all.inline_completion.active[vim.fn.bufnr()]"
@@ -149,15 +156,14 @@ class Editor:
 
 @contextmanager
 def editor(neovim: Program, folder: Path, init: str, prefix: Sequence[str] = ()) -> Iterator[Editor]:
-    """A Neovim without a screen, driven over a socket of its own: the process is ours to end.
-
-    ``prefix`` goes before its command.
+    """A Neovim without a screen, driven over a socket of its own, so that we can end the process. ``prefix`` goes
+    before its command.
     """
     arguments, environment = command_line(neovim, folder, init)
     with tempfile.TemporaryDirectory(prefix="midtoken-") as short:  # the path of a socket has at most 107 bytes
         address = Path(short) / "nvim"
         command = [*prefix, *arguments, "--headless", "--listen", str(address)]
-        output = subprocess.DEVNULL  # it echoes what it tells the user
+        output = subprocess.DEVNULL  # it prints the messages for the user
         with subprocess.Popen(command, env=environment, stdin=output, stdout=output, stderr=output) as process:
             try:
                 driven = Editor(_attach(process, address), folder)
@@ -176,7 +182,7 @@ def _attach(process: "subprocess.Popen[bytes]", address: Path) -> pynvim.Nvim:
             with socket.socket(socket.AF_UNIX) as trial:
                 trial.connect(str(address))
             break
-        except (FileNotFoundError, ConnectionRefusedError):  # refused between its making and its first use
+        except (FileNotFoundError, ConnectionRefusedError):  # refused between its creation and first use
             assert process.poll() is None, f"Neovim ended at start with status {process.returncode}"
             assert time.monotonic() < end, "Neovim did not start"
             time.sleep(0.02)
@@ -184,7 +190,7 @@ def _attach(process: "subprocess.Popen[bytes]", address: Path) -> pynvim.Nvim:
 
 
 def _close(driven: Editor) -> None:
-    """pynvim closes its loop before the transport in it, and then Python warns that nobody closed that."""
+    """pynvim closes its loop before the transport in it, and then Python warns that the transport was never closed."""
     driven.nvim.close()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

@@ -1,6 +1,6 @@
-"""The programs that the tests drive: where each comes from, and how new it must be.
+"""The programs that the tests drive: where each comes from, and which version it needs.
 
-``python -m tests.editors.programs`` fetches what is missing and prints the versions; the tests fetch it too.
+``python -m tests.editors.programs`` downloads what is missing and prints the versions. The tests download it too.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.editors.installing import InstallError, run
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that runs, and what its environment must have."""
+    """A program that runs, and the variables that its environment needs."""
 
     path: Path
     version: tuple[int, ...]
@@ -29,7 +29,7 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Where a program is found: the variable that names one, a name on the path, packages of a suite of Debian."""
+    """Where a program is found: an environment variable, a name on the path, or packages of a suite of Debian."""
 
     variable: str
     on_path: str | None
@@ -37,10 +37,10 @@ class Recipe:
     suite: str
     binary: str
     printed: str
-    """What ``--version`` prints: a regular expression whose groups are the version's numbers."""
+    """A regular expression for the output of ``--version``; its groups are the numbers of the version."""
     oldest: tuple[int, ...]
     prepare: Callable[[Path], Mapping[str, str]]
-    """Finishes the folder that the packages are unpacked to, if need be, and returns the program's environment."""
+    """Finishes the folder into which the packages are unpacked, if needed, and returns the program's environment."""
     option: str = "--version"
 
     def find(self) -> Program:
@@ -80,7 +80,7 @@ def _neovim(folder: Path) -> Mapping[str, str]:
 def _emacs(folder: Path) -> Mapping[str, str]:
     shared = next(folder.glob("usr/share/emacs/*/lisp")).parent
     programs = next(folder.glob("usr/libexec/emacs/*/*/"))
-    dumped = folder / "usr/bin/emacs-nox.pdmp"  # its Lisp: looked for beside the program before its own fixed place
+    dumped = folder / "usr/bin/emacs-nox.pdmp"  # its Lisp: it looks there before its own fixed place
     if not dumped.exists():
         dumped.symlink_to(next(programs.glob("emacs-*.pdmp")))
     return {
@@ -108,11 +108,11 @@ def _browser(folder: Path) -> Mapping[str, str]:
 NEOVIM = Recipe(
     "MIDTOKEN_NVIM", "nvim", ("neovim",), "forky", "usr/bin/nvim", r"NVIM v(\d+)\.(\d+)\.(\d+)", (0, 12), _neovim
 )
-# From before ghost text: for a test of what is left there.
+# From before ghost text: for a test of what still works there.
 OLDER_NEOVIM = Recipe(
     "MIDTOKEN_OLDER_NVIM", None, ("neovim",), "trixie", "usr/bin/nvim", r"NVIM v(\d+)\.(\d+)\.(\d+)", (0, 10), _neovim
 )
-# The first version of which eglot is a part is 29.
+# eglot is part of Emacs since version 29.
 EMACS = Recipe(
     "MIDTOKEN_EMACS", "emacs", ("emacs-nox",), "trixie", "usr/bin/emacs-nox", r"GNU Emacs (\d+)\.(\d+)", (29,), _emacs
 )
@@ -133,7 +133,7 @@ BROWSER = Recipe(
 
 
 def main() -> None:
-    """Fetch everything and print its versions."""
+    """Download everything and print the versions."""
     for name, recipe in (
         ("Neovim", NEOVIM),
         ("Neovim without ghost text", OLDER_NEOVIM),

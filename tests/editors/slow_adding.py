@@ -1,6 +1,6 @@
-"""``python -m tests.editors.slow_adding serve``: a server that adds no model before it is told to stop.
+"""``python -m tests.editors.slow_adding serve``: a server whose adding of a model never ends on its own.
 
-So a test can cancel the adding, however fast or slow the machine is.
+So a test can cancel it, however fast or slow the machine is.
 """
 
 import sys
@@ -21,7 +21,7 @@ print(json.dumps({"cancelled": True}), flush=True)
 
 
 async def add_slowly(worker: Sequence[str], model: str, progress: Progress) -> Outcome:
-    """Half of it is done at once, and the rest never."""
+    """Report half of the work at once and the rest never."""
     return await add_in_process((sys.executable, "-c", WAITS), model, progress)
 
 

@@ -1,4 +1,4 @@
-"""A terminal with a real screen, by tmux: what the user sees, whatever an editor's interface says."""
+"""A terminal with a real screen, by tmux: it shows what the user sees, whatever an editor's interface reports."""
 
 import shlex
 import subprocess
@@ -37,7 +37,7 @@ class Terminal:
 
 @contextmanager
 def terminal(command: Sequence[str], environment: Mapping[str, str]) -> Iterator[Terminal]:
-    """A terminal in which ``command`` runs, with ``environment`` on top of this process's own."""
+    """A terminal in which ``command`` runs. ``environment`` is added to this process's own."""
     assigned = [f"{name}={value}" for name, value in environment.items() if name not in ("TERM", "TMUX")]
     with tempfile.TemporaryDirectory(prefix="midtoken-") as short:  # the path of a socket has at most 107 bytes
         started = Terminal(Path(short) / "tmux")

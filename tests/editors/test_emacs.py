@@ -1,6 +1,6 @@
-"""Emacs with eglot, which has the classic list: the configuration of ``docs/editors.md``, with the bundled model.
+"""Emacs with eglot, which shows the classic list: the configuration of ``docs/editors.md``, with the bundled model.
 
-Which words the model finds is not for these tests: only that there is a list, and what becomes of its items.
+The tests do not check which words the model finds, only that there is a list and what happens to its items.
 """
 
 import json
@@ -17,7 +17,7 @@ from tests.editors.emacs import COMMAND, Editor, documented, editor
 from tests.editors.programs import EMACS, Program
 
 CONFIGURATION = documented(COMMAND)
-# By default eglot asks for UTF-32, which is what Emacs counts in; other clients have UTF-16 alone.
+# By default eglot asks for UTF-32, which Emacs counts in; other clients know UTF-16 only.
 UTF_16 = """
 (with-eval-after-load 'eglot
   (cl-defmethod eglot-client-capabilities :around ((_ t))
@@ -48,7 +48,7 @@ def it(shared: Editor, request: pytest.FixtureRequest) -> Editor:
 
 
 def accept(it: Editor) -> str:
-    """The text after the first item is taken, or after what all items have in common was inserted."""
+    """The text after the first item was accepted, or after the common start of all items was inserted."""
     before = it.text()
     it.type("C-M-i")
     it.until(lambda: it.listed() or it.text() != before, "the list")
@@ -93,7 +93,7 @@ def test_a_crash_is_made_up_for(it: Editor):
     it.wait_server()
     pid = it.server_pid()
     assert pid
-    # Eglot starts no server again that it connected to less than three seconds ago.
+    # Eglot does not restart a server that it connected to less than three seconds ago.
     it.until(lambda: it.lisp("(if (eglot--inhibit-autoreconnect (eglot-current-server)) :false t)"), "three seconds")
     os.kill(pid, signal.SIGKILL)
     it.until(lambda: it.server_pid() not in (None, pid), "the second start")

@@ -1,4 +1,4 @@
-"""Helix, which has the classic list: the configuration of ``docs/editors.md``, with the bundled model, on a screen."""
+"""Helix, which shows the classic list: the configuration of ``docs/editors.md`` and the bundled model, on a screen."""
 
 import json
 import os
@@ -17,7 +17,7 @@ DOCUMENTATION = ROOT / "docs/editors.md"
 
 
 def documented() -> str:
-    """The TOML of the documentation's section, with the server of this checkout, and all the time it needs."""
+    """The TOML in the section of the documentation, with the server of this checkout and a long time limit."""
     section = DOCUMENTATION.read_text(encoding="utf-8").partition("## Helix")[2]
     code = section.partition("```toml\n")[2].partition("```")[0]
     command = [f"PYTHONPATH={ROOT}", sys.executable, "-m", "lsp_server", "serve"]
@@ -60,7 +60,7 @@ def test_an_item_of_the_list_is_inserted(helix: Program, tmp_path: Path):
         def listed(screen: str) -> bool:
             if screen.count("nump") > 1:
                 return True
-            it.tmux("send-keys", "C-x")  # the list that it asked for by itself came before the model was loaded
+            it.tmux("send-keys", "C-x")  # the list that it asked for on its own came before the model was loaded
             return False
 
         it.until(listed, "the list")

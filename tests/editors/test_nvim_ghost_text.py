@@ -1,6 +1,6 @@
-"""Ghost text in Neovim, from the real server and the bundled model, with the two lines that are to be enough.
+"""Ghost text in Neovim, from the real server and the bundled model, with the two lines that should be enough.
 
-Which words the model finds is not for these tests: only that there is ghost text, and what becomes of it.
+The tests do not check which words the model finds, only that there is ghost text and what happens to it.
 """
 
 import os
@@ -16,7 +16,7 @@ from tests.editors.programs import NEOVIM, Program
 
 METHOD = "import os\n\n\ndef first(self):\n    ret"
 NAME = "class A:\n    def __init__(self, name):\n        self.na"
-# Places where any model of Python has something to say, most of them inside a token.
+# Places where any model of Python has a completion, most of them inside a token.
 CUTS = [
     "import o",
     METHOD,
@@ -45,7 +45,7 @@ def wait_text(it: Editor, text: str) -> None:
 
 
 def count_answers(it: Editor) -> None:
-    """From now on, in ``_G.answers``."""
+    """Count the answers in ``_G.answers`` from now on."""
     it.lua(
         """_G.answers = 0
         _G.counting = _G.counting or vim.api.nvim_create_autocmd('LspRequest', { callback = function(event)
@@ -56,7 +56,7 @@ def count_answers(it: Editor) -> None:
 
 @contextmanager
 def no_automatic_request(it: Editor) -> Iterator[None]:
-    """As in the fifth of a second that Neovim waits before it asks, however slow this machine is."""
+    """As during the 200 ms that Neovim waits before it asks, however slow this machine is."""
     it.lua("_G.defer_fn = vim.defer_fn; vim.defer_fn = function() return vim.uv.new_timer() end")
     try:
         yield
@@ -71,7 +71,7 @@ def test_it_is_the_version_that_has_ghost_text(neovim: Program):
 @pytest.mark.parametrize("text", CUTS)
 def test_accepting_inserts_what_was_shown(it: Editor, text: str):
     ghost = start(it, text)
-    assert it.text() == text  # shown, not there
+    assert it.text() == text  # shown, not inserted
     assert it.lua("return vim.lsp.inline_completion.get()")
     wait_text(it, text + ghost)
     assert it.nvim.current.window.cursor[1] == len(it.text().splitlines()[-1])
@@ -159,7 +159,7 @@ def test_typing_along_keeps_it(it: Editor):
 
 
 def test_accepting_before_the_answer_to_what_was_typed_doubles_nothing(it: Editor):
-    """Neovim's own acceptance replaces the range of the old item: ``import oss``."""
+    """Neovim's own acceptance replaces the range of the old item, which gives ``import oss``."""
     ghost = start(it, "import o")
     with no_automatic_request(it):
         it.type(ghost[0])

@@ -1,4 +1,4 @@
-"""Ghost text of several lines in Neovim, from the real server and the bundled model, with either line break."""
+"""Ghost text of several lines in Neovim, from the real server and the bundled model, with both kinds of line break."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Choosing models in Neovim: one is added and used, then the first one, by one server; and adding is cancelled."""
+"""Choosing models in Neovim: one server adds a model, uses it, returns to the first; adding can be cancelled."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Neovim from before ghost text: the list, with the configuration of ``docs/editors.md``, and the health check."""
+"""A Neovim from before ghost text: the list, with the configuration of ``docs/editors.md``, and the health check."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ def older() -> Program:
 
 
 def documented() -> str:
-    """The Lua of the documentation's section, with the server of this checkout in place of the installed one."""
+    """The Lua in the section of the documentation, with the server of this checkout."""
     section = DOCUMENTATION.read_text(encoding="utf-8").partition("## Neovim before 0.12")[2]
     code = section.partition("```lua\n")[2].partition("```")[0]
     command = ", ".join(f"'{word}'" for word in SERVER)

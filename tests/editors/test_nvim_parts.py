@@ -1,4 +1,4 @@
-"""What our keys make of ghost text whose words are known: parts, several lines, other servers, options of ``setup``."""
+"""What our keys do with ghost text of known words: parts, several lines, other servers, options of ``setup``."""
 
 import json
 import shutil
@@ -12,13 +12,13 @@ from tests.editors.programs import Program
 
 @pytest.fixture
 def it(empty: Editor) -> Editor:
-    # The items of these tests are given: no answer of the model may come in between.
+    # The items of these tests are fixed, so no answer of the model may arrive.
     empty.lua("vim.defer_fn = function() return vim.uv.new_timer() end")
     return empty
 
 
 def show(it: Editor, text: str, item: str, start: int | None = None, client: str = "midtoken") -> None:
-    """Insert mode at the end of ``text`` and ``item`` there, as if it were the server's answer."""
+    """Insert mode at the end of ``text``, with ``item`` there as if the server had answered it."""
     it.open(text)
     it.insert_at_end()
     line, column = text.count("\n"), len(text.splitlines()[-1])
@@ -102,7 +102,7 @@ SETUP = """require('midtoken').setup({{
 
 
 def setup(more: str = "") -> str:
-    # The server of a checkout is found through the environment, which setup() has no option for.
+    # The server of a checkout is found through the environment; setup() has no option for it.
     environment = f"vim.lsp.config('midtoken', {{ cmd_env = {{ PYTHONPATH = {json.dumps(str(PLUGIN.parent))} }} }})\n"
     call = SETUP.format(cmd=json.dumps(SERVER), settings=json.dumps(SETTINGS), more=more)
     return configuration(environment + call, own_server=False)
@@ -115,7 +115,7 @@ def test_setup_is_enough_too_and_its_keys_fall_through(neovim: Program, tmp_path
         ghost = it.wait_ghost()
         it.type("<Tab>")
         it.until(lambda: it.text() == f"import o{ghost}", "the acceptance")
-        it.type("<Esc>o<Tab>x")  # no ghost text on a line that was just begun
+        it.type("<Esc>o<Tab>x")  # no ghost text on an empty new line
         it.until(lambda: it.text().endswith("x"), "what was typed")
         assert it.text() == f"import o{ghost}\n    x"
         assert it.lua("return vim.lsp.get_clients({ name = 'midtoken' })[1].settings.midtoken.device") == "cpu"
@@ -146,7 +146,7 @@ def test_setup_names_what_it_does_not_know(neovim: Program, tmp_path: Path):
 
 def test_the_help_file_has_its_tags(it: Editor, tmp_path: Path):
     shutil.copytree(PLUGIN / "doc", tmp_path / "doc")
-    it.nvim.command(f"helptags {tmp_path / 'doc'}")  # an error for a tag that is there twice
+    it.nvim.command(f"helptags {tmp_path / 'doc'}")  # an error for a tag that occurs twice
     it.nvim.options["runtimepath"] = f"{it.nvim.options['runtimepath']},{tmp_path}"
     for topic in ("midtoken", "midtoken-setup", "midtoken-keys", "midtoken-older", "midtoken-statusline", ":Midtoken"):
         it.nvim.command(f"help {topic}")

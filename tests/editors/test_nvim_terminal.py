@@ -1,4 +1,4 @@
-"""Ghost text on a real terminal screen: what the user sees, not what Neovim's interface says."""
+"""Ghost text on a real terminal screen: what the user sees, not what Neovim's interface reports."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -24,7 +24,7 @@ def health(it: Editor) -> str:
 
 
 def script(folder: Path, body: str) -> list[str]:
-    """A server that is only this."""
+    """A server that consists of this script only."""
     path = folder / "server.py"
     path.write_text(body, encoding="utf-8")
     return [sys.executable, str(path), "serve"]
@@ -100,11 +100,11 @@ def test_a_crash_is_made_up_for(neovim: Program, tmp_path: Path):
         it.until(lambda: it.server_pids() not in ([], [before]) and it.attached(), "the server's second start")
         it.insert_at_end()
         assert it.wait_ghost()
-        assert [text for text in it.told() if text.startswith("Midtoken")] == []  # Neovim itself tells of the crash
+        assert [text for text in it.told() if text.startswith("Midtoken")] == []  # Neovim itself reports the crash
 
 
 def test_five_restarts_and_then_a_message(neovim: Program, tmp_path: Path):
-    # It gets as far as answering, then dies: what a fault in a native library looks like.
+    # It answers once, then dies, as with a fault in a native library.
     body = f"""import sys, json
 log = open({str(tmp_path / "starts")!r}, "a"); log.write("start\\n"); log.close()
 length = int(sys.stdin.buffer.readline().split()[1])

@@ -1,6 +1,6 @@
 """VS Code with the packaged extension, the real server and the bundled model: ghost text, lists and notebooks.
 
-Which words the model finds is not for these tests: only that there is ghost text, and what becomes of it.
+The tests do not check which words the model finds, only that there is ghost text and what happens to it.
 """
 
 import json
@@ -78,7 +78,7 @@ def test_several_lines(it: Code, line_break: str):
     it.settings({**SETTINGS, "midtoken.multiLine": True})
     text = f"x = 1{line_break}{line_break}{line_break}if __na"
     start(it, text)
-    it.command("midtoken.trigger")  # in case it was typed before the server heard of the setting
+    it.command("midtoken.trigger")  # in case it was typed before the server received the setting
     ghost = str(it.until(lambda: "\n" in it.ghost() and it.ghost(), "the lines below"))
     it.press("Tab")
     wait_text(it, text + ghost.replace("\n", line_break))
@@ -163,14 +163,14 @@ def test_a_cell_of_a_notebook(it: Code):
     it.press("End")
     it.type("o")
     it.until(lambda: it.text() == "import o", "what was typed")
-    it.command("midtoken.trigger")  # in case it was typed before the server heard of the cell
+    it.command("midtoken.trigger")  # in case it was typed before the server received the cell
     assert it.wait_ghost()
 
 
 def test_the_walkthrough(it: Code):
     it.command("workbench.action.openWalkthrough", "midtoken.midtoken#start", False)
     it.page.wait_for_selector('.gettingStarted [data-done-step-id$="#server"]')
-    assert start(it, "import o")  # VS Code looks at what happens from now on
+    assert start(it, "import o")  # VS Code observes what happens from now on
     it.command("workbench.action.openWalkthrough", "midtoken.midtoken#start", False)
     it.page.wait_for_selector('.gettingStarted [data-done-step-id$="#server"].complete', timeout=TIMEOUT_S * 1000)
     for step in it.manifest()["contributes"]["walkthroughs"][0]["steps"]:
@@ -184,6 +184,6 @@ def test_two_windows_on_one_folder(workbench: Workbench):
             it.open("import ", name)
             it.wait_ready()
             it.type("o")
-            it.command("midtoken.trigger")  # the first key in a new window is at times not asked about
+            it.command("midtoken.trigger")  # VS Code sometimes does not ask about the first key in a new window
             it.wait_ghost()
         assert one.ghost() == two.ghost()

@@ -77,7 +77,7 @@ def test_restart(it: Code):
 
 
 def choose_folder(it: Code, folder: Path) -> None:
-    """In the dialog that VS Code has in a browser. It may put a folder of its own in the box after ours is there."""
+    """In the dialog that VS Code has in a browser. VS Code may put a folder of its own in the box after ours."""
     it.begin("midtoken.chooseModelFolder")
     dialog = it.page.locator('.quick-input-widget:visible:has-text("Choose a model folder")')
     box = dialog.locator("input:visible")
@@ -85,7 +85,7 @@ def choose_folder(it: Code, folder: Path) -> None:
 
     def over() -> bool:
         box.fill(f"{folder}/")
-        it.page.wait_for_timeout(500)  # for something that is not to happen
+        it.page.wait_for_timeout(500)  # for something that must not happen
         if box.input_value() == f"{folder}/":
             dialog.locator('a.monaco-button:has-text("Use This Model")').click()
             dialog.wait_for(state="hidden")
@@ -193,5 +193,5 @@ def test_suggestions_that_are_turned_off_are_told_once(it: Code):
     it.settings(SETTINGS)
     it.settings({**SETTINGS, "editor.inlineSuggest.enabled": False})
     it.open("import o", "b.py")
-    time.sleep(1)  # for something that is not to happen
+    time.sleep(1)  # for something that must not happen
     assert it.told() == []

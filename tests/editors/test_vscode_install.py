@@ -1,4 +1,4 @@
-"""What the user of VS Code sees where no server is installed: no Python, an old one, the installation by the button."""
+"""What the user of VS Code sees if no server is installed: no Python, an old one, the installation by the button."""
 
 import shlex
 import venv
@@ -15,7 +15,7 @@ INSTALLATION_S = 900.0
 
 @pytest.fixture
 def python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The one program on the path, but for a shell: a Python without Midtoken."""
+    """The only program on the path, except for a shell: a Python without Midtoken."""
     venv.create(tmp_path / "environment", symlinks=True)
     folder = tmp_path / "bin"
     folder.mkdir()
@@ -34,7 +34,7 @@ def answer(program: Path, body: str) -> None:
 
 
 def install(it: Code) -> None:
-    """Press the button of the offer."""
+    """Press the button of the message that offers the installation."""
     told = it.wait_told("Midtoken's server is not installed.")
     assert told == "Midtoken's server is not installed. It can be installed now, into an environment of its own."
     it.page.click('.notification-list-item a.monaco-button:text("Install")')
@@ -59,7 +59,7 @@ def test_python_is_too_old(workbench: Workbench, python: Path):
 @pytest.mark.usefixtures("python")
 def test_the_button_installs_the_server(workbench: Workbench, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PIP_CACHE_DIR", str(cache_folder() / "pip"))
-    own = Path.home() / ".config/pip/pip.conf"  # holds in the test's home too: an index of one's own, for one
+    own = Path.home() / ".config/pip/pip.conf"  # valid in the test's home too: another index, for one
     if own.exists():
         monkeypatch.setenv("PIP_CONFIG_FILE", str(own))
     with opened(workbench, {}) as it:
@@ -76,7 +76,7 @@ def test_the_installation_fails_without_a_connection(workbench: Workbench, monke
     for name, value in {
         "PIP_CONFIG_FILE": "/dev/null",
         "PIP_INDEX_URL": "http://127.0.0.1:9/simple",
-        "PIP_RETRIES": "1",  # with none pip does not say why it found nothing
+        "PIP_RETRIES": "1",  # without a found version, pip gives no reason
         "PIP_FIND_LINKS": "",
         "PIP_EXTRA_INDEX_URL": "",
         "PIP_NO_CACHE_DIR": "1",

@@ -1,4 +1,4 @@
-"""What is drawn: pictures of the page, to be looked at; ``make screenshots`` puts that of the README into its place."""
+"""Pictures of the page, for a person to look at. ``make screenshots`` copies one of them into the README."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What the user of VS Code sees when something is wrong: with the server, its model, the disk."""
+"""What the user of VS Code sees when something is wrong: with the server, its model, or the disk."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from tests.editors import read_only
 from tests.editors.vscode import SETTINGS
 from tests.editors.vscode_server import Workbench, opened
 
-# It gets as far as answering, then dies: what a fault in a native library looks like.
+# It answers once, then dies, as with a fault in a native library.
 DIES_IN_USE = """import json, sys
 open(sys.argv[0] + '.starts', 'a').write('start ')
 length = int(sys.stdin.buffer.readline().split()[1])
@@ -25,7 +25,7 @@ sys.exit('the native library has a fault')
 
 
 def program(folder: Path, body: str, version: str = "0.1.0") -> list[str]:
-    """A program that says that it is midtoken, and is only ``body``."""
+    """A program that claims to be midtoken; its body is ``body``."""
     path = folder / "server.py"
     path.write_text(body, encoding="utf-8")
     script = folder / "midtoken"

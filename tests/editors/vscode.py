@@ -1,6 +1,6 @@
 """A window of VS Code that a test drives: its page in a real browser, and its extension host over a socket.
 
-A test types and looks in the page, as a user does, and asks the extension host what only an extension can know:
+A test types and reads in the page, as a user does. It asks the extension host for what only an extension can know:
 ``it.run('return vscode.window.activeTextEditor.document.getText()')``.
 """
 
@@ -34,10 +34,10 @@ QUIET = {
     "workbench.startupEditor": "none",
     "workbench.tips.enabled": False,
 }
-"""What would ask a service, or stand before the text."""
+"""Settings that stop what would call a service or cover the text."""
 SETTINGS = {
     "midtoken.server.python": sys.executable,
-    # A busy machine may be slow; an answer cut short by the budget would be an answer to another question.
+    # A busy machine may be slow; an answer cut short by the budget would be a different answer.
     "midtoken.budgetMs": 30_000,
     "midtoken.device": "cpu",
     "midtoken.multiLine": False,
@@ -50,7 +50,7 @@ Result = TypeVar("Result")
 
 
 class Code:
-    """What a test does to a window of VS Code, and what it sees there."""
+    """What a test can do with a window of VS Code, and what it can see."""
 
     def __init__(self, page: Page, host: "Host", folder: Path, settings: tuple[Path, Path]) -> None:
         self.page = page
@@ -68,7 +68,7 @@ class Code:
         return self._host.ask(code, args)
 
     def until(self, look: Callable[[], Result], what: str, timeout_s: float = TIMEOUT_S) -> Result:
-        """The first true thing that ``look`` returns."""
+        """Return the first true value of ``look``."""
         end = time.monotonic() + timeout_s
         while not (seen := look()):
             assert time.monotonic() < end, f"{what} did not happen; {self.state()}"
@@ -76,28 +76,28 @@ class Code:
         return seen
 
     def state(self) -> dict[str, object]:
-        """For the message of a failure; and a picture beside the test's files."""
+        """The state, for the message of a failure; a picture is saved beside the test's files."""
         self.page.screenshot(path=self.folder.parent / "failure.png")
         return {"told": self.told(), "status": self.status(), "text": self.text(), "ghost": self.ghost()}
 
     def command(self, name: str, *args: object) -> Any:
-        """What the command returns."""
+        """Run a command and return its result."""
         return self.run("return vscode.commands.executeCommand(...args)", name, *args)
 
     def begin(self, name: str, *args: object) -> None:
-        """The same for a command that waits for the user."""
+        """Run a command that waits for the user."""
         self.run("vscode.commands.executeCommand(...args)", name, *args)
 
     def open(self, text: str, name: str = "a.py") -> None:
-        """A new file with this text in the editor, the cursor at its end."""
-        self._opened += 1  # one that was closed just now may be remembered
+        """Open a new file with this text in the editor, with the cursor at its end."""
+        self._opened += 1  # VS Code may remember one that was closed just now
         path = self.folder / str(self._opened) / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(text.encode())
         self.show(path)
 
     def show(self, path: Path) -> None:
-        """The file in the editor, the cursor at its end."""
+        """Show the file in the editor, with the cursor at its end."""
         self.run(
             """const editor = await vscode.window.showTextDocument(vscode.Uri.file(args[0]), { preview: false });
             const end = editor.document.lineAt(editor.document.lineCount - 1).range.end;
@@ -111,7 +111,7 @@ class Code:
         self.page.keyboard.type(keys)
 
     def press(self, key: str) -> None:
-        """A key as Playwright names it: ``Tab``, ``Control+ArrowRight``."""
+        """Press a key, named as in Playwright: ``Tab``, ``Control+ArrowRight``."""
         self.page.keyboard.press(key)
 
     def text(self) -> str | None:
@@ -119,7 +119,7 @@ class Code:
         return text
 
     def ghost(self) -> str:
-        """The grey text in the page, lines below included."""
+        """The grey text in the page, including the lines below."""
         parts = "[...document.querySelectorAll('[class*=ghost-text-decoration]')].map((span) => span.textContent)"
         lines = (
             "[...document.querySelectorAll('.suggest-preview-text .view-line')].map((line) => '\\n' + line.textContent)"
@@ -130,7 +130,7 @@ class Code:
         return self.until(self.ghost, "ghost text")
 
     def texts(self, selector: str) -> list[str]:
-        """Of the elements of the page that the selector finds."""
+        """The texts of the elements that the selector finds in the page."""
         texts = f"[...document.querySelectorAll({json.dumps(selector)})].map((found) => found.textContent)"
         return [_plain(text).strip() for text in self.page.evaluate(texts)]
 
@@ -139,26 +139,26 @@ class Code:
         return self.texts(".notification-list-item-message")
 
     def wait_told(self, part: str) -> str:
-        """The notification that has this in it."""
+        """Wait for a notification with this text and return it."""
         found = self.until(lambda: [text for text in self.told() if part in text], f"the message {part!r}")
         return found[0]
 
     def bar(self) -> str:
-        """Our item of the status bar; empty where there is none."""
+        """The text of our item in the status bar; empty if there is none."""
         return " ".join(self.texts(BAR))
 
     def status(self) -> dict[str, Any]:
-        """What the extension knows of the server's state; empty before it is activated."""
+        """The server's state as the extension knows it; empty before it is activated."""
         status: dict[str, Any] | None = self.run(f"return {EXTENSION}?.exports?.status()")
         return status or {}
 
     def wait_ready(self) -> None:
-        """Until the server says that a model is loaded."""
+        """Wait until the server says that a model is loaded."""
         self.until(lambda: self.status().get("state") == "ready" and self.status().get("model"), "the server's start")
 
     @contextmanager
     def restarting(self) -> Iterator[None]:
-        """What is done inside makes the extension start its server again."""
+        """In this context, the test does something that makes the extension restart its server."""
         before = self.server_pid()
         yield
         self.until(lambda: self.server_pid() not in (None, before), "the new server")
@@ -170,13 +170,13 @@ class Code:
         return manifest
 
     def setting(self, name: str, language: str | None = None) -> Any:
-        """The value in effect."""
+        """The value of a setting that is in effect."""
         return self.run(
             "return vscode.workspace.getConfiguration('', { languageId: args[1] }).get(args[0])", name, language
         )
 
     def settings(self, wanted: Mapping[str, object]) -> None:
-        """Make these the user's settings; what else was set, for a language too, is taken back."""
+        """Make these the user's settings. All other ones, also those for a language, are removed."""
         before = {name: value for path in self._settings for name, value in json.loads(path.read_text("utf-8")).items()}
         after = {**QUIET, **wanted}
         for name in {**before, **after}:
@@ -197,7 +197,7 @@ class Code:
         )
 
     def server_pid(self) -> int | None:
-        """Of Midtoken's process, if one runs."""
+        """The id of Midtoken's process, if one runs."""
         host = self.run("return process.pid")
         for children in Path(f"/proc/{host}/task").glob("*/children"):
             for pid in children.read_text(encoding="utf-8").split():
@@ -207,7 +207,7 @@ class Code:
 
 
 def _plain(text: object) -> str:
-    """VS Code's pages have spaces that do not break."""
+    """Text with ordinary spaces. VS Code's pages use non-breaking ones."""
     return str(text).replace("\N{NO-BREAK SPACE}", " ")
 
 

@@ -23,7 +23,7 @@ from tests.editors.vscode import QUIET, SETTINGS, TIMEOUT_S, Code, Host
 
 DRIVER = Path(__file__).parent / "driver"
 BROWSER_OPTIONS = [
-    "--no-sandbox",  # it does not start as root otherwise
+    "--no-sandbox",  # otherwise it does not start as root
     "--disable-gpu",
     "--disable-quic",
     "--disable-background-networking",
@@ -31,25 +31,25 @@ BROWSER_OPTIONS = [
     "--disable-sync",
     "--no-first-run",
 ]
-# Settings of these scopes belong to the machine on which the extension runs: a file beside that of the user's settings.
+# Settings of these scopes belong to the machine on which the extension runs, in a file beside the user's settings.
 MACHINE = ("midtoken.server.", "midtoken.model", "midtoken.device")
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """VS Code with the extensions of a test: made once, used by many windows."""
+    """VS Code with the extensions of a test. It is made once and used by many windows."""
 
     vscode: CodeServer
     extensions: Path
 
 
 def install(vscode: CodeServer, vsix: Path, folder: Path) -> Installation:
-    """Into ``folder`` the packaged extension, by VS Code's own installer, and the driver."""
+    """Install the packaged extension into ``folder``, by VS Code's own installer, and the driver."""
     extensions = folder / "extensions"
     extensions.mkdir()
     _command_line(vscode, folder, extensions, "--install-extension", str(vsix))
     shutil.copytree(DRIVER, extensions / "midtoken-tests.driver-0.0.1")
-    (extensions / "extensions.json").unlink()  # the list of what is installed: made anew from the folders
+    (extensions / "extensions.json").unlink()  # the list of installed extensions: it is made again from the folders
     return Installation(vscode, extensions)
 
 
@@ -61,7 +61,7 @@ def _command_line(vscode: CodeServer, folder: Path, extensions: Path, *arguments
 
 
 class Server:
-    """A running server of VS Code with user data of its own; each window of it is a page of the browser."""
+    """A running server of VS Code with user data of its own. Each of its windows is a page of the browser."""
 
     def __init__(self, browser: Browser, port: int, folder: Path, sockets: Path) -> None:
         self._browser = browser
@@ -127,9 +127,9 @@ def server(
     settings: Mapping[str, object],
     prefix: Sequence[str] = (),
 ) -> Iterator[Server]:
-    """VS Code's server with ``settings`` as the user's own, and ``folder`` as the home of everything it writes.
+    """VS Code's server with ``settings`` as the user's settings and ``folder`` as the home of everything it writes.
 
-    ``prefix`` goes before its command. Extensions have the environment that is ours now.
+    ``prefix`` goes before its command. Extensions get the environment that this process has now.
     """
     for path in _settings_files(folder):
         path.parent.mkdir(parents=True)
@@ -142,7 +142,7 @@ def server(
         options = ["--without-connection-token", "--accept-server-license-terms", "--telemetry-level", "off"]
         data = ["--server-data-dir", str(folder / "data"), "--user-data-dir", str(folder / "data/data")]
         extensions = ["--extensions-dir", str(installation.extensions)]
-        # Which guesses the model is sure of is not for these tests.
+        # These tests do not check which guesses the model is sure of.
         own = {"HOME": str(folder), "EDITOR_TEST_SOCKETS": short, "MIDTOKEN_MIN_CONFIDENCE": "0"}
         log = folder / "server.log"
         with log.open("wb") as output:
@@ -157,7 +157,8 @@ def server(
         try:
             yield Server(browser, _port(process, log), folder, Path(short))
         finally:
-            # By itself it would wait hours for windows that may come back; its extension hosts are of its group.
+            # On its own it would wait hours for windows that may come back. Its extension hosts are in its process
+            # group.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(TIMEOUT_S)
 
@@ -172,12 +173,12 @@ def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
 
 
 Workbench = Callable[..., AbstractContextManager[Server]]
-"""Starts VS Code: ``server`` with the last two of its arguments."""
+"""Starts VS Code: calls ``server`` with its last two arguments."""
 
 
 @contextmanager
 def opened(workbench: Workbench, settings: Mapping[str, object]) -> Iterator[Code]:
-    """A window in which a Python file was opened; no setting names a server but those given."""
+    """A window in which a Python file was opened. The settings name no server except the given ones."""
     kept = {name: value for name, value in SETTINGS.items() if name != "midtoken.server.python"}
     with workbench({**kept, **settings}) as server, server.window() as it:
         it.open("import ")

@@ -1,4 +1,4 @@
-"""One window of VS Code that the tests of a module share, and what they do in it."""
+"""One window of VS Code, shared by the tests of a module, and what they do in it."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ def window(workbench: Workbench) -> Iterator[Code]:
 
 @pytest.fixture
 def it(window: Code) -> Iterator[Code]:
-    """The shared window with nothing open, no message on the screen, and the settings as they were."""
+    """The shared window with nothing open, no message on the screen, and the original settings."""
     yield window
     window.press("Escape")
     window.run(
@@ -35,7 +35,7 @@ def it(window: Code) -> Iterator[Code]:
 
 
 def start(it: Code, text: str, name: str = "a.py") -> str:
-    """Ghost text behind ``text``, whose last character is typed."""
+    """Ghost text after ``text``, whose last character is typed."""
     it.open(text[:-1], name)
     it.type(text[-1])
     return it.wait_ghost()

@@ -1,4 +1,4 @@
-"""Hostile files of a model folder, one kind a class: how one is made, and what reads it."""
+"""Hostile files of a model folder, one class for each kind: how one is made, and what reads it."""
 
 import hashlib
 import json
@@ -36,7 +36,7 @@ TEXT = "def f(self):\n    return 'größe 中 \u0301'  # 12 123\n\tself.name = n
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """``make`` writes a hostile file into an empty folder, ``read`` reads it as the program would."""
+    """One kind: ``make`` writes a hostile file into an empty folder, ``read`` reads it as the program would."""
 
     make: Callable[[random.Random, Path], None]
     read: Callable[[Path], object]
@@ -111,12 +111,14 @@ def make_graph_file(chance: random.Random, folder: Path) -> None:
 
 
 MOST_REPEATED = 1 << 17
-"""Bytes of what is repeated or put into other graphs: copies of copies would take the fuzzer more than the reader."""
+"""Most bytes of a part that is repeated or put into other graphs. Copies of copies would slow the fuzzer, not the
+reader.
+"""
 _OPERATORS = ("Add", "MatMul", "Identity", "If", "Loop", "Scan", "Constant", "ConstantOfShape", "f0", "f1", "f2", "")
 
 
 def _made_graph(chance: random.Random, depth: int = 0) -> bytes:
-    """Any nesting of nodes, branches, tensors elsewhere and functions; deeper and wider than any exporter's."""
+    """Any nesting of nodes, branches, external tensors and functions, deeper and wider than any exporter makes."""
 
     def a_tensor() -> bytes:
         place = chance.choice([None, "weights.data", "../secret", "/dev/zero", "", "a\0", "\ud800", "model.onnx"])
@@ -149,7 +151,7 @@ def _made_graph(chance: random.Random, depth: int = 0) -> bytes:
 
 
 def read_graph(folder: Path) -> None:
-    """onnxruntime opens what is let through: in a process of its own here, as in a trial."""
+    """onnxruntime opens what passes our checks, here in a process of its own, as in a trial."""
     check_graph_file(folder / "model.onnx")
     open_graph(folder / "model.onnx", "cpu", 1)
 
@@ -233,11 +235,11 @@ def read_safetensors(folder: Path) -> None:
 
 
 _LIES = (0, 1, 3, 31, 33, 1 << 16, 1 << 20, 1 << 31, 1 << 32, 1 << 40, 1 << 63, (1 << 64) - 32, (1 << 64) - 1)
-"""Lengths, counts and offsets that no file has, or hardly one."""
+"""Lengths, counts and offsets that almost no real file has."""
 
 
 class _Honest(random.Random):
-    """Never lies."""
+    """Makes no false statement."""
 
     def random(self) -> float:
         return 1.0
@@ -247,7 +249,7 @@ _HONEST = _Honest()
 
 
 def _told(true: int, chance: random.Random, share: float = 0.004) -> bytes:
-    """A length, count, size or offset as the header states it: now and then a lie."""
+    """A length, count, size or offset as the header states it; sometimes it is false."""
     lie = chance.choice((*_LIES, true + 1, max(true - 1, 0), true * 2)) if chance.random() < share else true
     return struct.pack("<Q", lie % (1 << 64))
 
@@ -258,7 +260,7 @@ def _gguf_text(text: str, chance: random.Random) -> bytes:
 
 
 def _gguf_value(value: Any, chance: random.Random) -> bytes:
-    """Type and value; lists are of one type."""
+    """Type and value. A list has elements of one type."""
     if isinstance(value, bool):
         return struct.pack("<IB", 7, value)
     if isinstance(value, int):
@@ -268,7 +270,7 @@ def _gguf_value(value: Any, chance: random.Random) -> bytes:
     if isinstance(value, str):
         return struct.pack("<I", 8) + _gguf_text(value, chance)
     if isinstance(value, list):
-        # Of hundreds of entries one lies now and then, not one in each file.
+        # Of hundreds of entries one is false now and then, not one in each file.
         inner = [_gguf_value(part, chance if chance.random() < 0.05 else _HONEST) for part in value]
         inner = inner or [struct.pack("<I", 8)]
         return struct.pack("<I", 9) + inner[0][:4] + _told(len(value), chance, 0.02) + b"".join(i[4:] for i in inner)

@@ -1,9 +1,9 @@
-"""A million messages that are nearly right: ``python -m tests.fuzz.json_rpc [--messages 1000000] [--seed 1]``.
+"""A million messages that are almost right: ``python -m tests.fuzz.json_rpc [--messages 1000000] [--seed 1]``.
 
 Messages of every method are built, then damaged: fields dropped, doubled or of other types, numbers of any size, lone
-surrogates, deep nests, frames in pieces, headers that lie. After each burst a right completion must come. What is
-printed: how many messages were sent, requests that were never answered, the slowest right completion, the peak of the
-memory.
+surrogates, deep nests, frames in pieces, false headers. After each burst a right completion must come. The program
+prints the number of messages sent, the requests that were never answered, the slowest right completion, and the peak of
+the memory.
 """
 
 import argparse
@@ -19,9 +19,9 @@ from tests.fuzz.server import Server
 
 BURST = 400
 PATIENCE_S = 60.0
-"""For answers that come later than one that was asked for after them."""
+"""Time for answers that come later than the answer to a newer request."""
 SESSION = 40_000
-"""Messages to one server, before it must leave as it should."""
+"""Messages to one server before it must leave with the right status."""
 URIS = (
     "file:///project/a.py", "file:///project/b.py", "untitled:1", "cell:1", "nb:1", "", "\ud800", "file:///%00",
     "http://[",
@@ -35,7 +35,7 @@ NUMBERS = (-1, 0, 1, 2, 3, 27, 0.5, -0.0, 1e308, 2**31, 2**53, 2**64, -(2**63), 
 
 @dataclass
 class Found:
-    """What a run says of the server."""
+    """What a run found out about the server."""
 
     messages: int = 0
     requests: int = 0
@@ -139,7 +139,7 @@ class Messages:
         return makers[self._random.randrange(len(makers))]
 
     def damaged(self, value: Any) -> Any:
-        """With something wrong somewhere in it."""
+        """A message with some damage."""
         if self._random.random() < 0.25 or not isinstance(value, dict | list) or not value:
             return self.odd()
         if isinstance(value, list):
@@ -151,7 +151,7 @@ class Messages:
         return {**value, name: self.damaged(value[name])}
 
     def frames(self, count: int) -> Iterator[tuple[bytes, int | None]]:
-        """Bytes as they go out, and the id of a request that must be answered whatever happens."""
+        """The bytes that are sent, and the id of a request that must be answered in any case."""
         for _ in range(count):
             method, params = self.message()
             message: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "params": params}
@@ -189,7 +189,7 @@ COMMANDS = ("accept", "enable", "disable", "modelInfo", "statistics", "showLog",
 
 
 def run(count: int, seed: int, *, is_talkative: bool = False) -> Found:
-    """Send so many messages, in sessions one after the other."""
+    """Send that many messages, in one session after the other."""
     found, messages = Found(), Messages(seed)
     while found.messages < count:
         with Server() as server:
@@ -213,7 +213,7 @@ def _burst(server: Server, messages: Messages, count: int, found: Found) -> None
         data += frame
         if number is not None:
             owed.add(number)
-    half = len(data) // 2  # in pieces, anywhere
+    half = len(data) // 2  # split anywhere
     server.send(bytes(data[:half]), bytes(data[half:]) + b"\r\n" * 200)
     found.messages += count
     found.requests += len(owed)

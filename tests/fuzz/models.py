@@ -1,12 +1,12 @@
-"""Thousands of hostile model files, under a limit of memory: is each read, or refused in one line?
+"""Thousands of hostile model files, with a memory limit: is each read, or refused in one line?
 
-    python -m tests.fuzz.models [--count 10000] [--seed 0] [--kind NAME ...]
+``python -m tests.fuzz.models [--count 10000] [--seed 0] [--kind NAME ...]``
 
-Each kind of file runs in a process of its own, which is started anew after a case that ended it or hung. Every case
-has a number, and can be made again from it and the seed. What is let through is used as the program would use it, so
-that onnxruntime, too, sees what it would see in a trial (`engine.probe`); a graph that ends the process there is
-counted apart, for that is what trials are for. The exit status is 1 where anything else went wrong: an exception that
-is not one of ours, a message of several lines, a process that ended, a case of over half a minute; for GGUF files
+Each kind of file runs in a process of its own, which is started again after a case that ended it or hung. Every case
+has a number and can be made again from it and the seed. Files that pass our checks are used as the program would use
+them, so onnxruntime, too, reads what it would read in a trial (`engine.probe`). A graph that ends the process there is
+counted separately, because trials exist for that. The exit status is 1 if anything else goes wrong: an exception that
+is not one of ours, a message of several lines, a process that ended, a case of more than half a minute; for GGUF files
 also memory that grew by more than 200 MiB.
 """
 
@@ -31,18 +31,20 @@ from tests.fuzz.cases import KINDS
 COUNT = 10_000
 MOST_SECONDS = 30.0
 MOST_BYTES = 3 << 30
-"""Of address space, as in a trial of a small folder."""
+"""Limit of the address space, as in a trial of a small folder."""
 MOST_GROWTH_MIB = 200.0
-"""How much more memory a process may have after its cases than before them, where `FRUGAL` says so; files are small."""
+"""How much more memory a process may have after its cases than before them, for the kinds in `FRUGAL`. The files are
+small.
+"""
 FRUGAL = ("GGUF",)
-"""Kinds whose files state sizes that anybody can choose, and are read piece by piece."""
+"""Kinds whose files state sizes that anybody can choose, and which are read piece by piece."""
 CONTAINED = ("ONNX graph",)
-"""Kinds for which a process that ends is contained: the library that ends it runs in a trial first."""
+"""Kinds for which a process that ends does no harm: the library that ends it runs in a trial first."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """How the cases of a kind ended. ``failures`` say which and why."""
+    """The results of the cases of a kind. ``failures`` say which cases failed and why."""
 
     kind: str
     cases: int = 0
@@ -61,9 +63,9 @@ class Outcome:
 
 
 def run_case(kind: str, number: int, seed: int, folder: Path) -> str:
-    """Make a case and read it: the name of the error that refused it, empty where it was let through.
+    """Make a case and read it. Returns the name of the error that refused it, empty if it passed.
 
-    Raises whatever else comes, and `AssertionError` for a message that is no single line.
+    Raises any other exception, and `AssertionError` for a message that is not a single line.
     """
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -80,9 +82,9 @@ def run_case(kind: str, number: int, seed: int, folder: Path) -> str:
 
 
 def work(kind: str, first: int, count: int, seed: int) -> None:
-    """The child: a line of JSON for every case."""
+    """The child process: it writes a line of JSON for every case."""
     limit_memory()
-    # What libraries print is not for the parent.
+    # The parent must not read what libraries print.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     with tempfile.TemporaryDirectory() as place:
@@ -101,7 +103,7 @@ def work(kind: str, first: int, count: int, seed: int) -> None:
 
 
 def limit_memory() -> None:
-    """On Unix: this process cannot take more than `MOST_BYTES`."""
+    """On Unix: limit the memory of this process to `MOST_BYTES`."""
     if sys.platform != "win32":
         import resource
 
@@ -110,7 +112,7 @@ def limit_memory() -> None:
 
 
 def peak_mib() -> float:
-    """Most resident memory so far, in MiB; 0 where the system does not say."""
+    """The peak of the resident memory so far, in MiB; 0 if the system does not report it."""
     if sys.platform == "win32":
         return 0.0
     import resource
@@ -119,7 +121,7 @@ def peak_mib() -> float:
 
 
 def run_kind(kind: str, count: int, seed: int) -> Outcome:
-    """The parent: all cases of a kind, in as many processes as it takes."""
+    """The parent: run all cases of a kind, in as many processes as it takes."""
     outcome = Outcome(kind)
     first = 0
     while first < count:
@@ -134,7 +136,7 @@ def run_kind(kind: str, count: int, seed: int) -> Outcome:
 
 
 def _follow(child: "subprocess.Popen[str]", outcome: Outcome, first: int) -> int:
-    """Read what the child says until it ends; returns the number of the case to go on with."""
+    """Read the child's output until it ends. Returns the number of the case to continue with."""
     assert child.stdout is not None
     at = first
     while True:
@@ -168,7 +170,7 @@ def _note(outcome: Outcome, said: dict[str, Any]) -> None:
 
 
 def main() -> int:
-    """Run them and print a table; the exit status is 1 where something went wrong."""
+    """Run the kinds and print a table. The exit status is 1 if something went wrong."""
     if sys.argv[1:2] == ["--child"]:
         kind, first, count, seed = sys.argv[2:]
         work(kind, int(first), int(count), int(seed))

@@ -1,4 +1,4 @@
-"""How a good file becomes a hostile one: by its structure, and by its bytes. All chance comes from a seed."""
+"""Makes a hostile file from a good one: by its structure and by its bytes. Everything random comes from a seed."""
 
 import json
 import random
@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 DEEP = "@deep@"
-"""Stands for nesting that no writer of JSON would make."""
+"""Stands for nesting that no JSON writer would make."""
 _LONG = 100_000
 _VALUES: Sequence[Callable[[random.Random], Any]] = (
     lambda chance: None,
@@ -25,7 +25,7 @@ _VALUES: Sequence[Callable[[random.Random], Any]] = (
 
 
 def hostile_value(chance: random.Random) -> Any:
-    """Something of another type, too large, too long, or too deep."""
+    """A value of another type, too large, too long, or too deep."""
     return chance.choice(_VALUES)(chance)
 
 
@@ -52,7 +52,7 @@ def mutate_json(raw: Any, chance: random.Random, changes: int) -> Any:
 
 
 def _places(raw: Any, most: int = 400) -> "list[tuple[Any, Any]]":
-    """Where a value stands: what holds it, and its name there. Of long lists and tables a few."""
+    """Places of values: the container and the name or index in it. Of long lists and tables only a few."""
     found: list[tuple[Any, Any]] = []
     waiting = [raw]
     while waiting and len(found) < most:
@@ -70,7 +70,7 @@ def _places(raw: Any, most: int = 400) -> "list[tuple[Any, Any]]":
 
 
 def json_bytes(raw: Any, chance: random.Random) -> bytes:
-    """As JSON, now and then cut off or with a changed byte."""
+    """As JSON, sometimes cut off or with a changed byte."""
     text = json.dumps(raw)
     nest = chance.choice([("[", "]"), ('{"a":', "}")])
     depth = chance.choice([50, 900, 30_000])
@@ -79,7 +79,7 @@ def json_bytes(raw: Any, chance: random.Random) -> bytes:
 
 
 def mutate_bytes(data: bytes, chance: random.Random, changes: int) -> bytes:
-    """Bytes changed, inserted, removed, repeated, or cut off."""
+    """Change, insert, remove or repeat bytes, or cut the file off."""
     changed = bytearray(data)
     for _ in range(changes):
         at = chance.randrange(len(changed) + 1)

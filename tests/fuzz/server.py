@@ -11,11 +11,11 @@ from tests.e2e.clients import FAKE_SERVER, ROOT, environment
 
 URI = "file:///project/right.py"
 TIMEOUT_S = 300.0
-"""A fuzzer runs for hours beside other work; what hangs is found out all the same."""
+"""Upper limit for waiting. A fuzzer runs for hours beside other work; only a server that hangs takes this long."""
 
 
 class Server:
-    """A server, and what it answered."""
+    """A server and its answers."""
 
     def __init__(self) -> None:
         pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
@@ -39,12 +39,12 @@ class Server:
 
     @property
     def peak_kib(self) -> int:
-        """Linux tells it; 0 elsewhere."""
+        """The peak of the memory on Linux; 0 elsewhere."""
         status = Path(f"/proc/{self._process.pid}/status")
         return int(status.read_text().split("VmHWM:")[1].split()[0]) if status.exists() else 0
 
     def send(self, *pieces: bytes) -> None:
-        """Write the pieces one after the other: no answer to a question of the server's comes between them."""
+        """Write the pieces without a break, so that no answer to a question of the server comes between them."""
         assert self._process.stdin is not None
         with self._writing:
             for data in pieces:
@@ -55,7 +55,7 @@ class Server:
         self._send_json({"jsonrpc": "2.0", "method": method, "params": params})
 
     def ask(self, name: str, method: str, params: Any) -> Any:
-        """The result of a request whose id is the name."""
+        """The result of a request whose id is ``name``."""
         self._send_json({"jsonrpc": "2.0", "id": name, "method": method, "params": params})
         while True:
             answer = self._ours.get(timeout=TIMEOUT_S)
@@ -67,7 +67,7 @@ class Server:
         self.tell("initialized", None)
 
     def settle(self) -> None:
-        """Come to the end of what was sent, with settings and switches as they were."""
+        """Finish what was sent, with the first settings and switches."""
         self.tell("workspace/didChangeConfiguration", {"settings": {"midtoken": {}}})
         self.ask("settle", "workspace/executeCommand", {"command": "midtoken.server.enable"})
         for language in ("python", "c"):
@@ -75,7 +75,7 @@ class Server:
             self.ask("settle", "workspace/executeCommand", params)
 
     def complete(self) -> str | None:
-        """What a right request is answered with."""
+        """The answer to a right request."""
         document = {"uri": URI, "languageId": "python", "version": 1, "text": "x"}
         self.tell("textDocument/didOpen", {"textDocument": document})
         place = {"textDocument": {"uri": URI}, "position": {"line": 0, "character": 1}, "context": {"triggerKind": 1}}

@@ -17,7 +17,7 @@ IN_PROCESS = [kind for kind in KINDS if kind not in models.CONTAINED]
 @pytest.mark.parametrize("kind", IN_PROCESS)
 def test_hostile_files_are_read_or_refused_in_one_line(tmp_path, kind):
     outcomes = {run_case(kind, number, 99, tmp_path) for number in range(30)}
-    assert len(outcomes) > 1  # something is refused, and not all of it the same way
+    assert len(outcomes) > 1  # some files are refused, and for different reasons
 
 
 def test_hostile_graphs_end_no_process_but_their_own():
@@ -37,7 +37,7 @@ def test_a_case_is_the_same_every_time(tmp_path):
 
 
 def test_what_goes_wrong_is_seen(tmp_path, monkeypatch):
-    """An error of another kind, one of several lines, a process that ends: none of them passes for a refusal."""
+    """An error of another kind, one of several lines, a process that ends: none of them counts as a refusal."""
     broken = dict(KINDS)
     monkeypatch.setattr(models, "KINDS", broken)
 

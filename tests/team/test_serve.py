@@ -90,7 +90,7 @@ def test_a_replica_that_is_killed_while_it_streams_is_no_error(url, folder):
                     os.kill(event.data["replica"], signal.SIGKILL)
                 events.append(event)
     assert events[-1].name in ("answer", "error")
-    # The editor's client asks on: the other replica answers, or the local model.
+    # The editor's client continues to ask: the other replica answers, or the local model.
     completer = RemoteCompleter(FakeCompleter(("local",)), Remote(url, folder / "token"))
     for _ in range(5):
         stop = StopParams(max_new_tokens=8)

@@ -1,4 +1,4 @@
-"""The extension's package.json beside what it mirrors: the server's settings, the package's version, its own files."""
+"""The extension's package.json beside what it must agree with: the server's settings, the version, its own files."""
 
 import json
 import math
@@ -27,7 +27,7 @@ def problems(name: str, value: object) -> tuple[str, ...]:
 
 
 def types(declared: dict[str, Any]) -> set[str]:
-    """Without null, which says that a setting is not set."""
+    """The types without null, which means that a setting is not set."""
     kinds = declared["type"]
     return {kinds} if isinstance(kinds, str) else set(kinds) - {"null"}
 

@@ -89,12 +89,12 @@ def test_a_call_that_goes_on_after_its_request_was_cancelled_is_of_use_if_it_ser
 @pytest.mark.parametrize(
     ("contexts", "written", "stopped_ms"),
     [
-        (("re", "rex", "rexy", "rexyz"), "turn", 40.0),  # something else was asked after the first one
-        (("re", "ret", "rety", "retyz"), "turn", 30.0),  # at first it still wrote what was typed
-        (("re", "ret", "retu", "retur"), "turn", 20.0),  # all the time, so that it was handed on until then
+        (("re", "rex", "rexy", "rexyz"), "turn", 40.0),  # another request came after the first one
+        (("re", "ret", "rety", "retyz"), "turn", 30.0),  # at first it still wrote the typed text
+        (("re", "ret", "retu", "retur"), "turn", 20.0),  # it always did, so it was handed on until then
         (("re", "r", "re", "ret"), "turn", 40.0),  # a deletion
-        (("re", "ret", "retu", "retur"), "", 40.0),  # it still read
-        (("re", "re", "ret", "retu"), "", 30.0),  # the same was asked once more
+        (("re", "ret", "retu", "retur"), "", 40.0),  # it was still reading
+        (("re", "re", "ret", "retu"), "", 30.0),  # the same request came again
     ],
 )
 def test_the_time_to_stop_counts_from_the_first_cancellation_that_left_the_call_without_use(

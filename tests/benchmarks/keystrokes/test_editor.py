@@ -1,4 +1,4 @@
-"""The editor's side against a server that answers what the test says, when it says so."""
+"""The editor's side against a server whose answers, and their times, the test decides."""
 
 import asyncio
 from collections.abc import Callable
@@ -15,7 +15,7 @@ OS_PATH = "os.path.join"
 
 
 class Scripted:
-    """Stands in for the server: keeps what it is told, answers by `answer`."""
+    """Stands in for the server: records the messages; `answer` sends an answer."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -52,7 +52,9 @@ class Scripted:
         self.waiting.pop(number).set_result(Reply(0.0, {"code": -32800}, True))
 
     async def answer(self, *texts: str, back: int = 0, number: int | None = None, **more: Any) -> None:
-        """Answer the latest request, or one by its number, with items that replace ``back`` units before its cursor."""
+        """Answer the latest request, or the one with a given number, with items that replace ``back`` units before its
+        cursor.
+        """
         number = max(self.waiting) if number is None else number
         place = self.places[-1]
         span = {"start": {**place, "character": place["character"] - back}, "end": place}

@@ -12,7 +12,7 @@ ANSWER = {"timings": {"prompt_n": 2000, "predicted_n": 3}}
 
 
 class Talk:
-    """A plugin whose model answers as told; what it was asked is kept."""
+    """A plugin whose model gives prepared answers; the prompts are recorded."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *answers: str) -> None:
         self.asked: list[dict[str, Any]] = []

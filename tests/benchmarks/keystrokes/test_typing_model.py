@@ -10,7 +10,7 @@ CODE = "def first(path):\n    if path:\n        return path\n\n    raise ValueEr
 
 
 def type_all(typist: Typist, ghost: str = "", visible_s: float = 0.0) -> list[Key]:
-    """Type to the end with the same ghost text on show all the time; every key does what it says."""
+    """Type to the end while the same ghost text is shown. Every key has its recorded effect."""
     keys, text = [], ""
     while not typist.done:
         keys.append(key := typist.press(ghost, visible_s))
