@@ -7,7 +7,7 @@ from tests.lsp_server.commands.command_line import StubCompleter, install
 
 @pytest.fixture(autouse=True)
 def models_are_trusted(monkeypatch):
-    """No model is tried in a process of its own, which takes a second; `test_trials.py` is about that."""
+    """No model is tried in a process of its own, because that takes a second. `test_trials.py` tests it."""
     monkeypatch.setattr("lsp_server.commands.options.probe_model", lambda folder: None)
 
 

@@ -1,4 +1,4 @@
-"""A completer without a model. What it does is written in the line that it is asked to complete."""
+"""A completer without a model. The line that it must complete tells it what to do."""
 
 import os
 import threading
@@ -30,9 +30,9 @@ INFO = ModelInfo("/models/fake", "fake", "cpu", "CPUExecutionProvider", "int4", 
 class FakeCompleter:
     """Answers ``texts``, best first, unless the cursor's line holds one of the words below.
 
-    ``!slow`` waits until it is cancelled, ``!step`` for 50 ms, ``!stuck`` hears no cancellation, ``!count`` answers how
-    often it was asked, ``!error`` and ``!crash`` raise, ``!print`` writes on standard output, ``!lines`` answers two
-    lines, ``!nothing`` nothing.
+    ``!slow`` waits until it is cancelled, ``!step`` waits 50 ms, ``!stuck`` ignores cancellation, ``!count`` answers
+    how often it was asked, ``!error`` and ``!crash`` raise, ``!print`` writes to standard output, ``!lines`` answers
+    two lines, ``!nothing`` nothing.
     """
 
     def __init__(self, texts: tuple[str, ...] = ("one", "two", "three"), notices: tuple[str, ...] = ()) -> None:

@@ -13,7 +13,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 
 @dataclass(frozen=True)
 class Case:
-    """``expected`` is empty where the file says ``nothing``."""
+    """One case. ``expected`` is empty if the file says ``nothing``."""
 
     name: str
     options: Mapping[str, str]

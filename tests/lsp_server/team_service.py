@@ -42,7 +42,7 @@ def listening(app: FastAPI) -> Iterator[str]:
 
 
 class WithoutSessions:
-    """A completer as a replica's engine: it keeps no documents apart."""
+    """A completer as a replica's engine. It does not keep documents apart."""
 
     def __init__(self, completer: CompleterLike) -> None:
         self._completer = completer
@@ -63,7 +63,7 @@ class WithoutSessions:
 
 
 class Served:
-    """A service, what is behind it, and a client of it."""
+    """A service, its backend, and a client of it."""
 
     def __init__(self, config: TeamConfig, engine: CompleterLike) -> None:
         self.config = config
@@ -86,7 +86,7 @@ class Served:
 
 @pytest.fixture
 def serve(tmp_path) -> Iterator[Callable[..., Served]]:
-    """Starts a service of a configuration around an engine."""
+    """Starts a service with a configuration and an engine."""
     file = tmp_path / "token"
     file.write_text(TOKEN)
     with contextlib.ExitStack() as stack:

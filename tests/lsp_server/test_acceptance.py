@@ -119,7 +119,8 @@ def test_kept_characters_are_those_that_no_edit_touched(before, added, after, da
         start = data.draw(st.integers(0, len(text)))
         end = data.draw(st.integers(start, len(text)))
         new = data.draw(pieces)
-        # The ledger sees two texts only: of equal neighbours either may be the one that went. Ask it for its reading.
+        # The ledger sees two texts only. Of two equal neighbours either may be the removed one, so ask the ledger
+        # which.
         changed = text[:start] + new + text[end:]
         start, end, count = edit_between(text, changed)
         kept = kept[:start] + [False] * count + kept[end:]

@@ -61,7 +61,7 @@ def test_every_command_has_help_with_an_example(capsys, command):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_is_explained(capsys, command):
-    # argparse puts an option without a help text on a line of its own, with nothing below it.
+    # argparse puts an option without a help text on a line of its own with nothing below it.
     text = run(capsys, command, "--help").out
     lines = text[text.index("options:") :].splitlines()
     for line, following in zip(lines, [*lines[1:], ""], strict=True):
@@ -115,7 +115,7 @@ def test_an_unknown_option_is_wrong_usage(capsys, command):
 
 
 def test_options_are_not_abbreviated(capsys, document, stub):
-    # An abbreviation that works today breaks a script when another option of the same beginning comes.
+    # An abbreviation that works today breaks a script when a second option with the same beginning is added.
     outcome = run(capsys, "complete", f"{document}:1:4", "--temp", "1")
     assert outcome.status == 2
     assert "--temp" in outcome.error
@@ -156,7 +156,7 @@ def test_an_interrupted_process_leaves_no_traceback(tmp_path):
     with start(["complete", "--prefix-file", "-"], stdin=subprocess.PIPE) as process:
         assert process.stdin is not None
         process.stdin.write(b" " * MORE_THAN_A_PIPE_HOLDS)
-        process.stdin.flush()  # comes back when the process reads
+        process.stdin.flush()  # returns when the process reads
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130

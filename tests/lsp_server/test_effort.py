@@ -6,7 +6,7 @@ from lsp_server.effort import LOOK_EVERY_S, READING_MS, Machine, share_of
 @pytest.mark.parametrize("threads", [1, 2, 8])
 def test_reading_ahead_takes_one_processor_by_default_and_all_with_high_effort(threads):
     normal, high = share_of("normal", False, threads), share_of("high", False, threads)
-    # Of a pass and the rest after it, the pass takes `threads` processors.
+    # A pass takes `threads` processors, for its part of the time of pass and rest together.
     assert threads / (1 + normal.rest) == pytest.approx(1.0)
     assert high.rest == 0.0
     assert normal.reads_ahead
@@ -35,7 +35,7 @@ def test_high_effort_is_what_the_user_wants_whatever_the_machine_does():
 
 
 class Day:
-    """A machine whose clock, battery and processors are set by hand."""
+    """A machine whose clock, battery and processors the test sets."""
 
     def __init__(self) -> None:
         self.now = self.others = self.total = 0.0
@@ -50,7 +50,7 @@ class Day:
         return self.others, self.total
 
     def go_on(self, others: float) -> None:
-        """Ten seconds of two processors, of which other programs have a share."""
+        """Let ten seconds of two processors pass, of which other programs take a share."""
         self.now += LOOK_EVERY_S
         self.total += 2 * LOOK_EVERY_S
         self.others += 2 * LOOK_EVERY_S * others
@@ -58,7 +58,7 @@ class Day:
 
 def test_a_machine_is_busy_while_others_use_it():
     day = Day()
-    day.others, day.total = 900.0, 1000.0  # whatever was before does not count
+    day.others, day.total = 900.0, 1000.0  # earlier time does not count
     machine = day.machine()
     assert not machine.is_scarce
     day.go_on(others=0.9)
@@ -73,7 +73,7 @@ def test_a_battery_counts_at_once_and_only_while_it_is_used():
     machine = day.machine()
     assert machine.is_scarce
     day.on_battery = False
-    assert machine.is_scarce  # not looked at again yet
+    assert machine.is_scarce  # not measured again yet
     day.go_on(others=0.0)
     assert not machine.is_scarce
 

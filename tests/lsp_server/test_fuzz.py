@@ -1,4 +1,4 @@
-"""Anything that JSON can say, as a message: the server answers every request and lives."""
+"""Anything that JSON can express, as a message: the server answers every request and stays up."""
 
 import asyncio
 from typing import Any

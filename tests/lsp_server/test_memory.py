@@ -32,7 +32,7 @@ def test_where_the_system_does_not_say_it_is_not_known(monkeypatch, ask):
 
 @pytest.mark.skipif(sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="glibc only")
 def test_what_was_freed_between_what_is_kept_goes_back():
-    # Blocks too small for mappings of their own; those that stay keep the heap from shrinking by itself.
+    # Blocks too small for mappings of their own. The blocks that stay prevent the heap from shrinking by itself.
     blocks = [np.ones(12_000, np.int64) for _ in range(400)]
     kept = blocks[::40]
     del blocks

@@ -50,7 +50,7 @@ async def test_loading_ready_busy_ready():
 
 
 async def test_the_model_has_the_name_by_which_it_is_chosen():
-    """A name of the table as it is; a folder has the name that it gives itself."""
+    """A model of the table is shown with its name there; a folder with the name in its manifest."""
     async with Wire(FakeCompleter().load, {"model": "qwen2.5-coder:0.5b"}) as wire:
         await wire.initialize(capabilities=STATUS)
         for model, name in (("", "fake"), ("/models/x", "fake"), ("bundled", "bundled")):

@@ -1,4 +1,4 @@
-"""Text that goes wrong easily, and slow, obvious ways to count in it."""
+"""Text that often causes mistakes, and slow, obvious ways to count in it."""
 
 from hypothesis import strategies as st
 from lsprotocol import types
@@ -20,7 +20,7 @@ def slow_units(character: str, encoding: PositionEncoding) -> int:
 
 
 def slow_lines(text: str) -> list[tuple[int, int, int]]:
-    """Start, end without line break, end with it, of each line."""
+    """For each line: its start, its end without the line break, its end with it."""
     lines = []
     start = index = 0
     while index < len(text):
@@ -33,7 +33,7 @@ def slow_lines(text: str) -> list[tuple[int, int, int]]:
 
 
 def slow_position(text: str, index: int, encoding: PositionEncoding) -> types.Position:
-    """Where a client has the character at an index; an index inside a line break is the end of the line."""
+    """The client's position of the character at an index. An index inside a line break means the end of the line."""
     for number, (start, end, upper) in enumerate(slow_lines(text)):
         if index < upper or upper == len(text) == end:
             within = text[start : min(index, end)]
@@ -42,7 +42,7 @@ def slow_position(text: str, index: int, encoding: PositionEncoding) -> types.Po
 
 
 def slow_index(text: str, position: types.Position, encoding: PositionEncoding) -> int:
-    """What a position means, by the letter of the rules: one code unit after the other."""
+    """The index of a position, exactly by the rules: one code unit after the other."""
     lines = slow_lines(text)
     if position.line >= len(lines):
         return len(text)

@@ -1,4 +1,4 @@
-"""A small client for the whole server in one process: real bytes over a socket pair, a fake model behind."""
+"""A small client for the whole server in one process: real bytes over a socket pair, and a fake model."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from tests.lsp_server.fakes import FakeCompleter
 
 URI = "file:///project/a.py"
 TIMEOUT_S = 60.0
-"""A busy machine may be slow; what hangs is found out all the same."""
+"""Upper limit for waiting, long enough for a busy machine. Only a test that hangs waits this long."""
 CAPABILITIES: Mapping[str, Any] = {
     "textDocument": {"inlineCompletion": {}, "completion": {}, "synchronization": {}},
     "workspace": {"configuration": True, "didChangeConfiguration": {"dynamicRegistration": True}},
@@ -35,7 +35,7 @@ class WireError(Exception):
 
 
 class Wire:
-    """The client's side. Answers what the server asks, keeps what it tells."""
+    """The client's side. It answers the server's requests and keeps its notifications."""
 
     def __init__(
         self, load: Loader, configuration: object = None, environment: Mapping[str, str] | None = None
@@ -48,9 +48,9 @@ class Wire:
         self.errors: list[dict[str, Any]] = []
         self.answers_progress = True
         self.replies: dict[str, Any] = {}
-        """By method: what is answered in place of the usual; nothing is where it is empty."""
+        """Answers by method, in place of the usual ones. Without an entry, the usual answer is sent."""
         self._waiting: dict[Any, asyncio.Future[Any]] = {}
-        self._number = 1_000_000_000  # no message that a test makes up has such an id
+        self._number = 1_000_000_000  # no invented message has such an id
 
     async def __aenter__(self) -> "Wire":
         ours, theirs = socket.socketpair()
@@ -86,7 +86,7 @@ class Wire:
         self.send(method=method, **({} if params is None else {"params": params}))
 
     def ask(self, method: str, params: object = None) -> tuple[int, "asyncio.Future[Any]"]:
-        """Send a request; its number and the future of its result."""
+        """Send a request. Returns its number and the future of its result."""
         self._number += 1
         self._waiting[self._number] = asyncio.get_running_loop().create_future()
         self.send(id=self._number, method=method, params=params)
@@ -137,7 +137,7 @@ class Wire:
         return await self.request(types.TEXT_DOCUMENT_COMPLETION, _at(uri, line, character))
 
     async def running(self, fake: FakeCompleter, text: str = "!slow") -> tuple[int, "asyncio.Future[Any]"]:
-        """A request on which the model works: its number and its answer to come."""
+        """A request that the model works on: its number and its future answer."""
         self.open(text)
         number, answer = self.ask_inline(0, len(text))
         await self.until(fake.started.is_set)
@@ -185,7 +185,7 @@ class Wire:
 async def connected(
     fake: FakeCompleter | None = None, configuration: object = None, environment: Mapping[str, str] | None = None
 ) -> AsyncIterator[Wire]:
-    """A client whose session has begun, of a server with a fake model."""
+    """A client whose session has begun, with a server that has a fake model."""
     async with Wire((fake or FakeCompleter()).load, configuration, environment) as wire:
         await wire.initialize()
         yield wire

@@ -1,4 +1,4 @@
-"""A made-up corpus, a small tokenizer on it, and a tiny checkpoint with random weights: no test needs a download."""
+"""A made-up corpus, a small tokenizer trained on it, a tiny checkpoint with random weights. Nothing is downloaded."""
 
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer) -
 
 
 def write_checkpoint(folder: Path, tokenizer: Tokenizer, seed: int) -> None:
-    """Random weights of a size at which every layer matters to the logits."""
+    """Write random weights that are large enough for every layer to affect the logits."""
     import json
 
     model = build_model("tiny", tokenizer.get_vocab_size(), control_ids(tokenizer), seed)

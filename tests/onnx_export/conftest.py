@@ -1,5 +1,5 @@
-"""Fixtures of the tests that export checkpoints. Where torch is not installed those tests are left out as a whole
-(`make test-export` has it); what converts GGUF files needs none and is tested everywhere.
+"""Fixtures of the tests that export checkpoints. Without torch these tests are left out (`make test-export` installs
+it). The tests that convert GGUF files do not need torch and run everywhere.
 """
 
 import importlib.util

@@ -42,8 +42,8 @@ GEMMA_TOKENS = (
 def byte_level(
     texts: Sequence[str], tokens: Sequence[str], size: int = VOCABULARY, *, words: bool = False
 ) -> Tokenizer:
-    """GPT-2's kind: bytes spelled as characters; with ``words`` split as Qwen and Llama 3 do. Control tokens come last,
-    and as in Qwen's file not all of them are called special.
+    """GPT-2's style: bytes spelled as characters; with ``words``, split as in Qwen and Llama 3. Control tokens come
+    last, and as in Qwen's file not all of them are marked special.
     """
     tokenizer = Tokenizer(models.BPE())
     parts: list[Any] = [pre_tokenizers.Split(Regex(WORDS), "isolated")] if words else []
@@ -67,9 +67,9 @@ def byte_level(
 def sentencepiece(
     texts: Sequence[str], first: Sequence[str], last: Sequence[str] = (), size: int = VOCABULARY, *, lead: bool = True
 ) -> Tokenizer:
-    """Llama's and Mistral's kind: spaces as ``▁``, bytes without an entry as ``<0xNN>``; ``lead``: a space comes first.
-
-    ``first`` and ``last`` are the control tokens before and after the entries; ``<unk>`` must be among the first.
+    """The style of Llama and Mistral: spaces as ``▁``, bytes without an entry as ``<0xNN>``; with ``lead`` a space
+    comes first. ``first`` and ``last`` are the control tokens before and after the entries; ``<unk>`` must be among the
+    first.
     """
     trained = Tokenizer(models.BPE())
     trained.normalizer = normalizers.Replace(" ", "▁")
@@ -125,7 +125,7 @@ TOKENIZERS: Mapping[str, Callable[[Sequence[str]], Tokenizer]] = {
 
 @dataclass(frozen=True)
 class Example:
-    """A small checkpoint of a family: its configuration class and what of it is not the default."""
+    """A small checkpoint of a family: its configuration class and the values that differ from the defaults."""
 
     tokenizer: str
     config: str
@@ -140,7 +140,7 @@ _GPT = {"n_positions": 192, "n_embd": 64, "n_layer": 2, "n_head": 4}
 
 EXAMPLES: Mapping[str, Example] = {
     "llama": Example("codellama", "LlamaConfig", {**_GROUPED, "tie_word_embeddings": False}, "</s>", "<s>"),
-    # Rows beyond the tokenizer's entries, as Qwen pads them.
+    # More rows than the tokenizer has entries: Qwen pads them.
     "qwen2": Example("qwen", "Qwen2Config", {**_GROUPED, "tie_word_embeddings": True, "padding_rows": 32}),
     "qwen3": Example("qwen", "Qwen3Config", {**_GROUPED, "head_dim": 32, "tie_word_embeddings": True}),
     "mistral": Example("codestral", "MistralConfig", {**_GROUPED, "sliding_window": None}, "</s>", "<s>"),
@@ -186,7 +186,7 @@ EXAMPLES: Mapping[str, Example] = {
 }
 
 
-# What a family's row does not say: positions that are scaled, and windows.
+# What a family's row does not give: scaled positions and windows.
 VARIANTS: Mapping[str, Example] = {
     "llama, stretched positions": Example(
         "deepseek",
@@ -214,10 +214,9 @@ def write_example(
     begin: str | None = None,
     **changes: Any,
 ) -> Path:
-    """A checkpoint folder of the family ``name`` with random weights at which every layer matters to the logits.
-
-    ``tokenizer`` stands in for one that is trained on ``texts``, with ``begin`` (None: without one) and ``end`` as its
-    control tokens.
+    """A checkpoint folder of the family ``name`` with random weights that are large enough for every layer to affect
+    the logits. ``tokenizer`` is used instead of one that is trained on ``texts``, with the control tokens ``begin``
+    (None: without one) and ``end``.
     """
     example = {**EXAMPLES, **VARIANTS}[name]
     if tokenizer is not None:

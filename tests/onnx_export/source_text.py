@@ -25,7 +25,7 @@ class {A}:
 
 
 def make_source(seed: int) -> str:
-    """A file of Python-like text; another for every seed."""
+    """A file of Python-like text, different for every seed."""
     rng = random.Random(seed)
     parts = []
     for _ in range(4):

@@ -1,4 +1,4 @@
-"""Checkpoints through our own writer, without torch, against transformers: families, and every scale of positions."""
+"""Checkpoints through our own writer, without torch, against transformers: families, and every scaling of positions."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +33,7 @@ SCALES: Mapping[str, Mapping[str, Any]] = {
 
 
 def largest_error(checkpoint: Path, out: Path, count: int = 60) -> float:
-    """Of the logits of an exported folder, relative, over ``count`` random tokens."""
+    """The largest relative error of the logits of an exported folder, over ``count`` random tokens."""
     model = transformers.AutoModelForCausalLM.from_pretrained(checkpoint, dtype=torch.float32)
     ids = np.random.default_rng(0).integers(0, 256, count).astype(np.int32)
     found = OrtSession.load(out, load_manifest(out), device="cpu").forward(ids, 0, range(count))
@@ -96,7 +96,7 @@ def test_what_the_writer_does_not_know_is_refused(change: Mapping[str, Any], pro
 
 
 def test_torch_is_not_asked(tmp_path: Path) -> None:
-    """In a process in which torch and transformers cannot be imported."""
+    """In a process that cannot import torch and transformers."""
     import subprocess
     import sys
 

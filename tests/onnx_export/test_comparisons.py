@@ -58,7 +58,7 @@ def test_the_commands(
     first = capsys.readouterr().out
     rows = [line for line in first.splitlines() if line.startswith("| ")]
     assert len(rows) == {vocabularies: 5, segmentation: 9}[module]
-    assert module.main() == 0  # from what was trained
+    assert module.main() == 0  # from the training text
     assert "loss" not in capsys.readouterr().out
 
 

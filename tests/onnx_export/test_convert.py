@@ -31,7 +31,7 @@ IDS = np.array([72, 101, 108, 108, 111, 300, 17, 260, 44, 9, 270, 33], np.int32)
 
 
 def forward(tensors: dict[str, Any], ids: Any, *, interleaved: bool) -> Any:
-    """Logits ``[S, V]`` of a Llama, slowly and obviously."""
+    """Logits ``[S, V]`` of a Llama, computed slowly and obviously."""
     size = WIDTH // HEADS
     angles = np.outer(np.arange(len(ids)), 10000.0 ** -(np.arange(0, size, 2) / size))
 
@@ -39,7 +39,7 @@ def forward(tensors: dict[str, Any], ids: Any, *, interleaved: bool) -> Any:
         return values / np.sqrt((values**2).mean(-1, keepdims=True) + 1e-5) * tensors[f"{name}.weight"]
 
     def rotate(values: Any) -> Any:
-        """``[S, heads, size]``."""
+        """Rotate ``[S, heads, size]`` by position."""
         cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
         out = np.empty_like(values)
         first, second = (
@@ -107,7 +107,7 @@ def test_blocks_are_kept_as_they_are(tmp_path: Path, kind: str, tied: bool) -> N
         for name, values in tensors.items()
     }
     error = relative_error(logits_of(tmp_path / "out"), forward(kept, IDS, interleaved=True))
-    # Weights are the same; what is left is that the kernels round their inputs to 8 bits.
+    # The weights are the same. The rest of the difference is that the kernels round their inputs to 8 bits.
     assert error < (1e-4 if kind in ("F16", "BF16") else 0.03)
 
 
@@ -301,7 +301,7 @@ def test_a_source_that_vanishes_while_it_is_read(tmp_path: Path) -> None:
 def test_a_model_that_only_chats_completes_from_the_prefix_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """No entry of its vocabulary stands for a place to fill in."""
+    """Its vocabulary has no fill-in-the-middle tokens."""
     path = tmp_path / "chat.gguf"
     raw = json.loads(byte_level())
     raw["added_tokens"] = [token for token in raw["added_tokens"] if "fim" not in token["content"]]
@@ -325,7 +325,7 @@ def test_a_tensor_that_nobody_asks_for_is_refused(tmp_path: Path) -> None:
 
 
 def test_coarse_blocks_are_rounded_again_and_told() -> None:
-    """Q2_K and Q3_K, which no graph holds: 4 bits in place of floats, which would be eight times as large."""
+    """Q2_K and Q3_K, which no graph can hold, become 4 bits. As floats they would be eight times as large."""
     values = np.random.default_rng(0).normal(size=(8, 256)).astype(np.float32)
 
     class Source:

@@ -1,4 +1,4 @@
-"""Which entries text uses, with no language drowned."""
+"""Which entries a text uses, so that no language is left out."""
 
 from pathlib import Path
 

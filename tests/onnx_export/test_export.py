@@ -54,7 +54,7 @@ def test_a_checkpoint_becomes_a_model_folder(exported, tokenizer: Tokenizer, pre
     assert (manifest.key_value.layers, manifest.key_value.heads, manifest.key_value.head_size) == (2, 1, 32)
     assert (manifest.vocabulary.tokenizer, manifest.vocabulary.embedding, manifest.vocabulary.head) == (size,) * 3
     assert manifest.control.begin == 0
-    assert manifest.control.end == (0, 4)  # the token of files ends one too
+    assert manifest.control.end == (0, 4)  # the token between files ends a completion too
     assert manifest.fim is not None
     assert manifest.fim.templates == {"psm": (1, "prefix", 2, "suffix", 3), "spm": (1, 2, "suffix", 3, "prefix")}
     assert manifest.licence == "Apache-2.0 (weights); training text: PSF-2.0"
@@ -78,7 +78,7 @@ def test_the_tied_embedding_is_stored_once(exported, precision: Precision):
     model = onnx.load(str(exported(precision) / "model.onnx"), load_external_data=False)
     rows = load_manifest(exported(precision)).vocabulary.head
     large = [tensor for tensor in model.graph.initializer if rows in tensor.dims and np.prod(tensor.dims) > 4 * rows]
-    # Two operators may see it in two shapes; in the file it lies once.
+    # Two operators may see it in two shapes. The file holds it once.
     assert len({entry.value for tensor in large for entry in tensor.external_data if entry.key == "offset"}) == 1
     positions = next(value for value in model.graph.input if value.name == "logits_positions")
     assert positions.type.tensor_type.elem_type == onnx.TensorProto.INT64
@@ -223,7 +223,7 @@ def test_code_of_a_tokenizer_is_left_unread(tmp_path: Path, checkpoint: Path):
 def test_a_disk_that_fills_up(tmp_path: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch):
     out = tmp_path / "out"
     out.mkdir()
-    (out / "midtoken.json").write_text("{}")  # what was there
+    (out / "midtoken.json").write_text("{}")  # the old content
 
     def full(source: object, chosen: object, folder: Path) -> None:
         (folder / "model.onnx").write_bytes(b"half of it")
@@ -239,7 +239,7 @@ def test_a_disk_that_fills_up(tmp_path: Path, checkpoint: Path, monkeypatch: pyt
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits of this kind")
 @pytest.mark.parametrize("writer", ["torch's exporter", "our writer"])
 def test_a_disk_that_takes_no_more_at_any_moment(tmp_path: Path, checkpoint: Path, exported, writer: str):
-    """A limit on the size of files, which fails as a full disk does, whoever is writing."""
+    """A limit on the size of files, which fails like a full disk for every writer."""
     limit = 60_000
     if writer == "torch's exporter":
         checkpoint = write_example(tmp_path / "checkpoint", "gpt2", [make_source(1)])
@@ -247,7 +247,7 @@ def test_a_disk_that_takes_no_more_at_any_moment(tmp_path: Path, checkpoint: Pat
         limit = (exported("fp32") / "model.onnx.data").stat().st_size - 1
     out = tmp_path / "place" / "out"
     out.mkdir(parents=True)
-    (out / "midtoken.json").write_text("{}")  # what was there
+    (out / "midtoken.json").write_text("{}")  # the old content
     script = (
         f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit},) * 2);"
         "from onnx_export.__main__ import main; raise SystemExit(main())"

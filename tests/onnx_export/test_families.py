@@ -1,4 +1,4 @@
-"""Every row of the table, exported and validated on a small random checkpoint: what is tested is what is supported."""
+"""Every row of the table, exported and validated on a small random checkpoint: only what is tested is supported."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ TEXTS = [make_source(seed) for seed in range(30)]
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory):
-    """Model folders at fp32 by example, each with its checkpoint beside it, made and validated once."""
+    """Model folders at fp32 by example, each beside its checkpoint, made and validated once."""
     root = tmp_path_factory.mktemp("families")
 
     def get(name: str) -> Path:
@@ -77,7 +77,7 @@ def test_the_family_completes_text(exported, name: str):
 
 
 def large_tensors(folder: Path, manifest: Manifest) -> list[str]:
-    """Names of the stored matrices that have a row for each entry of the vocabulary."""
+    """Names of the stored matrices that have one row for each entry of the vocabulary."""
     graph = onnx.load(str(folder / manifest.model_file)).graph
     rows = manifest.vocabulary.head
     return [t.name for t in graph.initializer if rows in t.dims and np.prod(t.dims) > 4 * rows]
@@ -113,7 +113,7 @@ def test_graphs_of_torch_are_quantised(exported, tmp_path: Path, name: str, prec
 
 
 def test_a_float16_model_of_codegen_opens_on_the_cpu(exported, tmp_path: Path):
-    # At its highest level of optimisation onnxruntime 1.31 does not refuse it, it crashes.
+    # At its highest level of optimisation onnxruntime 1.31 does not refuse it but crashes.
     checkpoint = exported("codegen").with_name("checkpoint")
     manifest = export_checkpoint(checkpoint, tmp_path / "out", precision="fp16", device="cuda")
     assert manifest.key_value.dtype == "float16"
@@ -140,4 +140,4 @@ def test_rows_beyond_the_tokenizer_are_never_chosen(exported):
     manifest = load_manifest(exported("qwen2"))
     assert manifest.vocabulary.head == manifest.vocabulary.tokenizer + 32
     completer = Completer.load(exported("qwen2"), device="cpu", threads=1)
-    completer.complete(CompletionRequest(prefix="alpha = beta\n"))  # an id without bytes would be an IndexError
+    completer.complete(CompletionRequest(prefix="alpha = beta\n"))  # an id without bytes would raise IndexError

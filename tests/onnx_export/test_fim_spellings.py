@@ -1,4 +1,4 @@
-"""Templates found by the tokens of tokenizers in the families' styles, used by the engine's own prompt assembly."""
+"""Templates found by the tokens of tokenizers in the families' styles, and used by the engine's own prompt assembly."""
 
 import pytest
 
@@ -36,7 +36,7 @@ def test_the_template_of_every_style_with_atomic_control_tokens(style: str):
     names = {number: content for content, number in added.items()}
     spelled = [names[part] if isinstance(part, int) else part for part in fim.templates[fim.default]]
     assert tuple(spelled) == WANTED[style]
-    # What the engine loads takes them as control, whatever the file calls them, and text never becomes one.
+    # The engine treats them as control tokens, whatever the file calls them, and text never becomes one.
     tokenizer = Tokenizer(library.to_str(), fim.control_ids)
     assert fim.control_ids <= tokenizer.vocabulary.control_ids
     for number in fim.control_ids:

@@ -1,4 +1,4 @@
-"""A model of others, with its own tokenizer and shape, trained further to fill in the middle."""
+"""A foreign model with its own tokenizer and shape, trained further to fill in the middle."""
 
 import json
 from dataclasses import replace
@@ -64,7 +64,7 @@ def ids_of(text: str) -> dict[str, int]:
 
 
 def written_checkpoint(folder: Path, **changes: Any) -> Path:
-    """A tiny Llama of others, tied or not, as a Hugging Face folder without fill-in-the-middle tokens."""
+    """A tiny Llama, tied or not, as a Hugging Face folder without fill-in-the-middle tokens."""
     text = with_added("</s>", "<issue_start>", "<file_sep>")
     config = LlamaConfig(
         vocab_size=264,
@@ -89,7 +89,7 @@ def written_checkpoint(folder: Path, **changes: Any) -> Path:
 def test_control_tokens_are_respelled_taken_and_added() -> None:
     text = with_added("</s>", "<file_sep>", "<issue_start>", "<reserved>")
     made, fresh = with_control_tokens(text, ControlIds(None, (256,)), untrained=(258,))
-    # The end and the file's token were known; an entry that was never trained is taken first; one is added.
+    # The end and the file's token were known. An entry that was never trained is used first; one is added.
     assert ids_of(made) == {
         "<|endoftext|>": 256,
         "<|file_sep|>": 257,
@@ -134,7 +134,7 @@ def test_rows_of_new_entries_begin_as_the_mean(tmp_path: Path, tied: bool) -> No
     tensors = write_model(tmp_path / "m.gguf", fields=FIELDS, tied=tied)
     foreign = read_foreign(tmp_path / "m.gguf")
     rows = len(tensors["token_embd.weight"])
-    assert foreign.fresh == (rows,)  # the toy has all but the file's token
+    assert foreign.fresh == (rows,)  # the toy has all except the file's token
     model = foreign.build()
     for name, own in ((EMBEDDING, "token_embd.weight"), (HEAD, "token_embd.weight" if tied else "output.weight")):
         matrix = model.state_dict()[name].numpy()
@@ -185,7 +185,7 @@ def test_from_a_foreign_model_to_one_that_fills_in_the_middle(
     completer = Completer.load(folder, device="cpu")
     request = CompletionRequest("import os\n\n\ndef f(se", suffix="\n    return 1\n", stop=StopParams(max_new_tokens=4))
     assert completer.complete(request).completions
-    # What was made so can be gone on with in its own shape, with all its control tokens.
+    # The result can be trained further in its own shape, with all its control tokens.
     assert is_foreign(out / "model")
     assert read_foreign(out / "model").fresh == ()
 

@@ -1,5 +1,5 @@
-"""Folders as other exporters make them, loaded by the engine as they are: in optimum's naming, made with
-torch.onnx.export, plain and quantised as for the web, and by onnxruntime-genai's own builder.
+"""Folders of other exporters, loaded by the engine as they are: with optimum's names, made with torch.onnx.export,
+plain and quantised as for the web, and from onnxruntime-genai's own builder.
 """
 
 import shutil
@@ -31,7 +31,7 @@ TEXTS = [make_source(seed) for seed in range(30)]
 
 
 class WithPast(nn.Module):
-    """The model with its own eager attention, its cache as flat tensors: past in, past and new positions out."""
+    """The model with its own eager attention and its cache as flat tensors: past in, past and new positions out."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ def export_with_past(checkpoint: Path, path: Path) -> Any:
     varies = torch.export.Dim.DYNAMIC
     parts = [f"{layer}.{part}" for layer in range(2) for part in ("key", "value")]
     with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own, about its dependencies
+        warnings.simplefilter("ignore")  # the exporter's own warning about its dependencies
         program = torch.onnx.export(
             WithPast(model).eval(),
             (torch.ones(1, 3, dtype=torch.long), torch.ones(1, 7, dtype=torch.long), torch.arange(4, 7)[None], past),
@@ -77,7 +77,7 @@ def export_with_past(checkpoint: Path, path: Path) -> Any:
 
 
 def published(tmp_path: Path) -> tuple[Path, Path, Any]:
-    """A checkpoint, the folder that was exported from it in optimum's naming, and its model in torch."""
+    """A checkpoint, the folder that was exported from it with optimum's names, and its model in torch."""
     checkpoint = write_example(tmp_path / "checkpoint", "qwen2", TEXTS)
     folder = tmp_path / "published"
     model = export_with_past(checkpoint, folder / "onnx" / "model.onnx")
@@ -100,7 +100,7 @@ def test_a_folder_in_the_naming_of_optimum(tmp_path: Path):
     session.forward(ids[::-1].copy(), 8, ())  # another end, then back
     np.testing.assert_allclose(session.forward(ids[8:], 8, range(12)), expected[8:], atol=2e-5)
 
-    # The same checkpoint exported by ourselves completes alike.
+    # Our own export of the same checkpoint gives the same completions.
     export_checkpoint(checkpoint, tmp_path / "ours", precision="fp32")
     request = CompletionRequest("def alpha_beta(items, val", suffix="\n    return items\n")
     theirs, ours = (Completer.load(place, device="cpu", threads=1) for place in (folder, tmp_path / "ours"))

@@ -58,13 +58,13 @@ def gguf_name(name: str, names: Mapping[str, str]) -> str:
 
 
 def neighbours(values: Any, heads: int) -> Any:
-    """Rows whose halves are rotated against each other, in the order in which neighbours are."""
+    """Rows in the order of neighbours: rotary pairs that are halves apart become adjacent."""
     split = values.reshape(heads, 2, len(values) // heads // 2, -1)
     return split.swapaxes(1, 2).reshape(values.shape)
 
 
 def fields_of(config: Any) -> dict[str, Any]:
-    """What llama.cpp's converter writes of a configuration; a value of None is left out."""
+    """The fields that llama.cpp's converter writes for a configuration. A value of None is left out."""
     heads = config.num_attention_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // heads
     rope = config.rope_parameters or {}
@@ -99,7 +99,7 @@ def fields_of(config: Any) -> dict[str, Any]:
 def write_gguf(
     model: Any, architecture: str, path: Path, fields: Mapping[str, Any] | None = None, **tensors: Any
 ) -> None:
-    """``fields`` and ``tensors`` are written beside the usual ones."""
+    """Write a file; ``fields`` and ``tensors`` are added to the usual ones."""
     config = model.config
     writer = GGUFWriter(None, architecture)
     toy_tokenizer(writer)
@@ -145,13 +145,13 @@ def example(folder: Path, name: str, **changes: Any) -> Any:
 @pytest.mark.parametrize("name", sorted(ARCHITECTURES))
 def test_every_architecture_gives_the_logits_of_its_checkpoint(tmp_path: Path, name: str) -> None:
     assert ARCHITECTURES[name].model_type in EXAMPLES
-    # The last of six layers sees everything in Gemma 3.
+    # The last of six layers has full attention in Gemma 3.
     layers = {"num_hidden_layers": 6, "layer_types": None} if name == "gemma3" else {}
     changes = {"query_pre_attn_scalar": 32} if name in ("gemma2", "gemma3") else {}
     model = example(tmp_path, ARCHITECTURES[name].model_type, **changes, **layers)
     write_gguf(model, name, tmp_path / "m.gguf")
     convert(tmp_path / "m.gguf", tmp_path / "out")
-    # Longer than the window of those that have one.
+    # Longer than the window of the models that have one.
     assert error_of(model, tmp_path / "out", 60) < 1e-4
 
 

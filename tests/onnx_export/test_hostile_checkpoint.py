@@ -1,4 +1,4 @@
-"""A checkpoint may come from anybody: what it says wrongly ends in one line, before anything large is made."""
+"""A checkpoint may come from anybody. Wrong content leads to one line, before anything large is made."""
 
 import json
 import os
@@ -162,7 +162,7 @@ def test_a_pipe_is_not_opened(copy: Path, name: str):
 @pytest.mark.parametrize("name", ["tokenizer.json", "config.json"])
 def test_what_is_too_long_is_not_read(copy: Path, name: str):
     with (copy / name).open("ab") as stream:
-        stream.truncate(1 << 40)  # sparse: it takes no room
+        stream.truncate(1 << 40)  # sparse: it takes no space on the disk
     refused(copy, "are read; do not use this folder")
 
 

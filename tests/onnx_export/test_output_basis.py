@@ -1,4 +1,4 @@
-"""The reduced output embedding: what it holds, who finds it, and what is refused."""
+"""The reduced output embedding: its content, how it is found, and what is refused."""
 
 import dataclasses
 from pathlib import Path

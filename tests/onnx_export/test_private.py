@@ -1,4 +1,4 @@
-"""An export looks up nothing and sends nothing: the libraries that could fetch from a hub are told to stay off."""
+"""An export looks up nothing and sends nothing: the libraries that can download from a hub are told to stay offline."""
 
 from tests.e2e.clients import ROOT
 from tests.tracing import assert_private, traced
@@ -14,5 +14,5 @@ def test_an_export_keeps_to_itself(checkpoint, traced, tmp_path):
     )
     lines, done = traced("-c", program, str(checkpoint), str(out))
     assert done.returncode == 0, done.stderr.decode()
-    # Besides what is exported, and what is taken away again, a compiler's cache may lie in the temporary folder.
+    # Besides the exported files and removed ones, a compiler's cache may stay in the temporary folder.
     assert_private(lines, str(tmp_path))

@@ -12,7 +12,7 @@ SIZE = 320
 
 
 def model(noise: float):
-    """Always the same logits for an id, but for the noise."""
+    """The same logits for an id every time, except for the noise."""
     table = np.random.default_rng(0).normal(size=(SIZE, SIZE)) + noise * np.random.default_rng(1).normal(
         size=(SIZE, SIZE)
     )
@@ -31,7 +31,7 @@ def test_what_a_model_loses_grows_with_the_rounding():
 
 
 def test_bits_are_those_of_the_bytes():
-    """Where nothing is known, each token costs the logarithm of their number."""
+    """If nothing is known, each token costs the logarithm of their number."""
     found = compare(lambda ids: np.zeros((len(ids), SIZE), np.float32), model(0.0), TOKENIZER, 0, 50)
     tokens = text_ids(TOKENIZER, 49)
     assert [len(ids) for ids in tokens] == [49] * len(FILES)

@@ -1,7 +1,8 @@
 """Every family with the tokenizer of a real model: exported, checked, healed, filled in.
 
-Each family has one of its own style, from 32,000 to 200,000 entries, which lies beside the repository or in a package
-that `make test-export` installs. Where that is absent the bundled model's own serves, which is in the repository.
+Each family has a tokenizer of its style, of 32,000 to 200,000 entries, which is in a folder beside the repository or in
+a package that `make test-export` installs. If it is absent, the bundled model's tokenizer is used, which is in the
+repository.
 """
 
 import json
@@ -24,7 +25,7 @@ from tests.real import real_json
 
 @dataclass(frozen=True)
 class Ends:
-    """Control tokens of a real tokenizer: what texts begin and end with, and those that fill in the middle."""
+    """Control tokens of a real tokenizer: the ones that begin and end a text, and those for fill-in-the-middle."""
 
     end: str
     begin: str | None = None

@@ -37,7 +37,7 @@ def run(library: Path, out: Path) -> dict[str, Any]:
 
 def test_the_recipe_makes_a_model_that_completes_and_makes_it_again(library: Path, tmp_path: Path):
     figures = run(library, tmp_path / "one")
-    # Without any training, 1,500 entries cost 3.8 bits a byte at this number of bytes a token.
+    # Without any training, 1,500 entries cost 3.8 bits a byte at this length of tokens.
     assert figures["bytes_per_token"] > 2.5
     assert figures["held_out_bits_per_byte"] < 3.2
     assert run(library, tmp_path / "two")["held_out_bits_per_byte"] == figures["held_out_bits_per_byte"]

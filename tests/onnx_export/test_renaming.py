@@ -22,7 +22,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def others(piece: str, made: str) -> dict[str, set[str]]:
-    """For each word the words that stand in its place."""
+    """For each word, the words that replace it."""
     places: dict[str, set[str]] = {}
     for word, other in zip(re.findall("[A-Za-z]+", piece), re.findall("[A-Za-z]+", made), strict=True):
         places.setdefault(word, set()).add(other)

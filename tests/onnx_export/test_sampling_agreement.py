@@ -50,7 +50,7 @@ def test_a_row_comes_out_as_from_transformers(name: str, size: int, spread: floa
         # An entry at the very edge may fall on either side: the sums are rounded differently.
         assert len(differing) <= (2 if name in ("top-p", "eta", "epsilon") else 0)
         both = np.isfinite(expected) & np.isfinite(found)
-        shift = expected[both][0] - found[both][0]  # ours are shifted by the largest; probabilities are the same
+        shift = expected[both][0] - found[both][0]  # ours are shifted by the largest logit; the probabilities are equal
         np.testing.assert_allclose(found[both] + shift, expected[both], atol=2e-4)
 
 

@@ -42,7 +42,7 @@ class Interrupted(Exception):
 
 
 def silent(progress: Progress, done: float) -> None:
-    """No report."""
+    """Report nothing."""
 
 
 def interrupt_at(step: int):
@@ -168,7 +168,9 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path):
 
 @contextmanager
 def files_no_larger_than(size: int) -> Iterator[None]:
-    """The nearest thing to a full disk that a test can have: the system itself refuses to write more."""
+    """A limit on file size: the closest that a test can come to a full disk, because the system itself refuses to
+    write.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     try:
@@ -177,7 +179,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.parametrize("size", [100, 60_000])  # at the configuration, or at the weights
+@pytest.mark.parametrize("size", [100, 60_000])  # either in the configuration or in the weights
 def test_a_model_that_cannot_be_written_leaves_the_old_one(
     tmp_path: Path, tokenizer: Tokenizer, corpus: Corpus, size: int
 ):

@@ -1,4 +1,4 @@
-"""A cut vocabulary writes what it kept as the whole one does; its model has the same logits for it."""
+"""A reduced vocabulary writes the text of its entries as the whole one does; its model has the same logits for them."""
 
 import json
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ NAMES = (*TOYS, "trained", "trained superwords")
 
 
 def made(name: str) -> TokenizerOfFile:
-    """A toy as what a GGUF file gives."""
+    """What a GGUF file with the toy tokenizer gives."""
     if name.startswith("trained"):
         own = [path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("test_[cp]*.py"))]
         text = trained_toy(own, 900, superwords=name.endswith("superwords"))
@@ -90,7 +90,7 @@ def test_what_an_entry_is_built_of_stays_with_it() -> None:
     kept = kept_entries(whole, scores, whole.entries)
     added = {spelling for spelling, token in vocabulary.items() if token in kept and token >= 256}
     assert added == {"im", "po", "rt", "port", "import"}
-    # One place less does not hold the word, and nothing of it is left behind.
+    # With one place less the word does not fit, and nothing of it is left.
     assert len(kept_entries(whole, scores, len(kept) - 1)) == len(kept) - 5
 
 

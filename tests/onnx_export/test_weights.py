@@ -34,7 +34,7 @@ def test_untrained_rows():
     rows[2] = 0.0
     rows[4] = rows[5]
     rows[7] *= 0.01
-    rows[9] = rows[1]  # a padding row, beyond the entries, that repeats one
+    rows[9] = rows[1]  # a padding row after the entries that repeats one
     assert untrained_rows(rows, 9) == (1, 2, 4, 5, 7)
 
 

@@ -1,4 +1,4 @@
-"""What is shown of a guess whose tokens have probabilities: golden cases, ``⟨p⟩`` behind each token."""
+"""What is shown of a guess whose tokens have probabilities: golden cases, with ``⟨p⟩`` after each token."""
 
 import math
 import re
@@ -31,7 +31,7 @@ def test_golden(case):
 
 
 def bytes_of(text: str) -> bytes:
-    """UTF-8, and what ``\\xNN`` stands for: a token may hold part of a character."""
+    """UTF-8 bytes; ``\\xNN`` in the text stands for one byte, because a token may hold part of a character."""
     return re.sub(rb"\\x([0-9a-f]{2})", lambda match: bytes([int(match[1], 16)]), text.encode())
 
 

@@ -1,4 +1,4 @@
-"""Which names there are at a place."""
+"""Which names are known at a place."""
 
 import pytest
 
@@ -33,21 +33,21 @@ def verdict(name: str, base: str | None = None, language: str = "python") -> Ver
     ("name", "base", "expected"),
     [
         ("load", None, "known"),
-        ("loa", None, "unknown"),  # what is being typed
+        ("loa", None, "unknown"),  # the word that is being typed
         ("saved", None, "known"),
         ("elsewhere", None, "known"),
         ("nowhere", None, "unknown"),
         ("len", None, "known"),
         ("append", None, "unknown"),
         ("append", "rows", "known"),
-        ("exists", "", "known"),  # of pathlib
+        ("exists", "", "known"),  # a member of pathlib
         ("getcwd", "os", "known"),
         ("getcwf", "os", "absent"),
         ("join", "os.path", "known"),
         ("joiner", "os.path", "absent"),
         ("joiner", "p", "absent"),
         ("Semaphore", "aio", "known"),
-        ("invented", "aio", "known"),  # it stands there
+        ("invented", "aio", "known"),  # it is part of the text
         ("Semain", "aio", "absent"),
         ("Element", "xml.etree.ElementTree", "known"),
         ("zeros", "np", "unknown"),
@@ -73,7 +73,7 @@ def test_a_script_has_its_own():
         ("import asyncio\nx = asyncio.Sema", {"Semaphore"}, True),
         ("from asyncio import Sema", {"Semaphore"}, True),
         ("class A: _entries = _enabled = 1\n\nprint(self._en", {"_entries", "_enabled"}, False),
-        ("rows = 1\nrow", set(), False),  # a new name, for all we know
+        ("rows = 1\nrow", set(), False),  # as far as we know, a new name
         ("rows = 1\nprint(row", {"rows"}, False),
         ("rows = 1\nprint(", set(), False),
         ("rows = 1  # row", set(), False),

@@ -1,4 +1,7 @@
-"""Where a block is completed and where a line; ``|`` is the cursor."""
+"""Where a block is completed and where a line. ``
+
+`` is the cursor.
+"""
 
 import pytest
 

@@ -1,4 +1,7 @@
-"""Which words of a text use a name: ``|`` is the cursor, what is written stands in ``[ ]``."""
+"""Which words of a text use a name. ``
+
+`` is the cursor, the completion is in ``[ ]``.
+"""
 
 import re
 

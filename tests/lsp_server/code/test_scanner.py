@@ -1,4 +1,4 @@
-"""What is open at a place; against a reader that goes one character after the other."""
+"""Which brackets, strings and comments are open at a place, against a reader that takes single characters."""
 
 import time
 import tokenize
@@ -93,7 +93,7 @@ def test_every_language(language, text, brackets, inside):
 
 @given(st.text(alphabet="f\"'{}()\n\\a#", max_size=30), st.text(alphabet="\"'{}()\n\\a#", max_size=30))
 def test_a_text_with_fields_may_be_read_in_two_parts(before, after):
-    # Only where the cut is not inside an opener or an escape of several characters.
+    # Only if the cut is not inside an opener or an escape of several characters.
     whole = before + "a" + after
     if before.endswith(("\\", "{", '"', "'")):
         return
@@ -132,7 +132,7 @@ def test_the_code_of_a_line(line, code):
 
 
 def slow_state(text: str, syntax: Syntax) -> State:
-    """One character after the other, by the letter of the rules."""
+    """The state after reading one character after the other, exactly by the rules."""
     brackets: list[str] = []
     inside, index = None, 0
     while index < len(text):
@@ -168,7 +168,7 @@ def test_scanning_is_reading_one_character_after_the_other(text, language):
 
 
 def seconds(text: str) -> float:
-    """Of the quickest of some scans."""
+    """The time of the fastest of several scans."""
     taken = []
     for _ in range(3):
         began = time.thread_time()
@@ -207,7 +207,7 @@ def test_a_scan_is_called_off():
 
 @given(st.text(alphabet="ab()[]\"'#\n", max_size=30), st.text(alphabet="ab()[]\"'#\n", max_size=30))
 def test_a_text_may_be_read_in_two_parts(before, after):
-    # Only where the cut is not inside an opener of several characters.
+    # Only if the cut is not inside an opener of several characters.
     whole = before + "x" + after
     scanner = Scanner(PYTHON, scan(before + "x", PYTHON))
     for _ in scanner.closings(after):

@@ -1,4 +1,4 @@
-"""What the tests of the command line share: running it, in this process or as one of its own, and a small model."""
+"""Shared by the tests of the command line: running it in this process or as a process of its own, and a small model."""
 
 import dataclasses
 import os
@@ -34,7 +34,7 @@ class Outcome:
 
     @property
     def error(self) -> str:
-        """The one line of a command that failed; anything beside it on either stream is a failure of the test."""
+        """The one line of a command that failed. Any other output on either stream fails the test."""
         assert self.out == ""
         assert self.status in (1, 2)
         lines = self.err.splitlines()
@@ -51,7 +51,9 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> Outcome:
 
 
 def start(arguments: Sequence[object], **options: Any) -> "subprocess.Popen[bytes]":
-    """Start a command as a process of its own, from the source tree, without the settings of whoever runs the tests."""
+    """Start a command as a process of its own, from the source tree, without the settings of the user who runs the
+    tests.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MIDTOKEN_")}
     environment["PYTHONPATH"] = str(ROOT)
     command = [sys.executable, "-m", "lsp_server", *map(str, arguments)]
@@ -66,14 +68,14 @@ def start(arguments: Sequence[object], **options: Any) -> "subprocess.Popen[byte
 
 
 def run_process(arguments: Sequence[object], text: bytes = b"", **options: Any) -> Outcome:
-    """Run a command as a process of its own, with ``text`` on its standard input."""
+    """Run a command as a process of its own, with ``text`` as its standard input."""
     with start(arguments, stdin=subprocess.PIPE, **options) as process:
         out, err = process.communicate(text, timeout=60)
     return Outcome(process.returncode, (out or b"").decode("utf-8"), (err or b"").decode("utf-8"))
 
 
 class StubCompleter:
-    """Remembers what it is asked and answers what it was told."""
+    """Records its requests and gives prepared answers."""
 
     def __init__(self, *texts: str, notices: tuple[str, ...] = ()) -> None:
         self.result = result_of(*texts)
@@ -87,12 +89,12 @@ class StubCompleter:
         return self.result
 
     def answers(self, change: Callable[[Completion], Completion]) -> None:
-        """Alter every completion."""
+        """Change every completion."""
         self.result = dataclasses.replace(self.result, completions=tuple(map(change, self.result.completions)))
 
 
 def install(monkeypatch: pytest.MonkeyPatch, stub: StubCompleter) -> StubCompleter:
-    """Let every model that is loaded be ``stub``."""
+    """Make every load return ``stub``."""
 
     def load(model_dir: Path | None = None, *, device: str = "auto") -> StubCompleter:
         stub.loaded.append((model_dir, device))
@@ -103,24 +105,24 @@ def install(monkeypatch: pytest.MonkeyPatch, stub: StubCompleter) -> StubComplet
 
 
 def forget_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the settings of whoever runs the tests out of the environment."""
+    """Remove the settings of the user who runs the tests from the environment."""
     for name in [name for name in os.environ if name.startswith("MIDTOKEN_")]:
         monkeypatch.delenv(name)
 
 
 def at(path: Path, position: str) -> str:
-    """FILE:LINE:COLUMN."""
+    """FILE:LINE:COLUMN of a place."""
     return f"{path}:{position}"
 
 
 def request_of(stub: StubCompleter) -> CompletionRequest:
-    """The one request that ``stub`` was asked."""
+    """The one request that ``stub`` received."""
     (request,) = stub.requests
     return request
 
 
 def make_model_folder(folder: Path, **changes: Any) -> Manifest:
-    """A model folder that loads: bytes as tokens and some words, one layer; ``changes`` go to the manifest."""
+    """A model folder that loads: bytes and some words as tokens, one layer. ``changes`` are applied to the manifest."""
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(ATTENTION_GRAPH, folder / "model.onnx")
     tokenizer = toy_tokenizer()
@@ -136,7 +138,7 @@ def make_model_folder(folder: Path, **changes: Any) -> Manifest:
 
 
 def toy_tokenizer() -> Tokenizer:
-    """All bytes, and what ``return`` and ``import`` are merged from."""
+    """All bytes, and the merges of ``return`` and ``import``."""
     vocabulary = {letter: index for index, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
     merges = []
     for word in ("return", "import"):
@@ -152,7 +154,7 @@ def toy_tokenizer() -> Tokenizer:
 
 
 def require_bundled_model() -> Path:
-    """The bundled model's folder; fails where it is missing, because a package without it is broken."""
+    """The bundled model's folder. The test fails if it is missing, because a package without it is broken."""
     if not (BUNDLED_MODEL / "midtoken.json").exists():
         pytest.fail(f"there is no bundled model in {BUNDLED_MODEL}")
     return BUNDLED_MODEL

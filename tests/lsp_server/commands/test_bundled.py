@@ -19,7 +19,7 @@ def _bundled(monkeypatch):
 
 @pytest.fixture
 def position(tmp_path):
-    """In the middle of ``return`` in the demonstration's file, as long as the rest of the line is not typed."""
+    """Inside ``return`` in the demonstration's file, where the rest of the line is not typed yet."""
     text = DOCUMENT.read_text(encoding="utf-8")
     line = "        ret"
     cursor = text.index(line) + len(line)

@@ -1,4 +1,4 @@
-"""``midtoken complete``: the cursor, the documents, the options, what is printed."""
+"""``midtoken complete``: the cursor, the documents, the options, the output."""
 
 import dataclasses
 import io
@@ -28,9 +28,9 @@ class TestCursor:
             ("abc\n", 2, 1, "abc\n"),
             ("abc\ndef", 2, 2, "abc\nd"),
             ("a\n\nb", 2, 1, "a\n"),
-            ("😀👩‍👩‍👧é", 1, 2, "😀"),  # columns count characters, however many units or bytes they take
+            ("😀👩‍👩‍👧é", 1, 2, "😀"),  # columns count characters, not units or bytes
             ("\tx", 1, 2, "\t"),
-            ("a\x0cb\u2028c", 1, 5, "a\x0cb\u2028"),  # neither ends a line
+            ("a\x0cb\u2028c", 1, 5, "a\x0cb\u2028"),  # neither of them ends a line
         ],
     )
     def test_the_text_is_cut_at_line_and_column(self, text, line, column, prefix):

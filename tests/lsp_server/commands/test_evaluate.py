@@ -62,7 +62,7 @@ def test_options_reach_the_requests(capsys, stub, cases):
 
 
 def test_the_environment_chooses_no_mode(capsys, monkeypatch, stub, cases):
-    # The command is there to compare them.
+    # The command exists to compare them.
     monkeypatch.setenv("MIDTOKEN_HEALING", "off")
     monkeypatch.setenv("MIDTOKEN_MAX_NEW_TOKENS", "5")
     assert list(json.loads(run(capsys, "evaluate", cases, "--json").out)) == ["off", "k-step", "exact"]

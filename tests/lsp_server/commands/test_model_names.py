@@ -1,4 +1,4 @@
-"""``--model`` takes a name of ``midtoken models`` as well as a folder, in every command; so does the setting."""
+"""In every command and in the setting, ``--model`` takes a name of ``midtoken models`` as well as a folder."""
 
 import json
 from pathlib import Path

@@ -74,7 +74,7 @@ class TestGoodFolders:
 
     @pytest.mark.parametrize("mode", ["off", "k-step", "exact"])
     def test_every_healing_mode_is_reported(self, complete, folder, mode):
-        # "retu" is a token, and so is "retur": what is healed has more than one way to go on.
+        # "retu" and "retur" are both tokens, so healing has more than one way to continue.
         (completion, *_) = json.loads(complete(folder, "--json", "--healing", mode).out)["completions"]
         assert completion["healing"]["mode"] == mode
         assert (completion["healing"]["covers"] > 1) == (mode != "off")
@@ -268,7 +268,7 @@ class TestServe:
         assert asked == {"tcp": ("::1", 4000), "token_file": None, "model": tmp_path, "device": "cpu", "remote": {}}
 
     def test_the_environment_is_left_to_the_server(self, capsys, monkeypatch):
-        # It ranks below the editor's settings there, and is reported there.
+        # The editor's settings have priority there, and the error is reported there.
         asked = {}
         monkeypatch.setenv("MIDTOKEN_DEVICE", "tpu")
         monkeypatch.setenv("MIDTOKEN_MODEL", "/somewhere")

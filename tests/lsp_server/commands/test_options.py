@@ -1,4 +1,4 @@
-"""The options of ``midtoken complete``: what they mean for the request, alone and over the environment."""
+"""The options of ``midtoken complete``: what they mean for the request, alone and together with the environment."""
 
 import dataclasses
 from typing import Any
@@ -134,7 +134,7 @@ class TestEnvironment:
         assert request_of(stub).sampling == SamplingParams(strategy="sample", temperature=0.5)
 
     def test_a_temperature_there_does_not_mean_sampling(self, capsys, monkeypatch, stub, write):
-        # Nor does it in the server, whose settings these are.
+        # Nor does it in the server, which has these settings.
         monkeypatch.setenv("MIDTOKEN_TEMPERATURE", "0.5")
         run(capsys, "complete", at(write("a"), "1:2"))
         assert request_of(stub).sampling.strategy == "greedy"

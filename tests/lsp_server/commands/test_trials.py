@@ -1,4 +1,4 @@
-"""The command line and the server try a model of somebody else's in a process of its own."""
+"""The command line and the server try a foreign model in a process of its own."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What becomes of the model's work, over the wire: keystrokes, cancellations and acceptances as editors send them."""
+"""From the model's text to the answer, over the wire: keystrokes, cancellations, acceptances as editors send them."""
 
 import asyncio
 import threading
@@ -45,7 +45,7 @@ class Writer(FakeCompleter):
 
 
 class Typist:
-    """One document, typed at its end, as a client with VS Code's habits does."""
+    """One document, typed at its end by a client with VS Code's habits."""
 
     def __init__(self, wire: Wire) -> None:
         self.wire = wire
@@ -56,7 +56,7 @@ class Typist:
         wire.open("")
 
     def type(self, text: str, *, delete: int = 0) -> None:
-        """Change the document and cancel the request that is open."""
+        """Change the document and cancel the open request."""
         self._version += 1
         self.text = self.text[: len(self.text) - delete] + text
         self.wire.change([{"text": self.text}], self._version)
@@ -93,7 +93,7 @@ async def started(wire: Wire, writer: Writer, calls: int = 1) -> None:
 
 @asynccontextmanager
 async def typing(permits: int = 0, ahead: int = 100) -> AsyncIterator[tuple[Wire, Writer, Typist]]:
-    """Somebody who types into an empty document, with a `Writer` behind the server."""
+    """A client that types into an empty document, with a `Writer` behind the server."""
     writer = Writer(permits, ahead)
     async with Wire(writer.load) as wire:
         await wire.initialize()
@@ -151,7 +151,7 @@ async def test_a_keystroke_that_was_not_foretold_stops_the_call():
 
 
 async def accepted(typist: Typist, before: str) -> None:
-    """Type, take what is shown, and tell the server so."""
+    """Type, accept what is shown, and report it to the server."""
     result = await typist.press(before)
     assert isinstance(result, dict)
     [item] = result["items"]
@@ -246,7 +246,7 @@ async def test_out_of_memory_is_told_once_and_the_server_stays():
 
 
 class Hurried(FakeCompleter):
-    """Has never time to read everything."""
+    """Never has time to read everything."""
 
     def complete(self, request, cancel=None, on_text=None):
         return replace(super().complete(request, cancel, on_text), is_partial=request.reading_ms is not None)
@@ -257,7 +257,7 @@ async def test_what_there_was_no_time_to_read_is_read_afterwards():
     async with connected(fake, configuration={"cacheMb": 3}) as wire:
         await wire.until(lambda: wire.server.state.reading_starts)  # the model is loaded
         wire.open("x = ")
-        await wire.until(lambda: fake.read_requests)  # for it was opened
+        await wire.until(lambda: fake.read_requests)  # because it was opened
         assert len(await wire.inline(0, 4)) > 0
         await wire.until(lambda: len(fake.read_requests) > 1)
         assert fake.read_requests[1].prefix == "x = "

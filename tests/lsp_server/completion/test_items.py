@@ -27,7 +27,7 @@ def document(text: str) -> Document:
 
 
 def marked(text: str) -> tuple[Document, int]:
-    """A document with the cursor at the bar."""
+    """A document, and the cursor where the bar is."""
     return document(text.replace("|", "")), text.index("|")
 
 

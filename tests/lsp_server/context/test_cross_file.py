@@ -1,4 +1,4 @@
-"""What of other documents the model sees, and that typing seldom changes it."""
+"""What the model sees of other documents, and that typing seldom changes it."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,10 @@ OTHER = document("def unrelated(eggs):\n    return eggs\n", "other.py")
 
 
 def find(text: str, *others: Document, finder: ContextFinder | None = None) -> tuple[str, ...]:
-    """For a cursor at ``|``."""
+    """The passages for a cursor at ``
+
+    ``.
+    """
     at = text.index("|")
     made = document(text.replace("|", ""))
     return texts((finder or ContextFinder()).find(made, at, others).pieces)

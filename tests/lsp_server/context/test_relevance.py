@@ -1,4 +1,4 @@
-"""Pieces of documents and how they are ranked; what is kept by edits is what is made anew."""
+"""Pieces of documents and their ranking. After edits, the kept pieces equal newly made ones."""
 
 import math
 

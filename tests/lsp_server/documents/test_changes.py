@@ -16,14 +16,14 @@ def document(text: str) -> Document:
 
 
 class ClientText:
-    """An editor's buffer: a plain string, edited at character indices, which says positions as a client would."""
+    """An editor's buffer: a plain string, edited at character indices. It gives positions as a client would."""
 
     def __init__(self, text: str, encoding: PositionEncoding) -> None:
         self.text = text
         self.encoding = encoding
 
     def places(self) -> list[int]:
-        """Indices at which a client can put a cursor: not inside a line break."""
+        """Indices where a client can put a cursor: not inside a line break."""
         inside = {upper - 1 for _, end, upper in slow_lines(self.text) if upper - end == 2}
         return [index for index in range(len(self.text) + 1) if index not in inside]
 

@@ -1,7 +1,7 @@
-"""Random edit sequences, as messages: the server's text stays the one that a model of the client's has.
+"""Random edit sequences, as messages: the server's text always equals the text of a simple client.
 
-A few hundred of them in an ordinary run, ten thousand with ``--hypothesis-profile=thorough`` (``make test-thorough``).
-The model is a plain string and reads positions by the letter of the protocol, one code unit after the other.
+An ordinary run tries a few hundred of them, ``--hypothesis-profile=thorough`` (``make test-thorough``) ten thousand.
+The simple client is a plain string and reads positions exactly by the protocol, one code unit after the other.
 """
 
 import io
@@ -24,29 +24,29 @@ from tests.lsp_server.texts import encodings, slow_index, slow_lines, texts
 
 URI = "file:///project/a.py"
 FAR = 2**31 - 1
-# Mostly near the text; past every end now and then, as a client that counts otherwise would have it.
+# Mostly near the text; sometimes past every end, as from a client that counts differently.
 lines = st.integers(0, 6) | st.sampled_from((7, 40, FAR))
 characters = st.integers(0, 12) | st.sampled_from((13, 100, FAR))
 places = st.builds(types.Position, lines, characters)
-# Half a character cannot travel in UTF-8, but JSON can carry it, and so do clients whose strings are UTF-16.
+# UTF-8 cannot encode half a character. But JSON can carry it, and clients with UTF-16 strings send it.
 halves = st.sampled_from(("\ud83d", "\ude00", "x\ud83d", "\ude00\r"))
 inserted = texts | st.sampled_from(("", "", "a", "\r", "\n", "\r\n")) | halves
 
 
 @st.composite
 def ranges(draw: st.DrawFn) -> tuple[types.Position, types.Position, str]:
-    """A range, perhaps the wrong way round, and its new text."""
+    """A range, possibly with its ends swapped, and its new text."""
     start = draw(places)
     end = draw(places) if draw(st.booleans()) else start
     return start, end, draw(inserted)
 
 
-# Now and then a whole text.
+# Sometimes a whole text.
 changes = st.integers(0, 19).flatmap(lambda number: ranges() if number else texts)
 
 
 class Model:
-    """What the client has: a string, edited where the protocol says that a position is."""
+    """The client's text: a string, edited at the place that the protocol gives for a position."""
 
     def __init__(self, text: str, encoding: PositionEncoding) -> None:
         self.text = text
@@ -61,12 +61,12 @@ class Model:
 
 
 class Server:
-    """The server behind its framing: takes messages as bytes, keeps its documents to be looked at."""
+    """The server behind its framing: it takes messages as bytes; its documents can be compared."""
 
     def __init__(self, encoding: PositionEncoding) -> None:
         self._server = create_server({}, {}, FakeCompleter().load)
         connection = Connection(io.BytesIO(), io.BytesIO())
-        self._server.state.begun = True  # there is no loop here that could load a model, or read ahead
+        self._server.state.begun = True  # no event loop runs here that could load a model or read ahead
         self._server.protocol.set_writer(connection)
         self._dispatcher = Dispatcher(self._server, connection)
         capabilities = {"general": {"positionEncodings": [encoding]}}
@@ -136,7 +136,7 @@ def test_the_servers_text_is_the_clients(servers, encoding, text, sequence):
     encodings, st.lists(texts, max_size=6).map("\n".join), st.lists(ranges(), min_size=16, max_size=40), st.booleans()
 )
 def test_many_changes_in_one_notification(servers, encoding, text, made, last_first):
-    """From sixteen changes on the server looks whether it can make them in one pass: last one first it often can."""
+    """From sixteen changes on, the server tries to apply them in one pass. It often can if the last one comes first."""
     if last_first:
         made = sorted(made, key=lambda change: (change[0].line, change[0].character), reverse=True)
     model, server = Model(text, encoding), servers[encoding]

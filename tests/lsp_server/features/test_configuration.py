@@ -34,7 +34,7 @@ class Gated:
 
 
 class Silent(Wire):
-    """A client that answers no request of the server."""
+    """A client that never answers the server's requests."""
 
     def _take(self, message: dict[str, Any]) -> None:
         if not ("id" in message and "method" in message):
@@ -83,7 +83,7 @@ GIVEN = {"exclude": ["secret.py"], "languages": ["python"], "budgetMs": 900}
 
 
 async def with_settings_then(answer: object) -> Wire:
-    """A client that told its settings once, and from then on answers the question for them with that."""
+    """A client that gave its settings once, and from then on answers the request for them with ``answer``."""
     wire = Wire(Gated(), GIVEN)
     await wire.__aenter__()
     await wire.initialize()
@@ -249,7 +249,7 @@ async def test_the_model_is_loaded_again_only_if_it_is_another():
     load = Gated()
     async with Wire(load, {"budgetMs": 900}) as wire:
         await wire.initialize()
-        await wire.until(lambda: len(load.loaded) == 1)  # one that has not begun is left out for the next
+        await wire.until(lambda: len(load.loaded) == 1)  # one that has not begun is dropped for the next
         wire.configuration = {"budgetMs": 800}
         wire.notify("workspace/didChangeConfiguration", {"settings": None})
         await wire.until(lambda: wire.server.state.settings.budget_ms == 800)

@@ -1,4 +1,4 @@
-"""What is not to be read is neither completed nor seen as context; over the wire."""
+"""An excluded document is neither completed nor used as context; over the wire."""
 
 import asyncio
 import subprocess

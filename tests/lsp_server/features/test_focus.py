@@ -15,7 +15,7 @@ def place(line: int, character: int, uri: str = URI) -> dict[str, object]:
 
 
 async def ready(wire: Wire) -> None:
-    await wire.until(lambda: wire.server.state.reading_starts)  # which is the last step of loading
+    await wire.until(lambda: wire.server.state.reading_starts)  # the last step of loading
 
 
 async def test_a_document_that_is_opened_is_read_before_anybody_asks():

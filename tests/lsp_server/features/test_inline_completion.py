@@ -46,7 +46,7 @@ async def test_items_extend_the_selected_item():
 async def test_a_selected_item_that_would_be_suggested_is_offered_itself(item, shown):
     fake = FakeCompleter(("!nothing",))
     async with connected(fake) as wire:
-        wire.open("import num", language="plaintext")  # where nothing is said about the fake's text by a parser
+        wire.open("import num", language="plaintext")  # where no parser rejects the fake's text
         span = {"start": {"line": 0, "character": 7}, "end": {"line": 0, "character": 10}}
         found = await wire.inline(0, 10, trigger=2, selected={"range": span, "text": item})
         assert [(item["insertText"], item["range"]) for item in found] == [(text, span) for text in shown]
@@ -59,7 +59,7 @@ async def test_positions_in_every_encoding(encoding, before, word):
     async with Wire(fake.load) as wire:
         result = await wire.initialize(encodings=(encoding, "utf-16"))
         assert result["capabilities"]["positionEncoding"] == encoding
-        wire.open("a\n😀 \u2028é)")  # four, three and one bytes, then the word
+        wire.open("a\n😀 \u2028é)")  # characters of four, three and one bytes, then the word
         start = {"utf-8": 8, "utf-16": 4, "utf-32": 3}[encoding]
         [item] = await wire.inline(1, start + word)
         assert fake.requests[0].prefix == "a\n😀 \u2028é"

@@ -1,4 +1,4 @@
-"""The commands that list and add models, over a worker of a few lines and, once, the real one."""
+"""The commands that list and add models, with a worker of a few lines and, once, with the real one."""
 
 import asyncio
 import sys
@@ -64,7 +64,7 @@ def progress_of(wire: Wire) -> list[Any]:
 
 
 def adding_progress(wire: Wire) -> list[Any]:
-    """All of the progress that can be cancelled."""
+    """All reports of progress that can be cancelled."""
     tokens = [told["params"]["token"] for told in wire.told if told["method"] == "$/progress"]
     values = progress_of(wire)
     ours = next(token for token, value in zip(tokens, values, strict=True) if value.get("cancellable"))
@@ -197,7 +197,7 @@ async def test_arguments_that_are_no_name(arguments: tuple[object, ...]):
 
 
 async def test_the_model_that_the_setting_names_is_loaded_once_it_is_there():
-    """The setting named it before it was added; afterwards it serves, without a restart, and so does a newer one."""
+    """The setting named the model before it was added. It then serves without a restart; so does a newer version."""
     added: list[str] = []
     loaded: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Early answers over the wire: the first certain words, then the news that there are more."""
+"""Early answers over the wire: first the words that are certain, then the notification that there are more."""
 
 import threading
 from typing import Any
@@ -16,7 +16,7 @@ WHOLE = "numbers = load(path)"
 
 
 class WritesInTwo(FakeCompleter):
-    """Writes the first words, and the rest when it is told to."""
+    """Writes the first words, and the rest when told to."""
 
     def __init__(self) -> None:
         super().__init__((WHOLE,))

@@ -1,4 +1,4 @@
-"""Notebooks over the wire: the code cells in order are one document to the model, positions are those of the cell."""
+"""Notebooks over the wire. The model reads the code cells in order as one document; positions are those of the cell."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What clients that let a server register learn of it, and when."""
+"""What is registered, and when, with clients that allow dynamic registration."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def capabilities(*dynamic: str) -> dict[str, object]:
 
 
 def registered(wire: Wire) -> dict[str, object]:
-    """The completion methods that are registered, with the languages that they are for."""
+    """The registered completion methods, with their languages."""
     now: dict[str, object] = {}
     for asked in wire.asked:
         if asked["method"] == UNREGISTER:

@@ -35,7 +35,7 @@ FILES = (
 def git(folder: Path, *arguments: str, text: str = "") -> str:
     quiet = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "XDG_CONFIG_HOME": "/none"}
     command = ["git", *arguments]
-    # Status 1 of check-ignore says that nothing is ignored.
+    # Status 1 of check-ignore means that nothing is ignored.
     done = subprocess.run(command, cwd=folder, env=quiet, input=text, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1), done.stderr
     return done.stdout
@@ -180,7 +180,7 @@ patterns = st.lists(pieces, min_size=1, max_size=7).map("".join)
     ["a", "a/b", "a/a/b", "b/a", "b", "!a", "a "],
 )
 def test_any_list_is_read_as_git_reads_it(tmp_path_factory, lines, paths):
-    """No path is there, so that git takes all but the folders of others for files, as we do."""
+    """None of the paths exists, so git treats all of them as files, except the parents of others. So do we."""
     root = tmp_path_factory.mktemp("repository")
     git(root, "init", "--quiet")
     (root / ".gitignore").write_text("\n".join(lines) + "\n", encoding="utf-8")

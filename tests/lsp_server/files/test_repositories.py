@@ -1,4 +1,4 @@
-"""What documents are called in their repositories."""
+"""The names of documents in their repositories."""
 
 from pathlib import Path
 

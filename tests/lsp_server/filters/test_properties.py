@@ -1,4 +1,4 @@
-"""What holds for every text at every place."""
+"""Properties for every text at every place."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Whatever a client says of itself, in fields that are read or are not: it is served."""
+"""A client may say anything of itself, in fields that are read and fields that are not. It is served all the same."""
 
 import copy
 import json
@@ -56,7 +56,7 @@ FULL: dict[str, Any] = {
 
 
 def paths(value: object, here: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to everything in a message."""
+    """The paths to all values in a message."""
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     return [here, *(path for name, below in inner for path in paths(below, (*here, name)))]
 

@@ -1,4 +1,4 @@
-"""Each message with fields dropped and of other types: read as far as it means anything."""
+"""Each message with missing fields and with fields of other types: what makes sense is read."""
 
 from typing import Any
 

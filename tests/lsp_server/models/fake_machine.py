@@ -1,4 +1,4 @@
-"""A machine below a temporary folder, the stores of other programs in it, and a converter that reads one line."""
+"""A machine below a temporary folder, stores of other programs in it, and a converter that reads one line."""
 
 import hashlib
 import json
@@ -13,11 +13,11 @@ from lsp_server.models.registry import Registry
 from tests.lsp_server.commands.command_line import make_model_folder
 
 GGUF = b"GGUF llama 135000000 Q4_1 8192 fim apache-2.0"
-"""What the fake converter takes for a model: its facts in words."""
+"""A file that the fake converter accepts as a model; its words give the facts."""
 
 
 def machine_at(folder: Path, platform: str = "linux", **environment: str) -> Machine:
-    """A machine whose every folder is below ``folder``; nothing of the real one is seen."""
+    """A machine with every folder below ``folder``; nothing of the real one is visible."""
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
     return Machine(environment, home, platform, folder / "store", folder / "cache", folder / "root")
@@ -38,7 +38,7 @@ class FakeDescription:
 
 
 class FakeConverter:
-    """Takes files that begin as `GGUF`; ``during`` is called in the middle of a conversion."""
+    """Accepts files that begin with `GGUF`. Calls ``during`` in the middle of a conversion."""
 
     def __init__(self, during: Callable[[Path], None] | None = None) -> None:
         self.conversions: list[tuple[Path, str]] = []
@@ -87,7 +87,9 @@ def registry_at(folder: Path, converter: FakeConverter | None = None, **environm
 
 
 def put_ollama(root: Path, name: str, data: bytes | None = GGUF, licence: str = "", host: str = "") -> Path:
-    """A model as Ollama keeps it, ``NAME:TAG`` or ``NAMESPACE/NAME:TAG``; no blob for None. The path of its blob."""
+    """Store a model as Ollama does, as ``NAME:TAG`` or ``NAMESPACE/NAME:TAG``; without a blob for None. Returns the
+    path of its blob.
+    """
     name, _, tag = name.partition(":")
     layers = []
     blobs = root / "blobs"

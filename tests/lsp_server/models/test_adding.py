@@ -1,4 +1,4 @@
-"""Adding models: whole or not at all, once for each source, and only where there is room."""
+"""Adding models: all or nothing, once for each source, and only if there is enough space."""
 
 import dataclasses
 import multiprocessing
@@ -32,7 +32,7 @@ def put(registry: Registry, model: str | Path, name: str | None = None, precisio
 
 
 def left_in(store: Path) -> list[str]:
-    """What is in the store beside its lock."""
+    """The content of the store, except its lock."""
     return sorted(path.name for path in store.iterdir() if path.name != ".lock") if store.exists() else []
 
 
@@ -69,7 +69,7 @@ def test_the_same_source_twice_is_free(registry: Registry, converter: FakeConver
     for way in ("smol:135m", next(blob.iterdir())):
         assert plan(registry, way).is_there
         assert put(registry, way) == first
-    os.utime(next(blob.iterdir()), (1, 1))  # only touched
+    os.utime(next(blob.iterdir()), (1, 1))  # only the time stamp changed
     assert put(registry, "smol:135m") == first
     assert len(converter.conversions) == 1
 

@@ -1,4 +1,4 @@
-"""What the installed converter takes."""
+"""What the installed converter accepts."""
 
 from pathlib import Path
 

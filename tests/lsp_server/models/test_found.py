@@ -1,4 +1,4 @@
-"""Models where other programs keep them: each store's layout, its variables, and what may be wrong with it."""
+"""Models of other programs: the layout of each store, its environment variables, and possible damage."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a name or a path of a user's stands for."""
+"""What a user's name or path means."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_the_small_model_has_a_name_of_its_own(tmp_path: Path):
     assert "small" not in {row.name for row in registry.table().entries}
     with pytest.raises(RequestError, match="'Small' is a name of the model that comes with Midtoken"):
         check_new_name("Small")
-    # A model that was added under the name before it was ours stays what it was.
+    # A model that was added under a name before we used that name keeps it.
     make_model_folder(tmp_path / "store/small")
     assert registry.folder("small") == tmp_path / "store/small"
 
@@ -66,7 +66,7 @@ def test_names_that_cannot_be_used_say_what_to_do(tmp_path: Path):
 
 
 def test_names_are_never_folders_of_the_current_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The server is started where an editor pleases: a name must not be a folder of the project there."""
+    """An editor may start the server anywhere, so a name must never mean a folder of the current project."""
     monkeypatch.chdir(tmp_path)
     make_model_folder(tmp_path / "trap")
     with pytest.raises(RequestError, match="no model is called 'trap'"):

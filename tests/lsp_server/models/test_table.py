@@ -1,4 +1,4 @@
-"""The table: what is told of each model, in which order, under which names."""
+"""The table: what it says of each model, in which order, under which names."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Adding in a process of its own: what it is told, what it tells, and how it is stopped."""
+"""Adding a model in a process of its own: its input, its output, and how it is stopped."""
 
 import json
 import os
@@ -26,7 +26,7 @@ class Client:
         os.write(self._writing, json.dumps({"model": model}).encode() + b"\n")
 
     def close(self) -> None:
-        """The worker has heard of it when this returns."""
+        """Close it. The worker has noticed when this returns."""
         if self._open:
             self._open = False
             os.close(self._writing)

@@ -1,4 +1,4 @@
-"""The client against the service itself, and against stubs that do what networks do."""
+"""The client with the real service, and with stubs that behave as networks can."""
 
 import contextlib
 import socket
@@ -50,7 +50,7 @@ def token_file(tmp_path):
 
 @pytest.fixture
 def make(local, clock):
-    """Makes completers that hang up when the test ends."""
+    """Makes completers that are closed when the test ends."""
     with contextlib.ExitStack() as stack:
 
         def make(url, token_file=None, clock=clock):
@@ -67,13 +67,13 @@ def connect(make, token_file):
 
 
 def keep(over: threading.Event) -> None:
-    """Say nothing."""
+    """Print nothing."""
     over.wait(30)
 
 
 @contextlib.contextmanager
 def stub(behave: Callable[[socket.socket], None]) -> Iterator[str]:
-    """The address of something that does that with every connection."""
+    """The address of a server that calls ``handle`` with every connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def run() -> None:
@@ -104,7 +104,7 @@ class TestTheService:
         served = serve()
         completer = connect(served)
         assert [texts(completer) for _ in range(5)] == [["one"]] * 5
-        # There may be another one, by which the service was asked beside the first call what it is.
+        # There may be a second connection, over which the client asked the service about itself.
         assert 1 <= len(completer._connection._idle) <= 2
 
     def test_a_cancelled_call_ends_at_once_and_stops_the_replica(self, serve, connect, local):
@@ -186,7 +186,7 @@ class TestTheLocalModelAnswers:
             client.recv(65_536)
             client.sendall(answer)
             client.shutdown(socket.SHUT_WR)
-            while client.recv(65_536):  # or what is still to be read would reset the connection
+            while client.recv(65_536):  # otherwise the unread bytes would reset the connection
                 pass
 
         with stub(behave) as url:

@@ -1,4 +1,4 @@
-"""A session with a team's service, over the wire: what is completed there, and what never gets there."""
+"""A session with a team's service, over the wire: what is completed there, and what is never sent there."""
 
 import pytest
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.asyncio
 
 @pytest.fixture
 def settings(serve, tmp_path):
-    """A service's engine, and the settings of a client that asks it."""
+    """The engine of a service, and the settings of a client that uses it."""
     path = tmp_path / "mine"
     path.write_text(TOKEN)
     path.chmod(0o600)

@@ -1,4 +1,4 @@
-"""A scheduler with a model that does what the test tells it."""
+"""A scheduler with a model that the test controls."""
 
 import asyncio
 import queue
@@ -24,7 +24,7 @@ ASKER = Asker(Settings(), 1, 1, automatic=True)
 
 
 class Model:
-    """One job of the model: it writes and ends when it is told to, and stops when it is cancelled."""
+    """One call of the model: it writes and ends when told to, and stops when it is cancelled."""
 
     def __init__(self) -> None:
         self.state = "asked"
@@ -32,7 +32,7 @@ class Model:
         self._texts: tuple[str, ...] = ()
 
     def write(self, text: str) -> None:
-        """Decide ``text`` so far."""
+        """Make ``text`` the text so far."""
         self._orders.put(text)
 
     def end(self, *texts: str) -> None:
@@ -103,7 +103,7 @@ class Harness:
     async def running(
         self, before: str, after: str = "", *, written: str = "", **more: Any
     ) -> tuple[Model, "asyncio.Task[Answer | None]"]:
-        """A request that the model works on, and has written so much for."""
+        """A request that the model works on and has written ``text`` for."""
         model, task = self.ask(before, after, **more)
         await until(lambda: model.state == "runs")
         if written:

@@ -1,4 +1,4 @@
-"""Following a completion shows the rest of it; leaving it does not."""
+"""Typing along a completion shows the rest of it; typing anything else does not."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""When one place follows from another by typing."""
+"""When typing leads from one place to another."""
 
 from dataclasses import replace
 

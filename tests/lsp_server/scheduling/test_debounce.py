@@ -1,4 +1,4 @@
-"""When a request waits before it goes to the model, and how long."""
+"""Whether and how long a request waits before it goes to the model."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Calls that the next request takes over, and calls begun for what will be asked next."""
+"""Calls that the next request takes over, and calls that begin before their request arrives."""
 
 import asyncio
 from typing import Any
@@ -16,7 +16,9 @@ __all__ = ["harness"]
 async def superseded(
     harness: Harness, by: str, *, written: str = "", **more: Any
 ) -> tuple[Model, Model, "asyncio.Task[Answer | None]"]:
-    """A request after "im" that a newer one gives up. The older model, the newer one, and the newer request's task."""
+    """A request after "im" that a newer one replaced. Returns the older model, the newer one, and the newer request's
+    task.
+    """
     model, older = await harness.running("im", written=written)
     own, newer = harness.ask(by, version=2, **more)
     assert await older is None

@@ -21,7 +21,7 @@ def text_of(host: ModelHost) -> str:
 
 
 class SlowLoader:
-    """Loads when it is told to."""
+    """Loads when told to."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
@@ -73,7 +73,7 @@ async def test_a_model_that_was_replaced_is_gone_and_its_memory_given_back(monke
     assert host.completer is not None
     before = weakref.ref(host.completer)
     monkeypatch.setattr("lsp_server.scheduling.model.give_back_free_memory", lambda: given_back.append(before()))
-    gc.disable()  # nobody can wait for it: two models are in memory now
+    gc.disable()  # two models are in memory now, so it must not wait for the garbage collector
     try:
         await host.load(ModelChoice(Path("other")))
     finally:
@@ -151,7 +151,7 @@ async def test_a_load_that_hangs_is_not_waited_for_and_told():
 
 
 class Trials:
-    """A probe that goes on for some folders until it is cancelled, and refuses others."""
+    """A probe that continues for some folders until it is cancelled, and refuses others."""
 
     def __init__(self) -> None:
         self.tried: list[Path | None] = []

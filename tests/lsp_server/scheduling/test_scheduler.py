@@ -1,4 +1,4 @@
-"""Requests that win, lose and are cancelled."""
+"""Requests that win, that are replaced, and that are cancelled."""
 
 import asyncio
 
@@ -109,7 +109,7 @@ async def test_a_cancelled_call_stops_when_nothing_was_typed(harness, written):
     model, task = await harness.running("a", written=written)
     [call] = harness.scheduler._calls
     await cancel(task)
-    # Only one that has something to say is given a moment.
+    # Only a request that has text to answer gets a moment.
     assert call.stopped == (not written)
     await until(lambda: model.state == "stopped")
     assert harness.scheduler.counts.stopped == 1

@@ -28,7 +28,7 @@ def test_an_exception_arrives_and_the_thread_goes_on():
 
 
 def test_what_is_no_exception_arrives_as_one():
-    class PanicException(BaseException):  # as the bindings of a library in Rust raise it
+    class PanicException(BaseException):  # as the bindings of a Rust library raise it
         pass
 
     def panic() -> None:
@@ -42,7 +42,7 @@ def test_what_is_no_exception_arrives_as_one():
 
 def test_nothing_of_a_job_stays_with_the_thread():
     worker = ModelThread()
-    future = worker.submit(ModelThread)  # anything that can be referred to weakly
+    future = worker.submit(ModelThread)  # anything that allows weak references
     found = weakref.ref(future.result(timeout=5))
     future.result().stop(timeout_s=5)
     del future

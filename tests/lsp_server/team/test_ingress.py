@@ -1,4 +1,4 @@
-"""The service over a real socket, with a completer without a model behind it, and with a real one."""
+"""The service over a real socket, with a completer without a model and with a real one."""
 
 import json
 import socket
@@ -22,14 +22,14 @@ def events_of(served: Served, body: object, path: str = "/v1/complete") -> list[
 
 
 def _head(*lines: str) -> bytes:
-    """The head of a request with the token, and these lines."""
+    """The head of a request with the token and the given lines."""
     return "\r\n".join(
         ("POST /v1/complete HTTP/1.1", "Host: x", f"Authorization: Bearer {TOKEN}", *lines, "", "")
     ).encode()
 
 
 def raw(served: Served, data: bytes) -> bytes:
-    """What comes back for bytes that no client would send."""
+    """The response to bytes that no client would send."""
     where = urlsplit(served.url)
     with socket.create_connection((where.hostname, where.port), timeout=20) as connection:
         connection.sendall(data)

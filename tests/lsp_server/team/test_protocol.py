@@ -68,7 +68,7 @@ def team_requests(draw):
 
 
 def assert_good_or_refused(read: Callable[[], object], value: object) -> None:
-    """Nothing but a refusal in one line comes of what an object does not hold."""
+    """An invalid object leads to a refusal in one line, and to nothing else."""
     refused = None
     try:
         read()

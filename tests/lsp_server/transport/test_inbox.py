@@ -1,4 +1,4 @@
-"""What waits is bounded, and what is left out of it changes nothing."""
+"""The number of waiting messages is limited, and dropping some of them changes nothing."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ def message(method: str, uri: str = "a", **params: Any) -> bytes:
 
 
 def change(uri: str, *texts: str | int) -> bytes:
-    """A text is a whole one, a number stands for some edit."""
+    """A change. A text stands for a whole document, a number for some edit."""
     changes = [{"text": text} if isinstance(text, str) else {"text": "", "range": {"n": text}} for text in texts]
     return message("textDocument/didChange", uri, contentChanges=changes)
 
@@ -28,7 +28,7 @@ def question(uri: str) -> bytes:
 
 
 def told(bodies: list[bytes]) -> list[Any]:
-    """The history of each document at each question and at the end: what stands in for its text."""
+    """The history of each document at each request and at the end; it stands for the text."""
     texts: dict[str, list[Any] | None] = {}
     seen: list[Any] = []
     for body in bodies:

@@ -28,7 +28,7 @@ def paths(folder: Path) -> set[str]:
 
 
 def words(seed: int, count: int = 300) -> str:
-    """Text that shares no run of five words with that of another seed."""
+    """Text that shares no run of five words with the text of another seed."""
     rng = random.Random(seed)
     return "".join("".join(rng.choices("abcdefgh", k=9)) + " = value\n" for _ in range(count))
 

@@ -28,7 +28,7 @@ def metadata(**fields: str) -> Message:
         ("Apache-2.0 AND Apache-2.0 WITH LLVM-exception AND BSL-1.0", True),
         ("MIT OR GPL-3.0-only", True),
         ("MIT AND GPL-3.0-only", False),
-        ("MIT AND (Apache-2.0 OR GPL-3.0-only)", False),  # a doubt is a no
+        ("MIT AND (Apache-2.0 OR GPL-3.0-only)", False),  # a doubtful licence is refused
         ("(MIT OR Apache-2.0)", True),
         ("LGPL-2.1-or-later", False),
         ("MPL-2.0", False),

@@ -1,4 +1,4 @@
-"""GGUF files for tests, written by the `gguf` package: small models with random weights and a real tokenizer."""
+"""GGUF files for tests, written with the `gguf` package: small models with random weights and a real tokenizer."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -57,7 +57,7 @@ def write_tokenizer(writer: GGUFWriter, raw: Mapping[str, Any], *, pre: str = "g
 def random_tensors(
     entries: int, *, tied: bool = False, biases: bool = False, seed: int = 0
 ) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
-    """The tensors of a small Llama or Qwen, at which every layer matters to the logits."""
+    """The tensors of a small Llama or Qwen, large enough for every layer to affect the logits."""
     rng = np.random.default_rng(seed)
 
     def matrix(rows: int, columns: int) -> Any:
@@ -100,9 +100,10 @@ def write_model(
     raw: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> dict[str, Any]:
-    """Write a small model; returns its tensors as floats before they are quantised. ``types`` are taken in turn by the
-    matrices, ``fields`` are written beside or in place of the usual ones, those of ``leave_out`` are not written.
-    ``raw`` is a decoded tokenizer.json in place of the toy vocabulary.
+    """Write a small model. Returns its tensors as floats before they are quantised.
+
+    The matrices take their types from ``types`` in turn. ``fields`` are added to the usual ones or replace them; those
+    of ``leave_out`` are not written. ``raw`` is a decoded tokenizer.json to use instead of the toy vocabulary.
     """
     writer = GGUFWriter(None, architecture)
     entries = toy_tokenizer(writer, kind=kind, pre=pre) if raw is None else write_tokenizer(writer, raw, pre=pre)
@@ -139,7 +140,7 @@ def write_model(
 
 
 def add_field(writer: GGUFWriter, name: str, value: Any) -> None:
-    """A field of the type that its value has."""
+    """Add a field with the type of its value."""
     kinds = {bool: gguf.GGUFValueType.BOOL, int: gguf.GGUFValueType.UINT32, float: gguf.GGUFValueType.FLOAT32}
     if isinstance(value, list):
         writer.add_array(name, value)

@@ -11,7 +11,7 @@ from onnx_export.gguf.block_types import BLOCK_TYPES
 from onnx_export.gguf.blocks import FORMS, floats, unpack
 
 READ = [kind for kind in BLOCK_TYPES.values() if kind.handling != "refused"]
-# Where the halves of a scale stand; random bits there may be infinite.
+# The upper bytes of scales; random bits there could give infinity.
 HALVES = {"Q4_0": [0], "Q4_1": [0, 2], "Q5_0": [0], "Q5_1": [0, 2], "Q8_0": [0], "Q4_K": [0, 2], "Q5_K": [0, 2],
           "Q6_K": [208], "Q2_K": [80, 82], "Q3_K": [108]}  # fmt: skip
 
@@ -36,7 +36,7 @@ def random_blocks(name: str, rows: int, blocks: int, seed: int) -> np.ndarray:
 def test_blocks_are_what_the_package_reads(name: str, rows: int, blocks: int, seed: int) -> None:
     data = random_blocks(name, rows, blocks, seed)
     expected = dequantize(data, GGMLQuantizationType[name])
-    # Offsets are added in another order: some last bits of a float32 of the largest terms, which may cancel out.
+    # Offsets are added in another order: the difference is some last bits of a float32 of the largest terms.
     largest = float(np.abs(expected).max())
     np.testing.assert_allclose(floats(name, data), expected, rtol=1e-6, atol=1e-5 + 1e-6 * largest)
 

@@ -1,4 +1,4 @@
-"""Headers that lie: cut off, swapped, with counts and offsets of any size. Nothing may crash or take memory for it."""
+"""False headers: cut off, swapped, with counts and offsets of any size. They cause no crash and take no memory."""
 
 import struct
 from collections.abc import Callable
@@ -130,7 +130,7 @@ def refusal(path: Path) -> str:
 
 
 def test_headers_changed_at_random(tmp_path: Path) -> None:
-    """Each is read or refused in a line; none takes memory beyond its size. `make test-thorough` tries 10,000."""
+    """Each is read or refused in one line; none takes more memory than its size. `make test-thorough` tries 10,000."""
     rng = np.random.default_rng(16)
     path = tmp_path / "m.gguf"
     write_model(path, tensors={"token_embd.weight": np.zeros((4, 32), np.float32)})
@@ -139,7 +139,7 @@ def test_headers_changed_at_random(tmp_path: Path) -> None:
     before, refused, tried = peak_memory_bytes(), 0, max(400, settings().max_examples)
     for number in range(tried):
         data = bytearray(valid)
-        # Every second change meets the fields before the vocabulary, where most of the counts stand.
+        # Every second change is in the fields before the vocabulary, where most of the counts are.
         CHANGES[number % len(CHANGES)](rng, data, 400 if number % 2 else len(data))
         path.write_bytes(data)
         message = refusal(path)

@@ -1,4 +1,4 @@
-"""Tokenizers of GGUF files: SentencePiece's merges against its own algorithm, roles of ids, what is refused."""
+"""Tokenizers of GGUF files: SentencePiece's merges against its own algorithm, roles of ids, and what is refused."""
 
 import json
 from itertools import pairwise
@@ -20,7 +20,7 @@ from tests.toy import byte_level, tokenizer_json
 
 
 def by_scores(text: str, vocabulary: dict[str, int], scores: list[float]) -> list[str]:
-    """SentencePiece's BPE: of all neighbours merge the pair whose whole scores best, the leftmost of equals."""
+    """SentencePiece's BPE: of all neighbours, merge the pair with the best score, the leftmost of equals."""
     pieces = list(text)
     while True:
         best = [
@@ -87,7 +87,7 @@ def test_an_end_that_is_ordinary_text_is_refused(tmp_path: Path, name: str) -> N
 
 
 def test_control_entries_that_a_file_calls_ordinary_are_ends_all_the_same(tmp_path: Path) -> None:
-    """As files of older converters do."""
+    """As in files of older converters."""
     path = tmp_path / "m.gguf"
     raw = json.loads(byte_level())
     end = max(raw["model"]["vocab"].values()) + 1
@@ -101,7 +101,7 @@ def test_stated_ids_fill_the_middle_where_the_names_are_unknown(tmp_path: Path) 
     fields = {f"tokenizer.ggml.fim_{part}_token_id": 300 + at for at, part in enumerate(("pre", "suf", "mid"))}
     found = of(tmp_path / "m.gguf", fields=fields, kind="llama")
     assert found.fim is not None
-    # The names of the toy are known, so they count.
+    # The toy's names are known, so they count.
     assert 300 not in found.fim.control_ids
 
 
