@@ -63,7 +63,7 @@ class Description:
 
     @property
     def usable(self) -> bool:
-        """Whether `convert` takes the file."""
+        """Whether `convert` accepts the file."""
         return not self.reason
 
 

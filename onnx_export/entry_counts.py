@@ -84,7 +84,7 @@ def _batches(files: Sequence[Path]) -> Iterator[tuple[str, list[str]]]:
     waiting: dict[str, list[str]] = {}
     for path in files:
         try:
-            text = path.read_bytes().decode("utf-8")  # line ends as they are
+            text = path.read_bytes().decode("utf-8")  # keep line breaks as they are
         except (OSError, UnicodeDecodeError):
             continue
         texts = waiting.setdefault(path.suffix, [])

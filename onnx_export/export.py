@@ -62,13 +62,13 @@ def export_checkpoint(
 ) -> Manifest:
     """Turn a Hugging Face checkpoint folder into the model folder `out` and return its manifest.
 
-    The folder is built beside `out` and takes its place only when every check of `validate.py` has passed; what was
-    there before is untouched until then. `check=False` leaves out the comparison with the checkpoint. `output_basis` is
-    the number of columns to keep of the output embedding for basis-aware truncation, 0 for none. `progress` is called
-    with the number of finished steps and of all steps, `notice` with lines for the user.
+    The folder is built beside `out` and takes its place only when every check of `validate.py` has passed. Until then
+    the old folder stays as it was. `check=False` leaves out the comparison with the checkpoint. `output_basis` is the
+    number of columns to keep of the output embedding for basis-aware truncation, 0 for none. `progress` is called with
+    the number of finished steps and of all steps, `notice` with lines for the user.
 
-    Errors: ExportError for a checkpoint that cannot be exported, a precision without kernels, a missing package, a
-    full disk, or a failed check, with its figure and bound.
+    Errors: ExportError for a checkpoint that cannot be exported, a precision without kernels, a missing package, a full
+    disk, or a failed check, with its figure and bound.
     """
     source = read_checkpoint(checkpoint)
     chosen = plan(precision, device)
@@ -126,7 +126,7 @@ def _build_graph(source: Checkpoint, chosen: Plan, folder: Path) -> Shape:
 
 
 def _write_graph(source: Checkpoint, chosen: Plan, folder: Path, *, tied: bool) -> Shape:
-    """Write it with our own writer, which needs neither torch nor transformers."""
+    """Write the graph with our own writer, which needs neither torch nor transformers."""
     decoder, weights = written_parts(source.config, tensor_places(source.folder), tied=tied)
     assert chosen.precision in ("fp32", "int8", "int4"), "the CPU has no others"
     write_graph(decoder, Rounded(weights, chosen.precision), folder, lambda count: None)
@@ -193,7 +193,7 @@ def _describe(source: Checkpoint, chosen: Plan, shape: Shape, folder: Path) -> M
 
 
 def _tell(manifest: Manifest, chosen: Plan, notice: Callable[[str], None], *, checked: bool) -> None:
-    """Tell the user what to know about a finished folder."""
+    """Tell the user what is unusual about a finished folder."""
     if checked and chosen.device == "cuda" and choose_device("cuda").kind != "cuda":
         notice(
             "no NVIDIA device is here: all checks ran on the CPU's kernels in the same precision; what CUDA's kernels "
@@ -209,7 +209,7 @@ def _tell(manifest: Manifest, chosen: Plan, notice: Callable[[str], None], *, ch
 
 
 def peak_memory_bytes() -> int:
-    """The peak memory of this process, or of a builder that it has run; 0 if the system does not say."""
+    """The peak memory of this process, or of a builder that it has run; 0 if the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows

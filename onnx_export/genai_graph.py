@@ -18,7 +18,7 @@ _OFFLINE = {
     "TRANSFORMERS_OFFLINE": "1",
     "TQDM_DISABLE": "1",
     "PYTHONWARNINGS": "ignore",
-    "PYTHONSAFEPATH": "1",  # what lies in the current folder is not imported
+    "PYTHONSAFEPATH": "1",  # nothing is imported from the current folder
 }
 
 _NEEDED = ("config.json", "generation_config.json", "tokenizer.json", "*.safetensors", "*.safetensors.index.json")
@@ -26,11 +26,12 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def build(checkpoint: Path, chosen: Plan, built: Path, *, tied: bool) -> None:
-    """Write ``built / "model.onnx"`` with its data file. Errors: ExportError with the builder's last line, OSError if
-    there was no room for what it wrote.
+    """Write ``built / "model.onnx"`` with its data file.
 
     The builder runs as a program of its own, because it changes import paths, prints, and leaves files behind. It gets
     only the files that a graph needs, because it would fail at a tokenizer that needs code of its own.
+
+    Errors: ExportError with the builder's last line, OSError if there is no room for the files.
     """
     built.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=built.parent) as scratch:
@@ -62,7 +63,7 @@ def build(checkpoint: Path, chosen: Plan, built: Path, *, tied: bool) -> None:
 def _link(file: Path, place: Path) -> None:
     try:
         place.symlink_to(file)
-    except OSError:  # Windows allows it to some users only
+    except OSError:  # Windows allows links to some users only
         shutil.copyfile(file, place)
 
 

@@ -64,7 +64,7 @@ def measure(folder: Path, corpus: Path | None = None, max_windows: int | None = 
 
 
 def middles(documents: Sequence[Document]) -> list[Cut]:
-    """Held-out pieces, cut before a line break, where both orders have a token boundary. They are always the same."""
+    """Held-out pieces, cut before a line break, where both orders have a token boundary; always the same pieces."""
     rng = np.random.default_rng(SEED)
     cuts = [cut_piece(piece, "before_break", rng) for document in documents for piece in pieces(document.text, rng)]
     usable = [cut for cut in cuts if cut.middle.strip() and cut.suffix]

@@ -22,9 +22,9 @@ def require_replaceable(out: Path) -> None:
 
 @contextlib.contextmanager
 def workspace(out: Path) -> Iterator[Path]:
-    """A new folder beside ``out``, on the same file system, removed again unless it was moved away.
+    """A new folder beside ``out``, on the same file system. It is removed at the end unless it was moved away.
 
-    Errors: ExportError if it cannot be made, or the body of the ``with`` raises an OSError (a full disk).
+    Errors: ExportError if it cannot be made, or if the body of the ``with`` raises an OSError (a full disk).
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

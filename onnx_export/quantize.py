@@ -55,7 +55,7 @@ class Plan:
 
     @property
     def accuracy_level(self) -> int:
-        """Of MatMulNBits: 4 rounds activations to 8 bits, which is what the fast kernels of the CPU do."""
+        """`accuracy_level` of MatMulNBits: 4 rounds activations to 8 bits, as the fast kernels of the CPU do."""
         return 4 if self.device == "cpu" else 0
 
 
@@ -78,8 +78,8 @@ def plan(precision: Precision, device: Device) -> Plan:
 
 
 def quantise_products(model: Any, chosen: Plan, head: str) -> Any:
-    """Quantise the products of an `onnx.ModelProto` with weights, the node ``head`` at `HEAD_BITS`. It changes the
-    model and returns it.
+    """Quantise the products of an `onnx.ModelProto` with weights, the node ``head`` at `HEAD_BITS`. Changes the model
+    and returns it.
     """
     model = _run(model, chosen, chosen.layer_bits, "MatMul", nodes_to_exclude=[head])
     return _run(model, chosen, HEAD_BITS, "MatMul", nodes_to_include=[head])

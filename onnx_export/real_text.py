@@ -13,10 +13,10 @@ from engine.text.tokenizer import Tokenizer
 
 Floats = NDArray[np.float32]
 Score = Callable[[NDArray[np.int32]], Floats]
-"""Ids ``[S]`` to logits ``[S, V]``."""
+"""Maps ids ``[S]`` to logits ``[S, V]``."""
 FILES = ("completer.py", "loading.py", "errors.py", "types.py")
 WINDOW = 200
-"""Tokens of each file."""
+"""Number of tokens of each file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class TextFigures:
 
     @property
     def loss(self) -> float:
-        """By how much of itself the number of bits grew."""
+        """The relative increase of the bits a byte."""
         return self.after / self.before - 1.0
 
 

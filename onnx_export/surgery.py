@@ -1,4 +1,4 @@
-"""Changes to built graphs: logits only where they are wanted, the tied embedding stored once, float32 logits.
+"""Changes to built graphs: logits only at the wanted positions, the tied embedding stored once, float32 logits.
 
 Every function changes the given `onnx.ModelProto`. It finds its place by what the graph does, not by names: the head is
 the last product before the logits, and the embedding is the lookup of the input ids. A graph of another form raises
@@ -94,7 +94,7 @@ def share_quantised_embedding(model: Any) -> None:
     """Look embeddings up in the quantised head, and drop the float table.
 
     The head's weights are [V, blocks, bytes] with scales [V, blocks] (or flat), and GatherBlockQuantized reads them as
-    [V, blocks * bytes]. Only valid where the checkpoint ties the two.
+    [V, blocks * bytes]. Only valid if the checkpoint ties the two.
     """
     head, gather = head_of(model), embedding_of(model)
     if head.op_type != "MatMulNBits":

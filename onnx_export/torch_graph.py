@@ -150,7 +150,7 @@ def build(checkpoint: Path, chosen: Plan, built: Path, *, tied: bool) -> None:
 
 
 def _example(shape: Shape, dtype: torch.dtype) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Arguments to trace with, and which of their axes vary."""
+    """Arguments to trace with, and which of their axes vary in length."""
     varies = torch.export.Dim.DYNAMIC
     buffer = (2, shape.key_value_heads, 7, shape.head_size)
     past = [tuple(torch.zeros(buffer, dtype=dtype) for _ in range(2)) for _ in range(shape.layers)]
@@ -160,7 +160,7 @@ def _example(shape: Shape, dtype: torch.dtype) -> tuple[tuple[Any, ...], tuple[A
 
 
 def _use_products(model: Any, *, share: bool) -> None:
-    """Put a `Product` in the place of every linear layer (and of GPT-2's transposed ones)."""
+    """Replace every linear layer (and GPT-2's transposed ones) by a `Product`."""
     from transformers.pytorch_utils import Conv1D
 
     head = model.get_output_embeddings()

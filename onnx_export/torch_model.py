@@ -18,8 +18,8 @@ def load_model(folder: Path, dtype: Literal["float32", "float16"]) -> Any:
         from transformers.utils.logging import disable_progress_bar, set_verbosity_error
     except ImportError as error:
         raise ExportError(f"the package {error.name} is missing; install Midtoken with its 'export' extra") from None
-    disable_progress_bar()  # of the loading of weights; an export has its own
-    set_verbosity_error()  # what matters of its remarks is an error below
+    disable_progress_bar()  # it reports the loading of weights; an export has its own progress
+    set_verbosity_error()  # its important remarks become errors below
     try:
         model, found = AutoModelForCausalLM.from_pretrained(
             folder,

@@ -32,7 +32,7 @@ Ids = NDArray[np.int32]
 CHECKED_TOKENS = 96
 AGAINST_CHECKPOINT = "logits equal the checkpoint's"
 GREEDY_TOKENS = 64
-# Two logits closer than this are a tie that rounding may settle either way.
+# Two logits closer than this count as equal: rounding may order them either way.
 TIE = 1e-3
 
 
@@ -71,8 +71,8 @@ def validate(source: Checkpoint, chosen: Plan, manifest: Manifest, folder: Path)
 def text_checks(
     session: OrtSession, reference: "TorchReference", chosen: Plan, manifest: Manifest, folder: Path
 ) -> list[Check]:
-    """The checks on real text, for a model whose outliers make too much of rounding at random ids: what the text loses
-    takes the place of the errors of logits.
+    """The checks on real text, for a model whose outliers make rounding look too harmful at random ids. The loss on
+    real text takes the place of the errors of logits.
     """
     tokenizer = load_tokenizer(folder, manifest)
     start = manifest.control.begin if manifest.control.begin is not None else manifest.control.end[0]
@@ -109,7 +109,7 @@ class TorchReference:
 
 
 def check_ids(source: Checkpoint, manifest: Manifest) -> Ids:
-    """Token ids to check on: the start, then random entries of the vocabulary, always the same ones."""
+    """Token ids for the checks: the start, then random entries of the vocabulary, the same in every run."""
     rng = np.random.default_rng(0)
     count = min(CHECKED_TOKENS, manifest.context_length - 1)
     start = manifest.control.begin if manifest.control.begin is not None else manifest.control.end[0]

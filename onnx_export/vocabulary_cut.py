@@ -1,10 +1,10 @@
-"""A vocabulary cut to some of its entries, without a change to what these entries write.
+"""A vocabulary reduced to some of its entries. What these entries write does not change.
 
 Byte-pair encoding builds an entry from smaller ones. So with each kept entry, all entries from which it is built (when
 it is encoded alone) are kept too. Then a text that the whole vocabulary encodes with kept entries only is encoded with
-the same entries by the cut vocabulary: every merge is still there, and no merge is new. Entries of one byte stay, so
-every text that could be encoded still can be. Added tokens (control tokens, and text that is matched before everything
-else) stay too.
+the same entries by the reduced vocabulary: every merge is still there, and no merge is new. Entries of one byte stay,
+so every text that could be encoded still can be. Added tokens (control tokens, and text that is matched before
+everything else) stay too.
 """
 
 import json
@@ -111,7 +111,7 @@ class CutRows:
 
 
 def some_rows(matrix: Matrix, rows: Ids) -> Matrix:
-    """The rows of a matrix whose numbers, ascending, are given; their blocks are not rounded again."""
+    """Selected rows of a matrix, given by ascending numbers. Their blocks are not rounded again."""
 
     def read(start: int, stop: int) -> Blocks | Floats:
         wanted = rows[start:stop]

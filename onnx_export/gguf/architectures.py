@@ -63,8 +63,8 @@ def _five_of_six_layers(sizes: Sizes, layer: int) -> int | None:
 
 
 def _scale_of_gemma(layers_of_largest: int) -> Callable[[Sizes], float]:
-    """Files do not say the scale. Only the largest model, recognised by its layers, uses the width divided by the
-    heads.
+    """The scale of attention in Gemma. Files do not give it. Only the largest model, recognised by its number of
+    layers, uses the width divided by the heads.
     """
 
     def scale(sizes: Sizes) -> float:

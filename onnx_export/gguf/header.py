@@ -27,7 +27,7 @@ VERSIONS = (2, 3)
 MOST_FIELDS = 1 << 14
 MOST_TENSORS = 1 << 16
 MOST_STRINGS = 1 << 21
-"""Strings of all arrays together: more than the largest vocabularies with their merges have."""
+"""Limit for the strings of all arrays together, above the largest vocabularies with their merges."""
 MOST_KEY_BYTES = (1 << 16) - 1
 MOST_NAME_BYTES = 256
 MOST_TEXT_BYTES = 1 << 24
@@ -135,7 +135,7 @@ def changed(path: Path) -> ExportError:
 
 
 def is_gguf(path: Path) -> bool:
-    """Whether a file begins as GGUF does; False if it cannot be read."""
+    """Whether a file begins like a GGUF file; False if it cannot be read."""
     try:
         with path.open("rb") as stream:
             return stream.read(4) == MAGIC
@@ -144,9 +144,7 @@ def is_gguf(path: Path) -> bool:
 
 
 def read_header(path: Path) -> GgufFile:
-    """Read and check the header of a file. Errors: ExportError, in one line, for everything that can be wrong with
-    it.
-    """
+    """Read and check the header of a file. Errors: ExportError, in one line, for anything that is wrong with it."""
     try:
         with path.open("rb") as stream:
             return _Reader(path, stream, path.stat().st_size).read()

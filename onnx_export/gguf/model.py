@@ -18,9 +18,9 @@ MOST_CONTEXT = 32768
 """Number of positions for which cosine and sine are stored by default; far more than a completion needs."""
 MOST_LAYERS = 512
 _ONE_FOR_ALL = ("attention.head_count", "attention.head_count_kv")
-"""Numbers that some models have by layer, as lists."""
+"""Numbers that some models give for each layer, as lists."""
 _VISION, _DRAFTS = ("clip", "mmproj"), ("eagle", "eagle2", "eagle3", "medusa")
-"""Architectures of files that belong to a model and are none."""
+"""Architectures of files that belong to a model but are not models."""
 _IGNORED = ("rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight")
 
 
@@ -55,7 +55,7 @@ class GgufModel:
         return FORMS.get(self.file.tensors[name].type.name)
 
     def is_coarse(self, name: str) -> bool:
-        """Whether a matrix is of a type that no graph can hold, so that even ``keep`` rounds it again."""
+        """Whether a matrix has a type that no graph can hold. Then even ``keep`` rounds it again."""
         return self.file.tensors[name].type.handling == "rounded"
 
     def vector(self, name: str) -> Floats:
@@ -115,7 +115,7 @@ def architecture_of(file: GgufFile) -> Architecture:
 
 
 def read_model(file: GgufFile, context: int | None = None) -> GgufModel:
-    """The model of a file, for at most ``context`` positions. Errors: ExportError, in one line."""
+    """Read the model of a file, for at most ``context`` positions. Errors: ExportError, in one line."""
     row = architecture_of(file)
     try:
         decoder = decoder_of(row, file, context)
@@ -126,7 +126,7 @@ def read_model(file: GgufFile, context: int | None = None) -> GgufModel:
 
 
 def decoder_of(row: Architecture, file: GgufFile, context: int | None) -> Decoder:
-    """The sizes of a file. Errors: ValueError with what is wrong, ExportError where its layers are of several sizes."""
+    """The sizes of a file. Errors: ValueError with what is wrong, ExportError if its layers have several sizes."""
     sizes = Sizes(row.name, file.fields)
     listed = sorted(name for name in file.arrays if name.removeprefix(f"{row.name}.") in _ONE_FOR_ALL)
     if listed:
@@ -181,7 +181,7 @@ def _rope(row: Architecture, sizes: Sizes, file: GgufFile, head_size: int) -> tu
         raise ValueError(f"rotary positions stretched by {factor:g}")
     magnitude = float(sizes.number("rope.scaling.attn_factor", 1.0) or 1.0)
     if "rope_factors_short.weight" in file.tensors:
-        # Beyond the original length other factors hold, and no graph can have both: so far the model goes.
+        # Beyond the original length other factors apply, and a graph cannot have both. So this length is the limit.
         factors = _factors(file, file.tensors["rope_factors_short.weight"], size)
         return Rope(base, size, factors=factors, magnitude=magnitude), original
     if kind == "yarn":

@@ -1,8 +1,8 @@
-"""How text is cut before merging, by the name that a GGUF file has for it (``tokenizer.ggml.pre``).
+"""The rule that splits text before merging, by the name that a GGUF file has for it (``tokenizer.ggml.pre``).
 
 A file does not hold the rule, only a name that llama.cpp knows. The table gives each name the rule of the published
-tokenizers that it was made for. An unknown name is refused: with a wrong rule a model would read tokens that it was
-never trained on, and only worse completions would show it.
+tokenizers that it was made for. An unknown name is refused: with a wrong rule the model would read tokens that it was
+never trained on, and the only sign would be worse completions.
 """
 
 from collections.abc import Mapping
@@ -92,4 +92,4 @@ _NAMES: tuple[tuple[tuple[str, ...], SplitRule], ...] = (
 )
 SPLIT_RULES: Mapping[str, SplitRule] = MappingProxyType({name: rule for names, rule in _NAMES for name in names})
 BEGINS_TEXTS = frozenset({"llama-bpe", "llama3", "llama-v3", "falcon3", "tekken"})
-"""For these names, texts begin with the begin id if the file does not say."""
+"""For these names, texts begin with the begin id if the file does not say whether they do."""

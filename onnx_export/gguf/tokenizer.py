@@ -1,7 +1,7 @@
 """The tokenizer of a GGUF file as a tokenizer.json, and the ids that have a role.
 
-Two kinds exist here: ``gpt2`` is byte-level BPE with merges, ``llama`` is SentencePiece BPE with byte fallback, whose
-merges follow from the scores of its entries. All others (WordPiece, Unigram, RWKV) are refused by name.
+Two kinds are supported: ``gpt2`` is byte-level BPE with merges, ``llama`` is SentencePiece BPE with byte fallback,
+whose merges follow from the scores of its entries. All others (WordPiece, Unigram, RWKV) are refused by name.
 """
 
 import json
@@ -71,7 +71,7 @@ class Entries:
 
 
 def read_entries(file: GgufFile) -> Entries:
-    """The vocabulary of a file. Errors: ExportError if there is none, or it is of a kind that is not known."""
+    """The vocabulary of a file. Errors: ExportError if there is none, or its kind is unknown."""
     kind = file.fields.get("tokenizer.ggml.model")
     if kind in (None, "none", "no_vocab"):
         raise ExportError(f"{file.path} has no tokenizer; it cannot complete text")
@@ -87,7 +87,7 @@ def read_entries(file: GgufFile) -> Entries:
 
 
 def split_rule_of(file: GgufFile) -> str:
-    """The name of the rule that cuts text. Errors: ExportError if it is not known."""
+    """The name of the rule that splits text. Errors: ExportError if it is unknown."""
     name = file.fields.get("tokenizer.ggml.pre", "default")
     if name not in SPLIT_RULES:
         raise ExportError(
@@ -154,7 +154,9 @@ def _control(file: GgufFile, entries: Entries, added: Mapping[str, int], count: 
 
 
 def _require_control(file: GgufFile, token: int, text: str) -> None:
-    """Files of older converters call control tokens ordinary; ordinary text as an end would end inside of words."""
+    """Refuse ends that are ordinary text, because they would end completions inside words. Files of older converters
+    mark control tokens as ordinary.
+    """
     if not is_control_spelling(text):
         raise ExportError(
             f"{file.path} names {token} as the end of a text, which is the ordinary entry {shown(text)}; "
@@ -167,7 +169,7 @@ def _begins(file: GgufFile, entries: Entries) -> bool:
 
 
 def _id(file: GgufFile, name: str) -> int | None:
-    """An id that the file states; one that is no id (some files write 2**32 - 1 for none) is None."""
+    """An id that the file states; None if it is not an id (some files write 2**32 - 1 for none)."""
     value = file.fields.get(f"tokenizer.ggml.{name}")
     known = file.arrays["tokenizer.ggml.tokens"].count
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < known else None

@@ -46,7 +46,7 @@ class _Writer:
         self._tables: dict[object, tuple[str, str]] = {}
 
     def write(self) -> None:
-        """All of it."""
+        """Write the whole graph."""
         graph, decoder, names = self._graph, self._decoder, self._names
         ids = graph.input(names.input_ids, TensorProto.INT64, ["batch", "sequence"])
         mask = graph.input(names.attention_mask, TensorProto.INT64, ["batch", "total"])
@@ -173,7 +173,7 @@ class _Writer:
         ]
 
     def _attention_rows(self) -> list[tuple[int, int]]:
-        """The rows of query, key and value in the matrix of all three."""
+        """The ranges of rows of query, key and value in their joint matrix."""
         sizes = [
             count * self._decoder.head_size for count in (self._decoder.heads, *2 * [self._decoder.key_value_heads])
         ]

@@ -48,7 +48,7 @@ class DataFile:
         self._stream.close()
 
     def reserve(self, dtype: Any, shape: Sequence[int]) -> Place:
-        """Room for a tensor."""
+        """Reserve room for a tensor."""
         place = Place(0, np.dtype(dtype), tuple(shape))
         step = _PAGE if place.bytes >= _PAGE else _SMALL
         place = Place(-(-self._end // step) * step, place.dtype, place.shape)

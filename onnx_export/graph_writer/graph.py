@@ -1,4 +1,4 @@
-"""Nodes and tensors of a graph as they are added: the notation that `onnx_export.graph_writer.build` writes in."""
+"""Nodes and tensors of a graph as they are added. `onnx_export.graph_writer.build` builds graphs with it."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,23 +32,23 @@ class Graph:
         self._constants: dict[str, str] = {}
 
     def input(self, name: str, kind: int, shape: Sequence[int | str]) -> str:
-        """An input of the graph."""
+        """Add an input of the graph."""
         self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
 
     def output(self, name: str, shape: Sequence[int | str]) -> None:
-        """A float32 output; a node must have made a value of this name."""
+        """Add a float32 output; a node must have made a value of this name."""
         self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
     def node(self, kind: str, inputs: Sequence[str], *outputs: str, domain: str = "", **attributes: Any) -> str:
-        """A node; returns its first output."""
+        """Add a node. Returns its first output."""
         self._nodes.append(
             helper.make_node(kind, list(inputs), list(outputs), name=outputs[0], domain=domain, **attributes)
         )
         return outputs[0]
 
     def constant(self, values: Any, dtype: Any = np.int64) -> str:
-        """A small constant, stored in the graph once."""
+        """Add a small constant, which is stored in the graph once."""
         array = np.array(values, dtype)
         name = f"constant/{array.dtype}/{array.tolist()}"
         if name not in self._constants:
@@ -57,7 +57,7 @@ class Graph:
         return name
 
     def tensor(self, name: str, values: NDArray[Any]) -> str:
-        """A tensor in the data file."""
+        """Write a tensor to the data file."""
         place = self._data.reserve(values.dtype, values.shape)
         self._data.write(place, values)
         self._tensors.append(self._data.tensor(name, place))
@@ -142,7 +142,7 @@ class Graph:
         return Stored(name, matrix, values, None)
 
     def _float_product(self, hidden: str, stored: "Stored", bias: str) -> str:
-        # Gemm reads the table as it lies, so that an embedding can be the head too; it wants two axes.
+        # Gemm reads the table as it is stored, so an embedding can be the head too. It needs two axes.
         name, matrix = stored.name, stored.matrix
         self._name_once(name, stored.values, None)
         flat = self.node("Reshape", [hidden, self.constant([-1, matrix.columns])], f"{name}/flat")

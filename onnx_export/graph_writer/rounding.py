@@ -13,7 +13,7 @@ Rounding = Literal["keep", "fp32", "int8", "int4"]
 EIGHT_BITS = Form(8, BLOCK, offsets=False)
 FOUR_BITS = Form(4, BLOCK, offsets=False)
 OUTER = frozenset({"token_embd.weight", "output.weight"})
-"""Matrices that stay at 8 bits in ``int4``, because 4 bits would do most harm there."""
+"""Matrices that stay at 8 bits in ``int4``, because 4 bits would do the most harm there."""
 _STEPS = 9
 """Number of scales that are tried for a block of 4 bits, on each side of the scale of its largest weight."""
 
@@ -60,7 +60,7 @@ def form_of(rounding: Rounding, name: str, columns: int, own: Form | None, *, co
 
 
 def rounded(matrix: Matrix, form: Form | None) -> Matrix:
-    """A matrix in another form."""
+    """Convert a matrix to another form."""
     if form == matrix.form:
         return matrix
 
@@ -72,7 +72,7 @@ def rounded(matrix: Matrix, form: Form | None) -> Matrix:
 
 
 def blocks_of(values: Floats, form: Form) -> Blocks:
-    """Floats ``[N, K]`` as blocks without offsets."""
+    """Round floats ``[N, K]`` to blocks without offsets."""
     split = values.reshape(len(values), -1, form.block)
     reach = 1 << (form.bits - 1)
     if form.bits == 8:

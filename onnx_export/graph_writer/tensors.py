@@ -10,8 +10,10 @@ Shapes = tuple[Shape, *tuple[Shape | None, ...]]
 
 
 def expected_tensors(decoder: Decoder, found: Mapping[str, tuple[int, ...]]) -> Mapping[str, Shapes]:
-    """Every tensor that a decoder may have. ``found`` has the shapes of the existing tensors. They tell what the
-    decoder does not: rows of the vocabulary, the inner width, and whether some matrices are joined.
+    """Every tensor that a decoder may have, with its allowed shapes.
+
+    ``found`` has the shapes of the existing tensors. They give what the decoder does not: the rows of the vocabulary,
+    the inner width, and whether some matrices are joined.
     """
     width = decoder.width
     query, keys = decoder.heads * decoder.head_size, decoder.key_value_heads * decoder.head_size

@@ -9,7 +9,7 @@ from onnx_export.weights import SMALL_NORM
 
 
 def untrained_of(matrix: Matrix, count: int) -> tuple[int, ...]:
-    """Those of the first ``count`` rows that are short, or equal to another row, ascending."""
+    """The rows that are short or equal to another row, among the first ``count``, ascending."""
     norms = np.empty(matrix.rows, np.float32)
     digests: list[bytes] = []
     for start, stop in matrix.chunks():

@@ -11,7 +11,7 @@ Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 CHUNK_WEIGHTS = 1 << 22
-"""Weights that are unpacked at once."""
+"""Number of weights that are unpacked at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """``[rows, columns]``, in ``form``, or in floats where that is None. ``read(start, stop)`` gives some rows."""
+    """A matrix ``[rows, columns]``, in ``form``, or in floats if that is None. ``read(start, stop)`` reads rows."""
 
     rows: int
     columns: int
@@ -56,7 +56,7 @@ class Matrix:
     read: Callable[[int, int], Blocks | Floats]
 
     def floats(self, start: int, stop: int) -> Floats:
-        """Some rows as floats, whatever the form."""
+        """Some rows as floats, whatever the form is."""
         part = self.read(start, stop)
         if isinstance(part, Blocks):
             assert self.form is not None
@@ -87,7 +87,7 @@ class Weights(Protocol):
 
 
 def joined(parts: list[Matrix]) -> Matrix:
-    """Matrices of one form and width, one below the other."""
+    """Matrices of one form and width, stacked."""
     ends = np.cumsum([part.rows for part in parts]).tolist()
     starts = [0, *ends[:-1]]
 

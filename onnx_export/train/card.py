@@ -94,7 +94,7 @@ def _orders(spm_share: float) -> list[str]:
 
 
 def model_card(figures: Mapping[str, Any], size: str, corpus: Corpus, origin: Origin | None = None) -> str:
-    """The card in Markdown; `figures` are those of `finish.run_figures` and the run's settings."""
+    """The card in Markdown. `figures` are those of `finish.run_figures` and the run's settings."""
     device = "a GPU" if figures["settings"]["device"] == "cuda" else "a processor with few cores"
     values = dict(figures) | {
         "name": model_name(size, origin),
@@ -134,7 +134,7 @@ def _names(documents: Sequence[Document]) -> list[str]:
 
 
 def _packages(documents: Iterable[Document]) -> list[tuple[str, list[Document]]]:
-    """Documents by source, named with its version."""
+    """The documents of each source, with its version."""
     found = groupby(documents, key=lambda document: (document.package, document.version))
     return [
         (f"{package} {version}".strip() or "a folder of sources", list(group)) for (package, version), group in found

@@ -52,7 +52,7 @@ def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         missing = {"model", "optimiser", "progress", "settings", "torch_rng"} - state.keys()
-    except Exception as error:  # torch raises whatever its unpickler or archive reader hits
+    except Exception as error:  # torch raises the errors of its unpickler or archive reader
         raise TrainingError(f"{path} is damaged ({reason_of(error)}): delete it to start again") from error
     if missing:
         raise TrainingError(f"{path} is damaged (no {', '.join(sorted(missing))}): delete it to start again")

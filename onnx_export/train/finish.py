@@ -64,9 +64,9 @@ def finish(
 ) -> None:
     """Write `out/model/`, a Hugging Face checkpoint with its model card, then the figures and the loss curve.
 
-    `origin` says from which other maker's model it began.
+    `origin` says which other maker's model it began with.
 
-    Errors: TrainingError if something cannot be written; the folder of an earlier run is then still there.
+    Errors: TrainingError if something cannot be written; the folder of an earlier run then stays.
     """
     if not sys.stderr.isatty():
         disable_progress_bar()
@@ -128,7 +128,7 @@ def _bytes_per_token(tokenizer: Tokenizer, documents: Sequence[Document]) -> flo
 
 
 def _write_tokenizer(path: Path, tokenizer: Tokenizer) -> None:
-    """Through Python's own files, whose errors say what is wrong; the library's are plain Exceptions."""
+    """Write it through Python's own files, whose errors say what is wrong; the library raises plain Exceptions."""
     path.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
 
 

@@ -209,7 +209,7 @@ def _of_folder(folder: Path) -> Foreign:
 
 
 def _read(place: TensorPlace) -> Rows:
-    """A tensor of any shape as float32, by the export's reader of matrices."""
+    """Read a tensor of any shape as float32, with the export's reader of matrices."""
     rows = place.shape if len(place.shape) == 2 else (1, int(np.prod(place.shape)))
     return read_rows(replace(place, shape=rows)).reshape(place.shape)
 
@@ -243,7 +243,7 @@ def _foreign(
 
 
 def _with_fresh_rows(matrix: torch.Tensor, count: int, rows: int, fresh: Sequence[int]) -> torch.Tensor:
-    """``[rows, D]``: the matrix, its first ``count`` rows' mean where an entry is new."""
+    """The matrix, ``[rows, D]``, with the mean of its first ``count`` rows where an entry is new."""
     mean = matrix[:count].mean(dim=0)
     whole = torch.cat([matrix, mean.expand(rows - len(matrix), -1)])
     whole[list(fresh)] = mean

@@ -21,9 +21,9 @@ Scorer = Callable[[Sequence[int]], NDArray[np.float32]]  # ids [S] to logits [S,
 def bits_per_byte(
     score: Scorer, tokenizer: Tokenizer, documents: Sequence[Document], window: int, max_windows: int | None = None
 ) -> float:
-    """Bits per UTF-8 byte of `documents`, each window of `window` tokens predicted from its own start.
+    """Bits per UTF-8 byte of `documents`; each window of `window` tokens is predicted from its own start.
 
-    With `max_windows` an evenly spaced choice of them.
+    `max_windows` limits the number of windows, which are then evenly spaced.
     """
     windows = held_out_windows(tokenizer, documents, window)
     if max_windows is not None and len(windows) > max_windows:
@@ -41,7 +41,7 @@ def nats_of(logits: NDArray[np.float32], targets: Sequence[int]) -> float:
 
 
 def torch_scorer(model: Any) -> Scorer:
-    """Score with a torch model in the products of training (`onnx_export.train.precision`)."""
+    """Score with a torch model, with the matrix products of training (`onnx_export.train.precision`)."""
     import torch
 
     from onnx_export.train.precision import bfloat16_pays

@@ -27,11 +27,11 @@ HELD_OUT_PROBE_WINDOWS = 24
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """What a run depends on. `steps` and `minutes` bound it; the schedule follows the one that is nearer its end.
+    """What a run depends on. `steps` and `minutes` limit it; the schedule follows the one that is nearer its end.
 
     With `steps` alone the curve is the same in every run; with `minutes` it depends on the speed of the machine.
     `schedule` is "cosine", "hold" (warm-up, then a constant rate: a run without an end) or "cool-down" (from that rate
-    down in a straight line: the end of a held run, with `steps` counted from where it branches off).
+    down in a straight line: the end of a held run, with `steps` counted from the branch).
     """
 
     size: str = "small"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 CHUNK_TOKENS = 256  # their logits fit the processor's cache
-CHUNK_TOKENS_CUDA = 8_192  # enough rows to fill a GPU
+CHUNK_TOKENS_CUDA = 8_192  # enough rows for a GPU
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):

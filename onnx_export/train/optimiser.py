@@ -33,7 +33,7 @@ class Optimiser:
         )
 
     def step(self, rate_factor: float) -> None:
-        """One update with every learning rate times `rate_factor`."""
+        """One update, with every learning rate multiplied by `rate_factor`."""
         for part, rate in zip(self._parts, self._rates, strict=True):
             for group in part.param_groups:
                 group["lr"] = rate * rate_factor
@@ -49,7 +49,7 @@ class Optimiser:
         return [part.state_dict() for part in self._parts]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
-        """Restore what `state_dict` gave. Errors: ValueError or KeyError if it is of another model."""
+        """Restore what `state_dict` returned. Errors: ValueError or KeyError if it is of another model."""
         for part, values in zip(self._parts, state, strict=True):
             part.load_state_dict(values)
 

@@ -1,6 +1,4 @@
-"""Where a model came from that began as another maker's model, and how good it was at plain code before our
-training.
-"""
+"""The origin of a model that began as another maker's model, and its quality on plain code before our training."""
 
 import json
 from dataclasses import asdict, dataclass

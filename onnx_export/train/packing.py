@@ -79,7 +79,7 @@ def pack(samples: Iterable[EncodedSample], length: int) -> Iterator[list[int]]:
         if fitting and (row or len(waiting) < POOL_SAMPLES):
             index = max(fitting, key=lambda candidate: len(waiting[candidate].ids))
         elif fitting:
-            index = fitting[0]  # a row starts with the oldest sample, so none waits forever
+            index = fitting[0]  # a row starts with the oldest sample, so none waits without end
         else:
             cuttable = [index for index, sample in enumerate(waiting) if sample.cuttable]
             if not cuttable:

@@ -1,4 +1,6 @@
-"""Whether products in bfloat16 are faster. A processor without instructions for them is several times slower."""
+"""Whether matrix products in bfloat16 are faster. On a processor without instructions for them they are several times
+slower.
+"""
 
 import re
 from functools import cache

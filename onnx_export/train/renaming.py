@@ -1,9 +1,9 @@
-"""Names of a project replaced by others, so that only the text before shows what comes next.
+"""Replaces the names of a project by others, so that only the text before shows what comes next.
 
-A small model learns late to copy what followed the same words further up, and it can get the names of an unknown
-project in no other way. In a renamed piece, each word that few files have and that the piece repeats is replaced by
+A small model learns late to copy what followed the same words further up, and it cannot know the names of an unknown
+project in any other way. In a renamed piece, each word that few files have and that the piece repeats is replaced by
 another such word, everywhere and in the same letter case: `max_parked = self.parked` becomes `max_lattice =
-self.lattice`. (Lachaux et al., DOBF, 2021, also replace names as a training signal; there the model must recover them,
+self.lattice`. (Lachaux et al., DOBF, 2021, also replace names as a training signal. There the model must recover them,
 here it must copy them.)
 """
 
@@ -28,7 +28,7 @@ _IMPORTS = re.compile(r"^\s*(?:from|import)\s[^\n]*", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Renamer:
-    """Renames in a share `rate` of the pieces; made by `renamer`. Words are lower case."""
+    """Renames in a share `rate` of the pieces. `renamer` makes it. Words are lower case."""
 
     rate: float
     common: frozenset[str]
@@ -50,7 +50,7 @@ class Renamer:
 
 
 def renamer(documents: Sequence[Document], rate: float = RENAME_RATE) -> Renamer:
-    """A renamer that learns from some of the documents, evenly spread, which words are rare."""
+    """Make a renamer that learns from some of the documents, evenly spaced, which words are rare."""
     sampled = documents[:: max(1, len(documents) // SAMPLED_FILES)]
     files = Counter[str]()
     for document in sampled:

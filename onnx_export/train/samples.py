@@ -65,7 +65,7 @@ def epoch_samples(
 ) -> Iterator[Sample]:
     """One pass over the documents in random order, cut at new places every time; yields samples.
 
-    A fifth of the pieces is used of a document with weight 0.2; a document with weight 2 is used twice. With a
+    Of a document with weight 0.2 a fifth of the pieces is used; a document with weight 2 is used twice. With a
     `renamer`, some of the pieces have other names.
     """
     for index in rng.permutation(len(documents)):

@@ -24,7 +24,7 @@ VOCABULARY_SIZE = 16_384
 # An entry that occurs less often is typical of one file, not of the language.
 MIN_FREQUENCY = 20
 MAX_TOKEN_CHARS = 40
-TRAINING_BYTES = 30_000_000  # more text makes the same entries, in more time
+TRAINING_BYTES = 30_000_000  # more text gives the same entries and takes longer
 
 END_OF_TEXT = "<|endoftext|>"
 FIM_PREFIX = "<|fim_prefix|>"
@@ -36,7 +36,7 @@ CONTROL_TOKENS = (END_OF_TEXT, FIM_PREFIX, FIM_SUFFIX, FIM_MIDDLE, FILE_SEPARATO
 
 @dataclass(frozen=True)
 class ControlIds:
-    """Ids of the control tokens; they are ids, never text."""
+    """Ids of the control tokens. In the model's input they are ids, never text."""
 
     end_of_text: int
     fim_prefix: int
@@ -48,7 +48,7 @@ class ControlIds:
 def train_tokenizer(
     documents: Sequence[Document], vocabulary_size: int = VOCABULARY_SIZE, split: str = "superword"
 ) -> Tokenizer:
-    """Train on `documents`, each as its weight says; `split` is a name of SPLITS.
+    """Train on `documents`, each according to its weight; `split` is a name of SPLITS.
 
     The result encodes text that looks like a control token as ordinary text.
     """
@@ -79,7 +79,7 @@ def text_only(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def control_ids(tokenizer: Tokenizer) -> ControlIds:
-    """Look the control tokens up; asserts that the tokenizer is one of ours."""
+    """Look up the control tokens. Asserts that the tokenizer is one of ours."""
     found = [tokenizer.token_to_id(token) for token in CONTROL_TOKENS]
     ids = [number for number in found if number is not None]
     assert len(ids) == len(CONTROL_TOKENS), "tokenizer without our control tokens"

@@ -1,4 +1,4 @@
-"""Weights to begin with from another model of the same shape, whatever its tokenizer.
+"""Initial weights from another model of the same shape, whatever its tokenizer.
 
 The layers are taken unchanged. An entry of the new vocabulary takes the embedding of the old entry with the same bytes
 or, if there is none, the mean embedding of the tokens with which the old tokenizer writes its text.

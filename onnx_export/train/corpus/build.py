@@ -24,8 +24,8 @@ from onnx_export.train.corpus.sources import RawFile, folder_files
 
 STANDARD_LIBRARY = "python"
 STANDARD_LIBRARY_LICENCE = "PSF-2.0"
-# Bytes of each package that one epoch sees. Otherwise a few large packages would be most of the text. People write
-# applications, and small packages are nearer to these, so they are seen up to twice.
+# Number of bytes of each package that one epoch sees. Without a limit a few large packages would be most of the text.
+# Small packages are closer to the applications that people write, so they are seen up to twice.
 PACKAGE_BYTES = 4_000_000
 STANDARD_LIBRARY_BYTES = 8_000_000
 MAX_WEIGHT = 2.0
@@ -33,7 +33,7 @@ MAX_WEIGHT = 2.0
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A file that is not in the corpus, and why."""
+    """A file that is not in the corpus, and the reason."""
 
     package: str
     path: str
@@ -42,7 +42,7 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Built:
-    """The documents of a corpus and the files that did not become one."""
+    """The documents of a corpus, and the files that were left out."""
 
     documents: tuple[Document, ...]
     left_out: tuple[LeftOut, ...]
@@ -89,7 +89,7 @@ def build(files: Iterable[RawFile], licences: bool = True) -> Built:
 
 
 def weighted(documents: Sequence[Document]) -> list[Document]:
-    """The documents with their weights: tests have less, and no package has more than its share."""
+    """Give the documents their weights: tests have less, and no package has more than its share."""
     tested = [replace(document, weight=TEST_WEIGHT if is_test(document.path) else 1.0) for document in documents]
     totals: Counter[str] = Counter()
     for document in tested:

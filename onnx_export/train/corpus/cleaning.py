@@ -1,4 +1,4 @@
-"""Which files are not worth learning from: tables, generated, minified and vendored ones, data of tests.
+"""Which files are not worth learning from: tables, generated, minified and vendored files, test data.
 
 They only look like code, or belong to somebody else. A table of codecs alone would take a tenth of the vocabulary.
 """
@@ -30,7 +30,7 @@ MIN_CHARS = 200
 MAX_DIGIT_SHARE = 0.12  # above this a file is a table of numbers
 MAX_MEAN_LINE_CHARS = 100.0
 MAX_LINE_CHARS = 2_000
-MAX_LITERAL_SHARE = 0.5  # of the characters, in lines that hold nothing but literals
+MAX_LITERAL_SHARE = 0.5  # share of the characters in lines that hold only literals
 
 LITERAL_START = tuple("'\"0123456789-+([{")
 LITERAL = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"|\b\d[\w.]*|\b(?:None|True|False)\b")
@@ -38,7 +38,7 @@ WORD = re.compile(r"[^\W\d]")
 
 
 def why_left_out(path: str, text: str) -> str | None:
-    """The reason, in a few words, why a file of this path and text is left out; None if it is not."""
+    """The reason, in a few words, for leaving out a file with this path and text; None if it is kept."""
     return _by_path(path) or _by_text(text)
 
 

@@ -16,7 +16,7 @@ from onnx_export.train.checkpoint import write_atomically
 CORPUS_NAME = "corpus.jsonl.gz"
 HELD_OUT_ONE_IN = 50  # 2 % of the files
 TEST_FOLDERS = frozenset({"test", "tests", "testing", "_testing", "idle_test"})
-# Test suites are half of all bytes, and repeat themselves.
+# Test suites are half of all bytes and repeat themselves.
 TEST_WEIGHT = 0.15
 
 
@@ -80,7 +80,7 @@ def split(documents: Iterable[Document], source: object) -> Corpus:
 
 
 def write_documents(documents: Iterable[Document], path: Path) -> None:
-    """Write all documents to `path`. Errors: TrainingError if it cannot be; an older file is then still there."""
+    """Write all documents to `path`. Errors: TrainingError if that fails; an older file then stays."""
 
     def write(temporary: Path) -> None:
         # No name and no time in the file, so that the same documents give the same bytes.

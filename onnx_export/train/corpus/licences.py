@@ -29,7 +29,7 @@ CLASSIFIERS = {
     "License :: OSI Approved :: Python Software Foundation License": "PSF-2.0",
     "License :: OSI Approved :: ISC License (ISCL)": "ISC",
 }
-# The first of these that a text contains names its licence; a text of many licences begins with its own.
+# The first of these that a text contains names its licence. A text with many licences begins with its own.
 MARKERS = (
     (re.compile(r"Permission is hereby granted, free of charge", re.IGNORECASE), "MIT"),
     (re.compile(r"\bMIT licen[sc]e\b", re.IGNORECASE), "MIT"),
@@ -67,7 +67,7 @@ def package_licence(metadata: Message, licence_texts: Sequence[str]) -> str | No
 
 
 def header_licence(text: str) -> str | None:
-    """What the head of a source file says of its licence: an SPDX expression, NOT_PERMISSIVE, or None for nothing."""
+    """The licence in the head of a source file: an SPDX expression, NOT_PERMISSIVE, or None if there is none."""
     head = text[:HEAD_CHARS]
     tag = SPDX_TAG.search(head)
     if tag:
@@ -87,12 +87,12 @@ def identify(text: str) -> str | None:
 
 
 def is_permissive(expression: str) -> bool:
-    """Whether an SPDX expression can be met with permissive licences alone: each of an AND, one of an OR."""
+    """Whether permissive licences alone satisfy an SPDX expression: each one of an AND, one of an OR."""
     inner = re.sub(r"[()]", " ", expression)
     choices = [
         [" ".join(part.split()) for part in re.split(r"\bAND\b", choice)] for choice in re.split(r"\bOR\b", inner)
     ]
-    if "(" in expression and len(choices) > 1:  # mixed nesting: every name in it must do
+    if "(" in expression and len(choices) > 1:  # mixed nesting: every name in it must be permissive
         return all(name in PERMISSIVE for choice in choices for name in choice)
     return any(all(name in PERMISSIVE for name in choice) for choice in choices)
 

@@ -1,6 +1,6 @@
-"""The packages whose sources the bundled model may learn from, fetched with pip at fixed versions, as data.
+"""The packages whose sources the bundled model may learn from. pip downloads them at fixed versions, as data.
 
-Nothing of them is installed or run. bottle, peewee and trio are never read here, because the model is judged on them.
+Nothing in them is installed or run. bottle, peewee and trio are never read here, because the model is judged on them.
 """
 
 import re
@@ -55,9 +55,9 @@ def choose(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def fetch(name: str, folder: Path, run_pip: RunPip | None = None) -> Path:
-    """The wheel of a package of PACKAGES in `folder`, fetched there with pip if it is not yet.
+    """The wheel of a package of PACKAGES in `folder`; pip downloads it if it is not there yet.
 
-    Errors: TrainingError, one line with pip's own reason, where it cannot be had or written.
+    Errors: TrainingError, one line with pip's own reason, if it cannot be downloaded or written.
     """
     version = PACKAGES[name]
     found = _find(name, version, folder)

@@ -1,4 +1,4 @@
-"""Raw files: those of a folder, and those of a wheel, with what is said there about their licence."""
+"""Raw files: those of a folder and those of a wheel, with the statements there about their licence."""
 
 import email
 import re
@@ -19,7 +19,7 @@ FONTS = re.compile(r"(^|/)(fonts|static|ttf)/")
 
 @dataclass(frozen=True)
 class RawFile:
-    """Bytes of one `*.py` file; `licence` is of its folder or package, as `licence_from` says, None if unknown."""
+    """Bytes of one `*.py` file. `licence` is that of its folder or package, as `licence_from` says, None if unknown."""
 
     path: str
     content: bytes
@@ -30,9 +30,9 @@ class RawFile:
 
 
 def folder_files(folder: Path, package: str, version: str, licence: str) -> Iterator[RawFile]:
-    """Every `*.py` below `folder` but those of packages installed there, by path.
+    """Every `*.py` below `folder` by path, except those of packages installed there.
 
-    Unreadable files are passed over, as there are some in any installation.
+    Unreadable files are left out; any installation has some.
     """
     for file in sorted(folder.rglob("*.py")):
         if INSTALLED.intersection(file.relative_to(folder).parts):
@@ -45,7 +45,7 @@ def folder_files(folder: Path, package: str, version: str, licence: str) -> Iter
 
 
 def wheel_files(wheel: Path) -> Iterator[RawFile]:
-    """Every `*.py` of a wheel, by path. Errors: TrainingError if it is damaged or does not say its licence."""
+    """Every `*.py` of a wheel, by path. Errors: TrainingError if it is damaged or states no licence."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             yield from _archive_files(archive)

@@ -116,7 +116,7 @@ def put_manifest(root: Path, name: str, tag: str, raw: object, host: str = "") -
 def put_repository(
     root: Path, name: str, files: dict[str, bytes], commit: str = "c0ffee", *, main: bool = True
 ) -> Path:
-    """A repository as the hub's clients keep it, its files as links to blobs. The folder of its snapshot."""
+    """Store a repository as the hub's clients do, its files as links to blobs. Returns the folder of its snapshot."""
     repository = root / f"models--{name.replace('/', '--')}"
     snapshot = repository / "snapshots" / commit
     (repository / "blobs").mkdir(parents=True, exist_ok=True)

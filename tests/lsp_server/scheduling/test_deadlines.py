@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio
 
 
 def words_of(written: str) -> CompletionResult | None:
-    """What is certain: all but the last word."""
+    """The part that is certain: all words except the last."""
     return result_of(written.rpartition(" ")[0])
 
 
@@ -24,7 +24,7 @@ DEADLINE_S = 0.02
 
 
 class Clock:
-    """What those who wait take for the time: 0 until the deadline is said to have come, however slow the machine."""
+    """The clock of waiting requests: 0 until the test says that the deadline has come, however slow the machine is."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
