@@ -6,7 +6,7 @@ return {
   -- The bundled model knows Python. With a model of your own, name what it knows:
   -- vim.lsp.config('midtoken', { filetypes = { 'python', 'rust' } })
   filetypes = { 'python' },
-  -- No root: the server has no use for one, and a model in memory for each project would be a waste.
+  -- No root: the server does not use one, and a server for each project would load the model again.
   reuse_client = function(client, config)
     return client.name == config.name and not client:is_stopped()
   end,
@@ -22,6 +22,6 @@ return {
   on_exit = function(code, signal, client_id)
     require('midtoken.server').on_exit(code, signal, client_id)
   end,
-  -- A server that is in the middle of a model call need not hold up the end of the editor.
+  -- A server that is running the model should not delay the end of the editor.
   exit_timeout = 500,
 }

@@ -1,4 +1,4 @@
--- Loaded at start: it defines names and events, and requires the rest only when one of them is used.
+-- Loaded at startup. It defines names and events, and loads the rest only when one of them is used.
 
 if vim.g.loaded_midtoken or vim.fn.has('nvim-0.12') == 0 then
   return -- on older versions require('midtoken').setup() and :checkhealth midtoken still work

@@ -1,4 +1,4 @@
-/** "Choose Model": a list of what can be used here; what is to be added is added first, then the setting names it. */
+/** "Choose Model": a list of models. A model that is not ready is added first; then the setting names it. */
 
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -60,7 +60,7 @@ async function use(connection: Connection, model: Model): Promise<void> {
   }
 }
 
-/** With a notification that shows the progress and can be cancelled. */
+/** Adds a model, with a notification that shows the progress and can be cancelled. */
 async function add(connection: Connection, model: string): Promise<void> {
   const options = { location: ProgressLocation.Notification, title: `Midtoken: adding ${model}`, cancellable: true };
   const outcome = await window.withProgress(options, async (progress, token) => {
@@ -75,7 +75,7 @@ async function add(connection: Connection, model: string): Promise<void> {
       if (!token.isCancellationRequested) {
         throw error;
       }
-      return { state: "cancelled", name: model, problem: null } as const; // the server ends it and deletes what it made
+      return { state: "cancelled", name: model, problem: null } as const; // the server deletes the unfinished model
     }
   });
   if (outcome?.state === "added" || outcome?.state === "unchanged") {

@@ -1,4 +1,4 @@
-/** One connection to one server process: the language client, what it asks for, and what it passes on. */
+/** One connection to one server process: the language client, its requests, and the events that it passes on. */
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -42,18 +42,18 @@ export interface ConnectionOptions {
   readonly manifest: Manifest;
   /** Whether the suggestion list is wanted in any language. */
   readonly list: boolean;
-  /** Where the process runs: a folder that holds nothing of the user's. */
+  /** The folder in which the process runs. It holds no files of the user. */
   readonly folder: string;
   readonly log: LogOutputChannel;
   readonly events: ConnectionEvents;
 }
 
 export interface ConnectionEvents {
-  /** The server ended or closed its streams without being asked to. */
+  /** The server ended or closed its streams on its own. */
   onClosed(): void;
   onStatus(status: Status): void;
   onMessage(type: MessageType, text: string): void;
-  /** Suggestions were asked for by hand, and there are none. */
+  /** The user asked for suggestions, and there are none. */
   onNothingFound(): void;
 }
 
@@ -61,9 +61,9 @@ const FOCUS_METHOD = "midtoken/didFocus";
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 2_000;
 
-/** A client whose own errors go to the log: what the user has to know is told by the host, with what to do about it. */
+/** A client whose own errors go to the log. The host tells the user what is wrong and what to do. */
 class QuietClient extends LanguageClient {
-  /** The connection is closed, or about to be: that what is under way fails is no news. */
+  /** The connection is closed or about to be, so failures of open requests are expected. */
   ending = false;
 
   override error(message: string, data?: unknown): void {
@@ -82,12 +82,12 @@ class QuietClient extends LanguageClient {
 }
 
 export class Connection {
-  /** The last complaint on the server's standard error. */
+  /** The last error message on the server's standard error. */
   lastComplaint = "";
   private readonly client: QuietClient;
   private process: ChildProcess | undefined;
   private open = false;
-  /** The next request that is made by hand is ours: the server has more to show than it did. */
+  /** The next explicit request is ours: the server has more text than it has shown. */
   private asksForMore = false;
   private readonly progress = new CommandProgress();
 
@@ -126,18 +126,18 @@ export class Connection {
     }
   }
 
-  /** Ends the process, by asking it to first where it can be asked. */
+  /** Ends the process; asks it to end first, if it can answer. */
   async stop(): Promise<void> {
     this.client.ending = true;
     if (this.open) {
       this.open = false;
-      await this.client.dispose(STOP_TIMEOUT_MS).catch(() => undefined); // no answer: it is ended all the same
+      await this.client.dispose(STOP_TIMEOUT_MS).catch(() => undefined); // no answer: the process is ended in any case
       await this.exited(STOP_TIMEOUT_MS);
     }
     this.kill();
   }
 
-  /** Tells the server where the user is, so that it reads what the first request there needs. */
+  /** Tells the server where the cursor is, so that it can read ahead for the first request there. */
   tellFocus(editor: TextEditor | undefined): void {
     if (this.open && editor !== undefined && this.answers(editor.document)) {
       const converter = this.client.code2ProtocolConverter;
@@ -145,11 +145,11 @@ export class Connection {
         textDocument: converter.asTextDocumentIdentifier(editor.document),
         position: converter.asPosition(editor.selection.active),
       };
-      this.client.sendNotification(FOCUS_METHOD, place).catch(() => undefined); // the server is about to end
+      this.client.sendNotification(FOCUS_METHOD, place).catch(() => undefined); // the server is ending
     }
   }
 
-  /** Asks again where the user still is. VS Code has no other way to renew ghost text than a request by hand. */
+  /** Asks again at the same place. VS Code can renew ghost text only by an explicit request. */
   private askForMore({ uri, version, line, character }: MoreText): void {
     const editor = window.activeTextEditor;
     if (editor?.document.version !== version || editor.selections.length > 1) {
@@ -163,14 +163,14 @@ export class Connection {
     }
   }
 
-  /** What the server is told of a request: ours is automatic, whatever VS Code calls it. */
+  /** The trigger kind that the server gets: our own request counts as automatic, whatever VS Code calls it. */
   private asAsked(context: InlineCompletionContext): InlineCompletionContext {
     const isOurs = this.asksForMore && context.triggerKind === InlineCompletionTriggerKind.Invoke;
     this.asksForMore = false;
     return isOurs ? { ...context, triggerKind: InlineCompletionTriggerKind.Automatic } : context;
   }
 
-  /** Whether completions are wanted in a document: it may be one that another model would know. */
+  /** Whether completions are wanted in a document. The server also gets documents of languages that are not in use. */
   private answers(document: TextDocument): boolean {
     const { selector, manifest } = this.options;
     const { languageId } = document;
@@ -184,12 +184,12 @@ export class Connection {
     return this.client.sendRequest<unknown>("workspace/executeCommand", { command, arguments: args }, token);
   }
 
-  /** The same for a command that takes a while, of which `show` is told how much is done. One at a time. */
+  /** Runs a command that takes long and reports its progress to `show`. Only one at a time. */
   executeShown(command: string, args: readonly unknown[], show: ShowProgress, token: CancellationToken) {
     return this.progress.during(show, this.execute(command, args, token));
   }
 
-  /** Waits for the end of the process, but no longer than that. */
+  /** Waits for the end of the process, but at most the given time. */
   private exited(timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
       if (!this.isAlive()) {
@@ -290,15 +290,15 @@ export class Connection {
       workspace: {
         configuration: ({ items }) =>
           items.map(({ section }) => (section === SECTION ? serverSettings(this.options.manifest) : null)),
-        // The server asks for what it needs: the section as a whole has settings that are none of its.
+        // The server asks for the settings that it needs. The whole section also has settings of the extension.
         didChangeConfiguration: (_sections, next) => next(undefined),
       },
     };
   }
 
   /**
-   * The list is left out where nobody wants it: a provider that never has anything still opens it for a moment. And the
-   * documents are those of our selector, which is of the same languages but leaves out panels and comparisons.
+   * The list is left out if nobody wants it, because even a provider without items opens it for a moment. The documents
+   * are those of our selector, which has the same languages but leaves out panels and comparisons.
    */
   private adapted(registration: Registration): Registration[] {
     if (registration.method === CompletionRequest.method && !this.options.list) {
@@ -323,12 +323,12 @@ export class Connection {
   }
 }
 
-// Standard output is the protocol's; the client reads it.
+// Standard output carries the protocol; the client reads it.
 function ignoreOutput(): void {
   return;
 }
 
-/** Says to the server that its notifications of our own are understood. */
+/** Tells the server that this client understands Midtoken's own notifications. */
 const announcesOurs: StaticFeature = {
   fillClientCapabilities(capabilities) {
     const ours = { midtokenStatus: true, midtokenMoreText: true };

@@ -1,4 +1,4 @@
-/** The progress of a command, shown by us: the language client's own stands in the status bar and cannot be cancelled. */
+/** Shows the progress of a command. The language client would show it in the status bar, with no way to cancel. */
 
 import type {
   ProgressToken,
@@ -13,7 +13,7 @@ export class CommandProgress {
   private show: ShowProgress | undefined;
   private token: ProgressToken | undefined;
 
-  /** While the command runs, `show` is told how much of it is done. */
+  /** While the command runs, `show` gets its progress. */
   async during<Result>(show: ShowProgress, command: Promise<Result>): Promise<Result> {
     this.show = show;
     try {
@@ -23,7 +23,7 @@ export class CommandProgress {
     }
   }
 
-  /** Whether a report of the server is about the command: it is shown then. */
+  /** Whether a progress report of the server is about the command. If so, it is shown. */
   take(token: ProgressToken, params: WorkDoneProgressBegin | WorkDoneProgressReport | WorkDoneProgressEnd): boolean {
     if (params.kind === "begin" && params.cancellable === true && this.show !== undefined) {
       this.token = token;

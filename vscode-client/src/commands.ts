@@ -15,7 +15,7 @@ export interface CommandTargets {
   showLog(): void;
 }
 
-/** Those that are the editor's own, under our names so that keys can be bound to them. */
+/** The editor's own commands under our names, so that keys can be bound to them. */
 const EDITOR_COMMANDS = {
   trigger: "editor.action.inlineSuggest.trigger",
   accept: "editor.action.inlineSuggest.commit",
@@ -55,7 +55,7 @@ async function setEnabled(value: boolean, languageId?: string): Promise<void> {
   await configuration.update("enabled", value, target, languageId !== undefined);
 }
 
-/** Takes the language of the active editor into use, and lifts what disables it. */
+/** Enables the language of the active editor, and removes the settings that disable it. */
 async function enableLanguage(inUse: readonly string[]): Promise<void> {
   const languageId = window.activeTextEditor?.document.languageId;
   if (languageId === undefined) {

@@ -1,9 +1,9 @@
-/** Finding a server: which places are looked at, in which order, and what is found there. */
+/** Finds a server: which places are tried, in which order, and what is found there. */
 
 import { lastLine, type Outcome, type Run } from "./run";
 import { fits, isSupportedPython } from "./versions";
 
-/** Where a program was named. */
+/** The source of a program's name. */
 export type Source = "command setting" | "python setting" | "selected interpreter" | "own environment" | "path";
 
 export interface Candidate {
@@ -24,7 +24,7 @@ export type Finding =
 export interface Attempt {
   readonly candidate: Candidate;
   readonly finding: Finding;
-  /** The version of the interpreter, where there is one that runs. */
+  /** The version of the interpreter, if there is one that runs. */
   readonly python?: string;
 }
 
@@ -36,7 +36,7 @@ export interface Server {
   readonly source: Source;
 }
 
-/** What was looked at, in order, and the server, if the last attempt found one. */
+/** All attempts in order, and the server, if the last attempt found one. */
 export interface Discovery {
   readonly server?: Server;
   readonly attempts: readonly Attempt[];
@@ -53,7 +53,7 @@ export interface Places {
 
 const PROBE_TIMEOUT_MS = 20_000;
 
-// Runs on whatever Python there is, Python 2 included, to say that it is too old.
+// Runs on any Python, even Python 2, to find out that it is too old.
 const PROBE = `
 import json, sys
 try:
@@ -71,7 +71,7 @@ function pythonsOnPath(platform: NodeJS.Platform): readonly [string, ...string[]
     : [["python3"], ["python"], ["python3.14"], ["python3.13"], ["python3.12"], ["python3.11"]];
 }
 
-/** Where to look, best first. A setting stands alone: who names a program wants that one. */
+/** Where to look, best first. If a setting names a program, only that one is tried. */
 export function candidates(places: Places): readonly Candidate[] {
   const [program, ...args] = places.commandSetting;
   if (program !== undefined && program !== "") {
@@ -91,7 +91,7 @@ export function candidates(places: Places): readonly Candidate[] {
   return [...found, ...pathCandidates(places.platform)];
 }
 
-/** Interpreters that an environment could be made with, best first. */
+/** Interpreters that could create an environment, best first. */
 export function baseCandidates(places: Places): readonly Candidate[] {
   const found: Candidate[] = [];
   if (places.pythonSetting !== "") {
@@ -107,7 +107,7 @@ function pathCandidates(platform: NodeJS.Platform): readonly Candidate[] {
   return pythonsOnPath(platform).map((command) => ({ source: "path", kind: "python", command }));
 }
 
-/** Looks at one candidate after the other until one has a server that fits this extension's version. */
+/** Tries one candidate after the other until one has a server that fits this extension's version. */
 export async function discover(list: readonly Candidate[], run: Run, extension: string): Promise<Discovery> {
   const attempts: Attempt[] = [];
   for (const candidate of list) {
@@ -120,7 +120,7 @@ export async function discover(list: readonly Candidate[], run: Run, extension: 
   return { attempts };
 }
 
-/** What one candidate is. */
+/** Examines one candidate. */
 export async function inspect(candidate: Candidate, run: Run, extension: string): Promise<Attempt> {
   const [command, ...args] = candidate.command;
   const question = candidate.kind === "python" ? ["-c", PROBE] : ["--version"];
@@ -168,7 +168,7 @@ function parseAnswer(line: string): { python: string; server: string | null } | 
       }
     }
   } catch {
-    // said below
+    // reported below
   }
   return undefined;
 }
@@ -184,19 +184,19 @@ function judge(version: string, extension: string): Finding {
   return { kind: fits(version, extension) ? "server" : "other version", version };
 }
 
-/** How a server is started by what was found. */
+/** How to start the server of an attempt. */
 export function serverOf(candidate: Candidate, version: string): Server {
   const [command, ...args] = candidate.command;
   const module = candidate.kind === "python" ? ["-m", "lsp_server"] : [];
   return { command, args: [...args, ...module, "serve"], version, source: candidate.source };
 }
 
-/** Whether an environment can be made with what was found. */
+/** Whether the found interpreter can create an environment. */
 export function isBase({ candidate, finding, python }: Attempt): boolean {
   return python !== undefined && finding.kind !== "old python" && candidate.source !== "own environment";
 }
 
-/** Looks for the first interpreter that an environment can be made with; it is the last attempt, if there is one. */
+/** Looks for the first interpreter that can create an environment. If there is one, it is the last attempt. */
 export async function findBase(list: readonly Candidate[], run: Run, extension: string): Promise<readonly Attempt[]> {
   const attempts: Attempt[] = [];
   for (const candidate of list) {

@@ -1,4 +1,4 @@
-/** Activation: puts the parts together and listens to what changes. */
+/** Activation: connects the parts and listens for changes. */
 
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -26,9 +26,9 @@ import { isEnabled, languages, launchSettings, manifestOf, offersList, openedLan
 import { statusOf, type Status } from "./status";
 import { StatusBar } from "./statusBar";
 
-/** What other extensions, and our tests, may ask. */
+/** The interface for other extensions and for our tests. */
 export interface Api {
-  /** What the status bar says. */
+  /** The text in the status bar. */
   readonly status: () => Status;
   readonly onDidChangeStatus: Event<Status>;
 }
@@ -56,7 +56,7 @@ class Extension {
   private readonly environmentFolder: string;
   private readonly run: Run;
   private readonly bar: StatusBar;
-  /** The settings of the last start; empty where the server is turned off, undefined before the first look. */
+  /** The settings of the last start; empty if the server is turned off, undefined before the first check. */
   private launchKey: string | undefined;
   private installing: Promise<boolean> | undefined;
 
@@ -114,7 +114,7 @@ class Extension {
       window.onDidChangeActiveTextEditor(() => {
         this.host.current?.tellFocus(window.activeTextEditor);
         this.bar.refresh();
-        this.bar.completeWalkthroughStep(); // the walkthrough may have been opened
+        this.bar.completeWalkthroughStep(); // the walkthrough may be open now
         this.checkInlineSuggestions();
       }),
       workspace.onDidChangeConfiguration((event) => {
@@ -170,7 +170,7 @@ class Extension {
     }
   }
 
-  /** Starts, restarts or stops the server where the settings that decide about it are not those of the last time. */
+  /** Starts, restarts or stops the server if the settings for it have changed since the last time. */
   private followSettings(): void {
     const wanted = languages(this.manifest).some(isEnabled);
     const key = wanted ? JSON.stringify([this.selector(), this.wantsList(), launchSettings()]) : "";
@@ -190,7 +190,7 @@ class Extension {
     }
   }
 
-  /** There may be a server now where there was none. */
+  /** Looks again for a server if there was none. */
   private searchAgain(): void {
     if (this.host.currentServer === undefined) {
       this.restartIfWanted();
@@ -219,7 +219,7 @@ class Extension {
     }
   }
 
-  /** One installation at a time: who asks while one runs, or while a cancelled one ends, waits for it first. */
+  /** One installation at a time. A second one waits for the first, also while a cancelled one ends. */
   private async install(): Promise<void> {
     const task = (this.installing ?? Promise.resolve(false)).then((done) => done || this.installNow());
     this.installing = task;

@@ -1,6 +1,6 @@
-/** An object of the server, as lines for people. */
+/** Shows a JSON object of the server as lines for people. */
 
-/** `{"memory": {"residentBytes": 4096}}` becomes `memory resident bytes: 4,096`. What is null or empty is left out. */
+/** `{"memory": {"residentBytes": 4096}}` becomes `memory resident bytes: 4,096`. Null and empty values are left out. */
 export function factLines(value: unknown, path = ""): string[] {
   if (value === null || value === undefined || value === "") {
     return [];
@@ -15,7 +15,7 @@ export function factLines(value: unknown, path = ""): string[] {
   return [path === "" ? text : `${path}: ${text}`];
 }
 
-/** `residentBytes` as people write it. */
+/** Turns `residentBytes` into words. */
 function words(name: string): string {
   return name.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
 }

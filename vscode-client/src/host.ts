@@ -15,7 +15,7 @@ export interface HostedConnection {
 export interface HostOptions<C extends HostedConnection> {
   readonly version: string;
   find(): Promise<Discovery>;
-  /** Makes a connection that calls `onClosed` if the server ends unasked, and `onStatus` with what it says. */
+  /** Makes a connection that calls `onClosed` if the server ends on its own, and `onStatus` with each status. */
   connect(server: Server, onClosed: () => void, onStatus: (status: Status) => void): C;
   /** Tells the user what is wrong. */
   report(problem: Problem): void;
@@ -24,13 +24,13 @@ export interface HostOptions<C extends HostedConnection> {
   readonly setTimer?: (callback: () => void, delayMs: number) => NodeJS.Timeout;
 }
 
-/** Owns the server. What is asked of it happens in the order in which it was asked. */
+/** Owns the server. Calls take effect in the order in which they are made. */
 export class ServerHost<C extends HostedConnection> {
   private connection: C | undefined;
   private server: Server | undefined;
   private queue: Promise<void> = Promise.resolve();
   private timer: NodeJS.Timeout | undefined;
-  private worked = false; // in this series of crashes, a server had got as far as answering
+  private worked = false; // in this series of crashes, one server got as far as answering
   private readonly backOff: BackOff;
 
   constructor(private readonly options: HostOptions<C>) {
@@ -47,7 +47,7 @@ export class ServerHost<C extends HostedConnection> {
     return this.server;
   }
 
-  /** Stops the server if one runs, and finds and starts one, with a clean record. */
+  /** Stops the server if one runs, forgets earlier crashes, and finds and starts a server. */
   restart(): Promise<void> {
     return this.enqueue(async () => {
       await this.end();
@@ -55,7 +55,7 @@ export class ServerHost<C extends HostedConnection> {
     });
   }
 
-  /** Stops the server; `status` is what is shown then. */
+  /** Stops the server and shows `status`. */
   stop(status: Status = statusOf("off")): Promise<void> {
     return this.enqueue(async () => {
       await this.end();
@@ -80,7 +80,7 @@ export class ServerHost<C extends HostedConnection> {
   }
 
   private async launch(server: Server): Promise<void> {
-    this.options.showStatus(statusOf("loading", "Starting the server")); // what comes then the server tells itself
+    this.options.showStatus(statusOf("loading", "Starting the server")); // the server reports its later states itself
     this.server = server;
     const connection: C = this.options.connect(
       server,

@@ -9,14 +9,14 @@ import { lastLine, type Outcome, type Run } from "./run";
 export interface Plan {
   /** The interpreter that makes the environment, with its arguments. */
   readonly python: readonly [string, ...string[]];
-  /** Where the environment goes; what is there is replaced. */
+  /** The folder of the environment. An existing one is replaced. */
   readonly folder: string;
   /** What pip installs: the path of a wheel, or a requirement. */
   readonly package: string;
 }
 
 export interface Watcher {
-  /** What is being done now, in a few words. */
+  /** The present step, in a few words. */
   readonly report: (step: string) => void;
   /** One line of a program's output. */
   readonly log: (line: string) => void;
@@ -28,16 +28,16 @@ export class InstallError extends Error {
   override readonly name = "InstallError";
 }
 
-/** The user stopped it; nothing needs to be said. */
+/** The user stopped it, so no message is needed. */
 export class InstallCancelled extends Error {
   override readonly name = "InstallCancelled";
 }
 
-// Written last: an environment without it is half built.
+// Written last: an environment without it is unfinished.
 const READY = "midtoken-ready";
 const QUIET = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"];
 
-// An extra that is published as source and needs a C compiler; the server answers the same queries without it.
+// An extra that is published as source and needs a C compiler. The server works the same without it.
 const OPTIONAL = "datrie";
 
 const LIST_REQUIREMENTS = `
@@ -110,7 +110,7 @@ class Installation {
     const [command, ...args] = this.plan.python;
     const outcome = await this.call(command, [...args, "-m", "venv", "--clear", this.plan.folder]);
     if (outcome.status !== 0) {
-      // Debian's Python says it on standard output.
+      // Debian's Python reports it on standard output.
       const said = outcome.output + outcome.errors;
       throw new InstallError(
         said.includes("ensurepip") || said.includes("No module named venv")
@@ -145,7 +145,7 @@ class Installation {
     }
   }
 
-  /** Runs the environment's interpreter and insists that it works; `explain` gets the text that it leaves behind. */
+  /** Runs the environment's interpreter and throws if that fails. `explain` makes the message from its output. */
   private async must(args: readonly string[], explain: (said: string) => string): Promise<Ended> {
     const outcome = await this.call(this.interpreter, args);
     if (outcome.status !== 0) {
@@ -178,7 +178,7 @@ class Installation {
 
 type Ended = Extract<Outcome, { kind: "ended" }>;
 
-/** What a line of pip's output says about its progress. */
+/** The progress that a line of pip's output reports. */
 export function stepOf(line: string): string | undefined {
   const fetched = /^\s*Downloading (?:\S*\/)?([A-Za-z0-9_.]+?)-\d\S* \(([^)]+)\)/.exec(line);
   if (fetched) {
@@ -187,7 +187,7 @@ export function stepOf(line: string): string | undefined {
   return line.startsWith("Installing collected packages") ? "unpacking" : undefined;
 }
 
-// Without a connection pip retries, says so, and then pretends that there is no such package.
+// Without a connection pip retries, says so, and then reports that there is no such package.
 const NO_CONNECTION =
   /NewConnectionError|NameResolutionError|name resolution|getaddrinfo failed|Name or service not known|unreachable|No route to host|Connection refused|ConnectTimeout|ProxyError|Max retries exceeded|connection broken by/i;
 
@@ -208,7 +208,7 @@ function refuseStorage(error: unknown): never {
   throw new InstallError(`The extension's storage folder cannot be written to: ${reason}`);
 }
 
-/** Keeps a second window out. The lock of a process that is gone is taken over. */
+/** Locks out a second window. The lock of a process that has ended is taken over. */
 async function lock(path: string): Promise<() => Promise<void>> {
   for (const lastTry of [false, true]) {
     try {

@@ -11,10 +11,10 @@ import { explainPythons } from "./problems";
 import type { Run } from "./run";
 
 export interface InstallationOptions {
-  /** Interpreters that could make the environment. */
+  /** Interpreters that could create the environment. */
   readonly bases: readonly Candidate[];
   readonly version: string;
-  /** Where the environment goes. */
+  /** The folder of the environment. */
   readonly folder: string;
   /** The setting; empty for the wheel in `bundle`. */
   readonly package: string;

@@ -1,4 +1,4 @@
-/** The Python interpreter that the user selected for the workspace, as the Python extension tells it. */
+/** The Python interpreter that the user selected for the workspace, from the Python extension. */
 
 import { extensions, window, workspace, type Disposable, type Event, type Uri } from "vscode";
 
@@ -22,7 +22,7 @@ async function pythonExtension(): Promise<PythonExtension | undefined> {
 }
 
 /**
- * The path of the selected interpreter; undefined where there is none, and in a workspace that is not trusted: its
+ * The path of the selected interpreter. Undefined if there is none, and in a workspace that is not trusted, because its
  * interpreter may be a file of the workspace.
  */
 export async function selectedInterpreter(): Promise<string | undefined> {
@@ -39,7 +39,7 @@ export async function selectedInterpreter(): Promise<string | undefined> {
   return resolved?.executable.uri?.fsPath;
 }
 
-/** Calls back when another interpreter is selected. */
+/** Calls back when the user selects another interpreter. */
 export async function onInterpreterChange(callback: () => void): Promise<Disposable | undefined> {
   return (await pythonExtension())?.environments.onDidChangeActiveEnvironmentPath(callback);
 }

@@ -1,8 +1,8 @@
-/** Which documents the server is given. */
+/** Which documents the server gets. */
 
 /** The language of the bundled model. */
 const BUNDLED = ["python"];
-/** What the setting `model` can say for it. */
+/** Values of the setting `model` that mean it. */
 const BUNDLED_NAMES = ["", "bundled", "small"];
 const ACTIVATION = "onLanguage:";
 
@@ -18,7 +18,7 @@ export function knownLanguages(activationEvents: readonly string[]): readonly st
     .map((event) => event.slice(ACTIVATION.length));
 }
 
-/** The languages in use: those of the settings, else Python, else with a model of the user's own all known ones. */
+/** The languages in use: those in the settings; else Python for the bundled model; else all known ones. */
 export function languagesInUse(settings: LanguageSettings, known: readonly string[]): readonly string[] {
   if (settings.languages.length > 0) {
     return [...new Set(settings.languages)];
@@ -27,8 +27,8 @@ export function languagesInUse(settings: LanguageSettings, known: readonly strin
 }
 
 /**
- * The languages whose documents the server is told of: also those that another model would know, so that one takes the
- * place of another without a new connection.
+ * The languages whose documents the server gets. They include those that another model would know, so that a change of
+ * the model needs no new connection.
  */
 export function languagesToOpen(settings: LanguageSettings, known: readonly string[]): readonly string[] {
   return [...new Set([...known, ...settings.languages])];

@@ -36,7 +36,7 @@ async function ask(show: Show, message: string, buttons: readonly Button[]): Pro
   await buttons.find(({ label }) => label === chosen)?.press();
 }
 
-/** Says why there is no server. That it is not installed yet is no error. */
+/** Tells the user why there is no server. A server that is not installed yet is not an error. */
 export function reportProblem({ message, remedies }: Problem): void {
   const show: Show = remedies[0] === "install" ? window.showInformationMessage : window.showErrorMessage;
   const text = message.startsWith("Midtoken") ? message : `Midtoken: ${message}`;
@@ -47,7 +47,7 @@ export function reportProblem({ message, remedies }: Problem): void {
   );
 }
 
-/** Passes on what the server says. Its errors are about the model that the settings name. */
+/** Shows the server's state. Its errors are about the model that the settings name. */
 export function relay(type: MessageType, message: string): void {
   if (type === MessageType.Error) {
     void ask(window.showErrorMessage, message, [CHOOSE_MODEL, BUTTONS.log]);
@@ -58,19 +58,19 @@ export function relay(type: MessageType, message: string): void {
   }
 }
 
-/** Says an installation's failure. */
+/** Tells the user why an installation failed. */
 export function reportFailedInstallation(message: string): void {
   void ask(window.showErrorMessage, `Midtoken: ${message}`, [{ ...BUTTONS.install, label: "Try Again" }, BUTTONS.log]);
 }
 
-/** Says why a model cannot be used or added. */
+/** Tells the user why a model cannot be used or added. */
 export function reportFailedModel(message: string): void {
   void ask(window.showErrorMessage, `Midtoken: ${message}`, [CHOOSE_MODEL, BUTTONS.log]);
 }
 
 const TOLD = "told that inline suggestions are off";
 
-/** Says once, ever, that the editor shows no inline suggestions at all. */
+/** Tells the user, only once ever, that the editor's inline suggestions are turned off. */
 export async function warnOnceOfSwitchedOffSuggestions(memory: Memento, turnOn: () => Thenable<void>): Promise<void> {
   if (memory.get<boolean>(TOLD, false)) {
     return;

@@ -1,6 +1,6 @@
-/** The table of models that the server gives, as entries of a list to pick from. No editor in here. */
+/** The server's table of models as entries of a pick list. Nothing here depends on the editor. */
 
-/** A row of `midtoken.server.listModels`; null is what is not known. */
+/** A row of `midtoken.server.listModels`. Unknown values are null. */
 export interface Model {
   readonly name: string;
   readonly source: string;
@@ -13,14 +13,14 @@ export interface Model {
   readonly reason: string | null;
 }
 
-/** What the server says of the models; `setting` is what its setting `model` is now. */
+/** The server's answer. `setting` is the present value of its setting `model`. */
 export interface Models {
   readonly models: readonly Model[];
   readonly setting: string | null;
   readonly problem: string | null;
 }
 
-/** How `midtoken.server.addModel` ended. */
+/** The result of `midtoken.server.addModel`. */
 export interface Added {
   readonly state: "added" | "unchanged" | "failed" | "cancelled";
   readonly name: string;
@@ -51,7 +51,7 @@ export interface ModelItem {
   readonly model: Model;
 }
 
-/** The models by what can be done with them, each group with its heading; empty groups are left out. */
+/** The models grouped by what can be done with them, each group with a heading. Empty groups are left out. */
 export function modelGroups(found: Models): { heading: string; items: ModelItem[] }[] {
   return STATES.map((state) => ({
     heading: HEADINGS[state],
@@ -85,7 +85,7 @@ function size(bytes: number): string {
   return bytes === 0 ? "" : bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.ceil(bytes / 1e6)} MB`;
 }
 
-/** Reads the server's answer; undefined if it is none, as that of an older server. */
+/** Reads the server's answer; undefined if it is invalid, for example from an older server. */
 export function readModels(answer: unknown): Models | undefined {
   if (typeof answer !== "object" || answer === null || !("models" in answer) || !Array.isArray(answer.models)) {
     return undefined;
@@ -103,7 +103,7 @@ function isModel(raw: unknown): raw is Model {
   return typeof model?.name === "string" && STATES.some((state) => state === model.state);
 }
 
-/** Reads how adding ended. */
+/** Reads the result of adding a model. */
 export function readAdded(answer: unknown): Added | undefined {
   const raw = answer as Partial<Record<keyof Added, unknown>> | null;
   const states = ["added", "unchanged", "failed", "cancelled"] as const;

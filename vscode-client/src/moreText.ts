@@ -1,4 +1,4 @@
-/** `midtoken/moreText` of the server: it was asked at a place, gave the first words, and has more of them now. */
+/** `midtoken/moreText` of the server: it has more text than the first words that it answered at a place. */
 
 export interface MoreText {
   readonly uri: string;
@@ -9,7 +9,7 @@ export interface MoreText {
 
 export const MORE_TEXT_METHOD = "midtoken/moreText";
 
-/** What a server says, or undefined if it makes no sense. */
+/** Reads the notification; undefined if it is invalid. */
 export function readMoreText(value: unknown): MoreText | undefined {
   const { textDocument, position } = fields(value);
   const { uri, version } = fields(textDocument);

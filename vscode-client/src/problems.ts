@@ -1,4 +1,4 @@
-/** What is said when there is no server: one message for each case, with what to do about it. */
+/** The messages if there is no server: one for each case, with what to do. */
 
 import { isBase, type Attempt, type Discovery } from "./discovery";
 import { LEAST_PYTHON, newest, series } from "./versions";
@@ -30,7 +30,7 @@ export function describe({ candidate, finding, python }: Attempt, extension: str
   }
 }
 
-/** What to tell about a discovery that found no server. */
+/** The message for a discovery that found no server. */
 export function explain(discovery: Discovery, extension: string): Problem {
   return (
     settingProblem(discovery, extension) ?? versionProblem(discovery, extension) ?? explainPythons(discovery.attempts)
@@ -62,7 +62,7 @@ function versionProblem(discovery: Discovery, extension: string): Problem | unde
   };
 }
 
-/** What to tell about interpreters of which none has a server. */
+/** The message for interpreters none of which has a server. */
 export function explainPythons(attempts: readonly Attempt[]): Problem {
   if (attempts.some(isBase)) {
     return {

@@ -1,9 +1,9 @@
-/** Running programs: to look at them, and to install. No shell, no window, and never in the workspace's folder. */
+/** Runs programs, to examine them and to install. No shell, no window, and never in the workspace's folder. */
 
 import { spawn, type ChildProcess } from "node:child_process";
 import { createInterface } from "node:readline";
 
-/** How a program ended: by itself, or not at all as it should. `output` is standard output. */
+/** How a program ended: with an exit status, or with a failure. `output` is standard output. */
 export type Outcome =
   | { readonly kind: "ended"; readonly status: number; readonly output: string; readonly errors: string }
   | { readonly kind: "failed"; readonly reason: "absent" | "timeout" | "cancelled" | "error"; readonly detail: string };
@@ -20,8 +20,8 @@ export type Run = (command: string, args: readonly string[], options?: RunOption
 const MOST_KEPT_CHARACTERS = 200_000;
 
 /**
- * A function that runs programs in `folder`, which must exist and hold nothing of the user's: Python imports what lies
- * in the folder where it is started.
+ * A function that runs programs in `folder`, which must exist and hold no files of the user: Python imports from the
+ * folder in which it is started.
  */
 export function runnerIn(folder: string): Run {
   return (command, args, options = {}) =>
@@ -79,14 +79,14 @@ export function runnerIn(folder: string): Run {
 }
 
 /**
- * The environment of programs that we start: Python must not import what lies in the current folder or in the folders
- * of a project's PYTHONPATH, and onnxruntime must send nothing.
+ * The environment of programs that we start: Python must not import from the current folder or from a project's
+ * PYTHONPATH, and onnxruntime must send nothing.
  */
 export function safeEnvironment(): NodeJS.ProcessEnv {
   return { ...process.env, PYTHONPATH: undefined, PYTHONSAFEPATH: "1", ORT_DISABLE_TELEMETRY: "1" };
 }
 
-/** Ends a program and what it started. */
+/** Ends a program and its children. */
 export function killTree(child: ChildProcess): void {
   if (child.pid === undefined) {
     return;
@@ -98,11 +98,11 @@ export function killTree(child: ChildProcess): void {
   try {
     process.kill(-child.pid, "SIGKILL");
   } catch {
-    child.kill("SIGKILL"); // it has no group of its own, or has ended
+    child.kill("SIGKILL"); // it has no process group, or has ended
   }
 }
 
-/** The last line that is not empty: where programs say what went wrong. */
+/** The last line that is not empty. Most programs report an error there. */
 export function lastLine(text: string): string {
   return text.trim().split("\n").at(-1)?.trim() ?? "";
 }

@@ -1,4 +1,4 @@
-/** Reading settings: those for the server, of which only what the user set is sent, and those of the extension. */
+/** Reads settings: the extension's, and the server's, of which only those that the user set are sent. */
 
 import { ConfigurationTarget, workspace, type ExtensionContext } from "vscode";
 
@@ -22,7 +22,7 @@ export function isOwnSetting(name: string): boolean {
   return name === "enabled" || name === "completionList" || name.startsWith("server.");
 }
 
-/** The names of the server's settings: all that package.json declares but the extension's own. */
+/** The names of the server's settings: all in package.json except the extension's own. */
 function serverSettingNames(manifest: Manifest): readonly string[] {
   return Object.keys(manifest.contributes.configuration.properties)
     .map((key) => key.slice(SECTION.length + 1))
@@ -30,8 +30,8 @@ function serverSettingNames(manifest: Manifest): readonly string[] {
 }
 
 /**
- * The server's settings as the user set them, and the languages in use. Another default is not sent: it would stand over
- * the server's own environment, and over what one setting implies for another.
+ * The server's settings that the user set, and the languages in use. Defaults are not sent, because they would override
+ * the server's environment, and the default that one setting implies for another.
  */
 export function serverSettings(manifest: Manifest): Record<string, unknown> {
   const configuration = workspace.getConfiguration(SECTION);
@@ -45,7 +45,7 @@ export function serverSettings(manifest: Manifest): Record<string, unknown> {
   return { ...result, languages: languages(manifest) };
 }
 
-/** Sets a setting where it is set now: in the workspace, else for the user. */
+/** Changes a setting where it is set now: in the workspace, else for the user. */
 export async function updateWhereSet(name: string, value: unknown): Promise<void> {
   const configuration = workspace.getConfiguration(SECTION);
   const inWorkspace = configuration.inspect(name)?.workspaceValue !== undefined;
@@ -64,12 +64,12 @@ export function offersList(languageId: string): boolean {
   );
 }
 
-/** The languages that the server is used for, whether they are enabled or not. */
+/** The languages that the server is used for, enabled or not. */
 export function languages(manifest: Manifest): readonly string[] {
   return languagesInUse(languageSettings(), knownLanguages(manifest.activationEvents));
 }
 
-/** The languages whose documents the server is told of. */
+/** The languages whose documents the server gets. */
 export function openedLanguages(manifest: Manifest): readonly string[] {
   return languagesToOpen(languageSettings(), knownLanguages(manifest.activationEvents));
 }

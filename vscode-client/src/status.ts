@@ -1,13 +1,13 @@
-/** What the status bar says, as text. */
+/** The text of the status bar. */
 
-/** `midtoken/status` of the server; the extension makes its own while there is no server. */
+/** `midtoken/status` of the server. The extension makes one itself while there is no server. */
 export interface Status {
   readonly state: "loading" | "ready" | "busy" | "off" | "error";
   readonly message: string | null;
   /** The name of the model that serves, as in the list of models. */
   readonly model: string | null;
   readonly device: "cpu" | "cuda" | null;
-  /** The median of recent answers. */
+  /** The median time of recent answers. */
   readonly latencyMs: number | null;
 }
 
@@ -35,21 +35,21 @@ const WORDS = {
 
 const MOST_NAME_CHARACTERS = 24;
 
-/** The text in the bar: `$(check) Midtoken: bundled 38 ms`; without the name before a model is there. */
+/** The text in the bar: `$(check) Midtoken: bundled 38 ms`; without the name until a model is loaded. */
 export function barText(status: Status): string {
   const latency = status.latencyMs === null || !isRunning(status) ? "" : ` ${Math.round(status.latencyMs)} ms`;
   return `${ICONS[status.state]} Midtoken${nameIn(status)}${latency}`;
 }
 
 function nameIn({ model }: Status): string {
-  const plain = (model ?? "").replace(/[$()]/g, ""); // the bar would make icons of them
+  const plain = (model ?? "").replace(/[$()]/g, ""); // the bar would turn them into icons
   if (plain === "") {
     return "";
   }
   return `: ${plain.length > MOST_NAME_CHARACTERS ? `${plain.slice(0, MOST_NAME_CHARACTERS - 1).trimEnd()}…` : plain}`;
 }
 
-/** The lines of the hover; also what a screen reader says. */
+/** The lines of the hover text, which screen readers also read. */
 export function barTooltip(status: Status): string[] {
   const lines = [`Midtoken: ${WORDS[status.state]}`];
   if (status.message !== null) {
@@ -69,7 +69,7 @@ export function isRunning(status: Status): boolean {
   return status.state === "ready" || status.state === "busy";
 }
 
-/** Reads the server's notification; undefined if it is none. */
+/** Reads the server's notification; undefined if it is invalid. */
 export function readStatus(params: unknown): Status | undefined {
   if (typeof params !== "object" || params === null) {
     return undefined;

@@ -1,4 +1,4 @@
-/** The item in the status bar, and the keys of the context that commands and key bindings depend on. */
+/** The item in the status bar, and the context keys that commands and key bindings depend on. */
 
 import {
   commands,
@@ -20,7 +20,7 @@ export class StatusBar implements Disposable {
 
   readonly onDidChange = this.changed.event;
 
-  /** `languages` tells the languages in use now. */
+  /** `languages` returns the languages in use now. */
   constructor(private readonly languages: () => readonly string[]) {
     this.item.name = "Midtoken";
     this.item.command = "midtoken.showMenu";
@@ -44,8 +44,8 @@ export class StatusBar implements Disposable {
   }
 
   /**
-   * Checks the walkthrough's first step where the server runs. VS Code does so only if the key of the step turns true
-   * after it first looked at the walkthrough, which may be late: so the key is true for a moment, now and then.
+   * Marks the walkthrough's first step as done if the server runs. VS Code does so only if the context key of the step
+   * becomes true after VS Code has read the walkthrough, which may be late. So the key becomes true again now and then.
    */
   completeWalkthroughStep(): void {
     if (isRunning(this.status)) {

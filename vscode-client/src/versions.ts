@@ -25,22 +25,22 @@ export function isSupportedPython(text: string): boolean {
   return version !== undefined && least !== undefined && isAtLeast(version, least);
 }
 
-/** The newest of some versions; those that cannot be read do not count. */
+/** The newest of some versions. Unreadable ones are ignored. */
 export function newest(texts: readonly string[]): string | undefined {
   const versions = texts.map(parseVersion).filter((version) => version !== undefined);
   return versions.sort((a, b) => a.major - b.major || a.minor - b.minor).at(-1)?.text;
 }
 
 /**
- * Whether a server and this extension speak the same language: the same first number, and before 1.0, where each
- * minor version may change anything, the same second one.
+ * Whether a server and this extension are compatible: the first numbers are equal and, before 1.0, where each minor
+ * version may change anything, the second numbers too.
  */
 export function fits(server: string, extension: string): boolean {
   const [a, b] = [parseVersion(server), parseVersion(extension)];
   return a !== undefined && a.major === b?.major && (a.major > 0 || a.minor === b.minor);
 }
 
-/** The part of a version that has to agree, for messages: `0.1` or `2`. */
+/** The part of a version that must be equal, for messages: `0.1` or `2`. */
 export function series(text: string): string {
   const version = parseVersion(text);
   return version === undefined ? text : version.major > 0 ? `${version.major}` : `0.${version.minor}`;

@@ -126,7 +126,7 @@ test("an environment is made with a Python that is new enough, whether it has a 
 
 test("the probe runs on the Python of this machine, and not in a folder of the user's", async () => {
   const folder = await mkdtemp(join(tmpdir(), "midtoken-"));
-  // Whoever imports what lies in the current folder would believe this.
+  // A Python that imports from the current folder would use this file.
   await writeFile(join(folder, "json.py"), "raise SystemExit('imported')\n");
   const candidate: Candidate = { source: "path", kind: "python", command: [process.env["PYTHON"] ?? "python3"] };
   const attempt = await inspect(candidate, runnerIn(folder), VERSION);

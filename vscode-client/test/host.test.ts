@@ -27,7 +27,7 @@ class FakeConnection implements HostedConnection {
   }
 }
 
-/** A host with servers that start or not, as told, and a clock that is turned by hand. */
+/** A host whose servers start or fail as the test says, with a clock that the test sets. */
 class Scene {
   discovery: Discovery = { attempts: [], server: SERVER };
   starts: () => Promise<void> = () => Promise.resolve();
@@ -60,7 +60,7 @@ class Scene {
     return this.shown.at(-1);
   }
 
-  /** What was asked of the host has happened. */
+  /** Waits until the host has done everything. */
   async settle(): Promise<void> {
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -169,7 +169,7 @@ test("the user's restart clears the record and searches again", async () => {
   await it.crash();
   await it.host.restart();
   assert.equal(it.searches, 2);
-  await it.passTime(); // the timer of before: there is a server already
+  await it.passTime(); // the old timer: there is a server already
   assert.equal(it.connections.length, 2);
   await it.crash();
   assert.equal(it.timers.at(-1)?.delayMs, 500);

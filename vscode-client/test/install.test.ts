@@ -17,7 +17,7 @@ interface Scene {
   install(): Promise<string>;
 }
 
-/** An installation with programs that answer as told; `venv` leaves an interpreter behind, as it would. */
+/** An installation whose programs give prepared answers. `venv` creates an interpreter, as the real one does. */
 async function scene(answer: (call: string) => Outcome | undefined = () => undefined): Promise<Scene> {
   const folder = join(await mkdtemp(join(tmpdir(), "midtoken-")), "storage", "server");
   const [calls, steps, lines]: [string[], string[], string[]] = [[], [], []];

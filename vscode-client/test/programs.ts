@@ -1,4 +1,4 @@
-/** Programs that are not there: what `Run` would return for them. */
+/** Programs that do not exist, and what `Run` returns for them. */
 
 import type { Outcome, Run } from "../src/run";
 
@@ -13,7 +13,7 @@ export function python(version: string, server: string | null = null): Outcome {
   return ended(`${JSON.stringify({ python: version, server })}\n`);
 }
 
-/** Answers by the program's name; what has no name is absent. Notes what was run. */
+/** Answers by the program's name; other programs are absent. Records what was run. */
 export function programs(answers: Readonly<Record<string, Outcome>>): { run: Run; started: string[] } {
   const started: string[] = [];
   return {

@@ -32,7 +32,7 @@ test("a program that is not there, and one that cannot be run", async () => {
   assert.ok(folder.kind === "failed" && folder.reason === "error");
 });
 
-// A grandchild holds the output open: it has to end too, or nothing would ever come back.
+// A grandchild keeps the output open. It must end too, or the call would never return.
 const HANG = `require("node:child_process").spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "inherit" });
   console.log("hanging"); setInterval(() => {}, 1000)`;
 

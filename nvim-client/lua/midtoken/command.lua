@@ -1,6 +1,6 @@
 --- `:Midtoken`
 
---- What the server answers to one of its own commands, on the screen.
+--- Show the server's answer to one of its own commands.
 ---@param name string
 local function ask_server(name)
   local client = vim.lsp.get_clients({ bufnr = 0, name = 'midtoken' })[1]

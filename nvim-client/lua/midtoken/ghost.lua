@@ -1,8 +1,8 @@
---- What the keys do: accepting as a whole or in parts, alternatives, dismissal.
+--- The actions of the keys: accepting all or a part, alternatives, dismissal.
 ---
 --- Neovim shows ghost text and keeps it. Accepting goes through its public `on_accept`. Asking for alternatives and
---- putting back what a partial acceptance leaves have no public function in 0.12: they look at the object that Neovim
---- keeps for a buffer, and where a later version has none, only these two are missing.
+--- showing the rest after a partial acceptance have no public function in 0.12. They use the object that Neovim keeps
+--- for a buffer. If a later version has no such object, only these two actions are missing.
 
 local METHOD = 'textDocument/inlineCompletion'
 local INVOKED = 1
@@ -19,7 +19,7 @@ local function completor(bufnr)
   return inline and type(inline.active) == 'table' and inline.active[bufnr] or nil
 end
 
---- Whether alternatives can be asked for in this version of Neovim; for the health check.
+--- Whether this version of Neovim can ask for alternatives; for the health check.
 ---@return boolean
 function M.can_ask()
   local ok, capability = pcall(require, 'vim.lsp._capability')
@@ -39,11 +39,11 @@ local function is_ours(item)
   return client ~= nil and client.name == 'midtoken' and type(item.insert_text) == 'string' and item.range ~= nil
 end
 
---- What an item of ours still adds at the cursor. Its range ends where the cursor was when it was asked for; since then
---- the user may have typed along, or something else.
+--- The text that one of our items still adds at the cursor. Its range ends where the cursor was at the request. Since
+--- then the user may have typed a part of it, or something else.
 ---@param item vim.lsp.inline_completion.Item
 ---@param bufnr integer
----@return string? # nil if it does not fit what stands there now
+---@return string? # nil if it does not fit the text there now
 local function rest_of(item, bufnr)
   local range = item.range --[[@as table]]
   -- An experimental type, whose fields were nested in early versions.
@@ -60,7 +60,7 @@ end
 local function insert_at_cursor(text)
   local row, column = unpack(vim.api.nvim_win_get_cursor(0))
   local lines = vim.split(text, '\n', { plain = true })
-  vim.go.undolevels = vim.go.undolevels -- ends the undo block: `u` takes back what was accepted, not what was typed
+  vim.go.undolevels = vim.go.undolevels -- ends the undo block: `u` undoes the acceptance, not the typing
   vim.api.nvim_buf_set_text(0, row - 1, column, row - 1, column, lines)
   vim.api.nvim_win_set_cursor(0, { row + #lines - 1, (#lines == 1 and column or 0) + #lines[#lines] })
 end
@@ -68,11 +68,11 @@ end
 --- Tell the server what was inserted: the item's own command for the whole of it, a notification for a part.
 ---@param item vim.lsp.inline_completion.Item
 ---@param bufnr integer
----@param left integer how many bytes of it were not inserted
+---@param left integer number of its bytes that were not inserted
 local function report(item, bufnr, left)
   local client = vim.lsp.get_client_by_id(item.client_id)
   if not client or not item.command then
-    return -- a server from before it counted
+    return -- an older server, which does not count acceptances
   elseif left == 0 then
     client:exec_cmd(item.command, { bufnr = bufnr })
   else
@@ -108,7 +108,7 @@ function M.accept(part)
   local shown = completor(bufnr)
   local current = shown and shown.current
   if current and is_ours(current) and (rest_of(current, bufnr) or '') == '' then
-    return false -- left over from other text: Neovim shows that until the answer for the new text is there
+    return false -- an item for old text: Neovim shows it until the answer for the new text arrives
   end
   return vim.lsp.inline_completion.get({
     bufnr = bufnr,
@@ -124,7 +124,7 @@ function M.accept(part)
       insert_at_cursor(accepted)
       report(item, bufnr, #rest - #accepted)
       if #accepted < #rest and not accepted:find('\n') and shown and shown.show then
-        shown.current = item -- the answer for the new text is under way; until then the rest of this one stands
+        shown.current = item -- until the answer for the new text arrives, the rest of this item is shown
         shown:show()
       end
       return nil
@@ -151,7 +151,7 @@ local function request(client, bufnr, kind, and_then)
       or vim.api.nvim_get_current_buf() ~= bufnr
       or not vim.deep_equal(cursor, vim.api.nvim_win_get_cursor(0))
     then
-      return -- the answer to a question that nobody asks any more
+      return -- the answer to an outdated request
     end
     shown:handler(err, result, ctx)
     and_then()
@@ -171,7 +171,7 @@ function M.ask(step)
   elseif not shown then
     return say('ghost text is off in this buffer; turn it on with :Midtoken toggle')
   end
-  shown:reset_timer() -- an automatic request behind this one would replace the alternatives by one item
+  shown:reset_timer() -- a later automatic request would replace the alternatives by one item
   for _, client in ipairs(clients) do
     request(client, bufnr, INVOKED, function()
       if not shown.current then
@@ -183,11 +183,11 @@ function M.ask(step)
   end
 end
 
----@class midtoken.MoreText what a server tells with `midtoken/moreText`
+---@class midtoken.MoreText the parameters of `midtoken/moreText`
 ---@field textDocument { uri: string, version: integer }
 ---@field position { line: integer, character: integer }
 
---- The server has more to show than it answered: ask again if nothing has moved since.
+--- The server has more text than it answered. Ask again if the cursor has not moved and the text has not changed.
 ---@param client_id integer
 ---@param more midtoken.MoreText
 function M.ask_for_more(client_id, more)
@@ -205,7 +205,7 @@ function M.ask_for_more(client_id, more)
   end
 end
 
---- Show another alternative. While typing there is one only, so the others are asked for first.
+--- Show another alternative. While typing there is only one, so the others are requested first.
 ---@param step integer
 function M.cycle(step)
   local bufnr = vim.api.nvim_get_current_buf()
@@ -221,7 +221,7 @@ end
 function M.dismiss()
   return vim.lsp.inline_completion.get({
     on_accept = function()
-      return nil -- Neovim has taken the ghost text away; nothing is inserted
+      return nil -- Neovim has removed the ghost text; nothing is inserted
     end,
   })
 end

@@ -68,7 +68,7 @@ end
 local function check_settings(config)
   local settings = config.settings and config.settings.midtoken or {}
   local model = settings.model
-  local is_path = type(model) == 'string' and model:find('^[~/.]') ~= nil -- else it is a name that the server knows
+  local is_path = type(model) == 'string' and model:find('^[~/.]') ~= nil -- else it is a name of a model
   if is_path and vim.fn.isdirectory(vim.fn.expand(model)) == 0 then
     health.error(('The model folder does not exist: %s'):format(model), { "Correct the setting 'model'" })
   end
@@ -77,7 +77,7 @@ end
 
 ---@param has_ghost_text boolean
 local function check_enabled(has_ghost_text)
-  -- The question can be asked since 0.12; before, a client that runs answers it.
+  -- Neovim has this function since 0.12. On older versions a running client answers.
   if vim.lsp.is_enabled and not vim.lsp.is_enabled('midtoken') then
     health.warn('The server is not enabled', { "Add: vim.lsp.enable('midtoken')" })
   end

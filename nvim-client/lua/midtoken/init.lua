@@ -28,17 +28,17 @@ function M.accept_line()
   return require('midtoken.ghost').accept('line')
 end
 
---- Show the next alternative; asks for alternatives first where there are none.
+--- Show the next alternative. If there are none, ask for alternatives first.
 function M.next()
   require('midtoken.ghost').cycle(vim.v.count1)
 end
 
---- Show the alternative before.
+--- Show the previous alternative.
 function M.previous()
   require('midtoken.ghost').cycle(-vim.v.count1)
 end
 
---- Ask for several alternatives now; says so if there are none.
+--- Ask for several alternatives now. Tell the user if there are none.
 function M.trigger()
   require('midtoken.ghost').ask(0)
 end
@@ -60,12 +60,12 @@ function M.toggle(bufnr)
   return on
 end
 
---- Start the server again, also after it was given up.
+--- Start the server again, also after repeated crashes.
 function M.restart()
   require('midtoken.server').restart()
 end
 
---- For a status line; empty where Midtoken has no part. |midtoken-statusline|
+--- For a status line; empty in buffers without Midtoken. |midtoken-statusline|
 ---@return string
 function M.status()
   return require('midtoken.status').component()

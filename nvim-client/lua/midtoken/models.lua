@@ -1,8 +1,8 @@
---- `:Midtoken model`: pick a model of this machine; what is to be added is added first, then the server uses it.
+--- `:Midtoken model`: pick a model of this machine. If needed it is added first; then the server uses it.
 
 local M = {}
 
-local adding ---@type { client: vim.lsp.Client, id: integer }? the request under way
+local adding ---@type { client: vim.lsp.Client, id: integer }? the open request
 
 ---@param message string
 ---@param level? integer
@@ -37,7 +37,7 @@ local function execute(client, command, arguments, on_result)
   return id
 end
 
---- Let the server use a model from now on; the one before serves until it is loaded.
+--- Make the server use a model. The old one serves until the new one is loaded.
 ---@param client vim.lsp.Client
 ---@param name string
 local function use(client, name)
@@ -134,7 +134,7 @@ local function pick(client, found)
   end)
 end
 
---- Pick one of the models of this machine, or take the one that is named.
+--- Pick one of the models of this machine, or use the named one.
 ---@param name? string
 function M.choose(name)
   local client = server()
@@ -154,7 +154,7 @@ function M.choose(name)
   end)
 end
 
---- End the adding of a model; what is half made is deleted.
+--- Stop adding a model. The unfinished one is deleted.
 function M.cancel()
   if not adding then
     return tell('no model is being added')

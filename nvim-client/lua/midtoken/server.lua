@@ -6,17 +6,17 @@ local MOST_RESTARTS = 5
 local M = {
   ---@type integer doubled with every restart within three minutes
   first_delay_ms = 500,
-  ---@type boolean given up after crashes; nothing starts it again but `restart()`
+  ---@type boolean stopped after repeated crashes; only `restart()` starts it again
   stopped = false,
 }
 
 local crashes = {} ---@type integer[] when they happened, in milliseconds
-local worked = false -- in this series of crashes, a server had got as far as answering
+local worked = false -- in this series of crashes, one server got as far as answering
 local told = {} ---@type table<string, true> programs that were reported as missing
 
---- Why the configured server cannot be started, in one line that fits a narrow screen: a longer one stops the typing.
+--- Why the configured server cannot be started, in one line. It must fit a narrow screen, or Neovim waits for a key.
 ---@param config? vim.lsp.Config
----@return string? # nil if nothing is known against it
+---@return string? # nil if it can be started, as far as is known
 function M.problem(config)
   local cmd = config and config.cmd
   if type(cmd) == 'table' and vim.fn.executable(cmd[1]) == 0 then
@@ -24,7 +24,7 @@ function M.problem(config)
   end
 end
 
---- Say once, when it would be wanted, that there is no server. |vim.lsp.enable()| itself writes only to its log.
+--- Tell the user once that there is no server, when one is needed. |vim.lsp.enable()| itself writes only to its log.
 ---@param bufnr integer
 function M.warn_if_missing(bufnr)
   local config = vim.lsp.config.midtoken
@@ -36,7 +36,7 @@ function M.warn_if_missing(bufnr)
   local problem = M.problem(config)
   if problem and not told[problem] then
     told[problem] = true
-    vim.schedule(function() -- inside the event it would read as an error of the event
+    vim.schedule(function() -- inside the event it would look like an error of the event
       vim.notify('Midtoken: ' .. problem, vim.log.levels.ERROR)
     end)
   end
@@ -101,7 +101,7 @@ function M.on_exit(code, signal, client_id)
   end)
 end
 
---- Tell the server where the user is, so that it reads what the first request there needs.
+--- Tell the server where the cursor is, so that it can read ahead for the first request there.
 ---@param bufnr integer
 function M.tell_focus(bufnr)
   if bufnr ~= vim.api.nvim_get_current_buf() then
@@ -112,7 +112,7 @@ function M.tell_focus(bufnr)
   end
 end
 
---- Start the server again, with a clean record.
+--- Start the server again and forget earlier crashes.
 function M.restart()
   crashes, worked, told, M.stopped = {}, false, {}, false
   if not vim.lsp.config.midtoken then

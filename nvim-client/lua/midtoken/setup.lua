@@ -1,11 +1,11 @@
---- `require('midtoken').setup()`: everything in one call, for those who like it so.
+--- `require('midtoken').setup()`: configures and enables everything in one call.
 
 ---@class midtoken.Options
 ---@field cmd? string[] the server (default: `{ 'midtoken', 'serve' }`)
 ---@field filetypes? string[] where it runs (default: `{ 'python' }`)
 ---@field settings? table<string, any> the server's settings, by their names in docs/protocol.md
 ---@field ghost_text? boolean show ghost text (default: true)
----@field list? boolean offer the classic completion list as you type (default: where ghost text cannot be had)
+---@field list? boolean offer the classic completion list as you type (default: only if Neovim has no ghost text)
 ---@field keymaps? midtoken.Keymaps|false false for none
 
 ---@class midtoken.Keymaps each a key, or false for none
@@ -76,10 +76,10 @@ local function map_keys(keymaps)
       key = default
     end
     if key then
-      -- Where there is no ghost text the key does what it always does.
+      -- Without ghost text the key keeps its usual effect.
       local falls_through = vim.startswith(name, 'accept') or name == 'dismiss'
       vim.keymap.set('i', key, function()
-        local done = require('midtoken')[name]() -- what is returned counts for those with `expr` only
+        local done = require('midtoken')[name]() -- only mappings with `expr` use the return value
         return done and '' or key
       end, { expr = falls_through, desc = 'Midtoken: ' .. name:gsub('_', ' ') })
     end

@@ -5,9 +5,9 @@ local MOST_NAME_CHARACTERS = 24
 
 local M = {}
 
-local used = false -- nobody pays for redrawing a component that no status line has
-local said = {} ---@type table<integer, midtoken.Status> what each client's server says of itself
-local asked_at = {} ---@type table<string, number> when a request went out
+local used = false -- do not redraw if no status line shows the component
+local said = {} ---@type table<integer, midtoken.Status> the last status of each client's server
+local asked_at = {} ---@type table<string, number> when a request was sent
 local latency_ms ---@type number?
 
 --- Draw status lines again soon, if one of them shows us.
@@ -42,7 +42,7 @@ local function on_request(data)
   end
 end
 
----@class midtoken.Status what a server tells with `midtoken/status`
+---@class midtoken.Status the parameters of `midtoken/status`
 ---@field state 'loading'|'ready'|'busy'|'off'|'error'
 ---@field message string?
 ---@field model string? the name of the model that serves
@@ -56,7 +56,7 @@ function M.on_status(client_id, status)
   M.redraw()
 end
 
---- What the server of a client last said of itself.
+--- The last status of a client's server.
 ---@param client_id integer
 ---@return midtoken.Status?
 function M.of(client_id)
@@ -70,7 +70,7 @@ function M.on_event(event)
   elseif event.event == 'LspRequest' then
     on_request(event.data)
   elseif event.event == 'LspAttach' then
-    require('midtoken.server').stopped = false -- another buffer, or the user, started one that works
+    require('midtoken.server').stopped = false -- another buffer or the user has started one that works
   elseif event.event == 'LspDetach' then
     asked_at = {}
   end
@@ -80,7 +80,7 @@ end
 ---@param name string?
 ---@return string
 local function shown(name)
-  local plain = (name or ''):gsub('[%%%c]', '') -- a status line would read what follows a % as an item
+  local plain = (name or ''):gsub('[%%%c]', '') -- a status line would take the text after a % for an item
   if vim.fn.strchars(plain) <= MOST_NAME_CHARACTERS then
     return plain
   end
