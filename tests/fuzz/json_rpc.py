@@ -219,14 +219,15 @@ def _burst(server: Server, messages: Messages, count: int, found: Found) -> None
     found.requests += len(owed)
     found.bursts += 1
     server.settle()
-    began = time.monotonic()
+    began_s = server.waited.seconds
     said = server.complete()
-    found.slowest_ms = max(found.slowest_ms, (time.monotonic() - began) * 1000)
+    found.slowest_ms = max(found.slowest_ms, (server.waited.seconds - began_s) * 1000)
     if said != "xone":
         found.wrong.append(f"a right completion came out as {said!r} after {found.messages} messages")
-    patience = time.monotonic() + PATIENCE_S
-    while owed - server.answered and time.monotonic() < patience:
-        time.sleep(0.01)
+    until_s = server.waited.seconds + PATIENCE_S
+    while owed - server.answered and server.waited.seconds < until_s:
+        with server.waited.step():
+            time.sleep(0.01)
     found.unanswered += len(owed - server.answered)
     server.answered.clear()
 

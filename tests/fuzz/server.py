@@ -4,6 +4,10 @@ import json
 import queue
 import subprocess
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,25 @@ from tests.e2e.clients import FAKE_SERVER, ROOT, environment
 URI = "file:///project/right.py"
 TIMEOUT_S = 300.0
 """Upper limit for waiting. A fuzzer runs for hours beside other work; only a server that hangs takes this long."""
+STEP_S = 1.0
+
+
+@dataclass
+class Waited:
+    """How long somebody waited. A step counts as one second at most: a run that is stopped and continued (SIGSTOP,
+    SIGCONT, a laptop that sleeps) must not take the pause for slowness.
+    """
+
+    seconds: float = 0.0
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Around a wait of `STEP_S` at most."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds += min(time.monotonic() - began, STEP_S)
 
 
 class Server:
@@ -23,6 +46,7 @@ class Server:
             FAKE_SERVER, stdin=pipe, stdout=pipe, stderr=nothing, env=environment(MIDTOKEN_DEBOUNCE_MS="0"), cwd=ROOT
         )
         self.answered: set[int] = set()
+        self.waited = Waited()
         self._ours: queue.Queue[Any] = queue.Queue()
         self._writing = threading.Lock()
         threading.Thread(target=self._read, daemon=True).start()
@@ -57,10 +81,13 @@ class Server:
     def ask(self, name: str, method: str, params: Any) -> Any:
         """The result of a request whose id is ``name``."""
         self._send_json({"jsonrpc": "2.0", "id": name, "method": method, "params": params})
-        while True:
-            answer = self._ours.get(timeout=TIMEOUT_S)
-            if answer.get("id") == name:
-                return answer.get("result", answer.get("error"))
+        until = self.waited.seconds + TIMEOUT_S
+        while self.waited.seconds < until:
+            with self.waited.step(), suppress(queue.Empty):
+                answer = self._ours.get(timeout=STEP_S)
+                if answer.get("id") == name:
+                    return answer.get("result", answer.get("error"))
+        raise TimeoutError(f"no answer to {method} in {TIMEOUT_S:g} s")
 
     def begin(self, params: Any) -> None:
         assert "capabilities" in self.ask("begin", "initialize", params)
@@ -88,7 +115,11 @@ class Server:
         """Its exit status."""
         self.ask("leave", "shutdown", None)
         self.tell("exit", None)
-        return self._process.wait(TIMEOUT_S)
+        until = self.waited.seconds + TIMEOUT_S
+        while self.waited.seconds < until:
+            with self.waited.step(), suppress(subprocess.TimeoutExpired):
+                return self._process.wait(STEP_S)
+        raise TimeoutError(f"the server did not leave within {TIMEOUT_S:g} s")
 
     def _send_json(self, message: Any) -> None:
         body = json.dumps(message).encode()
