@@ -20,6 +20,10 @@ it.
 """
 
 
+LENGTHENED = 16
+"""Tokens for which there is room beyond the bytes of a text."""
+
+
 class _Options(ctypes.Structure):
     _fields_ = (("words", ctypes.c_uint32 * 256),)
 
@@ -75,6 +79,32 @@ class LlamaModel:
         return np.array([np.ctypeslib.as_array(row, (self.vocabulary,)) for row in found], np.float32)
 
 
+class LlamaVocabulary:
+    """The tokenizer of a GGUF file in llama.cpp."""
+
+    def __init__(self, file: Path) -> None:
+        """Raises `DocumentError` if the library is missing or refuses the file."""
+        self._library = library = _library()
+        self._log = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)(lambda *_: None)
+        library.llama_log_set(self._log, None)
+        self._model = library.llama_model_load_from_file(str(file).encode(), library.llama_model_default_params())
+        if not self._model:
+            raise DocumentError(f"llama.cpp refuses {file}")
+        self._vocabulary = library.llama_model_get_vocab(self._model)
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """The ids of a text, in which control tokens are ordinary text, without a begin id."""
+        data = text.encode()
+        most = len(data) + LENGTHENED
+        found = (ctypes.c_int32 * most)()
+        count = self._library.llama_tokenize(self._vocabulary, data, len(data), found, most, False, False)
+        return tuple(found[:count])
+
+    def close(self) -> None:
+        """Free the memory of the file."""
+        self._library.llama_model_free(self._model)
+
+
 def _library() -> ctypes.CDLL:
     try:
         import xllamacpp
@@ -90,7 +120,13 @@ def _library() -> ctypes.CDLL:
         ("llama_init_from_model", pointer, (pointer, _Options)),
         ("llama_set_n_threads", None, (pointer, number, number)),
         ("llama_model_get_vocab", pointer, (pointer,)),
+        ("llama_model_free", None, (pointer,)),
         ("llama_vocab_n_tokens", number, (pointer,)),
+        (
+            "llama_tokenize",
+            number,
+            (pointer, ctypes.c_char_p, number, ctypes.POINTER(number), number, ctypes.c_bool, ctypes.c_bool),
+        ),
         ("llama_get_memory", pointer, (pointer,)),
         ("llama_memory_clear", None, (pointer, ctypes.c_bool)),
         ("llama_batch_init", _Batch, (number, number, number)),

@@ -15,6 +15,15 @@ _WORDS = r"[^\r\n\p{L}\p{N}]?\p{L}+"
 _REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _LLAMA3 = rf"{_ENDINGS}|{_WORDS}|\p{{N}}{{1,3}}|{_REST}"
 _QWEN2 = rf"{_ENDINGS}|{_WORDS}|\p{{N}}|{_REST}"
+_QWEN35 = (
+    rf"{_ENDINGS}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_WITHOUT_ENDINGS = rf"{_WORDS}|\p{{N}}|{_REST}"
+_EXAONE_MOE = (
+    rf"{_ENDINGS}|[^\r\n\p{{L}}\p{{N}}]?(?:\p{{L}}\p{{M}}*(?: \p{{L}}\p{{M}}*)*)+|\p{{N}}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"
+)
 _SEED_CODER = rf"{_ENDINGS}|{_WORDS}|\p{{N}}{{1}}| ?[^\s\p{{L}}\p{{N}}\r\n]+|\s*[\r\n]+|\s+(?!\S)|\s+"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 _CASED = (
@@ -70,26 +79,48 @@ class SplitRule:
 
 _GPT2_RULE, _DIGITS_RULE = SplitRule(), SplitRule(digits=True)
 _NAMES: tuple[tuple[tuple[str, ...], SplitRule], ...] = (
-    (("gpt-2", "phi-2", "mpt", "olmo", "mellum", "granite-docling", "exaone4", "jina-v2-code"), _GPT2_RULE),
-    (("starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b"), _DIGITS_RULE),
-    (("llama-bpe", "llama3", "llama-v3", "falcon3"), SplitRule((_LLAMA3,), whole=True)),
+    (
+        (
+            "gpt-2", "phi-2", "mpt", "olmo", "jais", "trillion", "mellum", "granite-docling", "exaone4", "gigachat",
+            "a.x-4.0", "jina-v2-code", "codegen",
+        ),
+        _GPT2_RULE,
+    ),
+    (
+        ("starcoder", "refact", "command-r", "smollm", "codeshell", "exaone", "minerva-7b", "mellum2"),
+        _DIGITS_RULE,
+    ),
+    (
+        ("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"),
+        SplitRule((_LLAMA3,), whole=True),
+    ),
     (("smaug-bpe", "dbrx", "glm4", "chatglm-bpe"), SplitRule((_LLAMA3,))),
-    (("qwen2", "stablelm2", "deepseek-r1-qwen", "megrez", "hunyuan"), SplitRule((_QWEN2,))),
-    (("gpt-4o", "llama4"), SplitRule((_GPT4O,))),
+    (("minicpm5",), SplitRule((r"\p{N}{1,3}", _LLAMA3.replace("{1,3}", "+")), whole=True)),
+    (
+        (
+            "qwen2", "stablelm2", "deepseek-r1-qwen", "megrez", "hunyuan", "kormo", "f2llmv2", "solar-open", "grok-2",
+            "bailingmoe", "bailingmoe2", "llada-moe",
+        ),
+        SplitRule((_QWEN2,)),
+    ),
+    (("qwen35",), SplitRule((_QWEN35,))),
+    (("laguna",), SplitRule((r"[^\n]+|[\n]+", _QWEN2))),
+    (("ufakzeka",), SplitRule((_WITHOUT_ENDINGS,))),
+    (("gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2"), SplitRule((_GPT4O,))),
     (("tekken",), SplitRule((_TEKKEN,), whole=True)),
     (("seed-coder",), SplitRule((_SEED_CODER,))),
+    (("exaone-moe",), SplitRule((_EXAONE_MOE,))),
     (("deepseek-coder",), SplitRule((r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", _ASIAN, r"\p{N}"))),
     (
         ("deepseek-llm",),
         SplitRule((r"[\r\n]", rf"\s?[{_CASED_LETTERS}]+", _PUNCTUATION, r"\s+$", _ASIAN, r"\p{N}+")),
     ),
-    (("deepseek-v3", "hunyuan-dense"), SplitRule((r"\p{N}{1,3}", _ASIAN3, _DEEPSEEK3))),
+    (("deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4"), SplitRule((r"\p{N}{1,3}", _ASIAN3, _DEEPSEEK3))),
     (("falcon",), SplitRule((r"[\p{P}\$\+<=>\^~\|`]+", _GPT2_WITHOUT_SPACES, r"[0-9][0-9][0-9]"))),
-    (
-        ("default", "codegen"),
-        SplitRule((r"[\p{P}\$\+<=>\^~\|]+", _GPT2_WITHOUT_SPACES, r"\p{N}+", r"[0-9][0-9][0-9]")),
-    ),
-)
+    (("default",), SplitRule((r"[\p{P}\$\+<=>\^~\|]+", _GPT2_WITHOUT_SPACES, r"\p{N}+", r"[0-9][0-9][0-9]"))),
+)  # fmt: skip
 SPLIT_RULES: Mapping[str, SplitRule] = MappingProxyType({name: rule for names, rule in _NAMES for name in names})
-BEGINS_TEXTS = frozenset({"llama-bpe", "llama3", "llama-v3", "falcon3", "tekken"})
+BEGINS_TEXTS = frozenset(
+    {"llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2", "tekken"}
+)
 """For these names, texts begin with the begin id if the file does not say whether they do."""

