@@ -208,11 +208,23 @@ class DraftCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Sharing:
+    """How a request shared the model with others: ``in_line_ms`` before it began, then ``passes`` of single tokens,
+    which had ``rows`` tokens of requests, its own included.
+    """
+
+    in_line_ms: float = 0.0
+    passes: int = 0
+    rows: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CompletionResult:
     """Distinct completions, best first (possibly none), with the timing of the whole request.
 
     ``reused_tokens`` of the ``prompt_tokens`` were still in the key/value cache. ``is_partial`` says that the model
-    read only a part of the context because time was short. ``drafts`` counts drafted tokens.
+    read only a part of the context because time was short. ``drafts`` counts drafted tokens. ``sharing`` is of a
+    `BatchingCompleter`.
     """
 
     completions: tuple[Completion, ...]
@@ -221,6 +233,7 @@ class CompletionResult:
     reused_tokens: int
     is_partial: bool = False
     drafts: DraftCounts = field(default_factory=DraftCounts)
+    sharing: Sharing = field(default_factory=Sharing)
 
 
 @dataclass(frozen=True, slots=True)

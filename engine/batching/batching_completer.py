@@ -16,7 +16,7 @@ from engine.model_folder.contract import Clause
 from engine.model_folder.manifest import Manifest
 from engine.runtime.session import ModelSession, SavingSession
 from engine.text.tokenizer import Tokenizer
-from engine.types import CancellationToken, CompletionRequest, CompletionResult, ModelInfo
+from engine.types import CancellationToken, CompletionRequest, CompletionResult, ModelInfo, Sharing
 
 MOST_SEATS = 16
 """Number of requests that run at once. On a CPU, a wider pass does not make each of its rows cheaper."""
@@ -86,8 +86,8 @@ class BatchingCompleter:
         self._model = model
         self._scheduler = Scheduler(session, patience_s=patience_s)
         count = max(1, min(seats, session.slots))
-        completers = [_at_seat(model, SeatSession(self._scheduler, session, slot)) for slot in range(count)]
-        self._seats = Seats(completers, most_waiting)
+        places = [_place(model, SeatSession(self._scheduler, session, slot)) for slot in range(count)]
+        self._seats = Seats(places, most_waiting)
         self._lock = threading.Lock()
         self._requests = self._prompt_tokens = self._reused_tokens = 0
 
@@ -176,21 +176,24 @@ class BatchingCompleter:
         """
         cancel = cancel or CancellationToken()
         arrived = time.monotonic()
-        with self._seats.sit(session, cancel) as completer, self._scheduler.active():
+        with self._seats.sit(session, cancel) as place, self._scheduler.active():
             cancel.raise_if_cancelled()
-            result = completer.complete(_hurried(request, time.monotonic() - arrived), cancel, self._aside(on_text))
+            seat, waited_s = place.session, time.monotonic() - arrived
+            passes, rows = seat.passes, seat.rows
+            result = place.completer.complete(_hurried(request, waited_s), cancel, self._aside(on_text))
+            sharing = Sharing(waited_s * 1000, seat.passes - passes, seat.rows - rows)
         with self._lock:
             self._requests += 1
             self._prompt_tokens += result.prompt_tokens
             self._reused_tokens += min(result.reused_tokens, result.prompt_tokens)
-        return result
+        return replace(result, sharing=sharing)
 
     def read(
         self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0, *, session: str = ""
     ) -> None:
         """Read as `Completer.read` does; ``session`` as for `complete`. Raises `BatchFull` too."""
-        with self._seats.sit(session, cancel) as completer:
-            completer.read(request, cancel, rest)
+        with self._seats.sit(session, cancel) as place:
+            place.completer.read(request, cancel, rest)
 
     def _aside(self, on_text: Callable[[str], None] | None) -> Callable[[str], None] | None:
         """Wrap ``on_text`` so that only its own request waits until it returns."""
@@ -204,8 +207,16 @@ class BatchingCompleter:
         return show
 
 
-def _at_seat(model: Completer, seat: SeatSession) -> Completer:
-    return model.beside(seat, lambda: seat.seconds)
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A seat: its completer, and the session in which that runs its passes."""
+
+    completer: Completer
+    session: SeatSession
+
+
+def _place(model: Completer, seat: SeatSession) -> _Place:
+    return _Place(model.beside(seat, lambda: seat.seconds), seat)
 
 
 def _hurried(request: CompletionRequest, waited_s: float) -> CompletionRequest:

@@ -178,7 +178,7 @@ class Scheduler:
         with self._changed:
             for work in batch:
                 self._waiting.ends[work.slot] = work.start + 1
-                work.seconds = seconds
+                work.seconds, work.together = seconds, len(batch)
                 at = work.slot - first
                 work.finish(rows[at : at + len(work.rows)])
 

@@ -21,6 +21,8 @@ class SeatSession:
         self._interruption = Interruption()
         self.seconds = 0.0
         """Seconds that its passes ran, without the time that they waited."""
+        self.passes = self.rows = 0
+        """Its passes of single tokens, and how many tokens of requests were in them, its own included."""
 
     @property
     def context_length(self) -> int:
@@ -51,6 +53,8 @@ class SeatSession:
             return self._scheduler.run(work)
         finally:
             self.seconds += work.seconds
+            if work.can_join:
+                self.passes, self.rows = self.passes + 1, self.rows + work.together
             if work.error is not None:
                 self._capacity = min(self._capacity, self._session.context_length)
 

@@ -37,6 +37,7 @@ class Work:
     found: FloatArray | None = None
     error: Exception | None = None
     seconds: float = 0.0
+    together: int = 1
     is_over: bool = False
     over: "SimpleQueue[None]" = field(default_factory=SimpleQueue)
 

@@ -45,6 +45,9 @@ def answer_json(result: CompletionResult, info: ModelInfo, model: str) -> dict[s
         "prompt_tokens": result.prompt_tokens,
         "reused_tokens": result.reused_tokens,
         "is_partial": result.is_partial,
+        "in_line_ms": result.sharing.in_line_ms,
+        "passes": result.sharing.passes,
+        "rows": result.sharing.rows,
     }
     for shown, completion in zip(answer["completions"], result.completions, strict=True):
         shown["along"] = [[end, logprob] for end, logprob in completion.along if math.isfinite(logprob)]

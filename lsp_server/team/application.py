@@ -94,13 +94,13 @@ class ServeBackend:
         return found
 
 
-def build(args: Mapping[str, Any]) -> serve.Application:
+def build(args: Mapping[str, Any], replica: type = ModelReplica) -> serve.Application:
     """Build the application from its configuration. ``import_path: lsp_server.team.application:build`` names this
     function.
     """
     config = read_config(dict(args))
     Tokens(config.tokens).check()
-    models = [_model(model) for model in config.models]
+    models = [_model(model, replica) for model in config.models]
 
     def app() -> FastAPI:
         backend = ServeBackend(tuple(model.name for model in config.models), serve.get_replica_context().app_name)
@@ -115,7 +115,7 @@ def build(args: Mapping[str, Any]) -> serve.Application:
     return ingress.bind(*models)
 
 
-def start(config: TeamConfig) -> None:
+def start(config: TeamConfig, replica: type = ModelReplica) -> None:
     """Start Ray on this machine, or join the cluster that ``RAY_ADDRESS`` names, and run the service.
 
     Returns as soon as it serves. Raises RuntimeError if a model cannot be loaded.
@@ -129,7 +129,10 @@ def start(config: TeamConfig) -> None:
     )
     serve.start(http_options=HTTPOptions(host=config.host, port=config.port, **secure))
     serve.run(
-        build(plain(config)), name=APPLICATION, route_prefix="/", logging_config=LoggingConfig(enable_access_log=False)
+        build(plain(config), replica),
+        name=APPLICATION,
+        route_prefix="/",
+        logging_config=LoggingConfig(enable_access_log=False),
     )
 
 
@@ -139,7 +142,7 @@ def stop() -> None:
     ray.shutdown()
 
 
-def _model(config: ModelConfig) -> serve.Application:
+def _model(config: ModelConfig, replica: type) -> serve.Application:
     scale: dict[str, Any] = {"num_replicas": config.replicas}
     if config.autoscale is not None:
         scale = {
@@ -149,7 +152,7 @@ def _model(config: ModelConfig) -> serve.Application:
                 target_ongoing_requests=config.autoscale.ongoing,
             )
         }
-    deployment = serve.deployment(ModelReplica).options(
+    deployment = serve.deployment(replica).options(
         name=_deployment_name(config.name),
         max_ongoing_requests=config.concurrent + config.waiting,
         max_queued_requests=config.waiting + config.concurrent,

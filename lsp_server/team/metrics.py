@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0, 10.0)
 _PHASES = ("tokenize", "heal", "prefill", "decode")
+_BATCHES = (1, 2, 4, 8, 16, 32, 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Metrics:
     tokens_reused: Counter
     tokens_written: Counter
     batch: Histogram
+    shared: Histogram
     accepted: Counter
     shown: Counter
 
@@ -47,7 +49,14 @@ class Metrics:
                 "midtoken_batch_requests",
                 "Requests at work in the replica as one begins",
                 model,
-                buckets=(1, 2, 4, 8, 16, 32, 64),
+                buckets=_BATCHES,
+                registry=registry,
+            ),
+            Histogram(
+                "midtoken_pass_requests",
+                "Requests that shared a pass of single tokens, on average over a request",
+                model,
+                buckets=_BATCHES,
                 registry=registry,
             ),
             Counter("midtoken_accepted", "Completions accepted in an editor", model, registry=registry),
@@ -60,8 +69,12 @@ class Metrics:
         self.seconds.labels(model).observe(seconds)
         for phase in _PHASES:
             self.phases.labels(model, phase).observe(answer["timing_ms"][phase] / 1000)
-        self.tokens_read.labels(model).inc(answer["usage"]["prompt_tokens"])
-        self.tokens_reused.labels(model).inc(answer["usage"]["reused_tokens"])
+        usage = answer["usage"]
+        self.phases.labels(model, "line").observe(usage["in_line_ms"] / 1000)
+        if usage["passes"]:
+            self.shared.labels(model).observe(usage["rows"] / usage["passes"])
+        self.tokens_read.labels(model).inc(usage["prompt_tokens"])
+        self.tokens_reused.labels(model).inc(usage["reused_tokens"])
         self.tokens_written.labels(model).inc(sum(completion["tokens"] for completion in answer["completions"]))
 
     def text(self) -> bytes:

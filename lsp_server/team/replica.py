@@ -74,7 +74,7 @@ class Replica:
         self._config = config
         self._engine = engine
         self._ongoing = 0
-        self._threads = ThreadPoolExecutor(config.concurrent, "midtoken-replica")
+        self._threads = ThreadPoolExecutor(config.concurrent + config.waiting, "midtoken-replica")
 
     @property
     def ongoing(self) -> int:
