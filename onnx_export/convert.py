@@ -252,7 +252,9 @@ def _bits(model: GgufModel, name: str, precision: Rounding) -> float:
     if len(place.shape) < 2:
         return 32.0
     form = form_of(precision, name, place.shape[1], model.matrix_form(name), coarse=model.is_coarse(name))
-    return 32.0 if form is None else form.bits + 32 / form.block * (2 if form.offsets else 1)
+    if form is None:
+        return 32.0
+    return form.bits + 32 * form.scales(place.shape[1]) / place.shape[1] * (2 if form.offsets else 1)
 
 
 def _require_room(out: Path, wanted: int) -> None:

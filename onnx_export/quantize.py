@@ -72,6 +72,8 @@ def plan(precision: Precision, device: Device) -> Plan:
             return Plan(precision, device, 8, key_value, 0.08, 0.25, 0.10, 0.01, 0.08)
         case "int4":
             return Plan(precision, device, 4, key_value, 0.50, 0.90, 0.10, 0.12, 0.35)
+    if precision == "w8a8":
+        raise ExportError("w8a8 is for GGUF files; a checkpoint becomes fp32, fp16, int8 or int4")
     raise ExportError(
         f"fused attention has no {precision} kernel on {device}; cpu takes fp32, int8 or int4, cuda fp16, int8 or int4"
     )

@@ -40,8 +40,10 @@ MOST_PARTS = 64
 Slot = Literal["prefix", "suffix"]
 FimOrder = Literal["psm", "spm"]
 TemplatePart = int | Slot
-Precision = Literal["fp32", "fp16", "int8", "int4", "keep", "unknown"]
-"""``keep`` means the blocks of the file that the model was converted from, which may have several widths."""
+Precision = Literal["fp32", "fp16", "int8", "int4", "w8a8", "keep", "unknown"]
+"""``w8a8`` means products of bytes with bytes, ``keep`` the blocks of the file that the model was converted from, which
+may have several widths.
+"""
 
 
 @dataclass(frozen=True, slots=True)

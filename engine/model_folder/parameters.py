@@ -22,6 +22,7 @@ _NO_WEIGHTS: Mapping[bytes, tuple[int, ...]] = {
     b"DequantizeLinear": (1, 2),
     b"QuantizeLinear": (1, 2),
     b"MatMulInteger": (2, 3),
+    b"MatMulIntegerToFloat": (2, 3, 4, 5),
     b"GroupQueryAttention": (7, 8),
     b"RotaryEmbedding": (2, 3),
 }
@@ -139,7 +140,7 @@ class _Counter:
                 name = self._data[begin:stop]
             elif (number, wire) == (13, BYTES):
                 entries.append(self._entry(begin, stop))
-        tensor.count = prod(sizes)
+        tensor.count = prod(sizes) if sizes else 0  # a single number is no weight
         if entries:
             external = dict(entries)
             tensor.place = (external.get(b"location"), external.get(b"offset"))

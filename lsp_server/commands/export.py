@@ -37,8 +37,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="model folder to write")
     parser.add_argument(
         "--precision",
-        choices=("keep", "fp32", "fp16", "int8", "int4"),
-        help="default: keep (the file's own blocks) for a GGUF file, int4 for a checkpoint",
+        choices=("keep", "fp32", "fp16", "int8", "int4", "w8a8"),
+        help="default: keep (the file's own blocks) for a GGUF file, int4 for a checkpoint; w8a8 reads prompts fastest",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what it will run on (default: cpu)")
     parser.add_argument(
@@ -68,8 +68,8 @@ def run(args: argparse.Namespace) -> int:
         return _convert(args)
     if args.keep_entries_of or args.entries is not None:
         raise ExportError("--keep-entries-of and --entries are for GGUF files, not for checkpoints")
-    if args.precision == "keep":
-        raise ExportError("--precision keep is for GGUF files, whose blocks are kept; name another for a checkpoint")
+    if args.precision in ("keep", "w8a8"):
+        raise ExportError(f"--precision {args.precision} is for GGUF files; name another for a checkpoint")
     bar = progress_bar("export")
     try:
         from onnx_export.export import export_checkpoint  # imported here, because it needs torch

@@ -9,7 +9,7 @@ from typing import Literal, Protocol, get_args
 
 from engine import ExportError
 
-Precision = Literal["keep", "fp32", "fp16", "int8", "int4"]
+Precision = Literal["keep", "fp32", "fp16", "int8", "int4", "w8a8"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and what is being done."""
@@ -93,7 +93,7 @@ class InstalledConverter:
         self, source: Path, out: Path, precision: Precision, progress: Progress, cancelled: IsCancelled
     ) -> None:
         if precision == "fp16":
-            raise ExportError("fp16 is for checkpoints; a GGUF file becomes keep, fp32, int8 or int4")
+            raise ExportError("fp16 is for checkpoints; a GGUF file becomes keep, fp32, int8, int4 or w8a8")
         from onnx_export.convert import convert
 
         convert(source, out, precision=precision, progress=progress, cancelled=cancelled)

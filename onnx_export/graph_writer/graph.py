@@ -8,14 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from onnx_export.graph_writer.byte_sums import sums_overflow
 from onnx_export.graph_writer.data_file import DataFile, Place
-from onnx_export.graph_writer.weights import Blocks, Floats, Matrix, packed
+from onnx_export.graph_writer.weights import WHOLE_ROW, Blocks, Floats, Matrix, packed
 
 OPSET, IR_VERSION = 20, 10
 MICROSOFT = "com.microsoft"
 FAST = 4
 """`accuracy_level` of MatMulNBits that rounds the inputs to 8 bits, block by block: the level with packed kernels."""
 Tick = Callable[[int], None]
+_MIDDLE = 128
+_LEAST_STEP = 1e-30
 
 
 class Graph:
@@ -29,6 +32,7 @@ class Graph:
         self._inputs: list[Any] = []
         self._outputs: list[Any] = []
         self._sums: dict[tuple[str, int], str] = {}
+        self._bytes: dict[str, tuple[str, str]] = {}
         self._constants: dict[str, str] = {}
 
     def input(self, name: str, kind: int, shape: Sequence[int | str]) -> str:
@@ -68,7 +72,9 @@ class Graph:
         if matrix.form is None:
             return self._stored_floats(name, matrix)
         form, rows = matrix.form, matrix.rows
-        width = matrix.columns // form.block
+        if form.block == WHOLE_ROW:
+            return self._stored_bytes(name, matrix)
+        width = form.scales(matrix.columns)
         values = self._data.reserve(np.uint8, (rows, matrix.columns * form.bits // 8))
         scales = self._data.reserve(np.float32, (rows, width))
         offsets = np.empty((width, rows), np.float32) if form.offsets else None
@@ -91,6 +97,8 @@ class Graph:
         if matrix.form is None:
             return self._float_product(hidden, stored, added)
         form = matrix.form
+        if form.block == WHOLE_ROW:
+            return self._byte_product(hidden, stored, added)
         self._name_once(
             f"{name}/values", stored.values, (matrix.rows, matrix.columns // form.block, form.block * form.bits // 8)
         )
@@ -141,6 +149,49 @@ class Graph:
             self._tick((stop - start) * matrix.columns)
         return Stored(name, matrix, values, None)
 
+    def _stored_bytes(self, name: str, matrix: Matrix) -> "Stored":
+        # The product wants the weights of an input side by side, so the matrix is turned in memory.
+        turned = np.empty((matrix.columns, matrix.rows), np.uint8)
+        scales = np.empty(matrix.rows, np.float32)
+        for start, stop in matrix.chunks():
+            part = matrix.read(start, stop)
+            assert isinstance(part, Blocks)
+            turned[:, start:stop] = part.values.T
+            scales[start:stop] = part.scales[:, 0]
+            self._tick((stop - start) * matrix.columns)
+        values = turned if sums_overflow() else (turned ^ np.uint8(_MIDDLE)).view(np.int8)
+        places = [self._data.reserve(array.dtype, array.shape) for array in (values, scales)]
+        for place, array in zip(places, (values, scales), strict=True):
+            self._data.write(place, array)
+        return Stored(name, matrix, *places)
+
+    def _byte_product(self, hidden: str, stored: "Stored", bias: str) -> str:
+        name = stored.name
+        self._name_once(f"{name}/bytes", stored.values, None)
+        self._name_once(f"{name}/columns", stored.scales, None)
+        given, step = self._as_bytes(hidden)
+        middle = self.constant(_MIDDLE, np.uint8)
+        inputs = [given, f"{name}/bytes", self.constant(1.0, np.float32), f"{name}/columns", middle]
+        inputs += [middle] if stored.values.dtype == np.uint8 else []
+        made = self.node("MatMulIntegerToFloat", inputs, f"{name}/by_column", domain=MICROSOFT)
+        made = self.node("Mul", [made, step], f"{name}/product")
+        return self.node("Add", [made, bias], f"{name}/sum") if bias else made
+
+    def _as_bytes(self, hidden: str) -> tuple[str, str]:
+        """The inputs ``[B, S, K]`` as bytes around the middle, and their steps ``[B, S, 1]``: one scale for each token.
+        Shared by the products that read the same inputs.
+        """
+        if hidden not in self._bytes:
+            sizes = self.node("Abs", [hidden], f"{hidden}/sizes")
+            largest = self.node("ReduceMax", [sizes, self.constant([-1])], f"{hidden}/largest", keepdims=1)
+            step = self.node("Mul", [largest, self.constant(1 / (_MIDDLE - 1), np.float32)], f"{hidden}/part")
+            # Of a token whose inputs are all 0, the step must not be.
+            step = self.node("Add", [step, self.constant(_LEAST_STEP, np.float32)], f"{hidden}/step")
+            scaled = self.node("Div", [hidden, step], f"{hidden}/scaled")
+            inputs = [scaled, self.constant(1.0, np.float32), self.constant(_MIDDLE, np.uint8)]
+            self._bytes[hidden] = self.node("QuantizeLinear", inputs, f"{hidden}/bytes"), step
+        return self._bytes[hidden]
+
     def _float_product(self, hidden: str, stored: "Stored", bias: str) -> str:
         # Gemm reads the table as it is stored, so an embedding can be the head too. It needs two axes.
         name, matrix = stored.name, stored.matrix
@@ -150,7 +201,7 @@ class Graph:
         made = self.node("Gemm", inputs, f"{name}/product", transB=1)
         shape = self.node("Shape", [hidden], f"{name}/shape", end=2)
         shape = self.node("Concat", [shape, self.constant([matrix.rows])], f"{name}/whole", axis=0)
-        return self.node("Reshape", [made, shape], f"{name}/sum")
+        return self.node("Reshape", [made, shape], f"{name}/sum", allowzero=1)
 
     def _block_sums(self, hidden: str, matrix: Matrix) -> str:
         """Sums of the inputs by block, ``[B, S, K / block]``; shared by the products that read the same inputs."""

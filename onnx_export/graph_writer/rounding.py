@@ -1,4 +1,6 @@
-"""Weights rounded to blocks of 4 or 8 bits, with a search for the scale of each block; or unpacked to floats."""
+"""Weights rounded to blocks of 4 or 8 bits, with a search for the scale of each block, or to bytes with one scale for
+a row; or unpacked to floats.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,14 +8,18 @@ from typing import Literal
 
 import numpy as np
 
-from onnx_export.graph_writer.weights import Blocks, Bytes, Floats, Form, Matrix, Weights
+from onnx_export.graph_writer.weights import WHOLE_ROW, Blocks, Bytes, Floats, Form, Matrix, Weights
 
 BLOCK = 32
-Rounding = Literal["keep", "fp32", "int8", "int4"]
+Rounding = Literal["keep", "fp32", "int8", "int4", "w8a8"]
 EIGHT_BITS = Form(8, BLOCK, offsets=False)
 FOUR_BITS = Form(4, BLOCK, offsets=False)
+BYTES = Form(8, WHOLE_ROW, offsets=False)
+"""The inputs of such a product are bytes too, with one scale for each token."""
 OUTER = frozenset({"token_embd.weight", "output.weight"})
-"""Matrices that stay at 8 bits in ``int4``, because 4 bits would do the most harm there."""
+"""Matrices that stay in blocks of 8 bits: in ``int4``, because 4 bits would do the most harm there, and in ``w8a8``,
+because the embedding is looked up by rows and the head is computed for few of them.
+"""
 _STEPS = 9
 """Number of scales that are tried for a block of 4 bits, on each side of the scale of its largest weight."""
 
@@ -56,7 +62,8 @@ def form_of(rounding: Rounding, name: str, columns: int, own: Form | None, *, co
     rounding = "int4" if rounding == "keep" else rounding
     if rounding == "fp32" or columns % BLOCK:
         return None
-    return FOUR_BITS if rounding == "int4" and name not in OUTER else EIGHT_BITS
+    inner = {"int4": FOUR_BITS, "int8": EIGHT_BITS, "w8a8": BYTES}[rounding]
+    return EIGHT_BITS if name in OUTER else inner
 
 
 def rounded(matrix: Matrix, form: Form | None) -> Matrix:
@@ -73,7 +80,7 @@ def rounded(matrix: Matrix, form: Form | None) -> Matrix:
 
 def blocks_of(values: Floats, form: Form) -> Blocks:
     """Round floats ``[N, K]`` to blocks without offsets."""
-    split = values.reshape(len(values), -1, form.block)
+    split = values.reshape(len(values), form.scales(values.shape[1]), -1)
     reach = 1 << (form.bits - 1)
     if form.bits == 8:
         scales = np.abs(split).max(axis=-1) / (reach - 1)

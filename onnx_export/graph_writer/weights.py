@@ -10,19 +10,24 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
+WHOLE_ROW = 0
 CHUNK_WEIGHTS = 1 << 22
 """Number of weights that are unpacked at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a type is stored: bits of the whole numbers, number of weights that share a scale, and whether there are
-    offsets.
+    """How a type is stored: bits of the whole numbers, number of weights that share a scale (`WHOLE_ROW`: all of a
+    row), and whether there are offsets.
     """
 
     bits: int
     block: int
     offsets: bool
+
+    def scales(self, columns: int) -> int:
+        """Scales of a row of ``columns`` weights."""
+        return columns // self.block if self.block else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Blocks:
     def floats(self, form: Form) -> Floats:
         """The weights, ``[N, K] float32``."""
         middle = np.float32(1 << (form.bits - 1))
-        split = self.values.reshape(*self.scales.shape, form.block).astype(np.float32)
+        split = self.values.reshape(*self.scales.shape, -1).astype(np.float32)
         split -= middle
         split *= self.scales[..., None]
         if self.offsets is not None:

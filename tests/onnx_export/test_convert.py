@@ -121,11 +121,32 @@ def test_products_of_several_types_side_by_side(tmp_path: Path) -> None:
     assert relative_error(logits_of(tmp_path / "out"), forward(kept, IDS, interleaved=True)) < 0.03
 
 
-@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-4), ("int8", 0.05), ("int4", 0.3)])
+@pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-4), ("int8", 0.05), ("w8a8", 0.05), ("int4", 0.3)])
 def test_weights_are_rounded_again_on_request(tmp_path: Path, precision: Rounding, bound: float) -> None:
     tensors = write_model(tmp_path / "m.gguf", types=("F16",))
     assert convert(tmp_path / "m.gguf", tmp_path / "out", precision=precision).precision == precision
     assert relative_error(logits_of(tmp_path / "out"), forward(tensors, IDS, interleaved=True)) < max(bound, 2e-3)
+
+
+@pytest.mark.parametrize("precision", ["keep", "fp32", "int8", "w8a8", "int4"])
+def test_a_pass_without_wanted_rows_computes_none_and_writes_keys_and_values(
+    tmp_path: Path, precision: Rounding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "m.gguf")
+    manifest = convert(tmp_path / "m.gguf", tmp_path / "out", precision=precision)
+    session = OrtSession.load(tmp_path / "out", manifest, device="cpu")
+    computed, numbers = [], session._numbers
+
+    def noted(logits: Any) -> Any:
+        computed.append(logits.shape[:2])
+        return numbers(logits)
+
+    monkeypatch.setattr(session, "_numbers", noted)
+    assert session.forward(IDS[:8], 0, ()).shape == (0, manifest.vocabulary.head)
+    last = session.forward(IDS[8:], 8, (3,))
+    assert computed == [(1, 0), (1, 1)]
+    session.forward(IDS[:8], 0, range(8))
+    np.testing.assert_array_equal(session.forward(IDS[8:], 8, (3,)), last)
 
 
 def test_a_cache_gives_what_one_pass_gives(tmp_path: Path) -> None:

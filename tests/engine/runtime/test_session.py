@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -207,6 +208,50 @@ def test_the_token_cache_over_the_graph_equals_a_fresh_pass(session: OrtSession)
     assert_close(rows, fresh(changed)[9:])
     longer = np.append(changed, np.int32(5))
     assert_close(cache.row_after(longer, lambda: None), fresh(longer)[-1])
+
+
+def computed_rows(session: OrtSession, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Fills up with the number of the head's rows that each pass computes."""
+    found, numbers = [], session._numbers
+
+    def noted(logits: FloatArray) -> FloatArray:
+        found.append(logits.shape[1])
+        return numbers(logits)
+
+    monkeypatch.setattr(session, "_numbers", noted)
+    return found
+
+
+def test_a_prefill_computes_no_row_of_the_head_that_nobody_asked_for(
+    folder: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+):
+    session = OrtSession.load(folder, manifest, device="cpu", threads=1)
+    computed = computed_rows(session, monkeypatch)
+    cache = TokenCache(session, chunk=4)
+    cache.prefill(IDS, (9, 10, 13), lambda: None)
+    assert sum(computed) == 3
+    assert computed[:2] == [0, 0]
+    cache.rows_after([np.append(IDS[:6], token).astype(np.int32) for token in (5, 8)], lambda: None)
+    assert sum(computed) == 3 + 1  # a step computes a row for each of its sequences
+    assert_close(cache.row_after(IDS, lambda: None), fresh(IDS)[-1])
+
+
+def test_a_head_that_takes_no_empty_input_is_asked_for_a_row(
+    folder: Path, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+):
+    session = OrtSession.load(folder, manifest, device="cpu", threads=1)
+    computed, run = computed_rows(session, monkeypatch), session._run
+
+    def refusing(ids: IdArray, starts: Any, rows: list[int], first: int) -> FloatArray:
+        if not rows:
+            raise DeviceError("the model failed while running (a reshape)")
+        return run(ids, starts, rows, first)
+
+    monkeypatch.setattr(session, "_run", refusing)
+    for start in (0, 4, 8):
+        assert session.forward(IDS[start : start + 4], start, ()).shape == (0, ATTENTION_HEAD)
+    assert computed == [1, 1, 1]
+    assert_close(session.forward(IDS[12:], 12, (0, 1)), fresh(IDS)[12:])
 
 
 def test_the_context_can_be_shorter_than_the_model_allows(folder: Path, manifest: Manifest):
