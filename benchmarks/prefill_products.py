@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from benchmarks.tables import Ratio, Report, Table, as_text, interleave, machine, median
+from benchmarks.tables import Cell, Ratio, Report, Table, as_text, interleave, machine, median
 from engine.runtime.ort import ort
 from onnx_export.graph_writer.graph import IR_VERSION, MICROSOFT
 from onnx_export.graph_writer.rounding import EIGHT_BITS, FOUR_BITS, blocks_of
@@ -38,6 +38,8 @@ WIDE_SUMS = "session.x64quantprecision"
 """Option of a session: signed weights become unsigned where the processor's product of mixed bytes overflows."""
 
 Floats = NDArray[np.float32]
+Built = tuple[list[Any], dict[str, Any]]
+"""Nodes, and arrays or numbers by the names of tensors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +82,17 @@ class Kind:
     ``exact``, sums of two products may overflow in 16 bits on a processor without VNNI.
     """
 
-    build: Callable[[Floats], tuple[list[Any], dict[str, NDArray[Any]]]]
+    build: Callable[[Floats], Built]
     integers: Any = None
     exact: bool = True
 
 
-def _floats(weights: Floats) -> tuple[list[Any], dict[str, NDArray[Any]]]:
+def _floats(weights: Floats) -> Built:
     return [helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": weights}
 
 
 def _blocks(form: Form, level: int) -> Kind:
-    def build(weights: Floats) -> tuple[list[Any], dict[str, NDArray[Any]]]:
+    def build(weights: Floats) -> Built:
         inputs, outputs = weights.shape
         found = blocks_of(np.ascontiguousarray(weights.T), form)
         attributes = {"K": inputs, "N": outputs, "bits": form.bits, "block_size": form.block, "accuracy_level": level}
@@ -108,7 +110,7 @@ def _columns(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
 
 
 def _integers(inputs: Any, signed: bool, *, exact: bool = True) -> Kind:
-    def build(weights: Floats) -> tuple[list[Any], dict[str, NDArray[Any]]]:
+    def build(weights: Floats) -> Built:
         values, _ = _columns(weights)
         stored = values if signed else (values.astype(np.int16) + 128).astype(np.uint8)
         zero = np.array(0 if inputs is np.int8 else 128, inputs)
@@ -118,7 +120,7 @@ def _integers(inputs: Any, signed: bool, *, exact: bool = True) -> Kind:
     return Kind(build, inputs, exact)
 
 
-def _one_scale(weights: Floats) -> tuple[list[Any], dict[str, NDArray[Any]]]:
+def _one_scale(weights: Floats) -> Built:
     """The fused operator: one scale for all rows of a pass."""
     values, scales = _columns(weights)
     return [helper.make_node("DynamicQuantizeMatMul", ["x", "w", "s"], ["y"], domain=MICROSOFT)], {
@@ -127,10 +129,16 @@ def _one_scale(weights: Floats) -> tuple[list[Any], dict[str, NDArray[Any]]]:
     }
 
 
-def _plain(weights: Floats) -> tuple[list[Any], dict[str, NDArray[Any]]]:
+def _plain(weights: Floats) -> Built:
     """A scale for each row, in plain operators around the product."""
     values, scales = _columns(weights)
-    tensors = {"w": values, "s": scales, "axis": np.array([1]), "reach": np.float32(127), "middle": np.float32(128)}
+    tensors: dict[str, Any] = {
+        "w": values,
+        "s": scales,
+        "axis": np.array([1]),
+        "reach": np.float32(127),
+        "middle": np.float32(128),
+    }
     nodes = [
         helper.make_node("Abs", ["x"], ["size"]),
         helper.make_node("ReduceMax", ["size", "axis"], ["largest"], keepdims=1),
@@ -147,7 +155,7 @@ def _plain(weights: Floats) -> tuple[list[Any], dict[str, NDArray[Any]]]:
     return nodes, {**tensors, "zero": np.array(128, np.uint8)}
 
 
-def _fused(weights: Floats) -> tuple[list[Any], dict[str, NDArray[Any]]]:
+def _fused(weights: Floats) -> Built:
     """A scale for each row, in as few passes over the numbers as the operators of onnxruntime allow."""
     values, scales = _columns(weights)
     nodes = [
@@ -159,7 +167,7 @@ def _fused(weights: Floats) -> tuple[list[Any], dict[str, NDArray[Any]]]:
         helper.make_node("MatMulIntegerToFloat", ["bytes", "w", "one", "s", "middle"], ["by column"], domain=MICROSOFT),
         helper.make_node("Mul", ["by column", "step"], ["y"]),
     ]
-    tensors = {"w": values, "s": scales, "axis": np.array([1]), "part": np.float32(1 / 127)}
+    tensors: dict[str, Any] = {"w": values, "s": scales, "axis": np.array([1]), "part": np.float32(1 / 127)}
     return nodes, {**tensors, "one": np.float32(1), "middle": np.array(128, np.uint8)}
 
 
@@ -280,8 +288,12 @@ def report(sizes: Sizes, rows: Sequence[int], rounds: int, threads: int) -> Repo
                 at[count] = at.get(count, 0.0) + shape.count * median(taken)
         del found
     operations = 2e-9 * sum(shape.count * shape.inputs * shape.outputs for shape in sizes.shapes)
-    rates = [(name, *(operations * count / at[count] for count in rows)) for name, at in seconds.items()]
-    bounds = [(name, *(count / (sizes.layers * at[count]) for count in rows)) for name, at in seconds.items()]
+    rates: list[tuple[Cell, ...]] = [
+        (name, *(operations * count / at[count] for count in rows)) for name, at in seconds.items()
+    ]
+    bounds: list[tuple[Cell, ...]] = [
+        (name, *(count / (sizes.layers * at[count]) for count in rows)) for name, at in seconds.items()
+    ]
     heads = tuple(f"{count} rows" for count in rows)
     tables = (
         Table("10^9 operations a second, all products of a layer", ("kind", *heads), tuple(rates)),

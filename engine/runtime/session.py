@@ -187,7 +187,8 @@ class OrtSession:
             return self._numbers(self._replay(int(ids[0]), start)[: len(rows)])
         if not rows and self._takes_no_rows:
             try:
-                return self._run(ids[None, :], np.array([start]), [], slot)[0]
+                none: FloatArray = self._run(ids[None, :], np.array([start]), [], slot)[0]
+                return none
             except DeviceMemoryError:
                 raise
             except DeviceError:  # the head of an older export in floats; its pass is run again, once in a session

@@ -1,6 +1,7 @@
 """Nodes and tensors of a graph as they are added. `onnx_export.graph_writer.build` builds graphs with it."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -159,11 +160,16 @@ class Graph:
             turned[:, start:stop] = part.values.T
             scales[start:stop] = part.scales[:, 0]
             self._tick((stop - start) * matrix.columns)
-        values = turned if sums_overflow() else (turned ^ np.uint8(_MIDDLE)).view(np.int8)
+        values = turned if self._unsigned else (turned ^ np.uint8(_MIDDLE)).view(np.int8)
         places = [self._data.reserve(array.dtype, array.shape) for array in (values, scales)]
         for place, array in zip(places, (values, scales), strict=True):
             self._data.write(place, array)
         return Stored(name, matrix, *places)
+
+    @cached_property
+    def _unsigned(self) -> bool:
+        """Whether weights that are bytes are stored without a sign, as this processor needs it."""
+        return sums_overflow()
 
     def _byte_product(self, hidden: str, stored: "Stored", bias: str) -> str:
         name = stored.name

@@ -100,7 +100,7 @@ def test_a_folder_is_the_same_model_with_either_sign(tmp_path: Path, monkeypatch
             < (folder / "model.onnx.data").stat().st_size
             < 1.5 * converted_bytes(read_model(read_header(tmp_path / "m.gguf")), "w8a8")
         )
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
     convert(tmp_path / "m.gguf", tmp_path / "kept")
     kept, bytes_ = (count_parameters(tmp_path / name, "model.onnx") for name in ("kept", "True"))
     assert bytes_ == kept
