@@ -4,13 +4,15 @@ import hashlib
 import platform
 import sysconfig
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from onnx_export.train.corpus.cleaning import MIN_CHARS, normalised, why_left_out, without_notice
 from onnx_export.train.corpus.documents import (
     CORPUS_NAME,
+    STANDARD_LIBRARY,
     TEST_WEIGHT,
     Corpus,
     Document,
@@ -19,16 +21,20 @@ from onnx_export.train.corpus.documents import (
     split,
 )
 from onnx_export.train.corpus.duplicates import near_duplicates
+from onnx_export.train.corpus.languages import LANGUAGES, PYTHON, language_of
 from onnx_export.train.corpus.licences import header_licence, is_permissive
 from onnx_export.train.corpus.sources import RawFile, folder_files
 
-STANDARD_LIBRARY = "python"
 STANDARD_LIBRARY_LICENCE = "PSF-2.0"
-# Number of bytes of each package that one epoch sees. Without a limit a few large packages would be most of the text.
-# Small packages are closer to the applications that people write, so they are seen up to twice.
+# Number of bytes of each package in each language that one epoch sees. Without a limit a few large packages would be
+# most of the text. Small packages are closer to the applications that people write, so they are seen up to twice.
 PACKAGE_BYTES = 4_000_000
 STANDARD_LIBRARY_BYTES = 8_000_000
 MAX_WEIGHT = 2.0
+# Factors on the weights of a language's files. Prose about code teaches little code.
+LANGUAGE_WEIGHTS: Mapping[str, float] = MappingProxyType(
+    dict.fromkeys(LANGUAGES, 1.0) | {"markdown": 0.3, "html": 0.5, "css": 0.5}
+)
 
 
 @dataclass(frozen=True)
@@ -66,12 +72,19 @@ def read_corpus(root: Path | None = None) -> Corpus:
     return split(build(files, licences=root is None).documents, root or "the standard library")
 
 
-def build(files: Iterable[RawFile], licences: bool = True) -> Built:
-    """Clean, check and weight the files. Without `licences` no licence is needed, for your own code."""
+def build(
+    files: Iterable[RawFile], licences: bool = True, language_weights: Mapping[str, float] = LANGUAGE_WEIGHTS
+) -> Built:
+    """Clean, check and weight the files. Without `licences` no licence is needed, for your own code.
+
+    A language whose weight is 0, or that has none, is left out.
+    """
     documents: list[Document] = []
     left_out: list[LeftOut] = []
     seen: set[bytes] = set()
     for file in files:
+        if not language_weights.get(language_of(file.path) or PYTHON):
+            continue
         made = _document(file, seen, licences)
         if isinstance(made, Document):
             documents.append(made)
@@ -85,19 +98,23 @@ def build(files: Iterable[RawFile], licences: bool = True) -> Built:
         else:
             reason = f"near duplicate of {documents[twin].path}"
             left_out.append(LeftOut(document.package, document.path, reason))
-    return Built(tuple(weighted(kept)), tuple(left_out))
+    return Built(tuple(weighted(kept, language_weights)), tuple(left_out))
 
 
-def weighted(documents: Sequence[Document]) -> list[Document]:
-    """Give the documents their weights: tests have less, and no package has more than its share."""
+def weighted(documents: Sequence[Document], language_weights: Mapping[str, float] = LANGUAGE_WEIGHTS) -> list[Document]:
+    """Give the documents their weights: tests have less, no package has more than its share of a language, and each
+    language has its factor.
+    """
     tested = [replace(document, weight=TEST_WEIGHT if is_test(document.path) else 1.0) for document in documents]
-    totals: Counter[str] = Counter()
+    totals: Counter[tuple[str, str]] = Counter()
     for document in tested:
-        totals[document.package] += int(document.weight * len(document.text))
+        totals[document.package, document.language] += int(document.weight * len(document.text))
     result = []
     for document in tested:
         room = STANDARD_LIBRARY_BYTES if document.package == STANDARD_LIBRARY else PACKAGE_BYTES
-        factor = min(MAX_WEIGHT, room / max(1, totals[document.package])) if document.package else 1.0
+        total = max(1, totals[document.package, document.language])
+        factor = min(MAX_WEIGHT, room / total) if document.package else 1.0
+        factor = min(MAX_WEIGHT, factor * language_weights.get(document.language, 1.0))
         result.append(replace(document, weight=round(document.weight * factor, 4)))
     return result
 
@@ -109,14 +126,15 @@ def _document(file: RawFile, seen: set[bytes], licences: bool) -> Document | Lef
     reason = why_left_out(file.path, text)
     if reason is not None:
         return LeftOut(file.package, file.path, reason)
+    language = language_of(file.path) or PYTHON
     licence, licence_from = file.licence, file.licence_from
     if licences:
-        header = header_licence(text)
+        header = header_licence(text, language)
         if header is not None:
             licence, licence_from = header, "file"
         if licence is None or not is_permissive(licence):
             return LeftOut(file.package, file.path, f"licence: {licence or 'unknown'}")
-    text = without_notice(text)
+    text = without_notice(text, language)
     if len(text.strip()) < MIN_CHARS:
         return LeftOut(file.package, file.path, "short")
     digest = hashlib.sha256(text.strip().encode()).digest()

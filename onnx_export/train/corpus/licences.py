@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterable, Sequence
 from email.message import Message
 
+from onnx_export.train.corpus.languages import PYTHON, leading_comments
+
 PERMISSIVE = frozenset(
     {"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "HPND", "ISC", "MIT", "MIT-0"}
     | {"PSF-2.0", "Python-2.0", "Unlicense", "Zlib", "Apache-2.0 WITH LLVM-exception"}
@@ -35,6 +37,11 @@ MARKERS = (
     (re.compile(r"\bMIT licen[sc]e\b", re.IGNORECASE), "MIT"),
     (re.compile(r"Redistribution and use\s+(?:#\s*)?in\s+(?:#\s*)?source\s+and\s+binary", re.IGNORECASE), "BSD"),
     (re.compile(r"Apache License,?\s+(?:#\s*)?(?:Version )?2\.0", re.IGNORECASE), "Apache-2.0"),
+    (
+        re.compile(r"This software is provided ['\"‘`]+as-is['\"’`]+, without any express or implied", re.IGNORECASE),
+        "Zlib",
+    ),
+    (re.compile(r"Boost Software License", re.IGNORECASE), "BSL-1.0"),
     (re.compile(r"\b(?:Python Software Foundation|PSF) License", re.IGNORECASE), "PSF-2.0"),
     (re.compile(r"Permission to use, copy, modify, and(?:/or)? distribute", re.IGNORECASE), "ISC"),
     (
@@ -66,13 +73,13 @@ def package_licence(metadata: Message, licence_texts: Sequence[str]) -> str | No
     return _first(identify(text) for text in (*licence_texts, field))
 
 
-def header_licence(text: str) -> str | None:
+def header_licence(text: str, language: str = PYTHON) -> str | None:
     """The licence in the head of a source file: an SPDX expression, NOT_PERMISSIVE, or None if there is none."""
     head = text[:HEAD_CHARS]
     tag = SPDX_TAG.search(head)
     if tag:
-        return tag[1].strip()
-    return identify(_comments(head))
+        return tag[1].removesuffix("-->").removesuffix("#}").strip(" \t-")
+    return identify(_comments(head) if language == PYTHON else _flat("".join(leading_comments(head, language))))
 
 
 def identify(text: str) -> str | None:
@@ -115,6 +122,11 @@ def _comments(head: str) -> str:
         else:
             break
     return "\n".join(lines)
+
+
+def _flat(comment: str) -> str:
+    """A comment without the marks at the beginnings of its lines, so that words of two lines stand side by side."""
+    return re.sub(r"\s*\n[ \t]*(?:\*|//|#)*[ \t]*", " ", comment)
 
 
 def _first(names: Iterable[str | None]) -> str | None:

@@ -1,25 +1,30 @@
-"""Raw files: those of a folder and those of a wheel, with the statements there about their licence."""
+"""Raw files: those of a folder and those of a wheel, with the statements there about their licence.
+
+`archives.py` reads those of the archives of other registries.
+"""
 
 import email
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from engine.errors import TrainingError
+from onnx_export.train.corpus.languages import language_of
 from onnx_export.train.corpus.licences import identify, package_licence
 from onnx_export.train.corpus.packages import normalised_name
 
 LICENCE_FILE = re.compile(r"(^|/)(LICEN[CS]E|COPYING)[^/]*$", re.IGNORECASE)
-CODE = (".py", ".pyc", ".js", ".css", ".html", ".so")
+BINARIES = (".pyc", ".so")
 INSTALLED = frozenset({"site-packages", "dist-packages"})
-FONTS = re.compile(r"(^|/)(fonts|static|ttf)/")
+MOST_BYTES = 8 << 20  # a larger file is data
+FONTS = re.compile(r"(^|/)(fonts|ttf)/")
 
 
 @dataclass(frozen=True)
 class RawFile:
-    """Bytes of one `*.py` file. `licence` is that of its folder or package, as `licence_from` says, None if unknown."""
+    """Bytes of one source file. `licence` is that of its folder or package, as `licence_from` says, None if unknown."""
 
     path: str
     content: bytes
@@ -44,8 +49,28 @@ def folder_files(folder: Path, package: str, version: str, licence: str) -> Iter
         yield RawFile(file.relative_to(folder).as_posix(), content, package, version, licence, "package")
 
 
+def is_licence_file(name: str) -> bool:
+    """Whether a file of this name holds the text of a licence; `licenses.py` is code."""
+    code = language_of(name) not in (None, "markdown") or name.endswith(BINARIES)
+    return not code and LICENCE_FILE.search(name) is not None
+
+
+def folder_licences(texts: Mapping[str, str]) -> Mapping[str, str | None]:
+    """The licence of each folder that has a licence file of its own; `texts` are these files by path.
+
+    Such a folder of a package holds somebody else's work.
+    """
+    return {str(PurePosixPath(name).parent): identify(text) for name, text in texts.items() if not FONTS.search(name)}
+
+
+def licence_above(path: str, folders: Mapping[str, str | None]) -> str | None:
+    """The licence of the innermost folder around a file that has one."""
+    parents = [str(parent) for parent in PurePosixPath(path).parents]
+    return next((folders[parent] for parent in parents if folders.get(parent)), None)
+
+
 def wheel_files(wheel: Path) -> Iterator[RawFile]:
-    """Every `*.py` of a wheel, by path. Errors: TrainingError if it is damaged or states no licence."""
+    """Every file of a known language of a wheel, by path. Errors: TrainingError if it is damaged."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             yield from _archive_files(archive)
@@ -61,21 +86,16 @@ def _archive_files(archive: zipfile.ZipFile) -> Iterator[RawFile]:
     if metadata_name is None:
         raise KeyError("METADATA")
     metadata = email.message_from_string(archive.read(metadata_name).decode("utf-8", "replace"))
-    licence_files = [name for name in names if LICENCE_FILE.search(name) and not name.endswith(CODE)]
+    licence_files = [name for name in names if is_licence_file(name)]
     own = [name for name in licence_files if ".dist-info/" in name]
     licence = package_licence(metadata, [_text(archive, name) for name in sorted(own, key=_depth)])
-    # A folder of the package with a licence of its own holds somebody else's work.
-    folders = {
-        str(PurePosixPath(name).parent): identify(_text(archive, name))
-        for name in licence_files
-        if ".dist-info/" not in name and not FONTS.search(name)
-    }
+    inner_files = [name for name in licence_files if ".dist-info/" not in name]
+    folders = folder_licences({name: _text(archive, name) for name in inner_files})
     package = normalised_name(str(metadata["Name"]))
     for name in names:
-        if not name.endswith(".py"):
+        if language_of(name) is None or ".dist-info/" in name or archive.getinfo(name).file_size > MOST_BYTES:
             continue
-        parents = [str(parent) for parent in PurePosixPath(name).parents]
-        inner = next((folders[parent] for parent in parents if folders.get(parent)), None)
+        inner = licence_above(name, folders)
         yield RawFile(
             name,
             archive.read(name),

@@ -6,13 +6,19 @@ import pytest
 from engine.errors import TrainingError
 from onnx_export.train.corpus.build import (
     PACKAGE_BYTES,
-    STANDARD_LIBRARY,
     build,
     read_corpus,
     standard_library,
     weighted,
 )
-from onnx_export.train.corpus.documents import CORPUS_NAME, TEST_WEIGHT, Document, is_held_out, write_documents
+from onnx_export.train.corpus.documents import (
+    CORPUS_NAME,
+    STANDARD_LIBRARY,
+    TEST_WEIGHT,
+    Document,
+    is_held_out,
+    write_documents,
+)
 from onnx_export.train.corpus.sources import RawFile
 from tests.onnx_export.source_text import make_source
 
@@ -111,6 +117,18 @@ def test_large_packages_and_tests_weigh_less():
     assert big_a.weight == big_b.weight == 0.5
     assert (small.weight, own.weight) == (2.0, 1.0)
     assert test.weight == pytest.approx(small.weight * TEST_WEIGHT)
+
+
+def test_each_language_of_a_package_has_its_share_and_factor():
+    documents = [
+        Document("big/a.go", "x" * PACKAGE_BYTES * 2, "big"),
+        Document("big/b.c", "x" * PACKAGE_BYTES, "big"),
+        Document("big/c.md", "x" * PACKAGE_BYTES, "big"),
+    ]
+    assert [document.weight for document in weighted(documents, {"c": 0.5, "markdown": 0.25})] == [0.5, 0.5, 0.25]
+    assert [
+        item.path for item in build([raw("a.go", words(1)), raw("b.md", words(2))], True, {"go": 1.0}).documents
+    ] == ["a.go"]
 
 
 def test_a_corpus_that_was_written_is_read_again(tmp_path: Path):

@@ -7,7 +7,15 @@ import pytest
 
 from engine.errors import TrainingError
 from onnx_export.train.corpus import Corpus, Document, read_corpus
-from onnx_export.train.corpus.documents import CORPUS_NAME, is_held_out, is_test, read_documents, write_documents
+from onnx_export.train.corpus.documents import (
+    CORPUS_NAME,
+    STANDARD_LIBRARY,
+    is_held_out,
+    is_held_out_package,
+    is_test,
+    read_documents,
+    write_documents,
+)
 
 DOCUMENT = Document("a/b.py", "x = 1\n", "a", "1.0", "MIT", "package", 0.5)
 
@@ -26,9 +34,25 @@ def test_tests_are_known_as_such(path: str):
     assert is_test(path)
 
 
+@pytest.mark.parametrize("path", ["a/b_test.go", "a/b.spec.ts", "a/__tests__/b.js", "a/b.bats", "a/spec/b.js"])
+def test_tests_of_other_languages_are_known_as_such(path: str):
+    assert is_test(path)
+
+
 @pytest.mark.parametrize("path", ["unittest/case.py", "a/latest.py", "a/testimony.py"])
 def test_other_files_are_not_tests(path: str):
     assert not is_test(path)
+
+
+def test_whole_packages_are_held_out_by_their_names():
+    name = next(name for number in range(1_000) if is_held_out_package(name := f"p{number}"))
+    path = next(path for number in range(1_000) if not is_held_out(path := f"a{number}.py"))
+    assert replace(DOCUMENT, path=path, package=name).held_out
+    assert not replace(DOCUMENT, path=path, package="").held_out
+    share = sum(is_held_out_package(f"p{number}") for number in range(20_000)) / 20_000
+    assert share == pytest.approx(1 / 12, abs=0.01)
+    assert not is_held_out_package("")
+    assert not is_held_out_package(STANDARD_LIBRARY)
 
 
 def test_each_line_tells_licence_and_hash(tmp_path: Path):

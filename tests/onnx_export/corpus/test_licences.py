@@ -77,3 +77,19 @@ def test_the_first_licence_of_a_text_counts():
 )
 def test_headers(head: str, licence: str | None):
     assert header_licence(head) == licence
+
+
+@pytest.mark.parametrize(
+    ("language", "head", "licence"),
+    [
+        ("c", "/* SPDX-License-Identifier: MIT */\nint a;\n", "MIT"),
+        ("html", "<!-- SPDX-License-Identifier: ISC -->\n", "ISC"),
+        ("c", "/*\n * Redistribution and use in source and\n * binary forms\n */\n", "BSD-2-Clause"),
+        ("go", "// Licensed under the Apache\n// License, Version 2.0\npackage a\n", "Apache-2.0"),
+        ("javascript", "'use strict';\n// GPL\n", None),
+        ("rust", "// under the GNU General Public License\n", NOT_PERMISSIVE),
+        ("shell", "#!/bin/bash\n# This is under the MIT License\n", "MIT"),
+    ],
+)
+def test_headers_of_other_languages(language: str, head: str, licence: str | None):
+    assert header_licence(head, language) == licence

@@ -25,6 +25,7 @@ def test_the_files_of_a_wheel_with_their_licences(tmp_path: Path):
             "some/b.py": "b",
             "some/a.py": "a",
             "some/data.json": "{}",
+            "some/page.html": "<p>",
             "some/inner/LICENSE": "GNU General Public License",
             "some/inner/deep/c.py": "c",
             "some/fonts/LICENSE_FONT": "GNU General Public License",
@@ -42,6 +43,7 @@ def test_the_files_of_a_wheel_with_their_licences(tmp_path: Path):
         ("some/fonts/d.py", b"d", "MIT", "package"),
         ("some/inner/deep/c.py", b"c", "not permissive", "folder"),
         ("some/licenses.py", b"e", "MIT", "package"),
+        ("some/page.html", b"<p>", "MIT", "package"),
     ]
 
 
