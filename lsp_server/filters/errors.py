@@ -11,6 +11,9 @@ from lsp_server.filters.draft import Draft
 
 LIMIT_S = 0.002
 """Limit on processor time. When it is over, a text that was not found to be wrong is shown."""
+MOST_LINES = 12
+"""So many first lines of a text are tried as its end."""
+_LINE_END = re.compile(r"(?<=\S)[^\S\n]*\n")
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _HEADER = re.compile(r"\s*(?:async\s+)?(?:if|elif|else|for|while|with|def|class|try|except|finally|match|case)\b")
 _WITH_SEMICOLONS = ("rust", "java", "css")
@@ -22,7 +25,7 @@ def without_errors(draft: Draft) -> str:
     without it.
 
     If the code does not parse only because the line is unfinished, the text must just be the beginning of a line that
-    would. The last line of a text that was broken off is not judged.
+    would, or it is cut to its lines that are right. The last line of a text that was broken off is not judged.
     """
     grammar = draft.syntax.grammar
     if draft.state.inside is not None or not known(grammar):
@@ -37,18 +40,36 @@ def without_errors(draft: Draft) -> str:
         return _longest(draft, window)
     if not parses(_without_line(draft, window), grammar) or _may_go_on(draft, window, draft.text, end):
         return draft.text
+    if lines := _good_lines(draft, window):
+        return lines
     # If the line was wrong before, the text is not to blame.
     return "" if _may_go_on(draft, window, "", time.thread_time() + LIMIT_S) else draft.text
 
 
 def _longest(draft: Draft, window: Window) -> str:
-    """The text or a beginning of it that parses: one or two tokens shorter, half of the tokens, a quarter, or the
-    first two.
+    """The text or the longest beginning that was found to parse: one or two tokens shorter, whole lines, half of the
+    tokens, a quarter, or the first two.
     """
     ends = [match.end() for match in _TOKEN.finditer(draft.text)]
-    counts = dict.fromkeys((len(ends) - 1, len(ends) - 2, len(ends) // 2, len(ends) // 4, 2, 1))
-    tried = [len(draft.text), *(ends[count - 1] for count in counts if 0 < count < len(ends))]
+    counts = (len(ends) - 1, len(ends) - 2, len(ends) // 2, len(ends) // 4, 2, 1)
+    shorter = {ends[count - 1] for count in counts if 0 < count < len(ends)}.union(_line_ends(draft.text))
+    tried = (len(draft.text), *sorted(shorter, reverse=True))
     return next((draft.text[:at] for at in tried if _fits(draft, window, draft.text[:at])), "")
+
+
+def _good_lines(draft: Draft, window: Window) -> str:
+    """The first lines of a text of several that parse, or the first one if it may go on; empty if there are none."""
+    beginnings = [draft.text[:at] for at in _line_ends(draft.text)]
+    if lines := next((text for text in beginnings if _fits(draft, window, text)), ""):
+        return lines
+    first = beginnings[-1] if beginnings else ""
+    return first if first and _may_go_on(draft, window, first, time.thread_time() + LIMIT_S) else ""
+
+
+def _line_ends(text: str) -> list[int]:
+    """Where the first lines of a text of several end, the last of them first. Lines of white space are left out."""
+    ends = [match.start() for match in _LINE_END.finditer(text)]
+    return ends[:MOST_LINES][::-1]
 
 
 def _fits(draft: Draft, window: Window, text: str) -> bool:

@@ -6,7 +6,7 @@ import { ProgressLocation, QuickPickItemKind, window, type QuickPickItem } from 
 
 import type { Connection } from "./client";
 import { reportFailedModel } from "./messages";
-import { ADD_MODEL, BUNDLED, LIST_MODELS, modelGroups, readAdded, readModels, type Model } from "./models";
+import { ADD_MODEL, BUNDLED, LIST_MODELS, modelGroups, readAdded, readModels, type Model, type Models } from "./models";
 import { updateWhereSet } from "./settings";
 
 interface Choice extends QuickPickItem {
@@ -34,11 +34,11 @@ export async function chooseModel(connection: Connection | undefined): Promise<v
 }
 
 async function choices(connection: Connection): Promise<Choice[]> {
-  const found = readModels(await connection.execute(LIST_MODELS).catch(() => undefined));
-  if (found?.problem) {
+  const found = await models(connection);
+  if (found.problem !== null) {
     reportFailedModel(found.problem);
   }
-  const rows = modelGroups(found ?? { models: [], setting: null, problem: null }).flatMap(({ heading, items }) => [
+  const rows = modelGroups(found).flatMap(({ heading, items }) => [
     { label: heading, kind: QuickPickItemKind.Separator },
     ...items,
   ]);
@@ -48,6 +48,17 @@ async function choices(connection: Connection): Promise<Choice[]> {
     { label: "$(file) A GGUF file…", run: () => addFile(connection) },
     { label: "$(folder) A model folder…", run: chooseModelFolder },
   ];
+}
+
+/** What is elsewhere can be chosen all the same where the server has no list. */
+async function models(connection: Connection): Promise<Models> {
+  const none = { models: [], setting: null };
+  try {
+    const found = readModels(await connection.execute(LIST_MODELS));
+    return found ?? { ...none, problem: "the server cannot list models; install its newest version" };
+  } catch (error) {
+    return { ...none, problem: `the server cannot list models: ${error instanceof Error ? error.message : ""}` };
+  }
 }
 
 async function use(connection: Connection, model: Model): Promise<void> {

@@ -18,6 +18,7 @@ import {
   CloseAction,
   CompletionRequest,
   ErrorAction,
+  ExecuteCommandRequest,
   LanguageClient,
   RevealOutputChannelOn,
   ShowMessageNotification,
@@ -181,7 +182,8 @@ export class Connection {
 
   /** Runs a command of the server. */
   execute(command: string, args: readonly unknown[] = [], token?: CancellationToken): Promise<unknown> {
-    return this.client.sendRequest<unknown>("workspace/executeCommand", { command, arguments: args }, token);
+    // By the request's type: with its name alone, a token that is undefined would be sent as a second parameter.
+    return this.client.sendRequest(ExecuteCommandRequest.type, { command, arguments: [...args] }, token);
   }
 
   /** Runs a command that takes long and reports its progress to `show`. Only one at a time. */

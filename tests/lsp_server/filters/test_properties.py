@@ -47,6 +47,72 @@ def test_indentation_is_all_that_its_filter_changes(text, prefix, suffix, langua
     assert [line.lstrip(" \t") for line in after] == [line.lstrip(" \t") for line in before]
 
 
+PLACES = {
+    "python": ["", "def g(a, b):\n    ", "x = ", "def g(a):\n    x =", "if a", "f(", "def g(a):\n    if a:\n        "],
+    "go": ["", "func g(a int) {\n\t", "func g(a int) {\n\tx := ", "func g() {\n\tif a", "func g() {\n\tf("],
+    "typescript": ["", "function g(a) {\n    ", "const x = ", "function g(a) {\n    x =", "if (a", "f("],
+}
+LINES = {
+    "python": [
+        "f(a)",
+        "return a",
+        "if a:",
+        "    f(b)",
+        "a = = b",
+        "f(a b",
+        "def f():",
+        "",
+        "x = [",
+        "'",
+        "# note",
+        "b)",
+    ],
+    "go": [
+        "f(a)",
+        "return a",
+        "if a {",
+        "\tf(b)",
+        "a = = b",
+        "f(a b",
+        "}",
+        "func f() {",
+        "",
+        "{",
+        '"',
+        "// note",
+        "b)",
+    ],
+    "typescript": ["f(a);", "return a;", "if (a) {", "a = = b;", "f(a b", "}", "x = [", "", "'", "// note", "b)"],
+}
+AFTER = {"python": "    return x", "go": "\treturn x\n}", "typescript": "    return x;\n}"}
+
+
+@st.composite
+def texts_of_lines(draw):
+    """The language, the text before the cursor, the lines of the completion, and the text after the cursor."""
+    language = draw(st.sampled_from(list(PLACES)))
+    lines = st.lists(st.sampled_from(LINES[language]), min_size=2, max_size=5).filter(lambda lines: lines[0])
+    suffix = st.sampled_from(["", f"\n{AFTER[language]}\n"])
+    return language, draw(st.sampled_from(PLACES[language])), draw(lines), draw(suffix)
+
+
+@given(place=texts_of_lines(), several_lines=st.booleans())
+@example(
+    place=("python", "def g(a):\n    x =", [" f(a)", "a = = b", "f(a b", "b)"], "\n    return x\n"), several_lines=True
+)
+@example(place=("python", "f(", ["a", "b = = c"], ""), several_lines=False)
+@example(place=("typescript", "function g(a) {\n    ", ["x = f(a, b);", "f(a b", "c d"], "\n}\n"), several_lines=True)
+@example(place=("go", "func g(a int) {\n\t", ["x := f(a, b)", "f(a b", "f(a b"], "\n}\n"), several_lines=True)
+def test_a_good_first_line_is_not_lost_with_what_follows_it(place, several_lines):
+    language, prefix, lines, suffix = place
+    margin = indentation(prefix.rpartition("\n")[2])
+    text = f"\n{margin}".join(lines)
+    left, alone = (
+        shown(replace(draft(each, prefix, suffix, language), several_lines=several_lines)) for each in (text, lines[0])
+    )
+    assert alone != lines[0] or left.startswith(alone)
+
+
 @given(code, code, code, languages)
 def test_what_is_shown_shows_something_and_fits_again(text, prefix, suffix, language):
     made = draft(text, prefix, suffix, language)
