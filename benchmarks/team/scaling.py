@@ -144,7 +144,7 @@ def run(options: ScalingOptions, progress: Progress = no_progress) -> Report:
         none = ModelConfig("none-0", "none", 1, cpus=0.01, concurrent=256, waiting=256)
         with serving(config_of((gpu, none)), WaitingReplica) as url:
             users, pause_s = options.users_each * replicas, PAUSE_S * options.slow
-            warm_s = 3 * pause_s + 0.05 * users
+            warm_s = 2 * pause_s + 0.05 * users
             found.append(measure(url, gpu.name, users, options.seconds, pause_s, warm_s, options.seed))
             if done == 0:
                 most = [measure(url, none.name, number, options.seconds / 5, 0.0, 1.0) for number in MOST_USERS]

@@ -96,6 +96,8 @@ class Replica:
     async def complete(self, request: CompletionRequest, session: str = "") -> AsyncGenerator[Event, None]:
         """The events of one answer: ``begun``, then ``text`` for each piece, and at last ``answer``.
 
+        Each event costs a way between processes, so pieces that wait to be taken become one.
+
         Raises `Refusal`. Closing the iterator stops the engine before its next pass.
         """
         if self._ongoing >= self._config.concurrent + self._config.waiting:
@@ -121,12 +123,12 @@ class Replica:
         try:
             yield Event("begun", {"ongoing": self._ongoing, "replica": os.getpid()})
             while True:
-                event = await events.get()
-                if isinstance(event, Exception):
-                    raise event
-                yield event
-                if event.name == "answer":
-                    return
+                for event in await _waiting(events):
+                    if isinstance(event, Exception):
+                        raise event
+                    yield event
+                    if event.name == "answer":
+                        return
         finally:
             token.cancel()
             job.cancel()  # a request that still waits in the queue does not begin
@@ -164,3 +166,15 @@ class Replica:
         except Exception as error:  # the service goes on after any failure
             log.error("a completion failed: %s", describe(error))
             say(Refusal("internal", "the completion failed; the log of the service says where"))
+
+
+async def _waiting(events: "asyncio.Queue[Event | Exception]") -> list[Event | Exception]:
+    """All events that are there, at least one. Pieces of text that follow each other are one."""
+    found = [await events.get()]
+    while not events.empty():
+        last, event = found[-1], events.get_nowait()
+        if isinstance(last, Event) and isinstance(event, Event) and last.name == event.name == "text":
+            found[-1] = Event("text", {"written": last.data["written"] + event.data["written"]})
+        else:
+            found.append(event)
+    return found

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from engine.batching.pass_queue import WIDEST_GAP
 from engine.batching.seat_session import SeatSession
 from engine.errors import Cancelled, DeviceError, DeviceMemoryError, WeightsError
 from engine.types import FloatArray
@@ -54,12 +55,12 @@ def test_slots_between_go_along_and_lose_nothing():
     for seat in seats:
         read(seat, 1, 2, 3)
     with scheduler.active(), scheduler.active():
-        callers = [Caller(partial(step, seats[slot], 4, 3)) for slot in (0, 3)]
+        callers = [Caller(partial(step, seats[slot], 4, 3)) for slot in (0, WIDEST_GAP + 1)]
         for caller in callers:
             caller.result()
-    assert session.log[-1] == (0, 1, 2, 3)
-    assert scheduler.counts.idle_rows == 2
-    for seat in seats[1:3]:
+    assert session.log[-1] == tuple(range(WIDEST_GAP + 2))
+    assert scheduler.counts.idle_rows == WIDEST_GAP
+    for seat in seats[1 : WIDEST_GAP + 1]:
         np.testing.assert_array_equal(step(seat, 5, 3), row_after(1, 2, 3, 5))
 
 
