@@ -78,6 +78,13 @@ def _parser() -> argparse.ArgumentParser:
         choices=tuple(SPM_SHARES),
         help="of the parts where a sample is rearranged: suffix-prefix-middle, prefix-suffix-middle or half and half",
     )
+    parser.add_argument("--layers", type=int, metavar="N", help="of another maker's model, drop all but N layers")
+    parser.add_argument(
+        "--entries", type=int, metavar="N", help="of another maker's vocabulary, keep the N entries that are used most"
+    )
+    parser.add_argument(
+        "--held-out-windows", type=int, default=400, metavar="N", help="windows measured before and after (default 400)"
+    )
     parser.add_argument("--rate", type=float, default=1.0, help="factor on both learning rates (default 1)")
     parser.add_argument("--vocabulary", type=int, default=16_384, help="entries of the tokenizer")
     parser.add_argument("--batch", type=int, default=4, help="windows of 1,024 tokens in each step (default 4)")
@@ -96,6 +103,7 @@ def _run(options: argparse.Namespace) -> None:
     from onnx_export.train.loop import train
     from onnx_export.train.model import build_model
     from onnx_export.train.origin import origin_of
+    from onnx_export.train.reducing import with_fewer_entries, with_fewer_layers
     from onnx_export.train.tokenizer import control_ids
     from onnx_export.train.warm_start import warm_start
 
@@ -109,6 +117,10 @@ def _run(options: argparse.Namespace) -> None:
     if options.cool_down:
         copy_tokenizer(options.cool_down, options.out)
     if foreign:
+        if options.layers is not None:
+            foreign = with_fewer_layers(foreign, options.layers)
+        if options.entries is not None:
+            foreign = with_fewer_entries(foreign, corpus.train, options.entries)
         give_tokenizer(foreign, options.out)
     tokenizer = load_or_train_tokenizer(options.out, corpus, options.vocabulary)
     if foreign:
@@ -136,6 +148,8 @@ def _check(options: argparse.Namespace) -> None:
         raise TrainingError("no CUDA device is available: leave --device out to train on the processor")
     if options.cool_down and (options.steps is None or options.minutes is not None):
         raise TrainingError("a cool-down needs a number of --steps, and no --minutes")
+    if (options.layers is not None or options.entries is not None) and not options.start_from:
+        raise TrainingError("--layers and --entries are for another maker's model: name it with --start-from")
     if not 0.0 <= options.plain_share <= 1.0:
         raise TrainingError(f"--plain-share is {options.plain_share}, not a share between 0 and 1")
 
@@ -161,6 +175,7 @@ def _settings(options: argparse.Namespace, foreign: "Foreign | None") -> "Traini
         seed=options.seed,
         device=options.device,
         low_precision=bfloat16_pays(options.device),
+        held_out_windows=options.held_out_windows,
     )
 
 

@@ -71,7 +71,8 @@ def finish(
     if not sys.stderr.isatty():
         disable_progress_bar()
     window = min(model.config.max_position_embeddings, settings.get("window", model.config.max_position_embeddings))
-    figures = run_figures(model, tokenizer, corpus, progress, window) | {"settings": settings}
+    windows = settings.get("held_out_windows", HELD_OUT_WINDOWS)
+    figures = run_figures(model, tokenizer, corpus, progress, window, windows) | {"settings": settings}
     if origin is not None:
         figures |= {"started_from": origin.name, "held_out_bits_per_byte_before": origin.bits_before}
     copying = fit_copy_weights(torch_scorer(model), tokenizer, corpus.held_out, window)
@@ -96,7 +97,9 @@ def finish(
     print(text)
 
 
-def run_figures(model: Any, tokenizer: Tokenizer, corpus: Corpus, progress: Progress, window: int) -> dict[str, Any]:
+def run_figures(
+    model: Any, tokenizer: Tokenizer, corpus: Corpus, progress: Progress, window: int, windows: int = HELD_OUT_WINDOWS
+) -> dict[str, Any]:
     """What a model card must state: sizes in bytes and tokens, time in seconds, losses (of `window` tokens)."""
     figures: dict[str, Any] = {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -114,7 +117,7 @@ def run_figures(model: Any, tokenizer: Tokenizer, corpus: Corpus, progress: Prog
     }
     if corpus.held_out:
         score = torch_scorer(model)
-        figures["held_out_bits_per_byte"] = bits_per_byte(score, tokenizer, corpus.held_out, window, HELD_OUT_WINDOWS)
+        figures["held_out_bits_per_byte"] = bits_per_byte(score, tokenizer, corpus.held_out, window, windows)
     return figures
 
 

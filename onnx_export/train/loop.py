@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from engine.errors import TrainingError
 from onnx_export.train.checkpoint import Progress, load_checkpoint, read_progress, save_checkpoint
 from onnx_export.train.corpus import Corpus
-from onnx_export.train.held_out import bits_per_byte, torch_scorer
+from onnx_export.train.held_out import HELD_OUT_WINDOWS, bits_per_byte, torch_scorer
 from onnx_export.train.loss import chunked_cross_entropy
 from onnx_export.train.optimiser import Optimiser
 from onnx_export.train.packing import epoch_windows
@@ -56,6 +56,7 @@ class TrainingSettings:
     checkpoint_every_s: float = 180.0
     checkpoint_every_steps: int | None = None
     held_out_every_s: float = 420.0
+    held_out_windows: int = HELD_OUT_WINDOWS  # of the measurements before and after
     log_every_steps: int = 10
 
 

@@ -11,7 +11,7 @@ from engine.errors import TrainingError
 from onnx_export.train.checkpoint import write_atomically
 from onnx_export.train.corpus import Corpus
 from onnx_export.train.foreign import Foreign
-from onnx_export.train.held_out import HELD_OUT_WINDOWS, bits_per_byte, torch_scorer
+from onnx_export.train.held_out import bits_per_byte, torch_scorer
 from onnx_export.train.loop import TrainingSettings
 
 ORIGIN_FILE = "started_from.json"
@@ -43,7 +43,7 @@ def origin_of(
     if corpus.held_out:
         model.to(settings.device)
         score = torch_scorer(model)
-        bits = bits_per_byte(score, tokenizer, corpus.held_out, settings.window, HELD_OUT_WINDOWS)
+        bits = bits_per_byte(score, tokenizer, corpus.held_out, settings.window, settings.held_out_windows)
         print(f"before training: {bits:.3f} bits a byte of held-out plain text", flush=True)
     origin = Origin(foreign.name, foreign.licence, len(foreign.fresh), bits)
     text = json.dumps(asdict(origin), indent=2) + "\n"
