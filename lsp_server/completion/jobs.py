@@ -21,7 +21,8 @@ from lsp_server.settings import Settings
 
 GOES_ON = 2.0
 """A late call continues for up to this many times the budget, because the next request can take over its text."""
-_BEGUN_WORD = re.compile(r"[^\W\d]\w*\Z|\d\w*\Z")
+_NOT_YET_CERTAIN = re.compile(r"(?:[(\[]\s*)*\w*\Z")
+"""A word that is not finished yet, and brackets opened before it: the whole loses those that it does not close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ class CompletionJob:
 
         The model's confidence is not known here, so unknown names are left out.
         """
-        text, code = _BEGUN_WORD.sub("", written), self._code
+        text, code = _NOT_YET_CERTAIN.sub("", written), self._code
         if code is None or not text.strip():
             return None
         report = HealingReport(self._settings.healing, "", 0, 0, 0.0)

@@ -39,6 +39,9 @@ PYTHON = Place("python", "x = 1\n█", "numbers = lo", "numbers =", "numbers = l
 PLACES = [
     pytest.param(PYTHON, id="Python: a word"),
     pytest.param(
+        Place("python", "import json\njson.█", "loads(", "loads", "loads(text)"), id="Python: a bracket just opened"
+    ),
+    pytest.param(
         Place("python", "# The first █\nx = 1\n", "of two numb", "of two", "of two numbers"), id="Python: a comment"
     ),
     pytest.param(
