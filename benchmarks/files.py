@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.arguments import parser_for
 from benchmarks.cases import CUTS, places
 from benchmarks.tables import Report, Table, as_text, machine
-from engine import Completer, CompletionRequest, StopParams
+from engine import DEFAULT_CONTEXT_TOKENS, Completer, CompletionRequest, StopParams
 from engine.loading import load_model
 from lsp_server.commands.evaluation import Case, Outcome, score
 from lsp_server.context.cross_file import ContextFinder
@@ -63,9 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def without_tokens(folder: Path | None) -> Completer:
     """The model as if it had no tokens for files, so that other files are plain text for it."""
-    from engine import BUNDLED_MODEL, DEFAULT_CONTEXT_TOKENS
-
-    loaded = load_model(folder or BUNDLED_MODEL, "cpu", None, DEFAULT_CONTEXT_TOKENS)
+    loaded = load_model(folder, "cpu", None, DEFAULT_CONTEXT_TOKENS)
     info = Completer.load(folder).info
     return Completer(loaded.session, loaded.tokenizer, loaded.index, replace(loaded.manifest, repository=None), info)
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from benchmarks.arguments import parser_for
 from benchmarks.baselines import Estimate, bootstrap
-from engine import BUNDLED_MODEL, HealingParams, MidtokenError
+from engine import HealingParams, MidtokenError
 from engine.config import BaselineMode, HealingMode
 from engine.healing.first_step import heal
 from engine.loading import LoadedModel, load_model
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     try:
         cases = read_cases(args.cases.read_text(encoding="utf-8").split("\n"), str(args.cases))[: args.places]
-        model = load_model(args.model or BUNDLED_MODEL, "cpu", None, 1024)
+        model = load_model(args.model, "cpu", None, 1024)
     except (MidtokenError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

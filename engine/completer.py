@@ -117,17 +117,16 @@ class Completer:
         the memory of the key/value cache. Raises `ModelFolderError` (`ManifestError`, `ContractError`, `WeightsError`)
         or `DeviceError`, each in one line. Lines for the user, such as a fall-back to the CPU, are in `notices`.
         """
-        folder = BUNDLED_MODEL if model_dir is None else Path(model_dir)
-        loaded = load_model(folder, device, threads, context_tokens)
+        loaded = load_model(model_dir, device, threads, context_tokens)
         load_small = partial(cls.load, device="cpu", threads=threads, context_tokens=SMALL_CONTEXT)
-        return cls.of(loaded, folder, None if folder == BUNDLED_MODEL else load_small)
+        return cls.of(loaded, None if loaded.folder == BUNDLED_MODEL else load_small)
 
     @classmethod
-    def of(cls, loaded: LoadedModel, folder: Path, small: Callable[[], Writer] | None = None) -> "Completer":
-        """The completer of a model that was loaded from ``folder``; ``small`` as for the constructor."""
+    def of(cls, loaded: LoadedModel, small: Callable[[], Writer] | None = None) -> "Completer":
+        """The completer of a loaded model; ``small`` as for the constructor."""
         manifest, tokenizer, session = loaded.manifest, loaded.tokenizer, loaded.session
         info = ModelInfo(
-            path=str(folder),
+            path=str(loaded.folder),
             name=manifest.name,
             device=session.device.kind,
             provider=session.provider,

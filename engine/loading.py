@@ -26,8 +26,9 @@ FIRST_LINE = "for name, value in sorted(items):\n    return x"
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """The parts of a model folder, checked against each other; ``notices`` are lines for the user."""
+    """The parts of the model in ``folder``, checked against each other; ``notices`` are lines for the user."""
 
+    folder: Path
     manifest: Manifest
     tokenizer: Tokenizer
     index: PrefixIndex
@@ -36,14 +37,16 @@ class LoadedModel:
 
 
 def load_model(
-    folder: Path, device: DeviceChoice, threads: int | None, context_tokens: int, *, slots: int = BATCH_SLOTS
+    model_dir: Path | None, device: DeviceChoice, threads: int | None, context_tokens: int, *, slots: int = BATCH_SLOTS
 ) -> LoadedModel:
-    """Load a folder of our own or of another exporter, or a graph in one. The parameters are those of `Completer.load`.
+    """Load a folder of our own or of another exporter, or a graph in one. The parameters are those of `Completer.load`,
+    also the default: the bundled model.
 
     The session gets ``slots`` slots if it can have several. If there is no memory for the key/value cache, it is halved
     until it fits, and a notice says so. The model is run once. Raises `ModelFolderError` (`ManifestError`,
     `ContractError`, `WeightsError`) or `DeviceError`.
     """
+    folder = BUNDLED_MODEL if model_dir is None else Path(model_dir)
     foreign = find_foreign(folder)
     if foreign is None:
         manifest, tokenizer, graph = _load_own(folder, device, threads)
@@ -54,7 +57,7 @@ def load_model(
     index = _index_of(folder, tokenizer, manifest)
     session, smaller = _session_that_fits(graph, manifest, context_tokens, slots)
     first_pass(session, manifest, tokenizer)
-    return LoadedModel(manifest, tokenizer, index, session, _notices(graph, manifest, foreign, smaller))
+    return LoadedModel(folder, manifest, tokenizer, index, session, _notices(graph, manifest, foreign, smaller))
 
 
 def _load_own(folder: Path, device: DeviceChoice, threads: int | None) -> tuple[Manifest, Tokenizer, Graph]:

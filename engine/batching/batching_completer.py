@@ -11,7 +11,7 @@ from engine.batching.seat_session import SeatSession
 from engine.batching.seats import Seats
 from engine.completer import DEFAULT_CONTEXT_TOKENS, Completer
 from engine.config import DeviceChoice
-from engine.loading import BUNDLED_MODEL, load_model
+from engine.loading import load_model
 from engine.model_folder.contract import Clause
 from engine.model_folder.manifest import Manifest
 from engine.runtime.session import ModelSession, SavingSession
@@ -109,12 +109,10 @@ class BatchingCompleter:
         and a graph whose keys and values lie in shared buffers. With one slot, requests take turns. ``most_waiting``
         requests may wait in line.
         """
-        folder = BUNDLED_MODEL if model_dir is None else Path(model_dir)
-        loaded = load_model(folder, device, threads, context_tokens, slots=seats)
+        loaded = load_model(model_dir, device, threads, context_tokens, slots=seats)
         session = loaded.session
         fitting = memory_mb * 1_000_000 // (_slot_bytes(session) or 1)
-        model = Completer.of(loaded, folder)
-        return cls(model, session, seats=max(1, min(seats, fitting)), most_waiting=most_waiting)
+        return cls(Completer.of(loaded), session, seats=max(1, min(seats, fitting)), most_waiting=most_waiting)
 
     @property
     def info(self) -> ModelInfo:

@@ -34,7 +34,11 @@ RETRY_S = 0.5
 
 
 class EngineLike(Protocol):
-    """The part of `engine.BatchingCompleter` that a replica uses. Many threads may call it at once."""
+    """The part of `engine.BatchingCompleter` that a replica uses. Many threads may call it at once.
+
+    The editor's server has a protocol of its own (`CompleterLike`): it reads ahead and keeps places, but has one user,
+    so its requests name no session.
+    """
 
     @property
     def info(self) -> ModelInfo:

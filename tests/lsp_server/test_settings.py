@@ -10,35 +10,37 @@ def client(**raw: object) -> tuple[Settings, tuple[str, ...]]:
     return resolve(values), problems
 
 
+EVERY_SETTING = {
+    "model": "/models/a",
+    "device": "cpu",
+    "threads": 2,
+    "healing": "off",
+    "maxSurpriseBits": 30,
+    "maxNewTokens": 8,
+    "budgetMs": 250,
+    "debounceMs": 0,
+    "multiLine": True,
+    "minConfidence": 0.5,
+    "strategy": "sample",
+    "temperature": 0.4,
+    "topP": 0.9,
+    "languages": ["python"],
+    "exclude": ["*.md"],
+    "crossFileContext": True,
+    "readAhead": False,
+    "effort": "low",
+    "cacheMb": 64,
+    "speculation": "off",
+    "remote.url": "https://team.example:8440/",
+    "remote.tokenFile": "/run/token",
+    "remote.sendPath": True,
+    "trace": "verbose",
+}
+
+
 def test_every_setting_of_the_interface_is_read():
-    raw = {
-        "model": "/models/a",
-        "device": "cpu",
-        "threads": 2,
-        "healing": "off",
-        "maxSurpriseBits": 30,
-        "maxNewTokens": 8,
-        "budgetMs": 250,
-        "debounceMs": 0,
-        "multiLine": True,
-        "minConfidence": 0.5,
-        "strategy": "sample",
-        "temperature": 0.4,
-        "topP": 0.9,
-        "languages": ["python"],
-        "exclude": ["*.md"],
-        "crossFileContext": True,
-        "readAhead": False,
-        "effort": "low",
-        "cacheMb": 64,
-        "speculation": "off",
-        "remote.url": "https://team.example:8440/",
-        "remote.tokenFile": "/run/token",
-        "remote.sendPath": True,
-        "trace": "verbose",
-    }
-    assert set(raw) == set(NAMES)
-    settings, problems = client(**raw)
+    assert set(EVERY_SETTING) == set(NAMES)
+    settings, problems = client(**EVERY_SETTING)
     assert problems == ()
     assert settings == Settings(
         model=Path("/models/a"),

@@ -20,29 +20,15 @@ from onnx_export.train.__main__ import main as train_command
 from onnx_export.train.corpus import Corpus
 from onnx_export.train.finish import load_or_train_tokenizer
 from onnx_export.train.foreign import EMBEDDING, HEAD, give_tokenizer, is_foreign, read_foreign, with_control_tokens
-from onnx_export.train.loop import TrainingSettings, train
+from onnx_export.train.loop import train
 from onnx_export.train.tokenizer import CONTROL_TOKENS, control_ids
 from tests.onnx_export.gguf.files import write_model
+from tests.onnx_export.training_runs import SETTINGS as SHORT_RUN
+from tests.onnx_export.training_runs import Interrupted, interrupt_at, silent
 from tests.toy import byte_level, byte_level_json, every_byte, sentencepiece
 
 FIELDS = {"llama.context_length": 512}
-SETTINGS = TrainingSettings(
-    size="small",
-    window=128,
-    batch_windows=4,
-    micro_windows=2,
-    steps=8,
-    warmup_steps=3,
-    seed=3,
-    log_every_steps=1,
-    checkpoint_every_steps=3,
-    low_precision=False,
-    spm_share=1.0,
-)
-
-
-class Interrupted(Exception):
-    pass
+SETTINGS = replace(SHORT_RUN, size="small", window=128, steps=8, spm_share=1.0)
 
 
 @pytest.fixture
@@ -145,15 +131,12 @@ def test_rows_of_new_entries_begin_as_the_mean(tmp_path: Path, tied: bool) -> No
 
 def test_a_resumed_run_gives_the_same_numbers(tmp_path: Path, gguf: Path, corpus: Corpus) -> None:
     def run(out: Path, interrupt: int | None = None) -> Any:
-        def report(progress: Any, done: float) -> None:
-            if progress.step == interrupt:
-                raise Interrupted
-
         foreign = read_foreign(gguf)
         give_tokenizer(foreign, out)
         model = foreign.build()
         tokenizer = load_or_train_tokenizer(out, corpus, 1000)
-        return train(replace(SETTINGS, size=foreign.name), model, tokenizer, corpus, out, report), model
+        settings = replace(SETTINGS, size=foreign.name)
+        return train(settings, model, tokenizer, corpus, out, interrupt_at(interrupt)), model
 
     straight, expected = run(tmp_path / "straight")
     with pytest.raises(Interrupted):
@@ -195,7 +178,7 @@ def test_new_control_tokens_are_trained(tmp_path: Path, gguf: Path, corpus: Corp
     give_tokenizer(foreign, tmp_path)
     model = foreign.build()
     before = model.lm_head.weight[control_ids(load_or_train_tokenizer(tmp_path, corpus, 1000)).file_separator].clone()
-    train(SETTINGS, model, load_or_train_tokenizer(tmp_path, corpus, 1000), corpus, tmp_path, lambda *_: None)
+    train(SETTINGS, model, load_or_train_tokenizer(tmp_path, corpus, 1000), corpus, tmp_path, silent)
     assert (model.lm_head.weight[foreign.fresh[0]] - before).abs().max() > 1e-3
 
 

@@ -20,37 +20,9 @@ from onnx_export.train.finish import finish, load_or_train_tokenizer
 from onnx_export.train.loop import TrainingSettings, done_share, rate_factor, train
 from onnx_export.train.model import build_model
 from onnx_export.train.tokenizer import control_ids
+from tests.onnx_export.training_runs import SETTINGS, Interrupted, interrupt_at, silent
 
 pytestmark = pytest.mark.slow
-
-SETTINGS = TrainingSettings(
-    size="tiny",
-    window=64,
-    batch_windows=4,
-    micro_windows=2,
-    steps=9,
-    warmup_steps=3,
-    seed=3,
-    log_every_steps=1,
-    checkpoint_every_steps=3,
-    low_precision=False,
-)
-
-
-class Interrupted(Exception):
-    pass
-
-
-def silent(progress: Progress, done: float) -> None:
-    """Report nothing."""
-
-
-def interrupt_at(step: int):
-    def report(progress: Progress, done: float) -> None:
-        if progress.step == step:
-            raise Interrupted
-
-    return report
 
 
 def new_model(tokenizer: Tokenizer) -> Any:
