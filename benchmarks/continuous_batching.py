@@ -89,7 +89,7 @@ def measure(
 
     def complete(user: int, request: CompletionRequest) -> str:
         with turn:
-            found = completer.complete(request, session=str(user)).completions
+            found = completer.complete(request, document=str(user)).completions
         return found[0].text if found else ""
 
     def work(user: int) -> None:

@@ -34,14 +34,14 @@ class InTurns:
         cancel: CancellationToken | None = None,
         on_text: Callable[[str], None] | None = None,
         *,
-        session: str = "",
+        document: str = "",
     ) -> CompletionResult:
         """See `EngineLike`."""
         cancel = cancel or CancellationToken()
         arrived = time.monotonic()
         with self._turns.sit("", cancel):
             waited_s = time.monotonic() - arrived
-            result = self._engine.complete(request, cancel, on_text, session=session)
+            result = self._engine.complete(request, cancel, on_text, document=document)
         return replace(result, sharing=replace(result.sharing, in_line_ms=waited_s * 1000))
 
 

@@ -164,17 +164,17 @@ class BatchingCompleter:
         cancel: CancellationToken | None = None,
         on_text: Callable[[str], None] | None = None,
         *,
-        session: str = "",
+        document: str = "",
     ) -> CompletionResult:
         """Complete one request as `Completer.complete` does; many threads may call this at once.
 
-        ``session`` names the user's document. Its keys and values stay for its next request, until a document that was
-        used later needs the seat. The time budget starts now and includes the time in line. Raises `BatchFull` too,
-        when all seats are taken and the line is full.
+        ``document`` is a name for this user's document. Its keys and values stay for its next request, until a document
+        that was used later needs the seat. The time budget starts now and includes the time in line. Raises `BatchFull`
+        too, when all seats are taken and the line is full.
         """
         cancel = cancel or CancellationToken()
         arrived = time.monotonic()
-        with self._seats.sit(session, cancel) as place, self._scheduler.active():
+        with self._seats.sit(document, cancel) as place, self._scheduler.active():
             cancel.raise_if_cancelled()
             seat, waited_s = place.session, time.monotonic() - arrived
             passes, rows = seat.passes, seat.rows
@@ -187,10 +187,10 @@ class BatchingCompleter:
         return replace(result, sharing=sharing)
 
     def read(
-        self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0, *, session: str = ""
+        self, request: CompletionRequest, cancel: CancellationToken, rest: float = 0.0, *, document: str = ""
     ) -> None:
-        """Read as `Completer.read` does; ``session`` as for `complete`. Raises `BatchFull` too."""
-        with self._seats.sit(session, cancel) as place:
+        """Read as `Completer.read` does; ``document`` as for `complete`. Raises `BatchFull` too."""
+        with self._seats.sit(document, cancel) as place:
             place.completer.read(request, cancel, rest)
 
     def _aside(self, on_text: Callable[[str], None] | None) -> Callable[[str], None] | None:

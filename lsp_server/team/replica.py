@@ -37,7 +37,7 @@ class EngineLike(Protocol):
     """The part of `engine.BatchingCompleter` that a replica uses. Many threads may call it at once.
 
     The editor's server has a protocol of its own (`CompleterLike`): it reads ahead and keeps places, but has one user,
-    so its requests name no session.
+    so its requests name no document.
     """
 
     @property
@@ -50,7 +50,7 @@ class EngineLike(Protocol):
         cancel: CancellationToken | None = None,
         on_text: Callable[[str], None] | None = None,
         *,
-        session: str = "",
+        document: str = "",
     ) -> CompletionResult:
         """Complete one request; blocks. Raises `BatchFull`."""
 
@@ -157,7 +157,7 @@ class Replica:
         try:
             if token.cancelled:
                 return
-            result = self._engine.complete(request, token, on_text, session=session)
+            result = self._engine.complete(request, token, on_text, document=session)
             say(Event("answer", answer_json(result, self._engine.info, self._config.name)))
         except Cancelled:
             return

@@ -57,7 +57,7 @@ class WithoutSessions:
         cancel: CancellationToken | None = None,
         on_text: Callable[[str], None] | None = None,
         *,
-        session: str = "",
+        document: str = "",
     ) -> CompletionResult:
         return self._completer.complete(request, cancel, on_text)
 

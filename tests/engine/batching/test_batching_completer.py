@@ -83,7 +83,7 @@ def test_each_request_is_answered_as_it_would_be_alone(users, seats, cancelled_a
         found: list[list[tuple[str, str, int]] | None] = []
         for request, cancel in zip(users[user], tokens[user], strict=True):
             try:
-                found.append(said(completer.complete(request, cancel, session=f"document {user}")))
+                found.append(said(completer.complete(request, cancel, document=f"document {user}")))
             except Cancelled:
                 found.append(None)
         return found
@@ -103,7 +103,7 @@ def test_decode_steps_of_several_users_share_passes():
     completer, session = batching()
     request = CompletionRequest("def abc(", stop=StopParams(max_new_tokens=12))
     session.gate.clear()
-    callers = [Caller(partial(completer.complete, request, session=str(n))) for n in range(4)]
+    callers = [Caller(partial(completer.complete, request, document=str(n))) for n in range(4)]
     wait_until(lambda: completer.statistics.active == 4)
     session.gate.set()
     assert len({tuple(said(caller.result())) for caller in callers}) == 1
@@ -114,10 +114,10 @@ def test_decode_steps_of_several_users_share_passes():
 def test_the_next_request_of_a_document_finds_it_read():
     completer, session = batching(seats=2)
     text = "class abcd: (ab) " * 4
-    completer.complete(CompletionRequest(text), session="a")
-    completer.complete(CompletionRequest("(cd) " * 9), session="b")
+    completer.complete(CompletionRequest(text), document="a")
+    completer.complete(CompletionRequest("(cd) " * 9), document="b")
     before = session.tokens
-    found = completer.complete(CompletionRequest(text + "a", stop=StopParams(max_new_tokens=1)), session="a")
+    found = completer.complete(CompletionRequest(text + "a", stop=StopParams(max_new_tokens=1)), document="a")
     assert found.reused_tokens > found.prompt_tokens // 2
     assert session.tokens - before < found.prompt_tokens // 2
     assert 0 < completer.statistics.cache_share < 1
@@ -127,7 +127,7 @@ def test_a_cancelled_request_makes_room_for_the_next():
     completer, session = batching(seats=1)
     cancel = CancellationToken()
     session.gate.clear()
-    gone = Caller(lambda: completer.complete(CompletionRequest("abc"), cancel, session="a"))
+    gone = Caller(lambda: completer.complete(CompletionRequest("abc"), cancel, document="a"))
     assert session.began.acquire(timeout=LONG_S)
     cancel.cancel()
     with pytest.raises(Cancelled):
@@ -155,7 +155,7 @@ def test_an_error_of_one_request_is_not_the_others():
     bad = TOKENIZER.encode("~")[0]
     session.poison = bad
     request = CompletionRequest("abc", stop=StopParams(max_new_tokens=6))
-    callers = [Caller(partial(completer.complete, request, session=str(n))) for n in range(3)]
+    callers = [Caller(partial(completer.complete, request, document=str(n))) for n in range(3)]
     with pytest.raises(WeightsError):
         completer.complete(CompletionRequest("~~~~~~ ab"))
     expected = alone().complete(request)
@@ -180,10 +180,10 @@ def test_text_is_shown_while_it_is_written_and_a_slow_reader_holds_up_nobody():
     def slow(text: str) -> None:
         shown.append(text)
         if len(shown) == 1:  # another request runs meanwhile
-            other = Caller(lambda: completer.complete(CompletionRequest("abd"), session="b"))
+            other = Caller(lambda: completer.complete(CompletionRequest("abd"), document="b"))
             assert other.result().completions
 
-    text = completer.complete(request, on_text=slow, session="a").completions[0].text
+    text = completer.complete(request, on_text=slow, document="a").completions[0].text
     assert shown
     assert all(text.startswith(part) for part in shown)
 
@@ -191,8 +191,8 @@ def test_text_is_shown_while_it_is_written_and_a_slow_reader_holds_up_nobody():
 def test_reading_ahead_leaves_little_to_read():
     completer, _ = batching(seats=2)
     text = "class abcd: (ab)\n" * 4 + "x"
-    completer.read(CompletionRequest(text), CancellationToken(), session="a")
-    found = completer.complete(CompletionRequest(text), session="a")
+    completer.read(CompletionRequest(text), CancellationToken(), document="a")
+    found = completer.complete(CompletionRequest(text), document="a")
     assert found.reused_tokens > found.prompt_tokens // 2
 
 

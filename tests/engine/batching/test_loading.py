@@ -27,7 +27,7 @@ def test_with_float32_weights_results_are_those_of_a_completer_but_for_rounding(
     alone = Completer.load(folder, device="cpu", threads=1)
     completer = BatchingCompleter.load(folder, device="cpu", threads=1, seats=3)
     assert completer.statistics.seats == 3
-    callers = [Caller(partial(completer.complete, request, session=request.prefix)) for request in requests]
+    callers = [Caller(partial(completer.complete, request, document=request.prefix)) for request in requests]
     found = [caller.result().completions for caller in callers]
     assert any(found)
     for request, completions in zip(requests, found, strict=True):
