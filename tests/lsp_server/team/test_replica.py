@@ -29,7 +29,7 @@ class Writer:
         cancel: CancellationToken | None = None,
         on_text: Callable[[str], None] | None = None,
         *,
-        session: str = "",
+        document: str = "",
     ) -> CompletionResult:
         assert on_text is not None
         on_text("on")
