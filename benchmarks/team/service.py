@@ -18,7 +18,7 @@ def config_of(models: tuple[ModelConfig, ...]) -> TeamConfig:
 @contextmanager
 def serving(config: TeamConfig, replica: type) -> Iterator[str]:
     """The address of the service, whose models run in ``replica``, until the context ends."""
-    application.start(config, replica)
+    application.start(config, None, replica)
     try:
         yield f"http://{config.host}:{config.port}"
     finally:

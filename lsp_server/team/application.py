@@ -6,15 +6,20 @@ go to one replica while it has room, then to the next two on the hash ring (boun
 
 import os
 
-os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # before Ray is imported: otherwise Ray would send usage statistics
+from lsp_server.team.silence import ADDRESS, EVERYWHERE
 
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing
+os.environ.update(EVERYWHERE)  # before Ray is imported: otherwise Ray would send usage statistics
+
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import ray
+import ray.serve._private.replica
 from fastapi import FastAPI
 from ray import serve
+from ray._private.node import Node
 from ray.exceptions import RayError
 from ray.serve.config import AutoscalingConfig, HTTPOptions, RequestRouterConfig
 from ray.serve.exceptions import BackPressureError, RayServeException
@@ -33,8 +38,10 @@ APPLICATION = "midtoken"
 SESSION_ROUTER = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
 OBJECT_STORE_BYTES = 80 << 20
 """Memory of Ray's object store. Only small values travel between the processes."""
+LOOPBACK = "127.0.0.1"
 DRAIN_S = 20.0
 DESCRIBE_S = 5.0
+LOGGING = LoggingConfig(enable_access_log=False)
 _ATTEMPTS = 2
 
 
@@ -42,6 +49,7 @@ class ModelReplica:
     """What Serve runs for a model: one process for each replica."""
 
     def __init__(self, config: ModelConfig) -> None:
+        _keep_to_loopback()
         self._replica = Replica(config, load_engine(config))
 
     async def complete(self, request: CompletionRequest, session: str) -> AsyncGenerator[Event, None]:
@@ -83,7 +91,8 @@ class ServeBackend:
                 if has_text or attempt + 1 == _ATTEMPTS:
                     raise Refusal("model", "the replica was lost; ask again", RETRY_S) from None
             finally:
-                stream.cancel()  # the client left early; for an answer that has ended this changes nothing
+                with suppress(RayError, RayServeException):  # that which ended the stream is raised here once more
+                    stream.cancel()  # the client left early; for an answer that has ended this changes nothing
 
     async def describe(self, model: str) -> Mapping[str, Any] | None:
         """Describe any replica of the model."""
@@ -103,6 +112,7 @@ def build(args: Mapping[str, Any], replica: type = ModelReplica) -> serve.Applic
     models = [_model(model, replica) for model in config.models]
 
     def app() -> FastAPI:
+        _keep_to_loopback()
         backend = ServeBackend(tuple(model.name for model in config.models), serve.get_replica_context().app_name)
         return create_app(Service(config, backend, Tokens(config.tokens), Metrics.create()))
 
@@ -115,31 +125,67 @@ def build(args: Mapping[str, Any], replica: type = ModelReplica) -> serve.Applic
     return ingress.bind(*models)
 
 
-def start(config: TeamConfig, replica: type = ModelReplica) -> None:
-    """Start Ray on this machine, or join the cluster that ``RAY_ADDRESS`` names, and run the service.
+def start(config: TeamConfig, folder: Path | None, replica: type = ModelReplica) -> None:
+    """Join the cluster that ``RAY_ADDRESS`` names, or start Ray on this machine, with its files in ``folder`` if one is
+    given. Then run the service.
 
     Returns as soon as it serves. Raises RuntimeError if a model cannot be loaded.
     """
-    if "RAY_ADDRESS" in os.environ:
+    if ADDRESS in os.environ:
         ray.init(log_to_driver=False)
     else:
-        ray.init(include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, log_to_driver=False)
+        with _without_dashboard():
+            ray.init(
+                address="local",
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                _temp_dir=None if folder is None else str(folder),
+            )
     secure = (
         {} if config.certificate is None else {"ssl_certfile": str(config.certificate), "ssl_keyfile": str(config.key)}
     )
-    serve.start(http_options=HTTPOptions(host=config.host, port=config.port, **secure))
-    serve.run(
-        build(plain(config), replica),
-        name=APPLICATION,
-        route_prefix="/",
-        logging_config=LoggingConfig(enable_access_log=False),
-    )
+    serve.start(http_options=HTTPOptions(host=config.host, port=config.port, **secure), logging_config=LOGGING)
+    deploy(config, replica)
+
+
+def deploy(config: TeamConfig, replica: type = ModelReplica) -> None:
+    """Run the service as a configuration says; if it runs already, its replicas are replaced one after the other.
+
+    Raises RuntimeError if a model cannot be loaded.
+    """
+    serve.run(build(plain(config), replica), name=APPLICATION, route_prefix="/", logging_config=LOGGING)
+
+
+@contextmanager
+def _without_dashboard() -> Iterator[None]:
+    """Ray starts the dashboard's process even if it is told not to, and that asks the cloud's metadata service where it
+    is. This is what Ray does if that process cannot be started: it goes on without.
+    """
+    starts = Node.start_api_server
+    Node.start_api_server = lambda self, **_: None
+    try:
+        yield
+    finally:
+        Node.start_api_server = starts
 
 
 def stop() -> None:
     """Finish the requests that run, and end the processes that were started here."""
+    if ray.is_initialized():
+        with suppress(RayError, RayServeException, RuntimeError, TimeoutError):
+            serve.delete(APPLICATION)  # waits for them; `shutdown` alone would hang up on their clients
     serve.shutdown()
     ray.shutdown()
+
+
+def _keep_to_loopback() -> None:
+    """Serve's processes listen for each other on every address of the machine, each as soon as its deployment is made.
+    Where Ray keeps to the loopback address, so do they. Called in such a process, before it listens.
+    """
+    if ray.util.get_node_ip_address() == LOOPBACK:
+        listens = ray.serve._private.replica.add_port_to_grpc_server
+        ray.serve._private.replica.add_port_to_grpc_server = lambda server, _: listens(server, f"{LOOPBACK}:0")
 
 
 def _model(config: ModelConfig, replica: type) -> serve.Application:

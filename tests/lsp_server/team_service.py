@@ -4,11 +4,11 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI
 
 from engine import CancellationToken, CompletionRequest, CompletionResult, ModelInfo
 from lsp_server.scheduling.completer_like import CompleterLike
@@ -25,9 +25,9 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
 @contextlib.contextmanager
-def listening(app: FastAPI) -> Iterator[str]:
+def listening(app: Any, http: Any = "auto") -> Iterator[str]:
     """The address of an application that listens on a loopback port until the context ends."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, ws="none", http=http))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
