@@ -26,7 +26,7 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 from ray.serve.schema import LoggingConfig
 
 from engine import CompletionRequest
-from lsp_server.team.config import ModelConfig, TeamConfig, plain, read_config
+from lsp_server.team.config import ModelConfig, TeamConfig, read_config
 from lsp_server.team.events import Event
 from lsp_server.team.ingress import Service, create_app
 from lsp_server.team.metrics import Metrics
@@ -103,11 +103,18 @@ class ServeBackend:
         return found
 
 
-def build(args: Mapping[str, Any], replica: type = ModelReplica) -> serve.Application:
+def build(args: Mapping[str, Any]) -> serve.Application:
     """Build the application from its configuration. ``import_path: lsp_server.team.application:build`` names this
-    function.
+    function, and Serve takes one with a single parameter only.
     """
-    config = read_config(dict(args))
+    return application(read_config(dict(args)))
+
+
+def application(config: TeamConfig, replica: type = ModelReplica) -> serve.Application:
+    """The deployments of a configuration, with replicas of a class that is made from a `ModelConfig`.
+
+    Raises `RequestError` for tokens that cannot be read.
+    """
     Tokens(config.tokens).check()
     models = [_model(model, replica) for model in config.models]
 
@@ -154,7 +161,7 @@ def deploy(config: TeamConfig, replica: type = ModelReplica) -> None:
 
     Raises RuntimeError if a model cannot be loaded.
     """
-    serve.run(build(plain(config), replica), name=APPLICATION, route_prefix="/", logging_config=LOGGING)
+    serve.run(application(config, replica), name=APPLICATION, route_prefix="/", logging_config=LOGGING)
 
 
 @contextmanager

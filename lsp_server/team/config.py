@@ -6,7 +6,6 @@ The file may also be one for ``serve deploy``. The members then stand below ``ap
 import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from engine import DEVICES, DeviceChoice, RequestError, reason_of
 from lsp_server.models.names import is_name, looks_like_path
@@ -264,37 +263,3 @@ def _require_distinct(what: str, names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise RequestError(f"{what}: {name!r} is there twice; give each its own name")
-
-
-def plain(config: TeamConfig) -> dict[str, Any]:
-    """Convert the configuration to the arguments of a Serve application, which `read_config` can read again."""
-    limits = config.limits
-    return {
-        "models": [_without_nothing(model, autoscale=_autoscale_json(model.autoscale)) for model in config.models],
-        "tokens": [
-            _without_nothing(token, file=None if token.file is None else str(token.file)) for token in config.tokens
-        ],
-        "limits": {
-            "body_bytes": limits.body_bytes,
-            "body_s": limits.body_s,
-            "connections": limits.connections,
-            "max_new_tokens": limits.bounds.max_new_tokens,
-            "candidates": limits.bounds.candidates,
-            "budget_ms": limits.bounds.budget_ms,
-        },
-        "host": config.host,
-        "port": config.port,
-        "proxy": config.proxy,
-    }
-
-
-def _autoscale_json(autoscale: Autoscale | None) -> dict[str, float] | None:
-    return None if autoscale is None else {"min": autoscale.least, "max": autoscale.most, "ongoing": autoscale.ongoing}
-
-
-def _without_nothing(value: Any, **other: object) -> dict[str, Any]:
-    named = {name: getattr(value, name) for name in type(value).__dataclass_fields__} | other
-    if named.get("autoscale") is not None:
-        del named["replicas"]
-    shown = {name: list(each) if isinstance(each, tuple) else each for name, each in named.items()}
-    return {name: each for name, each in shown.items() if each not in (None, "", [])}

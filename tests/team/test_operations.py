@@ -118,7 +118,7 @@ def test_a_model_that_fails_to_load_is_told_in_one_line(tmp_path):
     assert done.returncode == 2
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
-    assert line.startswith("midtoken: models: seven cannot be served: ")
+    assert line.startswith("midtoken: error: models: seven cannot be served: ")
 
 
 @pytest.fixture
