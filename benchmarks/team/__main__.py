@@ -9,6 +9,7 @@ as a GPU would compute. ``--json`` prints the report for programs.
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from benchmarks.keystrokes import passages
 from benchmarks.tables import Report, as_json, as_text, machine
 from benchmarks.team import load, scaling
 from lsp_server.commands.progress import progress_bar
+from lsp_server.team.silence import silence
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,7 +47,13 @@ def parser() -> argparse.ArgumentParser:
 def main() -> int:
     """Print the report."""
     args = parser().parse_args()
-    report = _load(args) if args.what == "load" else _scaling(args)
+    folder = silence(os.environ)  # before Ray is imported
+    ray_folder = None if folder is None else folder.ray
+    try:
+        report = _load(args, ray_folder) if args.what == "load" else _scaling(args, ray_folder)
+    finally:
+        if folder is not None:
+            folder.remove()
     if args.json:
         print(json.dumps({"machine": machine(), "benchmarks": [as_json(report)]}, ensure_ascii=False))
     else:
@@ -54,7 +62,7 @@ def main() -> int:
     return 0
 
 
-def _load(args: argparse.Namespace) -> Report:
+def _load(args: argparse.Namespace, ray_folder: Path | None) -> Report:
     from benchmarks.team.service import config_of, serving
     from benchmarks.team.turns import TurnsReplica
     from lsp_server.team.config import ModelConfig
@@ -80,13 +88,13 @@ def _load(args: argparse.Namespace) -> Report:
         seed=args.seed,
         progress=progress_bar("load"),
     )
-    with serving(config_of(models), TurnsReplica) as url:
+    with serving(config_of(models), TurnsReplica, ray_folder) as url:
         return load.run(url, options)
 
 
-def _scaling(args: argparse.Namespace) -> Report:
+def _scaling(args: argparse.Namespace, ray_folder: Path | None) -> Report:
     options = scaling.ScalingOptions(args.replicas, args.users_each, args.slow, args.seconds, args.seed)
-    return scaling.run(options, progress_bar("scaling"))
+    return scaling.run(options, ray_folder, progress_bar("scaling"))
 
 
 if __name__ == "__main__":

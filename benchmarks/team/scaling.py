@@ -17,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -131,8 +132,8 @@ async def _measure(url: str, model: str, users: int, seconds: float, pause_s: fl
     return found
 
 
-def run(options: ScalingOptions, progress: Progress = no_progress) -> Report:
-    """Start a service for each number of replicas, one after the other."""
+def run(options: ScalingOptions, ray_folder: Path | None, progress: Progress = no_progress) -> Report:
+    """Start a service for each number of replicas, one after the other. Ray's files are in ``ray_folder``."""
     from benchmarks.team.service import config_of, serving
     from benchmarks.team.waiting_replica import WaitingReplica
     from lsp_server.team.config import ModelConfig
@@ -142,7 +143,7 @@ def run(options: ScalingOptions, progress: Progress = no_progress) -> Report:
     for done, replicas in enumerate(options.replicas):
         gpu = ModelConfig(f"gpu-{options.slow:g}", "gpu", replicas, cpus=0.01, concurrent=256, waiting=256)
         none = ModelConfig("none-0", "none", 1, cpus=0.01, concurrent=256, waiting=256)
-        with serving(config_of((gpu, none)), WaitingReplica) as url:
+        with serving(config_of((gpu, none)), WaitingReplica, ray_folder) as url:
             users, pause_s = options.users_each * replicas, PAUSE_S * options.slow
             warm_s = 2 * pause_s + 0.05 * users
             found.append(measure(url, gpu.name, users, options.seconds, pause_s, warm_s, options.seed))

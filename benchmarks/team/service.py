@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from lsp_server.team import application
 from lsp_server.team.config import ModelConfig, TeamConfig
@@ -16,9 +17,11 @@ def config_of(models: tuple[ModelConfig, ...]) -> TeamConfig:
 
 
 @contextmanager
-def serving(config: TeamConfig, replica: type) -> Iterator[str]:
-    """The address of the service, whose models run in ``replica``, until the context ends."""
-    application.start(config, None, replica)
+def serving(config: TeamConfig, replica: type, ray_folder: Path | None) -> Iterator[str]:
+    """The address of the service, whose models run in ``replica``, until the context ends. Ray's files are in
+    ``ray_folder``, where `silence.silence` has made one.
+    """
+    application.start(config, ray_folder, replica)
     try:
         yield f"http://{config.host}:{config.port}"
     finally:
