@@ -245,80 +245,6 @@ def test_progress_ends_at_one_and_never_falls(tmp_path: Path) -> None:
     assert seen == sorted(seen)
 
 
-def test_a_source_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "m.gguf"
-    write_model(path)
-    size = path.stat().st_size
-
-    def cut(done: float, _: str) -> None:
-        if done > 0:
-            with path.open("r+b") as stream:
-                stream.truncate(size // 2)
-
-    with pytest.raises(ExportError, match="changed while it was read"):
-        convert(path, tmp_path / "out", progress=cut)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["m.gguf"]
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"architecture": "mamba"}, "architecture 'mamba', which is not supported; supported are: llama"),
-        ({"fields": {"general.type": "adapter"}}, "no model but 'adapter'"),
-        ({"fields": {"llama.expert_count": 8}}, "mixture of experts"),
-        ({"fields": {"llama.attention.head_count": 3}}, "describes no model"),
-        ({"fields": {"llama.block_count": 3}}, "has no tensor 'blk.2.attn_q.weight'"),
-        ({"fields": {"llama.embedding_length": 32}}, "of shape"),
-        ({"fields": {"llama.context_length": 0}}, "llama.context_length is 0"),
-        ({"fields": {"llama.rope.scaling.type": "twisted"}}, "type 'twisted'"),
-        ({"pre": "unheard-of"}, "rule 'unheard-of', which is not known"),
-        ({"fields": {"split.count": 3}}, "one of 3 parts; join them first"),
-        ({"tensors": {}}, "vocabulary without weights"),
-        ({"fields": {"general.type": "mmproj"}}, "the part of a model that sees images"),
-        ({"architecture": "clip", "fields": {"clip.has_vision_encoder": True}}, "the part of a model that sees images"),
-        ({"architecture": "eagle3"}, "a draft for another model"),
-        ({"fields": {"llama.nextn_predict_layers": 1}}, "guess several tokens ahead"),
-        ({"fields": {"llama.attention.head_count": [4, 2]}}, "layers of different sizes .llama.attention.head_count"),
-        ({"fields": {"llama.attention.head_count_kv": [2, 0]}}, "layers of different sizes"),
-        ({"fields": {"llama.attention.head_count": 1 << 30}}, "describes no model"),
-        ({"fields": {"llama.attention.key_length": 12}}, "describes no model"),
-        ({"fields": {"llama.attention.key_length": 16, "llama.attention.value_length": 8}}, "describes no model"),
-        ({"fields": {"llama.rope.dimension_count": 15}}, "describes no model"),
-        ({"fields": {"llama.block_count": 513}}, "describes no model"),
-    ],
-)
-def test_what_cannot_be_converted_is_refused_in_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    write_model(tmp_path / "m.gguf", **changes)
-    with pytest.raises(ExportError, match=message) as caught:
-        convert(tmp_path / "m.gguf", tmp_path / "out")
-    assert "\n" not in str(caught.value)
-    found = describe(tmp_path / "m.gguf")
-    assert not found.usable
-    assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
-
-
-@pytest.mark.parametrize("name", ["blk.1.nextn.eh_proj.weight", "blk.1.nextn.shared_head_norm.weight"])
-def test_layers_that_guess_ahead_are_refused_by_their_tensors_too(tmp_path: Path, name: str) -> None:
-    tensors = write_model(tmp_path / "m.gguf")
-    write_model(tmp_path / "m.gguf", tensors={**tensors, name: np.ones((WIDTH, WIDTH), np.float32)})
-    with pytest.raises(ExportError, match=r"guess several tokens ahead \(MTP\)"):
-        convert(tmp_path / "m.gguf", tmp_path / "out")
-
-
-def test_a_source_that_vanishes_while_it_is_read(tmp_path: Path) -> None:
-    path = tmp_path / "m.gguf"
-    write_model(path)
-
-    def remove(done: float, _: str) -> None:
-        if done > 0:
-            path.unlink(missing_ok=True)
-
-    with pytest.raises(ExportError, match="cannot be read any more") as caught:
-        convert(path, tmp_path / "out", progress=remove)
-    assert "\n" not in str(caught.value)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_model_that_only_chats_completes_from_the_prefix_and_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -335,14 +261,6 @@ def test_a_model_that_only_chats_completes_from_the_prefix_and_says_so(
     assert main(["complete", place, "--model", str(tmp_path / "out"), "--max-new-tokens", "2", "--device", "cpu"]) == 0
     said = capsys.readouterr().err
     assert said == "midtoken: small cannot fill in the middle: only the text before the cursor counts\n"
-
-
-def test_a_tensor_that_nobody_asks_for_is_refused(tmp_path: Path) -> None:
-    tensors = write_model(tmp_path / "m.gguf")
-    tensors["blk.0.ssm_in.weight"] = np.zeros((WIDTH, WIDTH), np.float32)
-    write_model(tmp_path / "m.gguf", tensors=tensors)
-    with pytest.raises(ExportError, match="ssm_in"):
-        convert(tmp_path / "m.gguf", tmp_path / "out")
 
 
 def test_coarse_blocks_are_rounded_again_and_told() -> None:

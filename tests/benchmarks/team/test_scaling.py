@@ -18,7 +18,7 @@ from tests.lsp_server.team_service import listening
 def url():
     config = read_config({"models": [{"name": "none-0"}]})
     replica = WaitingReplica(ModelConfig("none-0", "none"))
-    backend = LocalBackend({"none-0": replica})  # type: ignore[dict-item]
+    backend = LocalBackend({"none-0": replica})  # type: ignore[dict-item]  # has a replica's methods
     with listening(create_app(Service(config, backend, Tokens(()), Metrics.create()))) as url:
         yield url
 
