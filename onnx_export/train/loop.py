@@ -94,7 +94,8 @@ def train(
     """
     assert settings.steps is not None or settings.minutes is not None
     model.to(settings.device)
-    optimiser = Optimiser(model, settings.matrix_rate, settings.embedding_rate, settings.weight_decay)
+    dtype = torch.bfloat16 if settings.low_precision else torch.float32
+    optimiser = Optimiser(model, settings.matrix_rate, settings.embedding_rate, settings.weight_decay, dtype)
     progress = _resume(settings, model, optimiser, corpus, folder, branch_from)
     fixed = _fixed(settings, corpus)
     windows = _windows(settings, tokenizer, corpus, progress.epoch)

@@ -9,26 +9,26 @@ from typing import Any
 
 import torch
 
+from onnx_export.train.muon import Muon
+
 MOMENTUM = 0.95
 BETAS = (0.9, 0.95)
 
 
 class Optimiser:
-    """Muon and AdamW behind the interface of one torch optimiser, with one factor for all their learning rates."""
+    """Muon (with its products in ``dtype``) and AdamW behind the interface of one torch optimiser, with one factor for
+    all their learning rates.
+    """
 
-    def __init__(self, model: Any, matrix_rate: float, embedding_rate: float, weight_decay: float) -> None:
+    def __init__(
+        self, model: Any, matrix_rate: float, embedding_rate: float, weight_decay: float, dtype: torch.dtype
+    ) -> None:
         named = list(model.named_parameters())  # a tied head is not named a second time
         matrices = [parameter for name, parameter in named if _is_layers_matrix(name, parameter)]
         others = [parameter for name, parameter in named if not _is_layers_matrix(name, parameter)]
         self._rates = (matrix_rate, embedding_rate)
         self._parts: Sequence[torch.optim.Optimizer] = (
-            torch.optim.Muon(
-                matrices,
-                lr=matrix_rate,
-                momentum=MOMENTUM,
-                weight_decay=weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            ),
+            Muon(matrices, matrix_rate, MOMENTUM, weight_decay, dtype),
             torch.optim.AdamW(others, lr=embedding_rate, betas=BETAS, weight_decay=0.0, fused=True),
         )
 
