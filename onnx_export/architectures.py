@@ -53,6 +53,7 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
             Family("phi", "PhiForCausalLM", "torch", "Phi-1, Phi-1.5, Phi-2"),
             Family("phi3", "Phi3ForCausalLM", "genai", "Phi-3 with a context of 4k"),
             Family("starcoder2", "Starcoder2ForCausalLM", "torch", "StarCoder2"),
+            Family("stablelm", "StableLmForCausalLM", None, "StableLM, StableCode"),
             Family("gpt_bigcode", "GPTBigCodeForCausalLM", "torch", "SantaCoder, StarCoder"),
             Family("gpt2", "GPT2LMHeadModel", "torch", "GPT-2"),
             Family("codegen", "CodeGenForCausalLM", "torch", "CodeGen"),

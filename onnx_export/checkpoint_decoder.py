@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.errors import ExportError
-from onnx_export.graph_writer.decoder import Activation, Decoder, Layer, Norm, Rope, Yarn
+from onnx_export.graph_writer.decoder import Activation, Decoder, Layer, Norm, Rope, Yarn, rotary_order
 
 MOST_CONTEXT = 32768
 """Number of positions for which cosine and sine are stored; far more than a completion needs."""
@@ -24,7 +24,8 @@ SLIDING, FULL = "sliding_attention", "full_attention"
 class Kind:
     """What a family's config.json does not say. ``head_size`` 0 means the width divided by the heads. With ``pattern``
     n, every n-th layer sees everything and the others a window; with 0, all layers are alike. ``scalar_scale`` says
-    that attention is scaled by ``query_pre_attn_scalar``, ``above_one`` that norms are stored minus one.
+    that attention is scaled by ``query_pre_attn_scalar``, ``above_one`` that norms are stored minus one,
+    ``rotated`` which share of a head has positions.
     """
 
     norm: Norm = "rms"
@@ -35,6 +36,7 @@ class Kind:
     scalar_scale: bool = False
     above_one: bool = False
     local_base: float = 10000.0
+    rotated: float = 1.0
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -49,6 +51,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "gemma3_text": Kind(activation="gelu-tanh", head_size=256, above_one=True, pattern=6, scalar_scale=True),
         "phi3": Kind(epsilon=1e-5),
         "starcoder2": Kind(norm="layer", epsilon=1e-5),
+        "stablelm": Kind(norm="layer", epsilon=1e-5, rotated=0.25),
     }
 )
 
@@ -129,6 +132,7 @@ def decoder_of(raw: Mapping[str, Any]) -> Decoder:
         residual_scale=config.number("residual_multiplier", 1.0),
         logit_scale=1.0 / config.number("logits_scaling", 1.0),
         logit_cap=config.number("final_logit_softcapping", 0.0),
+        parallel=raw.get("use_parallel_residual") is True,
     )
 
 
@@ -156,10 +160,11 @@ def _rope(config: Config, stated: Mapping[str, Any]) -> tuple[Rope, int]:
 
     kind = str(stated.get("rope_type") or stated.get("type") or "default")
     base = number("rope_theta", 10000.0)
-    size = int(config.head_size * number("partial_rotary_factor", 1.0))
+    size = int(config.head_size * number("partial_rotary_factor", config.kind.rotated))
     original = number("original_max_position_embeddings", number("max_position_embeddings"))
     if not base > 1 or size % 2 or not 0 < size <= config.head_size or original < 1:
         raise ExportError(f"rotary positions of base {base:g} over {size} of {config.head_size} values cannot be")
+    _check_rotary(config.head_size, size)
     plain = Rope(base, size)
     factor = 1.0 if kind in ("default", "longrope", "su") else number("factor")
     if factor < 1:
@@ -184,6 +189,13 @@ def _rope(config: Config, stated: Mapping[str, Any]) -> tuple[Rope, int]:
         factors = tuple(_number(value, "short_factor") for value in short)
         return Rope(base, size, factors=factors, magnitude=number("attention_factor", usual)), int(original)
     raise ExportError(f"rotary positions of type {kind[:40]!r} change with the length of the text; no graph has them")
+
+
+def _check_rotary(head_size: int, rotated: int) -> None:
+    try:
+        rotary_order(head_size, rotated)
+    except ValueError as error:
+        raise ExportError(f"the positions of config.json cannot be written: {error}") from error
 
 
 def _llama3(plain: Rope, factor: float, low: float, high: float, original: float) -> tuple[float, ...]:

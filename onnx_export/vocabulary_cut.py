@@ -118,9 +118,7 @@ def some_rows(matrix: Matrix, rows: Ids) -> Matrix:
         first = int(wanted[0])
         part = matrix.read(first, int(wanted[-1]) + 1)
         at = wanted - first
-        if not isinstance(part, Blocks):
-            return part[at]
-        return Blocks(part.values[at], part.scales[at], None if part.offsets is None else part.offsets[at])
+        return part.taken(at) if isinstance(part, Blocks) else part[at]
 
     return Matrix(len(rows), matrix.columns, matrix.form, read)
 

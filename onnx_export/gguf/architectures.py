@@ -32,6 +32,10 @@ class Sizes:
         value = self._fields.get(self._prefix + name)
         return value if isinstance(value, str) else None
 
+    def flag(self, name: str) -> bool:
+        """Whether it is true; a missing one is not."""
+        return self._fields.get(self._prefix + name) is True
+
     def needed(self, name: str) -> int:
         """A positive whole number. Errors: ValueError with what is wrong."""
         value = self.number(name)
@@ -162,6 +166,7 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 window=_all_layers,
                 known_as="StarCoder2",
             ),
+            Architecture("stablelm", "stablelm", "StableLmForCausalLM", norm="layer", known_as="StableLM, StableCode"),
         )
     }
 )

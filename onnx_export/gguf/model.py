@@ -10,7 +10,7 @@ from engine.errors import ExportError
 from onnx_export.gguf.architectures import ARCHITECTURES, Architecture, Sizes
 from onnx_export.gguf.blocks import FORMS, floats, unpack
 from onnx_export.gguf.header import GgufFile, TensorPlace
-from onnx_export.graph_writer.decoder import Decoder, Layer, Rope, Yarn
+from onnx_export.graph_writer.decoder import Decoder, Layer, Rope, Yarn, rotary_order
 from onnx_export.graph_writer.tensors import expected_tensors
 from onnx_export.graph_writer.weights import Blocks, Floats, Form, Matrix
 
@@ -165,6 +165,7 @@ def decoder_of(row: Architecture, file: GgufFile, context: int | None) -> Decode
         residual_scale=float(sizes.number("residual_scale", 1.0) or 1.0),
         logit_scale=1.0 / float(sizes.number("logit_scale", 1.0) or 1.0),
         logit_cap=float(sizes.number("final_logit_softcapping", 0.0) or 0.0),
+        parallel=sizes.flag("use_parallel_residual"),
     )
 
 
@@ -174,6 +175,7 @@ def _rope(row: Architecture, sizes: Sizes, file: GgufFile, head_size: int) -> tu
     size = int(sizes.number("rope.dimension_count", head_size) or head_size)
     if not base > 1.0 or size % 2 or not 0 < size <= head_size:
         raise ValueError(f"rotary positions of base {base:g} over {size} of {head_size} values")
+    rotary_order(head_size, size)
     kind = sizes.text("rope.scaling.type") or "none"
     factor = float(sizes.number("rope.scaling.factor") or sizes.number("rope.scale_linear") or 1.0)
     original = int(sizes.number("rope.scaling.original_context_length") or sizes.needed("context_length"))

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto
 
 from engine.model_folder.manifest import GraphNames
 from onnx_export.graph_writer.data_file import DataFile
-from onnx_export.graph_writer.decoder import Decoder, Layer
+from onnx_export.graph_writer.decoder import Decoder, Layer, rotary_order
 from onnx_export.graph_writer.graph import MICROSOFT, Graph, Stored, Tick
-from onnx_export.graph_writer.weights import Floats, Matrix, Weights, joined
+from onnx_export.graph_writer.weights import Floats, Matrix, Weights, joined, reordered
 
 MODEL_FILE = "model.onnx"
 DATA_FILE = "model.onnx.data"
@@ -44,6 +45,7 @@ class _Writer:
         self._decoder, self._weights, self._graph = decoder, weights, graph
         self._names = GraphNames()
         self._tables: dict[object, tuple[str, str]] = {}
+        self._order = rotary_order(decoder.head_size, decoder.layers[0].rope.size)
 
     def write(self) -> None:
         """Write the whole graph."""
@@ -92,7 +94,7 @@ class _Writer:
         if self._has(f"{block}.post_attention_norm.weight"):
             attended, _ = self._norm(f"{block}.post_attention_norm", _Stream(attended))
         attended = self._scaled(attended, self._decoder.residual_scale)
-        if not self._has(f"{block}.ffn_norm.weight"):  # attention and feed-forward side by side
+        if self._decoder.parallel and not self._has(f"{block}.ffn_norm.weight"):
             both = self._graph.node("Add", [attended, self._feed_forward(block, normed)], f"{block}/both")
             return _Stream(hidden, both)
         normed, hidden = self._norm(f"{block}.ffn_norm", _Stream(hidden, attended))
@@ -138,6 +140,12 @@ class _Writer:
         names = [f"{block}.attn_{part}" for part in "qkv"]
         parts = self._attention_matrices(block)
         biases = self._attention_biases(block)
+        if self._order is not None:
+            for number, count in enumerate((self._decoder.heads, self._decoder.key_value_heads)):
+                order = (np.arange(count)[:, None] * self._decoder.head_size + self._order).ravel()
+                parts[number] = reordered(parts[number], order)
+                if biases is not None:
+                    biases[number] = biases[number][order]
         normed_parts = self._has(f"{block}.attn_q_norm.weight") or self._has(f"{block}.attn_k_norm.weight")
         if not normed_parts and len({part.form for part in parts}) == 1:
             bias = None if biases is None else np.concatenate(biases)
@@ -181,9 +189,23 @@ class _Writer:
         return list(zip([0, *ends], ends, strict=False))
 
     def _head_norm(self, name: str, values: str, heads: int) -> str:
-        split = self._graph.node("Reshape", [values, self._graph.constant([0, 0, heads, -1])], f"{name}/split")
-        normed, _ = self._norm(name, _Stream(split))
-        return self._graph.node("Reshape", [normed, self._graph.constant([0, 0, -1])], f"{name}/whole")
+        graph = self._graph
+        split = graph.node("Reshape", [values, graph.constant([0, 0, heads, -1])], f"{name}/split")
+        if self._weights.shape(f"{name}.weight") == (heads, self._decoder.head_size):
+            normed = self._each_head_norm(name, split, heads)
+        else:
+            normed, _ = self._norm(name, _Stream(split), self._order)
+        return graph.node("Reshape", [normed, graph.constant([0, 0, -1])], f"{name}/whole")
+
+    def _each_head_norm(self, name: str, split: str, heads: int) -> str:
+        """A norm with weights of its own for each head, over ``[B, S, heads, head size]``."""
+        graph = self._graph
+        scales = self._weights.matrix(f"{name}.weight").floats(0, heads)
+        scales = scales if self._order is None else scales[:, self._order]
+        kind = "LayerNormalization" if self._decoder.norm == "layer" else "SimplifiedLayerNormalization"
+        ones = graph.tensor(f"{name}/ones", np.ones(self._decoder.head_size, np.float32))
+        made = graph.node(kind, [split, ones], f"{name}/plain", axis=-1, epsilon=self._decoder.epsilon)
+        return graph.node("Mul", [made, graph.tensor(f"{name}/scales", scales)], f"{name}/normed")
 
     def _feed_forward(self, block: str, normed: str) -> str:
         graph = self._graph
@@ -212,15 +234,18 @@ class _Writer:
         }
         return kinds[self._decoder.activation]()
 
-    def _norm(self, name: str, stream: _Stream) -> tuple[str, str]:
-        """The normed stream and the stream itself, whose pending part is added on the way."""
+    def _norm(self, name: str, stream: _Stream, order: NDArray[np.int64] | None = None) -> tuple[str, str]:
+        """The normed stream and the stream itself, whose pending part is added on the way. ``order`` is that of the
+        values.
+        """
         graph, epsilon = self._graph, self._decoder.epsilon
-        scale = graph.tensor(f"{name}/scale", self._weights.vector(f"{name}.weight"))
+        taken = slice(None) if order is None else order
+        scale = graph.tensor(f"{name}/scale", self._weights.vector(f"{name}.weight")[taken])
         layer = self._decoder.norm == "layer"
         inputs = [scale]
         if layer:
             bias = self._optional(f"{name}.bias")
-            inputs += [] if bias is None else [graph.tensor(f"{name}/bias", bias)]
+            inputs += [] if bias is None else [graph.tensor(f"{name}/bias", bias[taken])]
         if stream.added is None:
             kind = "LayerNormalization" if layer else "SimplifiedLayerNormalization"
             made = graph.node(kind, [stream.hidden, *inputs], f"{name}/normed", axis=-1, epsilon=epsilon)

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 Norm = Literal["rms", "layer"]
 Activation = Literal["silu", "gelu", "gelu-tanh"]
+_ROTARY_STEP = 8
+"""The kernel rotates pairs of values by so many at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,13 @@ class Rope:
     magnitude: float = 1.0
 
     def tables(self, length: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Cosine and sine, ``[length, size / 2]`` each."""
+        """Cosine and sine, ``[length, wide]`` each. ``wide`` is ``size / 2`` rounded up to what the kernel takes; the
+        angles that are added are 0, which rotate nothing (see `rotary_order`).
+        """
         angles = np.outer(np.arange(length, dtype=np.float64), self.frequencies())
-        cosine, sine = self.magnitude * np.cos(angles), self.magnitude * np.sin(angles)
+        added = ((0, 0), (0, _wide(self.size // 2) - self.size // 2))
+        cosine = np.pad(self.magnitude * np.cos(angles), added, constant_values=1.0)
+        sine = np.pad(self.magnitude * np.sin(angles), added)
         return cosine.astype(np.float32), sine.astype(np.float32)
 
     def frequencies(self) -> NDArray[np.float64]:
@@ -63,6 +69,31 @@ class Rope:
         ramp = np.clip((np.arange(self.size // 2) - low) / max(high - low, 0.001), 0.0, 1.0)
         mixed: NDArray[np.float64] = plain / yarn.factor * ramp + plain * (1.0 - ramp)
         return mixed
+
+
+def rotary_order(size: int, rotated: int) -> NDArray[np.int64] | None:
+    """The order of the ``size`` values of a head in which the tables of `Rope.tables` rotate its first ``rotated``
+    values: each half of these, then values that are not rotated. None if they may stay as they are.
+
+    Errors: ValueError if the head is too small for that.
+    """
+    half = rotated // 2
+    added = _wide(half) - half
+    if not added:
+        return None
+    if 2 * (half + added) > size:
+        raise ValueError(f"{rotated} of {size} values are rotated: no kernel takes that")
+    ends = (half, half + added, 2 * half + added, 2 * (half + added))
+    order = np.empty(size, np.int64)
+    order[: ends[0]], order[ends[1] : ends[2]] = np.arange(half), np.arange(half, rotated)
+    rest = np.arange(rotated, size)
+    order[ends[0] : ends[1]], order[ends[2] : ends[3]] = rest[:added], rest[added : 2 * added]
+    order[ends[3] :] = rest[2 * added :]
+    return order
+
+
+def _wide(half: int) -> int:
+    return -(-half // _ROTARY_STEP) * _ROTARY_STEP
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +127,5 @@ class Decoder:
     residual_scale: float = 1.0
     logit_scale: float = 1.0
     logit_cap: float = 0.0
+    parallel: bool = False
     notes: tuple[str, ...] = field(default=())

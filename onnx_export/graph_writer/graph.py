@@ -79,6 +79,7 @@ class Graph:
         values = self._data.reserve(np.uint8, (rows, matrix.columns * form.bits // 8))
         scales = self._data.reserve(np.float32, (rows, width))
         offsets = np.empty((width, rows), np.float32) if form.offsets else None
+        zeros = self._data.reserve(np.uint8, (rows, -(-width * form.bits // 8))) if form.zeros else None
         for start, stop in matrix.chunks():
             part = matrix.read(start, stop)
             assert isinstance(part, Blocks)
@@ -86,10 +87,12 @@ class Graph:
             self._data.write(scales, part.scales, start)
             if offsets is not None and part.offsets is not None:
                 offsets[:, start:stop] = part.offsets.T
+            if zeros is not None and part.zeros is not None:
+                self._data.write(zeros, packed(part.zeros, form.bits), start)
             self._tick((stop - start) * matrix.columns)
         if offsets is not None:
             self.tensor(f"{name}/offsets", offsets)
-        return Stored(name, matrix, values, scales)
+        return Stored(name, matrix, values, scales, zeros)
 
     def product(self, hidden: str, stored: "Stored", bias: Floats | None = None) -> str:
         """``hidden`` ``[B, S, K]`` times a matrix: ``[B, S, N]``, plus a bias ``[N]``."""
@@ -105,7 +108,10 @@ class Graph:
         )
         self._name_once(f"{name}/scales", stored.scales, (matrix.rows, matrix.columns // form.block))
         inputs = [hidden, f"{name}/values", f"{name}/scales"]
-        inputs += ["", "", added] if added else []
+        if form.zeros:
+            self._name_once(f"{name}/zeros", stored.zeros, None)
+        zeros = f"{name}/zeros" if form.zeros else ""
+        inputs += [zeros, "", added] if added else [zeros] * form.zeros
         attributes = {"K": matrix.columns, "N": matrix.rows, "bits": form.bits, "block_size": form.block}
         made = self.node("MatMulNBits", inputs, f"{name}/product", domain=MICROSOFT, accuracy_level=FAST, **attributes)
         if not form.offsets:
@@ -228,5 +234,7 @@ class Graph:
 class Stored:
     """A matrix in the data file."""
 
-    def __init__(self, name: str, matrix: Matrix, values: Place, scales: Place | None) -> None:
-        self.name, self.matrix, self.values, self.scales = name, matrix, values, scales
+    def __init__(
+        self, name: str, matrix: Matrix, values: Place, scales: Place | None, zeros: Place | None = None
+    ) -> None:
+        self.name, self.matrix, self.values, self.scales, self.zeros = name, matrix, values, scales, zeros

@@ -4,7 +4,7 @@ a row; or unpacked to floats.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -13,15 +13,20 @@ from onnx_export.graph_writer.weights import WHOLE_ROW, Blocks, Bytes, Floats, F
 BLOCK = 32
 Rounding = Literal["keep", "fp32", "int8", "int4", "w8a8"]
 EIGHT_BITS = Form(8, BLOCK, offsets=False)
-FOUR_BITS = Form(4, BLOCK, offsets=False)
+FOUR_BITS = Form(4, BLOCK, offsets=False, zeros=True)
 BYTES = Form(8, WHOLE_ROW, offsets=False)
 """The inputs of such a product are bytes too, with one scale for each token."""
 OUTER = frozenset({"token_embd.weight", "output.weight"})
 """Matrices that stay in blocks of 8 bits: in ``int4``, because 4 bits would do the most harm there, and in ``w8a8``,
 because the embedding is looked up by rows and the head is computed for few of them.
 """
-_STEPS = 9
-"""Number of scales that are tried for a block of 4 bits, on each side of the scale of its largest weight."""
+_SHARES = (0.7, 0.75, 0.8, 0.84, 0.88, 0.92, 0.96, 1.0, 1.04)
+_SHIFTS = (-1, 0, 1)
+"""What is tried for a block of 4 bits: scales, as shares of the one that holds all its weights, and zero points, around
+the one that puts these in the middle.
+"""
+_SEARCHED = 1 << 17
+"""Weights that are searched at once: they stay in the cache of the processor."""
 
 
 def _none(name: str) -> bool:
@@ -55,13 +60,15 @@ class Rounded:
 
 def form_of(rounding: Rounding, name: str, columns: int, own: Form | None, *, coarse: bool = False) -> Form | None:
     """The form of a matrix with rows of ``columns`` weights: its own for ``keep`` (that of ``int4`` if it is
-    ``coarse``); floats if blocks do not fit.
+    ``coarse``), and for ``int4`` if it has 4 bits already; floats if blocks do not fit, and for norms.
     """
     if rounding == "keep" and not coarse:
         return own
     rounding = "int4" if rounding == "keep" else rounding
-    if rounding == "fp32" or columns % BLOCK:
+    if rounding == "fp32" or columns % BLOCK or name.endswith("_norm.weight"):
         return None
+    if rounding == "int4" and own is not None and own.bits == FOUR_BITS.bits:
+        return own
     inner = {"int4": FOUR_BITS, "int8": EIGHT_BITS, "w8a8": BYTES}[rounding]
     return EIGHT_BITS if name in OUTER else inner
 
@@ -79,34 +86,45 @@ def rounded(matrix: Matrix, form: Form | None) -> Matrix:
 
 
 def blocks_of(values: Floats, form: Form) -> Blocks:
-    """Round floats ``[N, K]`` to blocks without offsets."""
-    split = values.reshape(len(values), form.scales(values.shape[1]), -1)
-    reach = 1 << (form.bits - 1)
-    if form.bits == 8:
-        scales = np.abs(split).max(axis=-1) / (reach - 1)
-        return Blocks(_nearest(split, scales, reach), scales)
-    # One side of the range has one more number, so the largest weight is put on that side.
-    at = np.abs(split).argmax(axis=-1)
-    largest = np.take_along_axis(split, at[..., None], axis=-1)[..., 0]
-    best, chosen = np.full(largest.shape, np.inf, np.float32), np.zeros_like(largest)
-    for step in range(-_STEPS, _STEPS + 1):
-        scales = largest / (-reach + 0.1 * step)
-        whole = _whole(split, scales, reach)
-        # The scale that fits these whole numbers best, and the remaining error.
-        squares = np.einsum("nbk,nbk->nb", whole, whole)
-        products = np.einsum("nbk,nbk->nb", whole, split)
-        fitted = np.divide(products, squares, out=np.zeros_like(products), where=squares > 0)
-        left = -fitted * products
-        better = left < best
-        best, chosen = np.where(better, left, best), np.where(better, fitted, chosen)
-    return Blocks(_nearest(split, chosen, reach), chosen)
+    """Floats ``[N, K]`` as blocks of 8 bits around the middle of their range, or of 4 bits with zero points."""
+    if not form.zeros:
+        split = values.reshape(len(values), form.scales(values.shape[1]), -1)
+        reach = (1 << (form.bits - 1)) - 1
+        scales = np.abs(split).max(axis=-1) / np.float32(reach)
+        whole = _whole(split, scales, -reach - 1, reach) + (reach + 1)
+        return Blocks(whole.astype(np.uint8).reshape(len(split), -1), scales)
+    step = max(1, _SEARCHED // values.shape[1])
+    parts = [_searched(values[at : at + step], form) for at in range(0, len(values), step)]
+    values_of, scales, zeros = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Blocks(values_of, scales, zeros=zeros)
 
 
-def _whole(split: Floats, scales: Floats, reach: int) -> Floats:
+def _searched(values: Floats, form: Form) -> tuple[Bytes, Floats, Bytes]:
+    split = values.reshape(len(values), -1, form.block)
+    most = (1 << form.bits) - 1
+    low, high = np.minimum(split.min(axis=-1), 0), np.maximum(split.max(axis=-1), 0)
+    best = np.full(low.shape, np.inf, np.float32)
+    scales, zeros = np.zeros_like(low), np.zeros_like(low)
+    for share in _SHARES:
+        tried = (high - low) * np.float32(share / most)
+        inverse = np.divide(1.0, tried, out=np.zeros_like(tried), where=tried > 0)
+        nearest = np.rint(split * inverse[..., None])
+        middle = np.rint(0.5 * (most - (low + high) * inverse))
+        for shift in _SHIFTS:
+            zero = np.clip(middle + shift, 0, most)
+            whole = np.clip(nearest, -zero[..., None], most - zero[..., None])
+            squares = np.einsum("nbk,nbk->nb", whole, whole)
+            products = np.einsum("nbk,nbk->nb", whole, split)
+            fitted = np.divide(products, squares, out=np.zeros_like(products), where=squares > 0)
+            left = -fitted * products
+            better = left < best
+            best = np.where(better, left, best)
+            scales, zeros = np.where(better, fitted, scales), np.where(better, zero, zeros)
+    whole = _whole(split, scales, -zeros[..., None], most - zeros[..., None]) + zeros[..., None]
+    return whole.astype(np.uint8).reshape(len(split), -1), scales, zeros.astype(np.uint8)
+
+
+def _whole(split: Floats, scales: Floats, low: Any, high: Any) -> Floats:
     inverse = np.divide(1.0, scales, out=np.zeros_like(scales), where=scales != 0)
-    found: Floats = np.clip(np.rint(split * inverse[..., None]), -reach, reach - 1)
+    found: Floats = np.clip(np.rint(split * inverse[..., None]), low, high)
     return found
-
-
-def _nearest(split: Floats, scales: Floats, reach: int) -> Bytes:
-    return (_whole(split, scales, reach) + reach).astype(np.uint8).reshape(len(split), -1)

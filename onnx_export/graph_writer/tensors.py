@@ -47,9 +47,13 @@ def expected_tensors(decoder: Decoder, found: Mapping[str, tuple[int, ...]]) -> 
             ("ffn_norm", width),
             ("post_attention_norm", width),
             ("post_ffw_norm", width),
-            ("attn_q_norm", decoder.head_size),
-            ("attn_k_norm", decoder.head_size),
         ):
-            expected[f"{block}.{name}.weight"] = ((length,),) if name == "attn_norm" else ((length,), None)
+            needed = name == "attn_norm" or (name == "ffn_norm" and not decoder.parallel)
+            expected[f"{block}.{name}.weight"] = ((length,),) if needed else ((length,), None)
             expected[f"{block}.{name}.bias"] = ((length,), None)
+        for name, heads in (("attn_q_norm", decoder.heads), ("attn_k_norm", decoder.key_value_heads)):
+            # One norm for all heads, or one for each (StableLM 12B).
+            expected[f"{block}.{name}.weight"] = ((decoder.head_size,), (heads, decoder.head_size), None)
+            if len(found.get(f"{block}.{name}.weight", ())) == 1:
+                expected[f"{block}.{name}.bias"] = ((decoder.head_size,), None)
     return expected

@@ -18,12 +18,14 @@ CHUNK_WEIGHTS = 1 << 22
 @dataclass(frozen=True, slots=True)
 class Form:
     """How a type is stored: bits of the whole numbers, number of weights that share a scale (`WHOLE_ROW`: all of a
-    row), and whether there are offsets.
+    row), and whether there are offsets, or zero points (whole numbers, one for each block) in place of the middle of
+    the range.
     """
 
     bits: int
     block: int
     offsets: bool
+    zeros: bool = False
 
     def scales(self, columns: int) -> int:
         """Scales of a row of ``columns`` weights."""
@@ -32,23 +34,30 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
-    """Weights ``[N, K]``: ``values`` ``[N, K] uint8`` around the middle of their range, ``scales`` and ``offsets``
-    ``[N, K / block] float32``.
+    """Weights ``[N, K]``: ``values`` ``[N, K] uint8`` around the middle of their range or around ``zeros``
+    ``[N, K / block] uint8``; ``scales`` and ``offsets`` ``[N, K / block] float32``.
     """
 
     values: Bytes
     scales: Floats
     offsets: Floats | None = None
+    zeros: Bytes | None = None
 
     def floats(self, form: Form) -> Floats:
         """The weights, ``[N, K] float32``."""
         middle = np.float32(1 << (form.bits - 1))
         split = self.values.reshape(*self.scales.shape, -1).astype(np.float32)
-        split -= middle
+        split -= middle if self.zeros is None else self.zeros[..., None].astype(np.float32)
         split *= self.scales[..., None]
         if self.offsets is not None:
             split += self.offsets[..., None]
         return split.reshape(len(self.values), -1)
+
+    def taken(self, rows: NDArray[np.int64]) -> "Blocks":
+        """Some of the rows."""
+        offsets = None if self.offsets is None else self.offsets[rows]
+        zeros = None if self.zeros is None else self.zeros[rows]
+        return Blocks(self.values[rows], self.scales[rows], offsets, zeros)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +116,16 @@ def joined(parts: list[Matrix]) -> Matrix:
     return Matrix(ends[-1], parts[0].columns, parts[0].form, read)
 
 
+def reordered(matrix: Matrix, order: NDArray[np.int64]) -> Matrix:
+    """The same rows in another order. All of them are read for each range."""
+
+    def read(start: int, stop: int) -> Blocks | Floats:
+        part, at = matrix.read(0, matrix.rows), order[start:stop]
+        return part.taken(at) if isinstance(part, Blocks) else part[at]
+
+    return Matrix(matrix.rows, matrix.columns, matrix.form, read)
+
+
 def _stacked(found: list[Blocks | Floats]) -> Blocks | Floats:
     if len(found) == 1:
         return found[0]
@@ -114,15 +133,22 @@ def _stacked(found: list[Blocks | Floats]) -> Blocks | Floats:
     if not blocks:
         return np.concatenate([part for part in found if isinstance(part, np.ndarray)])
     offsets = [part.offsets for part in blocks if part.offsets is not None]
+    zeros = [part.zeros for part in blocks if part.zeros is not None]
     return Blocks(
         np.concatenate([part.values for part in blocks]),
         np.concatenate([part.scales for part in blocks]),
         np.concatenate(offsets) if offsets else None,
+        np.concatenate(zeros) if zeros else None,
     )
 
 
 def packed(values: NDArray[np.uint8], bits: int) -> NDArray[np.uint8]:
     """Whole numbers ``[N, K]`` of 4 or 8 bits as `MatMulNBits` stores them, ``[N, K * bits / 8]``: the first of two
-    in the low half.
+    in the low half. An odd row ends with half a byte of nothing.
     """
-    return values if bits == 8 else values[:, ::2] | (values[:, 1::2] << np.uint8(4))
+    if bits == 8:
+        return values
+    if values.shape[1] % 2:
+        values = np.pad(values, ((0, 0), (0, 1)))
+    found: NDArray[np.uint8] = values[:, ::2] | (values[:, 1::2] << np.uint8(4))
+    return found

@@ -180,6 +180,7 @@ EXAMPLES: Mapping[str, Example] = {
     "phi": Example("gpt2", "PhiConfig", {**_NAMES, "intermediate_size": 96, "partial_rotary_factor": 0.5}),
     "phi3": Example("llama2", "Phi3Config", {**_GROUPED, "original_max_position_embeddings": 192}, "</s>", "<s>"),
     "starcoder2": Example("starcoder2", "Starcoder2Config", {**_GROUPED, "sliding_window": 24}),
+    "stablelm": Example("gpt2", "StableLmConfig", {**_GROUPED, "use_qkv_bias": True}),
     "gpt_bigcode": Example("santacoder", "GPTBigCodeConfig", dict(_GPT)),
     "gpt2": Example("gpt2", "GPT2Config", dict(_GPT)),
     "codegen": Example("gpt2", "CodeGenConfig", {**_GPT, "rotary_dim": 8, "tie_word_embeddings": False}),

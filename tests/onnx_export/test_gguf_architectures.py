@@ -14,10 +14,12 @@ import torch
 import transformers
 from gguf import GGUFWriter
 
+from engine.errors import ExportError
 from engine.model_folder.manifest import load_manifest
 from engine.runtime.session import OrtSession
 from onnx_export.convert import convert
 from onnx_export.gguf.architectures import ARCHITECTURES
+from onnx_export.graph_writer.rounding import Rounding
 from tests.onnx_export.families import EXAMPLES, write_example
 from tests.onnx_export.gguf.files import add_field, toy_tokenizer
 from tests.onnx_export.source_text import make_source
@@ -80,7 +82,7 @@ def fields_of(config: Any) -> dict[str, Any]:
         "attention.key_length": size,
         "attention.value_length": size,
         "attention.layer_norm_rms_epsilon": getattr(config, "rms_norm_eps", None),
-        "attention.layer_norm_epsilon": getattr(config, "norm_epsilon", None),
+        "attention.layer_norm_epsilon": getattr(config, "norm_epsilon", getattr(config, "layer_norm_eps", None)),
         "attention.sliding_window": getattr(config, "sliding_window", None),
         "attention.scale": getattr(config, "attention_multiplier", None),
         "embedding_scale": getattr(config, "embedding_multiplier", None),
@@ -92,7 +94,8 @@ def fields_of(config: Any) -> dict[str, Any]:
         "rope.scaling.factor": rope.get("factor") if kind else None,
         "rope.scaling.original_context_length": rope.get("original_max_position_embeddings") if kind else None,
         "rope.freq_base": float(rope.get("rope_theta", 10000.0)),
-        "rope.dimension_count": size,
+        "rope.dimension_count": int(size * rope.get("partial_rotary_factor", 1.0)),
+        "use_parallel_residual": getattr(config, "use_parallel_residual", None),
     }
 
 
@@ -113,6 +116,8 @@ def write_gguf(
     names = FOUR_NORMS if any("pre_feedforward" in name for name in model.state_dict()) else NAMES
     for name, tensor in model.state_dict().items():
         values = tensor.float().numpy()
+        if "layernorm.norms." in name:
+            continue
         if tied and name.startswith("lm_head"):
             continue
         if architecture.startswith("gemma") and "norm" in name:
@@ -120,10 +125,21 @@ def write_gguf(
         if architecture in INTERLEAVED and (".q_proj." in name or ".k_proj." in name):
             values = neighbours(values, config.num_attention_heads if ".q_" in name else config.num_key_value_heads)
         writer.add_tensor(gguf_name(name, names), np.ascontiguousarray(values))
+    for name, values in head_norms(model).items():
+        writer.add_tensor(name, values)
     writer.write_header_to_file(path)
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def head_norms(model: Any) -> dict[str, Any]:
+    """StableLM's norms of single heads, joined as llama.cpp's converter joins them: ``[heads, head size]``."""
+    found: dict[str, list[Any]] = {}
+    for name, tensor in model.state_dict().items():
+        if match := re.fullmatch(r"model\.layers\.(\d+)\.self_attn\.([qk])_layernorm\.norms\.\d+\.weight", name):
+            found.setdefault(f"blk.{match[1]}.attn_{match[2]}_norm.weight", []).append(tensor.float().numpy())
+    return {name: np.stack(rows) for name, rows in found.items()}
 
 
 def error_of(model: Any, folder: Path, count: int) -> float:
@@ -153,6 +169,26 @@ def test_every_architecture_gives_the_logits_of_its_checkpoint(tmp_path: Path, n
     convert(tmp_path / "m.gguf", tmp_path / "out")
     # Longer than the window of the models that have one.
     assert error_of(model, tmp_path / "out", 60) < 1e-4
+
+
+@pytest.mark.parametrize("precision", ["keep", "int4"])
+def test_a_norm_for_each_head_and_parallel_residuals(tmp_path: Path, precision: Rounding) -> None:
+    """As StableLM 12B has them."""
+    model = example(tmp_path, "stablelm", qk_layernorm=True, use_parallel_residual=True)
+    with torch.no_grad():
+        for name, tensor in model.named_parameters():
+            if "layernorm.norms." in name:
+                tensor.copy_(torch.rand(tensor.shape, generator=torch.Generator().manual_seed(len(name))) + 0.5)
+    write_gguf(model, "stablelm", tmp_path / "m.gguf")
+    convert(tmp_path / "m.gguf", tmp_path / "out", precision=precision)
+    assert error_of(model, tmp_path / "out", 60) < (1e-4 if precision == "keep" else 0.5)
+
+
+def test_a_norm_is_missing_only_where_the_file_says_so(tmp_path: Path) -> None:
+    model = example(tmp_path, "stablelm", use_parallel_residual=True)
+    write_gguf(model, "stablelm", tmp_path / "m.gguf", {"use_parallel_residual": False})
+    with pytest.raises(ExportError, match=r"no tensor 'blk.0.ffn_norm.weight'; fetch the file again"):
+        convert(tmp_path / "m.gguf", tmp_path / "out")
 
 
 @pytest.mark.parametrize("kind", ["linear", "yarn"])

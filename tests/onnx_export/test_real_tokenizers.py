@@ -59,6 +59,7 @@ OF_ITS_STYLE: Mapping[str, str] = {
     "phi": "p50k_base",
     "phi3": "o200k_base",
     "starcoder2": "p50k_base",
+    "stablelm": "p50k_base",
     "gpt_bigcode": "p50k_base",
     "gpt2": "p50k_base",
     "codegen": "p50k_base",
