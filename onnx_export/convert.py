@@ -32,6 +32,7 @@ from onnx_export.graph_writer.rounding import Rounded, Rounding, form_of
 from onnx_export.graph_writer.untrained import untrained_of
 from onnx_export.graph_writer.weights import Weights
 from onnx_export.placing import require_replaceable, swap, workspace
+from onnx_export.source_guard import unchanged
 from onnx_export.vocabulary_cut import CutRows, cut_tokenizer, kept_entries
 
 TOKENIZER_FILE = "tokenizer.json"
@@ -130,19 +131,21 @@ def convert(
         raise ExportError(f"a GGUF file converts to {', '.join(get_args(Rounding))}, not to {precision}")
     require_replaceable(out)
     progress(0.0, "header")
-    model = read_model(read_header(source), context)
-    tokenizer, weights = _entries(model, cut, progress)
-    _require_room(out, converted_bytes(model, precision))
-    with workspace(out) as folder:
-        tick = _Tick(model, progress, cancelled)
-        write_graph(model.decoder, Rounded(weights, precision, model.is_coarse), folder, tick)
-        (folder / TOKENIZER_FILE).write_text(tokenizer.text, encoding="utf-8")
-        progress(0.95, "checksums")
-        files = {name: sha256_of(folder / name) for name in (MODEL_FILE, DATA_FILE, TOKENIZER_FILE)}
-        manifest = _manifest(model, tokenizer, weights, precision, files)
-        (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
-        _stop_if(cancelled)
-        swap(folder, out)
+    with unchanged(source) as require_unchanged:
+        model = read_model(read_header(source), context)
+        tokenizer, weights = _entries(model, cut, progress)
+        _require_room(out, converted_bytes(model, precision))
+        with workspace(out) as folder:
+            tick = _Tick(model, progress, cancelled)
+            write_graph(model.decoder, Rounded(weights, precision, model.is_coarse), folder, tick)
+            (folder / TOKENIZER_FILE).write_text(tokenizer.text, encoding="utf-8")
+            progress(0.95, "checksums")
+            files = {name: sha256_of(folder / name) for name in (MODEL_FILE, DATA_FILE, TOKENIZER_FILE)}
+            manifest = _manifest(model, tokenizer, weights, precision, files)
+            (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
+            _stop_if(cancelled)
+            require_unchanged()
+            swap(folder, out)
     progress(1.0, "done")
     return manifest
 

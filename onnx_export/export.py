@@ -32,6 +32,7 @@ from onnx_export.output_basis import write_output_basis
 from onnx_export.placing import require_replaceable, swap, workspace
 from onnx_export.quantize import Device, Plan, plan
 from onnx_export.shapes import Shape, read_shape
+from onnx_export.source_guard import unchanged
 from onnx_export.weights import tensor_places
 
 SINGLE_FILE_BYTES = 1 << 30  # a protobuf message cannot exceed 2 GiB
@@ -68,25 +69,27 @@ def export_checkpoint(
     the number of finished steps and of all steps, `notice` with lines for the user.
 
     Errors: ExportError for a checkpoint that cannot be exported, a precision without kernels, a missing package, a full
-    disk, or a failed check, with its figure and bound.
+    disk, a checkpoint that changes while it is read, or a failed check, with its figure and bound.
     """
-    source = read_checkpoint(checkpoint)
     chosen = plan(precision, device)
-    require_replaceable(out)
-    with workspace(out) as folder:
-        progress(0, STEPS)
-        shape = _build_graph(source, chosen, folder)
-        progress(1, STEPS)
-        for name in (TOKENIZER_FILE, *COPIED_FILES):
-            if (checkpoint / name).exists():
-                shutil.copyfile(checkpoint / name, folder / name)
-        if output_basis:
-            write_output_basis(checkpoint, folder, output_basis)
-        manifest = _describe(source, chosen, shape, folder)
-        (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
-        progress(2, STEPS)
-        checked = check and _validate(source, chosen, manifest, folder)
-        swap(folder, out)
+    with unchanged(checkpoint) as require_unchanged:
+        source = read_checkpoint(checkpoint)
+        require_replaceable(out)
+        with workspace(out) as folder:
+            progress(0, STEPS)
+            shape = _build_graph(source, chosen, folder)
+            progress(1, STEPS)
+            for name in (TOKENIZER_FILE, *COPIED_FILES):
+                if (checkpoint / name).exists():
+                    shutil.copyfile(checkpoint / name, folder / name)
+            if output_basis:
+                write_output_basis(checkpoint, folder, output_basis)
+            manifest = _describe(source, chosen, shape, folder)
+            (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
+            progress(2, STEPS)
+            checked = check and _validate(source, chosen, manifest, folder)
+            require_unchanged()
+            swap(folder, out)
     progress(STEPS, STEPS)
     if check and not checked:
         notice("not compared with the checkpoint: that needs torch (pip install 'midtoken[export]')")

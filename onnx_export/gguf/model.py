@@ -120,7 +120,7 @@ def read_model(file: GgufFile, context: int | None = None) -> GgufModel:
     try:
         decoder = decoder_of(row, file, context)
     except (ValueError, OverflowError, ZeroDivisionError) as error:
-        raise ExportError(f"{file.path} describes no model ({error}); fetch the file again") from None
+        raise ExportError(f"{file.path} describes no model that can be computed ({error}); take another file") from None
     _check_tensors(file, decoder)
     return GgufModel(file, row, decoder)
 

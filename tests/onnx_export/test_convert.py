@@ -123,6 +123,10 @@ def test_products_of_several_types_side_by_side(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("precision", "bound"), [("fp32", 1e-4), ("int8", 0.05), ("w8a8", 0.05), ("int4", 0.35)])
 def test_weights_are_rounded_again_on_request(tmp_path: Path, precision: Rounding, bound: float) -> None:
+    """The bound of int4 is for the worst of twelve tokens and for random weights, which 4 bits hold badly: over 16
+    draws the worst error is 0.24 to 0.44 (0.33 on average, 0.22 over all tokens). How near the blocks come to the best
+    ones is tested in test_rounding.py.
+    """
     tensors = write_model(tmp_path / "m.gguf", types=("F16",))
     assert convert(tmp_path / "m.gguf", tmp_path / "out", precision=precision).precision == precision
     assert relative_error(logits_of(tmp_path / "out"), forward(tensors, IDS, interleaved=True)) < max(bound, 2e-3)

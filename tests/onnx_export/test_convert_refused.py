@@ -9,6 +9,7 @@ import pytest
 from engine import ExportError
 from onnx_export.convert import convert, describe
 from tests.onnx_export.gguf.files import WIDTH, write_model
+from tests.onnx_export.opened_files import FULL_DISK, before_opening, full_disk
 
 
 def test_a_source_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
@@ -34,7 +35,8 @@ def test_a_source_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
         ({"fields": {"llama.expert_count": 8}}, "mixture of experts"),
         ({"fields": {"llama.attention.head_count": 3}}, "describes no model"),
         ({"fields": {"llama.block_count": 3}}, "has no tensor 'blk.2.attn_q.weight'"),
-        ({"fields": {"llama.embedding_length": 32}}, "of shape"),
+        ({"fields": {"llama.embedding_length": 128}}, "of shape"),
+        ({"fields": {"llama.embedding_length": 32}}, "8 of 8 values are rotated: no kernel takes that.; take another"),
         ({"fields": {"llama.context_length": 0}}, "llama.context_length is 0"),
         ({"fields": {"llama.rope.scaling.type": "twisted"}}, "type 'twisted'"),
         ({"pre": "unheard-of"}, "rule 'unheard-of', which is not known"),
@@ -91,3 +93,29 @@ def test_a_tensor_that_nobody_asks_for_is_refused(tmp_path: Path) -> None:
     write_model(tmp_path / "m.gguf", tensors=tensors)
     with pytest.raises(ExportError, match="ssm_in"):
         convert(tmp_path / "m.gguf", tmp_path / "out")
+
+
+def test_another_file_in_its_place(tmp_path: Path) -> None:
+    """As when a newer version of the model is fetched meanwhile: of the same sizes, with other weights."""
+    path, out = tmp_path / "here" / "m.gguf", tmp_path / "here" / "out"
+    path.parent.mkdir()
+    write_model(path)
+    write_model(tmp_path / "new.gguf", seed=1)
+    new = tmp_path / "new.gguf"
+    assert path.stat().st_size == new.stat().st_size
+    with (
+        before_opening(path.parent, 5, lambda: new.replace(path)),
+        pytest.raises(ExportError, match="changed while it was read"),
+    ):
+        convert(path, out)
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not FULL_DISK.exists(), reason="only Linux has a device that is always full")
+@pytest.mark.parametrize("name", ["model.onnx", "model.onnx.data", "tokenizer.json", "midtoken.json"])
+def test_a_disk_that_is_full_at_any_file(tmp_path: Path, name: str) -> None:
+    write_model(tmp_path / "m.gguf")
+    with full_disk(name), pytest.raises(ExportError, match=r"\(No space left on device\); make room") as caught:
+        convert(tmp_path / "m.gguf", tmp_path / "out")
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
