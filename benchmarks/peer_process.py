@@ -215,6 +215,8 @@ def _in_torch(file: Path) -> tuple[Any, Any]:
     torch.set_num_threads(cores())
     tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+    if getattr(model, "hf_quantizer", None) is not None:
+        model.hf_quantizer.remove_quantization_config(model)  # these are floats; with it they cannot be saved
     return tokenizer, model.eval()
 
 
