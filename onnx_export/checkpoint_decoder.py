@@ -68,6 +68,13 @@ class Config:
         value = self.raw.get(name)
         return _number(default if value is None else value, name)
 
+    def positive(self, name: str, default: float) -> float:
+        """A finite number above 0."""
+        value = self.number(name, default)
+        if value <= 0:
+            raise ExportError(f"config.json says {name} is {value:g}; it must be above 0")
+        return value
+
     def count(self, name: str, default: int | None = None) -> int:
         """A whole number from 1 on."""
         value = self.number(name, default)
@@ -115,7 +122,7 @@ def decoder_of(raw: Mapping[str, Any]) -> Decoder:
     width = config.count("hidden_size")
     window = config.count("sliding_window") if SLIDING in config.layer_types else None
     epsilon = next((name for name in ("rms_norm_eps", "norm_epsilon", "layer_norm_eps") if name in raw), "rms_norm_eps")
-    scalar = config.number("query_pre_attn_scalar", 256) if kind.scalar_scale else 0.0
+    scalar = config.positive("query_pre_attn_scalar", 256) if kind.scalar_scale else 0.0
     return Decoder(
         width=width,
         heads=heads,
@@ -124,13 +131,13 @@ def decoder_of(raw: Mapping[str, Any]) -> Decoder:
         context_length=min(config.count("max_position_embeddings"), most, MOST_CONTEXT),
         layers=tuple(Layer(ropes[seen], window if seen == SLIDING else None) for seen in config.layer_types),
         norm=kind.norm,
-        epsilon=config.number(epsilon, kind.epsilon),
+        epsilon=config.positive(epsilon, kind.epsilon),
         activation=activation,
         attention_scale=scalar**-0.5 if scalar else config.number("attention_multiplier", 0.0),
         attention_cap=config.number("attn_logit_softcapping", 0.0),
         embedding_scale=math.sqrt(width) if kind.above_one else config.number("embedding_multiplier", 1.0),
         residual_scale=config.number("residual_multiplier", 1.0),
-        logit_scale=1.0 / config.number("logits_scaling", 1.0),
+        logit_scale=1.0 / config.positive("logits_scaling", 1.0),
         logit_cap=config.number("final_logit_softcapping", 0.0),
         parallel=raw.get("use_parallel_residual") is True,
     )

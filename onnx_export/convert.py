@@ -26,7 +26,7 @@ from engine.model_folder.manifest import (
 from onnx_export.entry_counts import Cut
 from onnx_export.gguf.header import GgufFile, read_header
 from onnx_export.gguf.model import GgufModel, read_model
-from onnx_export.gguf.tokenizer import TokenizerOfFile, fim_of, read_entries, read_tokenizer, split_rule_of
+from onnx_export.gguf.tokenizer import TokenizerOfFile, control_of, fim_of, read_entries, read_tokenizer, split_rule_of
 from onnx_export.graph_writer.build import DATA_FILE, MODEL_FILE, write_graph
 from onnx_export.graph_writer.rounding import Rounded, Rounding, form_of
 from onnx_export.graph_writer.untrained import untrained_of
@@ -86,6 +86,8 @@ def describe(path: Path) -> Description:
         if entries.kind == "gpt2":
             split_rule_of(file)
         model = read_model(file)
+        control_of(file, entries)
+        _require_rows(model, entries.count)
         converted = converted_bytes(model, "keep")
     except ExportError as error:
         reason = str(error)
@@ -153,16 +155,18 @@ def convert(
 def _entries(model: GgufModel, cut: Cut | None, progress: Progress) -> tuple[TokenizerOfFile, Weights]:
     """The tokenizer and the weights, with the entries that ``cut`` keeps. Raises `ExportError`."""
     tokenizer = read_tokenizer(model.file)
-    rows = model.file.tensors["token_embd.weight"].shape[0]
-    if tokenizer.entries > rows:
-        raise ExportError(
-            f"{model.file.path} has {tokenizer.entries} entries but {rows} rows of weights; fetch it again"
-        )
+    _require_rows(model, tokenizer.entries)
     if cut is None:
         return tokenizer, model
     progress(0.0, "entries")
     kept = kept_entries(tokenizer, cut.scores(tokenizer.text), cut.entries)
     return cut_tokenizer(tokenizer, kept), CutRows(model, kept)
+
+
+def _require_rows(model: GgufModel, entries: int) -> None:
+    rows = model.file.tensors["token_embd.weight"].shape[0]
+    if entries > rows:
+        raise ExportError(f"{model.file.path} has {entries} entries but {rows} rows of weights; fetch it again")
 
 
 def _manifest(

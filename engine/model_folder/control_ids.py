@@ -28,7 +28,7 @@ def control_ids(
     of special_tokens_map.json. The begin id counts only if encoding begins with it, because many families name one that
     they never write.
 
-    Errors: ModelFolderError if no end is named, or if one of them is not an id or is ordinary text.
+    Errors: ModelFolderError if no end is named, or if one of them is not an id, has no entry, or is ordinary text.
     """
     nested = config.get("text_config")
     config = {**nested, **config} if isinstance(nested, dict) else config
@@ -41,6 +41,12 @@ def control_ids(
         raise ModelFolderError(f"the configuration names {min(ends)} as the end of a text, which is no id; correct it")
     if not ends or not all(isinstance(number, int) for number in ends):
         raise ModelFolderError("config.json names no eos_token_id, so no completion could end; add it there")
+    known = _vocabulary(tokenizer).values()
+    if known and max(ends) > max(known):
+        raise ModelFolderError(
+            f"the configuration names {max(ends)} as the end of a text, but the tokenizer has no such entry; "
+            "correct eos_token_id in config.json"
+        )
     _require_no_text(ends, tokenizer)
     begin, pad = config.get("bos_token_id"), config.get("pad_token_id")
     return ControlIds(

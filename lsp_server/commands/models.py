@@ -19,6 +19,8 @@ from lsp_server.models.names import name_or_path
 from lsp_server.models.registry import this_registry
 
 _TITLES = ("name", "where", "parameters", "quantisation", "context", "fills in", "licence", "size", "state")
+_LABELS = {"source": "where", "bytes": "size", "fim": "fills in", "quantization": "quantisation"}
+"""How fields of the JSON are called in the table, where it is another name."""
 _STATES = {"ready": "ready", "convertible": "to be added", "unusable": "cannot be used"}
 
 
@@ -75,6 +77,8 @@ def run_list(args: argparse.Namespace) -> int:
         print(json.dumps({"models": [entry.to_json() for entry in table.entries]}, ensure_ascii=False))
     else:
         print("\n".join(lines_of(table.entries)))
+        if any(entry.state == "convertible" for entry in table.entries):
+            _tell("to use a model that is to be added: midtoken models add NAME")
     return 0
 
 
@@ -116,8 +120,10 @@ def run_show(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(entry.to_json(), ensure_ascii=False))
         return 0
-    for name, value in entry.to_json().items():
-        print(f"{name:<14}{printable(_value(value))}")
+    words = {"source": PLACES[entry.source], "state": _STATES[entry.state], "bytes": size(entry.facts.bytes)}
+    for name, value in {**entry.to_json(), **words}.items():
+        if value is not None or name != "reason":
+            print(f"{_LABELS.get(name, name):<14}{printable(_value(value))}")
     return 0
 
 

@@ -21,10 +21,12 @@ class Sizes:
         self._prefix, self._fields = f"{architecture}.", fields
 
     def number(self, name: str, default: float | None = None) -> float | None:
-        """A finite number."""
+        """A number. Errors: ValueError if it is not finite, which no converter writes."""
         value = self._fields.get(self._prefix + name)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
             return default
+        if not math.isfinite(value):
+            raise ValueError(f"{self._prefix}{name} is {value}")
         return value
 
     def text(self, name: str) -> str | None:

@@ -149,6 +149,9 @@ def decoder_of(row: Architecture, file: GgufFile, context: int | None) -> Decode
     local = rope if row.local_base is None else Rope(row.local_base, rope.size)
     windows = [row.window(sizes, layer) for layer in range(layers)]
     norm = "attention.layer_norm_epsilon" if row.norm == "layer" else "attention.layer_norm_rms_epsilon"
+    epsilon = float(sizes.number(norm, 1e-5) or 1e-5)
+    if not 0 < epsilon < 1:
+        raise ValueError(f"norms with {epsilon:g} added")
     return Decoder(
         width=sizes.needed("embedding_length"),
         heads=heads,
@@ -157,7 +160,7 @@ def decoder_of(row: Architecture, file: GgufFile, context: int | None) -> Decode
         context_length=min(length, most, context or MOST_CONTEXT),
         layers=tuple(Layer(rope if window is None else local, window) for window in windows),
         norm=row.norm,
-        epsilon=float(sizes.number(norm, 1e-5) or 1e-5),
+        epsilon=epsilon,
         activation=row.activation,
         attention_scale=row.attention_scale(sizes),
         attention_cap=float(sizes.number("attn_logit_softcapping", 0.0) or 0.0),

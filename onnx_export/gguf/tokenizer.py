@@ -65,6 +65,12 @@ class Entries:
         return found
 
     @property
+    def count(self) -> int:
+        """The entries up to the last that is used."""
+        used = np.flatnonzero(self.kinds != _UNUSED)
+        return int(used[-1]) + 1 if len(used) else 0
+
+    @property
     def added(self) -> dict[str, int]:
         """Control and user-defined entries, as a tokenizer.json names them."""
         return self.of_kind(_CONTROL, _USER, _UNKNOWN)
@@ -101,13 +107,11 @@ def read_tokenizer(file: GgufFile) -> TokenizerOfFile:
     """Everything that a model folder says about its tokenizer. Errors: ExportError, in one line."""
     entries = read_entries(file)
     whole = _byte_level(file, entries) if entries.kind == "gpt2" else _sentencepiece(file, entries)
-    used = np.flatnonzero(entries.kinds != _UNUSED)
     added = entries.added
-    count = int(used[-1]) + 1 if len(used) else 0
     return TokenizerOfFile(
         json.dumps(whole, ensure_ascii=False),
-        count,
-        _control(file, entries, added, count),
+        entries.count,
+        control_of(file, entries),
         fim_of(file, added),
         repository_tokens(added),
     )
@@ -128,7 +132,9 @@ def fim_of(file: GgufFile, added: Mapping[str, int]) -> FimTemplates | None:
     return FimTemplates({"psm": (prefix, "prefix", suffix, "suffix", middle)}, "psm")
 
 
-def _control(file: GgufFile, entries: Entries, added: Mapping[str, int], count: int) -> ControlIds:
+def control_of(file: GgufFile, entries: Entries) -> ControlIds:
+    """The ids of a file that begin and end texts. Errors: ExportError for ends that cannot be."""
+    added, count = entries.added, entries.count
     named = [_id(file, name) for name in _END_FIELDS]
     if entries.kind == "llama" and named[0] is None:
         named[0] = _SENTENCEPIECE_IDS["eos"]

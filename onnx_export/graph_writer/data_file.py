@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
+from engine.errors import ExportError
+
 _PAGE = 4096
 """Alignment of tensors, so that they can be mapped; small ones are closer together."""
 _SMALL = 64
@@ -56,9 +58,16 @@ class DataFile:
         return place
 
     def write(self, place: Place, values: NDArray[Any], first: int = 0) -> None:
-        """Write rows of a tensor from row ``first`` on. Errors: OSError if the disk is full."""
+        """Write rows of a tensor from row ``first`` on.
+
+        Errors: OSError if the disk is full, ExportError for a weight that is no number.
+        """
         width = place.bytes // max(place.shape[0], 1) if place.shape else place.bytes
         data = np.ascontiguousarray(values, place.dtype)
+        if data.dtype.kind == "f" and not np.isfinite(data).all():
+            raise ExportError(
+                "a weight of the model is infinite or no number, so nothing could be completed; fetch it again"
+            )
         assert first * width + data.nbytes <= place.bytes
         self._stream.seek(place.offset + first * width)
         self._stream.write(data.data.cast("B") if data.nbytes else b"")

@@ -1,5 +1,6 @@
 """GGUF files that cannot be converted, or change meanwhile: one line says why, and nothing is left behind."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 
 from engine import ExportError
 from onnx_export.convert import convert, describe
-from tests.onnx_export.gguf.files import WIDTH, write_model
+from tests.onnx_export.gguf.files import WIDTH, random_tensors, write_model
 from tests.onnx_export.opened_files import FULL_DISK, before_opening, full_disk
 
 
@@ -53,6 +54,11 @@ def test_a_source_that_shrinks_while_it_is_read(tmp_path: Path) -> None:
         ({"fields": {"llama.attention.key_length": 16, "llama.attention.value_length": 8}}, "describes no model"),
         ({"fields": {"llama.rope.dimension_count": 15}}, "describes no model"),
         ({"fields": {"llama.block_count": 513}}, "describes no model"),
+        ({"fields": {"llama.rope.freq_base": math.nan}}, "llama.rope.freq_base is nan"),
+        ({"fields": {"llama.attention.layer_norm_rms_epsilon": math.inf}}, "layer_norm_rms_epsilon is inf"),
+        ({"fields": {"llama.attention.layer_norm_rms_epsilon": -1.0}}, "norms with -1 added"),
+        ({"fields": {"tokenizer.ggml.eos_token_id": 5}}, "the end of a text, which is the ordinary entry"),
+        ({"tensors": random_tensors(99)}, "entries but 99 rows of weights"),
     ],
 )
 def test_what_cannot_be_converted_is_refused_in_one_line(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -62,6 +68,18 @@ def test_what_cannot_be_converted_is_refused_in_one_line(tmp_path: Path, changes
     assert "\n" not in str(caught.value)
     found = describe(tmp_path / "m.gguf")
     assert not found.usable
+    assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
+
+
+@pytest.mark.parametrize("types", [("F32",), ("F16",), ("Q4_0",), ("Q8_0",)])
+@pytest.mark.parametrize("name", ["blk.0.ffn_up.weight", "output_norm.weight"])
+@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # of the package that writes the file
+def test_weights_that_are_no_numbers(tmp_path: Path, name: str, types: tuple[str, ...]) -> None:
+    tensors = write_model(tmp_path / "m.gguf")
+    tensors[name].flat[7] = np.inf
+    write_model(tmp_path / "m.gguf", tensors=tensors, types=types)
+    with pytest.raises(ExportError, match=r"is infinite or no number, .*; fetch it again"):
+        convert(tmp_path / "m.gguf", tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
 
 

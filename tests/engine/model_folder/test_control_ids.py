@@ -34,7 +34,7 @@ def test_an_end_that_only_the_map_of_special_tokens_names(token, tokenizer):
     added = {} if tokenizer else {"</s>": 2}
     assert control_ids({}, {}, {}, tokenizer, added, {"eos_token": token}).end == (2,)
     assert control_ids({}, {}, {"eos_token": "<e>"}, {}, {**added, "<e>": 3}, {"eos_token": token}).end == (3,)
-    assert control_ids({"eos_token_id": 4}, {}, {}, tokenizer, added, {"eos_token": token}).end == (4,)
+    assert control_ids({"eos_token_id": 1}, {}, {}, tokenizer, added, {"eos_token": token}).end == (1,)
 
 
 @pytest.mark.parametrize("vocabulary", [{"the": 7, "</s>": 2}, [["a", -1.0]] * 7 + [["the", -2.0]]])
@@ -42,6 +42,12 @@ def test_an_end_that_only_the_map_of_special_tokens_names(token, tokenizer):
 def test_an_end_that_is_ordinary_text_is_refused(vocabulary, ends):
     with pytest.raises(ModelFolderError, match=r"names 7 as the end of a text, which is the ordinary entry 'the'"):
         control_ids({"eos_token_id": ends}, {}, {}, {"model": {"vocab": vocabulary}}, {})
+
+
+def test_an_end_without_an_entry_is_refused():
+    tokenizer = {"model": {"vocab": {"a": 0, "b": 1}}, "added_tokens": [{"id": 2, "content": "</s>", "special": True}]}
+    with pytest.raises(ModelFolderError, match="names 99 as the end of a text, but the tokenizer has no such entry"):
+        control_ids({"eos_token_id": [2, 99]}, {}, {}, tokenizer, {"</s>": 2})
 
 
 def test_an_added_entry_that_is_text_is_no_end_either():

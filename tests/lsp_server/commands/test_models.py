@@ -27,7 +27,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_the_table(registry, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]):
     outcome = run(capsys, *arguments)
     assert outcome.status == 0
-    assert outcome.err == ""
+    assert outcome.err == "midtoken: to use a model that is to be added: midtoken models add NAME\n"
     title, bundled, smol, broken, reason = outcome.out.splitlines()
     assert title.split()[:3] == ["name", "where", "parameters"]
     assert bundled.split()[:2] == ["bundled", "bundled"]
@@ -59,7 +59,8 @@ def test_stores_that_cannot_be_read_are_noted(registry, capsys, monkeypatch: pyt
     monkeypatch.setattr("lsp_server.models.found.lm_studio.files_below", files_below)
     outcome = run(capsys, "models")
     assert outcome.status == 0
-    assert all(line.startswith("midtoken: LM Studio's models at ") for line in outcome.err.splitlines())
+    *notes, _ = outcome.err.splitlines()
+    assert all(line.startswith("midtoken: LM Studio's models at ") for line in notes)
 
 
 def test_as_a_process_with_a_home_of_its_own(tmp_path: Path):
@@ -90,10 +91,15 @@ def test_adding_showing_and_removing(registry, capsys: pytest.CaptureFixture[str
     assert outcome.status == 0
     assert outcome.err.splitlines()[-1] == "midtoken: smol:135m is there already, and its source has not changed"
     shown = run(capsys, "models", "show", "smol:135m").out
-    assert re.search(r"^source +added$", shown, re.MULTILINE)
+    assert re.search(r"^where +added$", shown, re.MULTILINE)
+    assert re.search(r"^state +ready$", shown, re.MULTILINE)
+    assert "reason" not in shown
     assert re.search(r"^licence +apache-2.0$", shown, re.MULTILINE)
     assert run(capsys, "models", "remove", "smol:135m").err == "midtoken: removed smol:135m\n"
-    assert "source        ollama" in run(capsys, "models", "show", "smol:135m").out
+    shown = run(capsys, "models", "show", "smol:135m").out
+    assert "where         Ollama" in shown
+    assert "state         to be added" in shown
+    assert "reason        " in run(capsys, "models", "show", "broken:1").out
     assert "keeps it; remove it there" in run(capsys, "models", "remove", "smol:135m").error
     assert "it comes with Midtoken" in run(capsys, "models", "remove", "bundled").error
 
