@@ -13,6 +13,7 @@ from engine.model_folder.contract import check_contract, check_round_trip
 from engine.model_folder.files import MOST_TOKENIZER_BYTES, read_text_file
 from engine.model_folder.foreign import ForeignFolder, derive_manifest, find_foreign
 from engine.model_folder.manifest import Manifest, check_files, read_manifest
+from engine.model_folder.tokenizer_cache import known_tokenizer
 from engine.runtime.captured_step import can_be_captured
 from engine.runtime.graph import Graph, open_graph
 from engine.runtime.kv_buffers import BATCH_SLOTS
@@ -95,7 +96,7 @@ def load_tokenizer(folder: Path, manifest: Manifest) -> Tokenizer:
         text = read_text_file(folder, manifest.tokenizer_file, MOST_TOKENIZER_BYTES)
     except OSError as error:
         raise ModelFolderError(f"{folder / manifest.tokenizer_file} cannot be read ({error})") from None
-    tokenizer = Tokenizer(text, manifest.control_ids, manifest.name)
+    tokenizer = Tokenizer(text, manifest.control_ids, manifest.name, known_tokenizer)
     check_contract(manifest, tokenizer.vocabulary)
     check_round_trip(tokenizer)
     return tokenizer

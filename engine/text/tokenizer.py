@@ -31,12 +31,7 @@ from engine.text.tokenizer_library import (
     splitter,
 )
 from engine.text.unwritten_bytes import UnwrittenBytes
-from engine.text.vocabulary import (
-    Vocabulary,
-    build_vocabulary,
-    parse_tokenizer,
-    reading_parts,
-)
+from engine.text.vocabulary import TokenizerFile, Vocabulary, read_tokenizer, reading_parts
 from engine.types import TokenIds
 
 BLOCK_CHARACTERS = 4096
@@ -53,12 +48,17 @@ class Tokenizer:
 
     vocabulary: Vocabulary
 
-    def __init__(self, tokenizer_json: str, control: Collection[int] = (), name: str = "this model") -> None:
-        """``name`` is the name of the model, for error messages."""
-        file = parse_tokenizer(tokenizer_json, control)
+    def __init__(
+        self,
+        tokenizer_json: str,
+        control: Collection[int] = (),
+        name: str = "this model",
+        read: Callable[[str, Collection[int]], tuple[TokenizerFile, Vocabulary]] = read_tokenizer,
+    ) -> None:
+        """``name`` is the name of the model, for error messages. ``read`` may look up what was read before."""
+        file, self.vocabulary = read(tokenizer_json, control)
         self._name = name
         with reading_parts():
-            self.vocabulary = build_vocabulary(file)
             self._leading = leading_space(file)
             self._library = library_tokenizer(file)
             self._pretokenization = pretokenization(file)

@@ -28,7 +28,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -37,6 +37,7 @@ from engine.text.spellings import FALLBACK, SPACE_MARK, byte_alphabet, byte_leve
 from engine.types import IdArray
 
 Kind = Literal["byte-level", "sentencepiece"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 MAX_SIZE = 1 << 20
 """More ids than any vocabulary has. Without this limit a wrong huge id would become a huge tuple."""
@@ -94,6 +95,13 @@ class TokenizerFile:
     @property
     def ignore_merges(self) -> bool:
         return bool(self.model.get("ignore_merges"))
+
+
+def read_tokenizer(tokenizer_json: str, control: Collection[int] = ()) -> tuple[TokenizerFile, Vocabulary]:
+    """The parts of a ``tokenizer.json`` and its vocabulary; parameters and errors are those of `load_vocabulary`."""
+    file = parse_tokenizer(tokenizer_json, control)
+    with reading_parts():
+        return file, build_vocabulary(file)
 
 
 def load_vocabulary(tokenizer_json: str, control: Collection[int] = ()) -> Vocabulary:
@@ -282,13 +290,14 @@ def _base(file: TokenizerFile, bytes_by_spelling: Mapping[str, bytes]) -> set[st
 
 
 def merge_pairs(file: TokenizerFile) -> list[tuple[str, str]]:
-    """The merges in the order of their ranks: each is ``["a", "b"]``, or ``"a b"`` in older files.
+    """The merges in the order of their ranks: each is ``["a", "b"]``, or ``"a b"`` in older files. Pairs are tuples
+    already if they come from our cache.
 
     Raises `ModelFolderError` for anything else.
     """
     merges = file.model["merges"]
     pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
-    well_formed = set(map(type, pairs)) <= {list} and set(map(len, pairs)) <= {2}
+    well_formed = set(map(type, pairs)) <= {list, tuple} and set(map(len, pairs)) <= {2}
     if not (well_formed and set(map(type, chain.from_iterable(pairs))) <= {str}):
         raise ModelFolderError("tokenizer.json has malformed merges; copy or export the model again")
     return [(left, right) for left, right in pairs]
