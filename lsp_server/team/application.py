@@ -4,6 +4,7 @@ Serve replaces a replica that dies, scales the number of replicas, and routes re
 go to one replica while it has room, then to the next two on the hash ring (bounded load).
 """
 
+import asyncio
 import os
 
 from lsp_server.team.silence import ADDRESS, EVERYWHERE
@@ -15,6 +16,7 @@ from contextlib import aclosing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import grpc
 import ray
 import ray.serve._private.replica
 from fastapi import FastAPI
@@ -23,11 +25,22 @@ from ray._private.node import Node
 from ray.exceptions import RayError
 from ray.serve.config import AutoscalingConfig, HTTPOptions, RequestRouterConfig
 from ray.serve.exceptions import BackPressureError, RayServeException
+from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import LoggingConfig
+from starlette.middleware import Middleware
+
+try:
+    from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
+
+    ROUTER = RequestRouterConfig(request_router_class=ConsistentHashRouter)
+except ImportError:  # experimental in Ray: where it is gone, Serve's own choice is the better of two replicas
+    ROUTER = RequestRouterConfig()
 
 from engine import CompletionRequest
+from lsp_server.team import front
 from lsp_server.team.config import ModelConfig, TeamConfig, read_config
 from lsp_server.team.events import Event
+from lsp_server.team.in_proxy import InProxy
 from lsp_server.team.ingress import Service, create_app
 from lsp_server.team.metrics import Metrics
 from lsp_server.team.protocol import Refusal
@@ -35,12 +48,14 @@ from lsp_server.team.replica import RETRY_S, Replica, load_engine
 from lsp_server.team.tokens import Tokens
 
 APPLICATION = "midtoken"
-SESSION_ROUTER = "ray.serve.experimental.consistent_hash_router.ConsistentHashRouter"
+INGRESS = "ingress"
 OBJECT_STORE_BYTES = 80 << 20
 """Memory of Ray's object store. Only small values travel between the processes."""
 LOOPBACK = "127.0.0.1"
 DRAIN_S = 20.0
 DESCRIBE_S = 5.0
+LONGEST_S = 30.0
+"""Time limit until a replica begins, for a request without a budget."""
 LOGGING = LoggingConfig(enable_access_log=False)
 _ATTEMPTS = 2
 
@@ -63,44 +78,97 @@ class ModelReplica:
         return self._replica.describe()
 
 
+class Ingress:
+    """The ingress deployment. Serve puts the application in front of it; the proxies ask it what they serve."""
+
+    def __init__(self, config: TeamConfig, *models: object) -> None:
+        self._config = config
+
+    async def configuration(self) -> TeamConfig:
+        """The configuration of the service."""
+        return self._config
+
+
+_LOST = (RayError, RayServeException, grpc.RpcError)
+"""What a call of a replica may end with that is none of the replica's own doing."""
+
+
 class ServeBackend:
     """An `ingress.Backend` that calls handles of Serve."""
 
-    def __init__(self, names: tuple[str, ...], application: str) -> None:
-        self._handles = {name: serve.get_deployment_handle(_deployment_name(name), application) for name in names}
+    def __init__(self, application: str) -> None:
+        self._application = application
+        self._handles: dict[str, DeploymentHandle[ModelReplica]] = {}
 
     async def complete(self, model: str, request: CompletionRequest, session: str) -> AsyncGenerator[Event, None]:
         """Complete with the replica of the session. If that replica dies before it wrote anything, another one takes
-        over.
+        over. If none has begun within the request's time budget, the service is full.
         """
         for attempt in range(_ATTEMPTS):
             has_text = False
-            stream = self._handles[model].options(stream=True, session_id=session).complete.remote(request, session)
+            stream = self._handle(model).options(stream=True, session_id=session).complete.remote(request, session)
             try:
+                async with asyncio.timeout(LONGEST_S if request.budget_ms is None else request.budget_ms / 1000):
+                    begun = await anext(stream)
+                if attempt == 0:
+                    yield begun
                 async for event in stream:
-                    has_text = has_text or event.name != "begun"
-                    if event.name != "begun" or attempt == 0:
-                        yield event
+                    has_text = True
+                    yield event
                 return
-            except BackPressureError:
+            except (BackPressureError, TimeoutError):
                 raise Refusal("full", "the service is full; come again later", RETRY_S) from None
-            except (RayError, RayServeException) as error:
+            except _LOST as error:
                 refusal = getattr(error, "cause", None)
                 if isinstance(refusal, Refusal):
                     raise refusal from None
                 if has_text or attempt + 1 == _ATTEMPTS:
                     raise Refusal("model", "the replica was lost; ask again", RETRY_S) from None
             finally:
-                with suppress(RayError, RayServeException):  # that which ended the stream is raised here once more
+                with suppress(*_LOST):  # that which ended the stream is raised here once more
                     stream.cancel()  # the client left early; for an answer that has ended this changes nothing
 
     async def describe(self, model: str) -> Mapping[str, Any] | None:
         """Describe any replica of the model."""
         try:
-            found: dict[str, Any] = await self._handles[model].describe.remote()
-        except (RayError, RayServeException, TimeoutError):
+            async with asyncio.timeout(DESCRIBE_S):
+                found: dict[str, Any] = await self._handle(model).describe.remote()
+        except (*_LOST, Refusal, TimeoutError):
             return None
         return found
+
+    def _handle(self, model: str) -> "DeploymentHandle[ModelReplica]":
+        if model not in self._handles:
+            try:
+                self._handles[model] = serve.get_deployment_handle(_deployment_name(model), self._application)
+            except KeyError:  # the proxy has not learned yet that it is gone
+                raise Refusal("model", f"the model {model} has no replica now", RETRY_S) from None
+        return self._handles[model]
+
+
+class ServeSource:
+    """An `in_proxy.Source` that asks the ingress of our application."""
+
+    def __init__(self) -> None:
+        self.backend = ServeBackend(APPLICATION)
+        self._ingress: DeploymentHandle[Ingress] | None = None
+
+    async def config(self) -> TeamConfig | None:
+        """Raises TimeoutError, or an error of Ray, if the ingress does not answer."""
+        try:
+            if self._ingress is None:
+                self._ingress = serve.get_deployment_handle(INGRESS, APPLICATION)
+            async with asyncio.timeout(DESCRIBE_S):
+                found: TeamConfig = await self._ingress.configuration.remote()
+        except (KeyError, RayServeException):  # there is no such deployment, or no longer
+            self._ingress = None
+            return None
+        return found
+
+
+def prepare_proxy() -> list[Middleware]:
+    """What Serve's proxies wrap around their handler: see `silence.ON_THIS_MACHINE`."""
+    return [Middleware(InProxy, source=ServeSource()), *front.prepare()]
 
 
 def build(args: Mapping[str, Any]) -> serve.Application:
@@ -120,16 +188,16 @@ def application(config: TeamConfig, replica: type = ModelReplica) -> serve.Appli
 
     def app() -> FastAPI:
         _keep_to_loopback()
-        backend = ServeBackend(tuple(model.name for model in config.models), serve.get_replica_context().app_name)
+        backend = ServeBackend(serve.get_replica_context().app_name)
         return create_app(Service(config, backend, Tokens(config.tokens), Metrics.create()))
 
-    ingress = serve.deployment(serve.ingress(app)()).options(
-        name="ingress",
+    ingress = serve.deployment(serve.ingress(app)(Ingress)).options(
+        name=INGRESS,
         max_ongoing_requests=config.limits.connections,
         graceful_shutdown_timeout_s=DRAIN_S,
         ray_actor_options={"num_cpus": 0},
     )
-    return ingress.bind(*models)
+    return ingress.bind(config, *models)
 
 
 def start(config: TeamConfig, folder: Path | None, replica: type = ModelReplica) -> None:
@@ -212,7 +280,7 @@ def _model(config: ModelConfig, replica: type) -> serve.Application:
         graceful_shutdown_timeout_s=DRAIN_S,
         health_check_period_s=2.0,
         ray_actor_options={"num_cpus": config.cpus, "num_gpus": config.gpus},
-        request_router_config=RequestRouterConfig(request_router_class=SESSION_ROUTER),
+        request_router_config=ROUTER,
         **scale,
     )
     return deployment.bind(config)

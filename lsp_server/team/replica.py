@@ -167,6 +167,8 @@ class Replica:
             say(Refusal("full", str(error), error.retry_after_s))
         except MidtokenError as error:
             say(Refusal("model", str(error), RETRY_S))
+        except MemoryError:
+            say(Refusal("model", "the replica has no memory for this request; send less, or ask again", RETRY_S))
         except Exception as error:  # the service goes on after any failure
             log.error("a completion failed: %s", describe(error))
             say(Refusal("internal", "the completion failed; the log of the service says where"))

@@ -31,7 +31,11 @@ ON_THIS_MACHINE: Mapping[str, str] = MappingProxyType(
         # Requests hold text of documents: they must not be written to a disk when memory is short.
         "RAY_automatic_object_spilling_enabled": "0",
         "RAY_AUTH_MODE": "token",
-        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "lsp_server.team.front:prepare",
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "lsp_server.team.application:prepare_proxy",
+        # Between processes a request goes as one message, not as objects of Ray; and it stays on one thread.
+        "RAY_SERVE_USE_GRPC_BY_DEFAULT": "1",
+        "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0",
+        "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0",
         # If Ray's main process is lost, the others end soon, and the service too: whoever watches it starts it again.
         "RAY_gcs_rpc_server_reconnect_timeout_s": "10",
         # Its lines are in the run's folder; ours are the ones that are printed.

@@ -126,9 +126,10 @@ def ask(url: str, prefix: str = "import nump", model: str = "", **headers: str) 
     return httpx.post(f"{url}/v1/complete", json=body, headers={**HEADERS, **headers}, timeout=60)
 
 
-def stream(url: str, on_event: Callable[[Event], None], body: dict[str, Any] = LONG) -> None:
+def stream(url: str, on_event: Callable[[Event], None], body: dict[str, Any] = LONG, session: str = "one") -> None:
     """Each event of a streamed answer."""
-    with httpx.stream("POST", f"{url}/v1/complete", json=body, headers=HEADERS, timeout=60) as response:
+    headers = {**HEADERS, "x-session-id": session}
+    with httpx.stream("POST", f"{url}/v1/complete", json=body, headers=headers, timeout=60) as response:
         reader = EventReader()
         for part in response.iter_bytes():
             for event in reader.feed(part):

@@ -16,6 +16,11 @@ def test_it_heals_for_everybody(url):
     assert all(model["ready"] for model in httpx.get(f"{url}/v1/models", headers=HEADERS).json()["data"])
 
 
+def test_the_proxy_asks_the_replica_itself(url):
+    # Serve's own way through the ingress would name the request.
+    assert "x-request-id" not in ask(url).headers
+
+
 def test_a_document_stays_at_the_replica_that_has_read_it(url):
     for number in range(4):
         session = {"x-session-id": f"document-{number}"}
@@ -23,6 +28,15 @@ def test_a_document_stays_at_the_replica_that_has_read_it(url):
         ask(url, prefix, **session)
         usage = ask(url, prefix + "def fun", **session).json()["usage"]
         assert usage["reused_tokens"] > usage["prompt_tokens"] / 2
+
+
+def test_without_the_experimental_router_the_better_of_two_replicas_is_taken():
+    code = (
+        "import sys; sys.modules['ray.serve.experimental.consistent_hash_router'] = None; "
+        "from lsp_server.team.application import ROUTER; print(ROUTER.request_router_class)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith(":PowerOfTwoChoicesRequestRouter")
 
 
 def test_a_replica_that_is_killed_while_it_streams_is_no_error(service):

@@ -103,10 +103,11 @@ class TestComplete:
         *_, last = events_of(serve(), {"prefix": "!crash", "stream": True})
         assert (last.name, last.data["code"]) == ("error", "internal")
 
-    def test_a_device_that_fails_is_told_from_a_wrong_request(self, serve):
+    @pytest.mark.parametrize("error", [DeviceError("the device is out of memory; ask for fewer tokens"), MemoryError()])
+    def test_a_device_that_fails_is_told_from_a_wrong_request(self, serve, error):
         class Broken(FakeCompleter):
             def complete(self, request, cancel=None, on_text=None):
-                raise DeviceError("the device is out of memory; ask for fewer tokens")
+                raise error
 
         response = serve(Broken()).post("/v1/complete", {"prefix": "a"})
         assert (response.status_code, response.json()["error"]["code"]) == (503, "model")
@@ -223,13 +224,16 @@ class TestRefused:
         token = {"name": "other", "file": str(tmp_path / "other"), "models": ["small"]}
         served = serve(models=[{"name": "bundled"}, {"name": "small"}], tokens=[token])
         assert served.post("/v1/complete", {"prefix": "a", "model": "bundled"}).status_code == 403
+        assert served.metric("midtoken_refusals_total", code="forbidden") == 1
         assert served.post("/v1/complete", {"prefix": "a"}).json()["model"]["path"] == "small"
         assert [model["id"] for model in served.get("/v1/models").json()["data"]] == ["small"]
 
     @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "..", "nothing", "bundled/../bundled", "\0"])
     def test_names_of_models_reach_no_file(self, serve, name):
-        response = serve().post("/v1/complete", {"prefix": "a", "model": name})
+        served = serve()
+        response = served.post("/v1/complete", {"prefix": "a", "model": name})
         assert (response.status_code, response.json()["error"]["code"]) == (403, "forbidden")
+        assert served.metric("midtoken_refusals_total", code="forbidden") == 1
 
     @pytest.mark.parametrize("chunked", [False, True])
     def test_large_bodies(self, serve, chunked):
@@ -245,6 +249,7 @@ class TestRefused:
         answer = raw(served, _head("Content-Length: 100") + b'{"pre')
         assert answer.startswith(b"HTTP/1.1 408")
         assert b'"timeout"' in answer
+        assert served.metric("midtoken_refusals_total", code="timeout") == 1
 
     @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000, b"[]", b"null", b'{"prefix": 1}'])
     def test_bodies_that_are_no_request(self, serve, body):
@@ -254,9 +259,11 @@ class TestRefused:
         assert "\n" not in response.json()["error"]["message"]
 
     def test_a_million_tokens(self, serve):
-        response = serve().post("/v1/complete", {"prefix": "a", "max_new_tokens": 1_000_000})
+        served = serve()
+        response = served.post("/v1/complete", {"prefix": "a", "max_new_tokens": 1_000_000})
         assert response.status_code == 400
         assert "it must be from 1 to 256" in response.json()["error"]["message"]
+        assert served.metric("midtoken_refusals_total", code="bad-request") == 1
 
     @pytest.mark.parametrize("session", ["a b", "x" * 200, "a\xe4"])
     def test_sessions_that_are_none(self, serve, session):

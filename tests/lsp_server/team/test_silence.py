@@ -27,7 +27,7 @@ def temporary(monkeypatch) -> Iterator[Path]:
         ("RAY_automatic_object_spilling_enabled", "0"),
         ("RAY_AUTH_MODE", "token"),
         ("RAY_SERVE_LOG_TO_STDERR", "0"),
-        ("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "lsp_server.team.front:prepare"),
+        ("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "lsp_server.team.application:prepare_proxy"),
     ],
 )
 def test_a_setting(name, value, temporary):
