@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,19 @@ from engine.healing.prefix_index import PrefixIndex, SortedIndex, load_or_build_
 from engine.model_folder.contract import check_contract, check_round_trip
 from engine.model_folder.files import MOST_TOKENIZER_BYTES, read_text_file
 from engine.model_folder.foreign import ForeignFolder, derive_manifest, find_foreign
+from engine.model_folder.known_hashes import user_cache_folder
 from engine.model_folder.manifest import Manifest, check_files, read_manifest
 from engine.model_folder.tokenizer_cache import known_tokenizer
 from engine.runtime.captured_step import can_be_captured
 from engine.runtime.graph import Graph, open_graph
 from engine.runtime.kv_buffers import BATCH_SLOTS
+from engine.runtime.reading_graph import (
+    ReadingGraph,
+    check_reading_graph,
+    keep_rows,
+    known_rows,
+    measured_rows,
+)
 from engine.runtime.session import LEAST_CONTEXT, ModelSession, OrtSession
 from engine.text.tokenizer import Tokenizer
 
@@ -58,6 +67,8 @@ def load_model(
     index = _index_of(folder, tokenizer, manifest)
     session, smaller = _session_that_fits(graph, manifest, context_tokens, slots)
     first_pass(session, manifest, tokenizer)
+    if manifest.reading_file and graph.device.kind == "cpu":
+        _add_reading_graph(session, folder, manifest, threads)
     return LoadedModel(folder, manifest, tokenizer, index, session, _notices(graph, manifest, foreign, smaller))
 
 
@@ -109,6 +120,32 @@ def first_pass(session: ModelSession, manifest: Manifest, tokenizer: Tokenizer) 
     begin = () if manifest.control.begin is None else (manifest.control.begin,)
     ids = np.array([*begin, *tokenizer.encode(FIRST_LINE)], np.int32)[: session.context_length]
     session.forward(ids, 0, range(len(ids)))
+
+
+def _add_reading_graph(session: OrtSession, folder: Path, manifest: Manifest, threads: int | None) -> None:
+    """Let the folder's second graph read many tokens, if it is faster here. That is measured once on a machine."""
+    cache = user_cache_folder("reading")
+    rows = known_rows(manifest, threads, cache)
+    if rows == 0:
+        return
+    path, hashed = folder / manifest.reading_file, [folder / name for name in manifest.files]
+    opened = open_graph(path, "cpu", threads, hashed=hashed).session
+    check_reading_graph(opened, manifest)
+    if rows is None:
+        rows = _measured(session, opened)
+        keep_rows(rows, manifest, threads, cache)
+    session.read_with(ReadingGraph(opened, rows) if rows else None)
+
+
+def _measured(session: OrtSession, opened: Any) -> int:
+    """From how many tokens on the graph ``opened`` reads faster than the session's own; 0: it does not."""
+    second = ReadingGraph(opened, 1)
+
+    def read(reading: ReadingGraph | None, tokens: int) -> None:
+        session.read_with(reading)
+        session.forward(np.zeros(min(tokens, session.context_length), np.int32), 0, ())
+
+    return measured_rows(lambda tokens: read(None, tokens), lambda tokens: read(second, tokens))
 
 
 def _session_that_fits(graph: Graph, manifest: Manifest, tokens: int, slots: int) -> tuple[OrtSession, str]:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 from engine.errors import Cancelled, ExportError
 from engine.model_folder.known_hashes import sha256_of
@@ -27,8 +27,8 @@ from onnx_export.entry_counts import Cut
 from onnx_export.gguf.header import GgufFile, read_header
 from onnx_export.gguf.model import GgufModel, read_model
 from onnx_export.gguf.tokenizer import TokenizerOfFile, control_of, fim_of, read_entries, read_tokenizer, split_rule_of
-from onnx_export.graph_writer.build import DATA_FILE, MODEL_FILE, write_graph
-from onnx_export.graph_writer.rounding import Rounded, Rounding, form_of
+from onnx_export.graph_writer.build import DATA_FILE, MODEL_FILE, READING_FILE, write_graph
+from onnx_export.graph_writer.rounding import OUTER, Rounded, Rounding, form_of
 from onnx_export.graph_writer.untrained import untrained_of
 from onnx_export.graph_writer.weights import Weights
 from onnx_export.placing import require_replaceable, swap, workspace
@@ -36,6 +36,8 @@ from onnx_export.source_guard import unchanged
 from onnx_export.vocabulary_cut import CutRows, cut_tokenizer, kept_entries
 
 TOKENIZER_FILE = "tokenizer.json"
+READING: Rounding = "w8a8"
+"""The form of the weights of the second graph."""
 SPARE_BYTES = 64 << 20
 """Free disk space that a conversion needs in addition to what it writes."""
 Progress = Callable[[float, str], None]
@@ -113,6 +115,7 @@ def convert(
     out: Path,
     *,
     precision: Rounding = "keep",
+    reading: bool = False,
     context: int | None = None,
     cut: Cut | None = None,
     progress: Progress | None = None,
@@ -122,8 +125,9 @@ def convert(
 
     The folder is built beside ``out`` and replaces it at the end. An old folder stays until then, and nothing is left
     if the conversion fails or is cancelled. ``precision`` ``keep`` keeps the file's own blocks; the others quantise
-    again. ``context`` bounds the positions, ``cut`` the entries of the vocabulary. ``progress`` is called with the
-    share that is done and the present step; ``cancelled`` is called several times a second.
+    again. ``reading`` adds a second graph for passes over many rows, which multiplies bytes with bytes. ``context``
+    bounds the positions, ``cut`` the entries of the vocabulary. ``progress`` is called with the share that is done and
+    the present step; ``cancelled`` is called several times a second.
 
     Errors: ExportError for a file that cannot be converted, a full disk, a file that changes while it is read;
     Cancelled once ``cancelled`` returns true.
@@ -136,13 +140,15 @@ def convert(
     with unchanged(source) as require_unchanged:
         model = read_model(read_header(source), context)
         tokenizer, weights = _entries(model, cut, progress)
-        _require_room(out, converted_bytes(model, precision))
+        _require_room(out, converted_bytes(model, precision, reading=reading))
         with workspace(out) as folder:
-            tick = _Tick(model, progress, cancelled)
-            write_graph(model.decoder, Rounded(weights, precision, model.is_coarse), folder, tick)
+            tick = _Tick(model, progress, cancelled, times=2 if reading else 1)
+            many_rows = Rounded(weights, READING, model.is_coarse) if reading else None
+            write_graph(model.decoder, Rounded(weights, precision, model.is_coarse), folder, tick, many_rows)
             (folder / TOKENIZER_FILE).write_text(tokenizer.text, encoding="utf-8")
             progress(0.95, "checksums")
-            files = {name: sha256_of(folder / name) for name in (MODEL_FILE, DATA_FILE, TOKENIZER_FILE)}
+            names = (MODEL_FILE, DATA_FILE, TOKENIZER_FILE, *([READING_FILE] if reading else []))
+            files = {name: sha256_of(folder / name) for name in names}
             manifest = _manifest(model, tokenizer, weights, precision, files)
             (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
             _stop_if(cancelled)
@@ -194,17 +200,27 @@ def _manifest(
             untrained=untrained_of(weights.matrix("token_embd.weight"), tokenizer.entries),
         ),
         files=dict(files),
+        reading_file=READING_FILE if READING_FILE in files else "",
         fim=tokenizer.fim,
         repository=tokenizer.repository,
         licence=licence_of(model.file),
     )
 
 
+def split_precision(asked: str) -> tuple[Rounding, bool]:
+    """``int4+w8a8`` as the precision of the first graph, and whether there is a second. Raises `ExportError`."""
+    first, plus, second = asked.partition("+")
+    if first not in get_args(Rounding) or (plus and second != READING):
+        raise ExportError(f"a GGUF file converts to {', '.join(get_args(Rounding))}, or to one of these +{READING}")
+    return cast("Rounding", first), bool(plus)
+
+
 class _Tick:
     """Called as weights are written. Reports progress, and stops the conversion once it is cancelled."""
 
-    def __init__(self, model: GgufModel, progress: Progress, cancelled: IsCancelled) -> None:
-        self._total = sum(place.size for place in model.file.tensors.values())
+    def __init__(self, model: GgufModel, progress: Progress, cancelled: IsCancelled, times: int) -> None:
+        """``times``: how often the weights are written."""
+        self._total = times * sum(place.size for place in model.file.tensors.values())
         self._done = 0
         self._progress, self._cancelled = progress, cancelled
 
@@ -245,11 +261,13 @@ def warning_of(file: GgufFile) -> str:
     return f"holds weights as {', '.join(coarse)}, which are quantised again: a file of Q4_K_M completes better"
 
 
-def converted_bytes(model: GgufModel, precision: Rounding) -> int:
+def converted_bytes(model: GgufModel, precision: Rounding, *, reading: bool = False) -> int:
     """About how many bytes a conversion writes."""
     total = 0.0
     for place in model.file.tensors.values():
         total += place.size * _bits(model, place.name, precision) / 8
+        if reading and place.name not in OUTER:
+            total += place.size * _bits(model, place.name, READING) / 8
     rope = model.decoder.layers[0].rope.size
     return int(total) + model.decoder.context_length * rope * 4 * len({layer.rope for layer in model.decoder.layers})
 

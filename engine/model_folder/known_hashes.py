@@ -48,7 +48,7 @@ def known_sha256_of(path: Path, folder: Path | None) -> str:
         return known
     found = sha256_of(path)
     if _state(path) == state and max(state[1:3]) + SETTLED_NS < time.time_ns():
-        _keep(place, found)
+        keep_line(place, found)
     return found
 
 
@@ -76,9 +76,10 @@ def _name(path: Path, state: tuple[int, ...]) -> str:
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _keep(place: Path, digest: str) -> None:
+def keep_line(place: Path, line: str) -> None:
+    """Write a file of the cache as a whole. If it cannot be written, nothing happens."""
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", encoding="ascii", dir=place.parent, delete=False) as stream:
-            stream.write(digest)
+            stream.write(line)
         Path(stream.name).replace(place)

@@ -141,6 +141,7 @@ class Manifest:
     """Everything that the engine must know about a model besides its graph and tokenizer.
 
     ``copying`` are the weights of `engine.runtime.copy_mixture`, by the length of a match; empty: nothing is copied.
+    ``reading_file`` is a second graph that only makes keys and values and is fast over many tokens; empty: none.
     """
 
     name: str
@@ -157,6 +158,7 @@ class Manifest:
     copying: tuple[float, ...] = ()
     model_file: str = "model.onnx"
     tokenizer_file: str = "tokenizer.json"
+    reading_file: str = ""
     licence: str = ""
     training_data: str = ""
     format: int = field(default=FORMAT)
@@ -259,14 +261,18 @@ def _build(raw: dict[str, Any]) -> Manifest:
         copying=read_weights(raw, "copying", LONGEST_MATCH),
         model_file=read_name(raw, "model_file"),
         tokenizer_file=read_name(raw, "tokenizer_file"),
+        reading_file=read_text({"reading_file": "", **raw}, "reading_file"),
         licence=read_text({"licence": "", **raw}, "licence"),
         training_data=read_text({"training_data": "", **raw}, "training_data"),
     )
     if len(files) > MOST_FILES:
         raise ValueError(f"files has {len(files)} entries; at most {MOST_FILES} are read")
-    if not manifest.model_file.endswith(".onnx"):  # onnxruntime chooses among formats by the name
-        raise ValueError(f"model_file is {manifest.model_file!r}; it must end with .onnx")
-    for required in (manifest.model_file, manifest.tokenizer_file):
+    graphs = [manifest.model_file, *filter(None, [manifest.reading_file])]
+    for graph in graphs:
+        if not graph.endswith(".onnx"):  # onnxruntime chooses among formats by the name
+            field_name = "model_file" if graph == manifest.model_file else "reading_file"
+            raise ValueError(f"{field_name} is {shown(graph)}; it must end with .onnx")
+    for required in (*graphs, manifest.tokenizer_file):
         if required not in manifest.files:
             raise ValueError(f"files has no SHA-256 of {required!r}")
     return manifest

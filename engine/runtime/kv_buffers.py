@@ -43,7 +43,7 @@ class SharedBuffers:
         self._dtype = TYPES[layout.dtype]
         self._buffers: list[Any] = []
         self._held = 0
-        self._bound = (0, 0)
+        self._bound: dict[int, tuple[int, int]] = {}  # by the identity of the binding
         self._reserve(1)
 
     def bind(self, binding: Any, first: int, count: int, start: int) -> None:
@@ -52,9 +52,9 @@ class SharedBuffers:
         ``start`` is where the run writes; it is not used here. Raises `DeviceError` (`DeviceMemoryError`).
         """
         self._reserve(first + count)
-        if self._bound != (first, count):
+        if self._bound.get(id(binding)) != (first, count):
             self.bind_slots(binding, first, count)
-            self._bound = (first, count)
+            self._bound[id(binding)] = (first, count)
 
     def bind_slots(self, binding: Any, first: int, count: int) -> None:
         """Make existing slots the past and present of ``binding``. This holds until a further slot is used."""
@@ -99,7 +99,7 @@ class SharedBuffers:
             raise cache_failure(error, self._length) from error
         for new, old in zip(buffers, self._buffers, strict=False):
             new[: self._held] = old
-        self._buffers, self._held, self._bound = buffers, slots, (0, 0)
+        self._buffers, self._held, self._bound = buffers, slots, {}
 
     def _allocate(self, shape: tuple[int, int, int, int]) -> Any:
         if self._kind == "cpu":

@@ -23,6 +23,7 @@ from engine.runtime.kv_buffers import BATCH_SLOTS, TYPES, SharedBuffers
 from engine.runtime.kv_tensors import SeparateTensors
 from engine.runtime.memory import ran_out
 from engine.runtime.ort import ort
+from engine.runtime.reading_graph import ReadingGraph
 from engine.types import FloatArray, IdArray
 
 LEAST_CONTEXT = 256
@@ -113,6 +114,7 @@ class OrtSession:
         """``recordings`` gives numbers to the steps that are recorded in ``session``; all its users share it. The
         session gets ``most_slots`` slots if it can have several.
         """
+        self._reading: ReadingGraph | None = None
         self._session = session
         self._recordings = count(1) if recordings is None else recordings
         self._captures = device.captures and can_be_captured(manifest)
@@ -173,7 +175,22 @@ class OrtSession:
 
     def sibling(self) -> "OrtSession":
         """See `SharingSession.sibling`."""
-        return OrtSession(self._session, self._manifest, self._context_length, self.device, self._recordings)
+        other = OrtSession(self._session, self._manifest, self._context_length, self.device, self._recordings)
+        if self._reading is not None:
+            other.read_with(self._reading.sibling())
+        return other
+
+    def read_with(self, reading: ReadingGraph | None) -> None:
+        """From now on, leave the tokens before the first wanted row to ``reading``, if they are enough for it. They
+        get keys and values of its precision.
+        """
+        assert reading is None or self._manifest.key_value.shared
+        self._reading = reading
+
+    @property
+    def reading_rows(self) -> int | None:
+        """From how many tokens on a second graph reads them; None: there is none."""
+        return None if self._reading is None else self._reading.least_rows
 
     @property
     def provider(self) -> str:
@@ -185,6 +202,12 @@ class OrtSession:
         assert len(ids) > 0, "a forward pass needs at least one token"
         if self._captures and len(ids) == 1 and slot == 0:
             return self._numbers(self._replay(int(ids[0]), start)[: len(rows)])
+        alone = min(rows, default=len(ids))
+        if self._reading is not None and alone >= self._reading.least_rows:
+            self._read(self._reading, ids[:alone], start, slot)
+            if alone == len(ids):
+                return np.empty((0, self._manifest.vocabulary.head), np.float32)
+            ids, start, rows = ids[alone:], start + alone, [row - alone for row in rows]
         if not rows and self._takes_no_rows:
             try:
                 none: FloatArray = self._run(ids[None, :], np.array([start]), [], slot)[0]
@@ -244,28 +267,43 @@ class OrtSession:
         longest = int(ends.max())
         assert longest <= self._context_length, "the key/value buffers are full"
         binding, names = self._binding, self._names
-        buffers = self._bound_buffers()
-        buffers.bind(binding, first, len(ids), longest - ids.shape[1])
-        binding.bind_cpu_input(names.input_ids, ids.astype(np.int64))
-        # [B, longest]: the length of each sequence is the sum of its row; the longest one sets the width.
-        binding.bind_cpu_input(names.attention_mask, (self._positions[:longest] < ends[:, None]).astype(np.int64))
+        buffers = self._bind(binding, ids, ends, first)
         if names.position_ids is not None:
             binding.bind_cpu_input(names.position_ids, starts[:, None] + self._positions[: ids.shape[1]])
         if names.logits_positions is not None:
             binding.bind_cpu_input(names.logits_positions, np.asarray(rows, np.int64))
         binding.bind_output(names.logits, "cpu")
-        try:
-            self._session.run_with_iobinding(binding, self._options)
-        except Exception as error:
-            if self._options.terminate:
-                raise Cancelled("the completion was cancelled") from error
-            raise self._failure(error) from error
+        self._pass(self._session, binding)
         outputs = binding.get_outputs()
         buffers.keep(outputs[1:], longest)
         logits: NDArray[Any] = outputs[0].numpy()
         if names.logits_positions is None:
             logits = logits[:, rows]
         return self._numbers(logits.astype(np.float32, copy=False))
+
+    def _read(self, reading: ReadingGraph, ids: IdArray, start: int, slot: int) -> None:
+        """``ids`` ``[S]`` through the second graph."""
+        self._bind(reading.binding, ids[None, :], np.array([start + len(ids)]), slot)
+        self._pass(reading.session, reading.binding)
+
+    def _bind(self, binding: Any, ids: IdArray, ends: NDArray[np.int64], first: int) -> SharedBuffers | SeparateTensors:
+        """Bind ``ids`` ``[B, S]``, their mask, and the buffers of the slots from ``first`` on, which are returned."""
+        longest = int(ends.max())
+        buffers = self._bound_buffers()
+        buffers.bind(binding, first, len(ids), longest - ids.shape[1])
+        binding.bind_cpu_input(self._names.input_ids, ids.astype(np.int64))
+        # [B, longest]: the length of each sequence is the sum of its row; the longest one sets the width.
+        mask = self._positions[:longest] < ends[:, None]
+        binding.bind_cpu_input(self._names.attention_mask, mask.astype(np.int64))
+        return buffers
+
+    def _pass(self, session: Any, binding: Any) -> None:
+        try:
+            session.run_with_iobinding(binding, self._options)
+        except Exception as error:
+            if self._options.terminate:
+                raise Cancelled("the completion was cancelled") from error
+            raise self._failure(error) from error
 
     def _numbers(self, logits: FloatArray) -> FloatArray:
         """``logits``, ``[.., V]``, unchanged. Raises `WeightsError` if a row holds NaN or plus infinity, or only minus

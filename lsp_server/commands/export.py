@@ -37,8 +37,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="model folder to write")
     parser.add_argument(
         "--precision",
-        choices=("keep", "fp32", "fp16", "int8", "int4", "w8a8"),
-        help="default: keep (the file's own blocks) for a GGUF file, int4 for a checkpoint; w8a8 reads prompts fastest",
+        choices=("keep", "fp32", "fp16", "int8", "int4", "w8a8", "keep+w8a8", "int4+w8a8"),
+        help="default: keep (the file's own blocks) for a GGUF file, int4 for a checkpoint; w8a8 reads prompts "
+        "fastest; with +w8a8 a second graph reads them, if that is faster where it runs",
     )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what it will run on (default: cpu)")
     parser.add_argument(
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         return _convert(args)
     if args.keep_entries_of or args.entries is not None:
         raise ExportError("--keep-entries-of and --entries are for GGUF files, not for checkpoints")
-    if args.precision in ("keep", "w8a8"):
+    if args.precision in ("keep", "w8a8", "keep+w8a8", "int4+w8a8"):
         raise ExportError(f"--precision {args.precision} is for GGUF files; name another for a checkpoint")
     bar = progress_bar("export")
     try:
@@ -100,16 +101,18 @@ def _convert(args: argparse.Namespace) -> int:
         raise ExportError("--precision fp16, --device cuda and --output-basis are for checkpoints, not for GGUF files")
     if args.entries is not None and not args.keep_entries_of:
         raise ExportError("--entries needs --keep-entries-of PATH, the code whose entries are kept")
-    from onnx_export.convert import convert
+    from onnx_export.convert import convert, split_precision
     from onnx_export.entry_counts import Cut
 
+    precision, reading = split_precision(args.precision or "keep")
     texts = tuple(args.keep_entries_of)
     bar = progress_bar("export")
     try:
         convert(
             args.checkpoint,
             args.out,
-            precision=args.precision or "keep",
+            precision=precision,
+            reading=reading,
             cut=Cut(texts, DEFAULT_ENTRIES if args.entries is None else args.entries) if texts else None,
             progress=lambda done, what: bar(round(100 * done), 100, what),
         )

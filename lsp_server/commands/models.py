@@ -39,7 +39,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     adding.add_argument(
         "--precision",
         choices=PRECISIONS,
-        help="keep holds on to the blocks of a GGUF file, the others round anew (default: keep; int4 of a checkpoint)",
+        help="keep holds on to the blocks of a GGUF file, the others round anew (default: keep; int4 of a checkpoint); "
+        "with +w8a8 a second graph reads long texts, if that is faster here",
     )
     adding.add_argument("--force", action="store_true", help="do not ask for room on the disk and in memory first")
     removing = _action(

@@ -9,8 +9,10 @@ from typing import Literal, Protocol, get_args
 
 from engine import ExportError
 
-Precision = Literal["keep", "fp32", "fp16", "int8", "int4", "w8a8"]
+Precision = Literal["keep", "fp32", "fp16", "int8", "int4", "w8a8", "keep+w8a8", "int4+w8a8"]
+"""With ``+w8a8``, a second graph reads where many tokens are read at once."""
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+SECOND_GRAPHS = ("keep+w8a8", "int4+w8a8")
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and what is being done."""
 IsCancelled = Callable[[], bool]
@@ -94,11 +96,14 @@ class InstalledConverter:
     ) -> None:
         if precision == "fp16":
             raise ExportError("fp16 is for checkpoints; a GGUF file becomes keep, fp32, int8, int4 or w8a8")
-        from onnx_export.convert import convert
+        from onnx_export.convert import convert, split_precision
 
-        convert(source, out, precision=precision, progress=progress, cancelled=cancelled)
+        first, reading = split_precision(precision)
+        convert(source, out, precision=first, reading=reading, progress=progress, cancelled=cancelled)
 
     def convert_checkpoint(self, source: Path, out: Path, precision: Precision, progress: Progress) -> None:
+        if precision in SECOND_GRAPHS:
+            raise ExportError(f"{precision} is for GGUF files; name another precision for a checkpoint")
         chosen = "int4" if precision == "keep" else precision
         with missing_extras_named():
             from onnx_export.export import export_checkpoint

@@ -85,7 +85,7 @@ def _added_entry(added: Added, reason: str) -> ModelEntry:
         facts = replace(
             facts,
             parameters=added.origin.parameters or facts.parameters,
-            quantization=added.origin.quantization if added.origin.precision == "keep" else facts.quantization,
+            quantization=added.origin.quantization if added.origin.precision.startswith("keep") else facts.quantization,
             licence=facts.licence or added.origin.licence,
         )
     return ModelEntry(added.name, added.folder, "added", facts, "ready", reason)

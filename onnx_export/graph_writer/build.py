@@ -19,17 +19,24 @@ from onnx_export.graph_writer.graph import MICROSOFT, Graph, Stored, Tick
 from onnx_export.graph_writer.weights import Floats, Matrix, Weights, joined, reordered
 
 MODEL_FILE = "model.onnx"
+READING_FILE = "reading.onnx"
 DATA_FILE = "model.onnx.data"
 
 
-def write_graph(decoder: Decoder, weights: Weights, folder: Path, tick: Tick) -> None:
+def write_graph(decoder: Decoder, weights: Weights, folder: Path, tick: Tick, reading: Weights | None = None) -> None:
     """Write `MODEL_FILE` and `DATA_FILE` into a folder. ``tick`` is called with the number of weights as they are
-    written; what it raises ends the writing. Errors: ExportError from the weights, OSError if there is no room.
+    written; what it raises ends the writing. With ``reading``, the same weights in a form that suits many rows, also
+    write `READING_FILE`, whose weights are in the same data file. Errors: ExportError from the weights, OSError if
+    there is no room.
     """
     with DataFile(folder / DATA_FILE) as data:
         graph = Graph(data, tick)
-        _Writer(decoder, weights, graph).write()
-    graph.save(folder / MODEL_FILE)
+        table = _Writer(decoder, weights, graph).write()
+        graph.save(folder / MODEL_FILE)
+        if reading is not None:
+            second = Graph(data, tick)
+            _Writer(decoder, reading, second).write_reading(table)
+            second.save(folder / READING_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +54,37 @@ class _Writer:
         self._tables: dict[object, tuple[str, str]] = {}
         self._order = rotary_order(decoder.head_size, decoder.layers[0].rope.size)
 
-    def write(self) -> None:
-        """Write the whole graph."""
-        graph, decoder, names = self._graph, self._decoder, self._names
-        ids = graph.input(names.input_ids, TensorProto.INT64, ["batch", "sequence"])
-        mask = graph.input(names.attention_mask, TensorProto.INT64, ["batch", "total"])
-        wanted = graph.input(str(names.logits_positions), TensorProto.INT64, ["num_positions"])
-        self._lengths(mask)
+    def write(self) -> Stored:
+        """Write the whole graph. Returns the embedding."""
+        graph = self._graph
+        wanted = graph.input(str(self._names.logits_positions), TensorProto.INT64, ["num_positions"])
         table = graph.stored("token_embd", self._weights.matrix("token_embd.weight"))
-        stream = _Stream(self._scaled(graph.lookup(ids, table, "embedding"), decoder.embedding_scale))
-        for number, layer in enumerate(decoder.layers):
+        stream = self._embedded(table)
+        for number, layer in enumerate(self._decoder.layers):
             stream = self._layer(number, layer, stream)
         normed, _ = self._norm("output_norm", stream)
         rows = graph.node("Gather", [normed, wanted], "wanted", axis=1)
         self._logits(rows, self._head(table))
+        return table
+
+    def write_reading(self, table: Stored) -> None:
+        """Write a graph that only makes keys and values: no head, and of the last layer nothing after them. ``table``
+        is the embedding in the data file.
+        """
+        if table.matrix.form is not None and table.matrix.form.offsets:  # its offsets are a tensor of the other graph
+            table = self._graph.stored("token_embd", table.matrix)
+        stream = self._embedded(table)
+        *most, last = enumerate(self._decoder.layers)
+        for number, layer in most:
+            stream = self._layer(number, layer, stream)
+        normed, _ = self._norm(f"blk.{last[0]}.attn_norm", stream)
+        self._attended(*last, normed)
+
+    def _embedded(self, table: Stored) -> _Stream:
+        graph, names = self._graph, self._names
+        ids = graph.input(names.input_ids, TensorProto.INT64, ["batch", "sequence"])
+        self._lengths(graph.input(names.attention_mask, TensorProto.INT64, ["batch", "total"]))
+        return _Stream(self._scaled(graph.lookup(ids, table, "embedding"), self._decoder.embedding_scale))
 
     def _lengths(self, mask: str) -> None:
         graph = self._graph
@@ -104,6 +128,10 @@ class _Writer:
         return _Stream(hidden, self._scaled(made, self._decoder.residual_scale))
 
     def _attention(self, number: int, layer: Layer, normed: str) -> str:
+        return self._product(self._attended(number, layer, normed), f"blk.{number}.attn_output")
+
+    def _attended(self, number: int, layer: Layer, normed: str) -> str:
+        """Attention without its last product. Its keys and values are outputs of the graph."""
         graph, decoder, names, block = self._graph, self._decoder, self._names, f"blk.{number}"
         shape: list[int | str] = ["batch", decoder.key_value_heads, "past", decoder.head_size]
         past = [
@@ -133,7 +161,7 @@ class _Writer:
         )
         for name in present:
             graph.output(name, shape)
-        return self._product(attended, f"{block}.attn_output")
+        return attended
 
     def _queries_keys_values(self, block: str, normed: str) -> list[str]:
         """Query, key and value. If one product makes all three, its name and two empty names."""
