@@ -23,7 +23,8 @@ from engine.healing.prefix_index import PrefixIndex, load_or_build_index
 from engine.model_folder.manifest import load_manifest
 from engine.prompt.fim import Prompt
 from engine.runtime.checkpoint import Checkpoint
-from engine.runtime.session import ModelSession, OrtSession
+from engine.runtime.model_session import ModelSession
+from engine.runtime.session import OrtSession
 from engine.runtime.token_cache import TokenCache
 from engine.sampling import build_chooser
 from engine.text.tokenizer import Tokenizer

@@ -29,7 +29,8 @@ from benchmarks.tables import Ratio, Report, Table, as_json, as_text, interleave
 from engine import DocumentError, MidtokenError
 from engine.loading import load_tokenizer
 from engine.model_folder.manifest import load_manifest
-from engine.runtime.session import ModelSession, OrtSession
+from engine.runtime.model_session import ModelSession
+from engine.runtime.session import OrtSession
 from engine.runtime.token_cache import PREFILL_CHUNK
 from engine.text.tokenizer import Tokenizer
 from engine.types import FloatArray

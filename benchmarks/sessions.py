@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from engine.runtime.session import ModelSession, SharingSession
+from engine.runtime.model_session import ModelSession, SharingSession
 from engine.types import FloatArray, IdArray
 
 
@@ -16,7 +16,7 @@ class Counting:
         self.passes = 0
 
     def sibling(self) -> "Counting":
-        """See `engine.runtime.session.SharingSession`."""
+        """See `engine.runtime.model_session.SharingSession`."""
         assert isinstance(self._session, SharingSession)
         return Counting(self._session.sibling(), self._slots, self._counter)
 

@@ -31,7 +31,7 @@ from engine.prompt.fim import Prompt
 from engine.reading import Reader
 from engine.runtime.checkpoint import BudgetExceeded, Checkpoint
 from engine.runtime.copy_mixture import copier
-from engine.runtime.session import ModelSession
+from engine.runtime.model_session import ModelSession
 from engine.runtime.token_cache import CUDA_PREFILL_CHUNK, PREFILL_CHUNK, TokenCache
 from engine.sampling import BasisAware
 from engine.sampling.bat import require_highs
@@ -135,6 +135,7 @@ class Completer:
             context_length=session.context_length,
             prefix_index=loaded.index.name,
             fim_orders=() if manifest.fim is None else tuple(manifest.fim.templates),
+            reading_rows=session.reading_rows,
         )
         completer = cls(session, tokenizer, loaded.index, manifest, info, small)
         completer.notices = loaded.notices

@@ -19,6 +19,7 @@ from engine.model_folder.tokenizer_cache import known_tokenizer
 from engine.runtime.captured_step import can_be_captured
 from engine.runtime.graph import Graph, open_graph
 from engine.runtime.kv_buffers import BATCH_SLOTS
+from engine.runtime.model_session import ModelSession
 from engine.runtime.reading_graph import (
     ReadingGraph,
     check_reading_graph,
@@ -26,7 +27,7 @@ from engine.runtime.reading_graph import (
     known_rows,
     measured_rows,
 )
-from engine.runtime.session import LEAST_CONTEXT, ModelSession, OrtSession
+from engine.runtime.session import LEAST_CONTEXT, OrtSession
 from engine.text.tokenizer import Tokenizer
 
 BUNDLED_MODEL = Path(__file__).parent / "bundled"

@@ -241,6 +241,8 @@ class ModelInfo:
     """What is loaded and where it runs; ``provider`` is the execution provider in use, not the one asked for.
 
     ``tokens_per_s`` is how fast it read a few tokens when it was loaded; 0 where that was not measured.
+    ``reading_rows``: a second graph reads where at least so many tokens are read at once; None: there is none, or it is
+    slower here.
     """
 
     path: str
@@ -253,6 +255,7 @@ class ModelInfo:
     prefix_index: str
     fim_orders: tuple[str, ...]
     tokens_per_s: float = 0.0
+    reading_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

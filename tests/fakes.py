@@ -134,7 +134,7 @@ def _common_end(left: Sequence[int], right: Sequence[int]) -> int:
 
 
 class FakeSession:
-    """An `engine.runtime.session.ModelSession` over a `LogitsOf`. It counts and checks the calls.
+    """An `engine.runtime.model_session.ModelSession` over a `LogitsOf`. It counts and checks the calls.
 
     ``calls`` are forward passes, ``tokens`` all tokens in them, ``copied`` positions copied from slot to slot,
     ``restored`` positions restored from what was saved.

@@ -14,7 +14,7 @@ from engine.config import DeviceChoice
 from engine.loading import load_model
 from engine.model_folder.contract import Clause
 from engine.model_folder.manifest import Manifest
-from engine.runtime.session import ModelSession, SavingSession
+from engine.runtime.model_session import ModelSession, SavingSession
 from engine.text.tokenizer import Tokenizer
 from engine.types import CancellationToken, CompletionRequest, CompletionResult, ModelInfo, Sharing
 

@@ -15,7 +15,7 @@ import numpy as np
 from engine.batching.pass_queue import PassQueue
 from engine.batching.work import Interruption, Work
 from engine.errors import Cancelled, DeviceMemoryError
-from engine.runtime.session import InterruptibleSession, ModelSession
+from engine.runtime.model_session import InterruptibleSession, ModelSession
 from engine.types import FloatArray
 
 PATIENCE_S = 0.001

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 
 from engine.batching.scheduler import Scheduler
 from engine.batching.work import Interruption, Work
-from engine.runtime.session import ModelSession, SharingSession
+from engine.runtime.model_session import ModelSession, SharingSession
 from engine.types import FloatArray, IdArray
 
 
 class SeatSession:
-    """Slot ``slot`` of ``session`` as an `engine.runtime.session.InterruptibleSession` that holds one sequence."""
+    """Slot ``slot`` of ``session`` as an `InterruptibleSession` that holds one sequence."""
 
     def __init__(self, scheduler: Scheduler, session: ModelSession, slot: int, *, is_shared: bool = True) -> None:
         """``is_shared`` says that ``session`` is the one whose slots the scheduler runs together."""
@@ -68,11 +68,11 @@ class SeatSession:
         raise AssertionError("a seat holds one sequence")
 
     def interruptible(self) -> Callable[[], None]:
-        """See `engine.runtime.session.InterruptibleSession`."""
+        """See `engine.runtime.model_session.InterruptibleSession`."""
         self._interruption = interruption = Interruption()
         return lambda: self._scheduler.cancel(interruption)
 
     def sibling(self) -> "SeatSession":
-        """See `engine.runtime.session.SharingSession`: a session with buffers of its own. Its passes run alone."""
+        """See `SharingSession`: a session with buffers of its own. Its passes run alone."""
         assert isinstance(self._session, SharingSession), "this session serves one cache only"
         return SeatSession(self._scheduler, self._session.sibling(), 0, is_shared=False)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from engine.runtime.session import ModelSession
+from engine.runtime.model_session import ModelSession
 from engine.types import FloatArray, IdArray
 
 

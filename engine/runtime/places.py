@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.runtime.session import ModelSession, SavingSession
+from engine.runtime.model_session import ModelSession, SavingSession
 from engine.types import IdArray
 
 MOST_LEAST_TOKENS = 128

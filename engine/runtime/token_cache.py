@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from engine.errors import Cancelled, DeviceError
 from engine.runtime.copy_mixture import NOTHING, Copier
+from engine.runtime.model_session import InterruptibleSession, ModelSession, SharingSession
 from engine.runtime.places import Places, common_length
 from engine.runtime.reading_pace import LEAST_CHUNK, ReadingPace
 from engine.runtime.remembered_rows import RememberedRows, own_copy
-from engine.runtime.session import InterruptibleSession, ModelSession, SharingSession
 from engine.types import FloatArray, IdArray
 
 PREFILL_CHUNK = 64
@@ -84,7 +84,7 @@ class TokenCache:
         return cache
 
     def interruptible(self) -> Callable[[], None]:
-        """See `engine.runtime.session.InterruptibleSession`; it does nothing if passes cannot be stopped."""
+        """See `engine.runtime.model_session.InterruptibleSession`; it does nothing if passes cannot be stopped."""
         if not isinstance(self._session, InterruptibleSession):
             return lambda: None
         return self._session.interruptible()

@@ -87,6 +87,7 @@ def contract(completer: Completer) -> dict[str, Any]:
         "name": info.name,
         "architecture": manifest.architecture,
         "precision": info.precision,
+        "second_graph": _second_graph(manifest.reading_file, info.reading_rows),
         "device": info.device,
         "provider": info.provider,
         "context_tokens": info.context_length,
@@ -102,6 +103,13 @@ def contract(completer: Completer) -> dict[str, Any]:
         "copying": list(manifest.copying),
         "licence": manifest.licence or None,
     }
+
+
+def _second_graph(file: str, rows: int | None) -> str | None:
+    """What reads long texts, in words; None: the folder has no second graph."""
+    if not file:
+        return None
+    return f"{file} is slower here, and not used" if rows is None else f"{file} reads {rows} tokens or more"
 
 
 def fertility(completer: Completer) -> dict[str, float]:

@@ -9,10 +9,11 @@ from typing import Literal, Protocol, get_args
 
 from engine import ExportError
 
-Precision = Literal["keep", "fp32", "fp16", "int8", "int4", "w8a8", "keep+w8a8", "int4+w8a8"]
+OnePrecision = Literal["keep", "fp32", "fp16", "int8", "int4", "w8a8"]
+SecondGraph = Literal["keep+w8a8", "int4+w8a8"]
+Precision = OnePrecision | SecondGraph
 """With ``+w8a8``, a second graph reads where many tokens are read at once."""
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-SECOND_GRAPHS = ("keep+w8a8", "int4+w8a8")
+PRECISIONS: tuple[Precision, ...] = (*get_args(OnePrecision), *get_args(SecondGraph))
 Progress = Callable[[float, str], None]
 """Called with the share that is done, 0 to 1, and what is being done."""
 IsCancelled = Callable[[], bool]
@@ -102,7 +103,7 @@ class InstalledConverter:
         convert(source, out, precision=first, reading=reading, progress=progress, cancelled=cancelled)
 
     def convert_checkpoint(self, source: Path, out: Path, precision: Precision, progress: Progress) -> None:
-        if precision in SECOND_GRAPHS:
+        if precision == "keep+w8a8" or precision == "int4+w8a8":
             raise ExportError(f"{precision} is for GGUF files; name another precision for a checkpoint")
         chosen = "int4" if precision == "keep" else precision
         with missing_extras_named():
