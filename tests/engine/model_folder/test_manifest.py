@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ def test_a_file_that_is_no_manifest(folder, data):
 
 def required_fields(raw: dict[str, Any], path: tuple[str, ...] = ()):
     for name, value in raw.items():
-        if path == () and name in ("fim", "repository", "copying", "licence", "training_data"):
+        if path == () and name in ("fim", "repository", "copying", "reading_file", "licence", "training_data"):
             continue
         if path in (("graph",), ("files",)) or (*path, name) in {
             ("control", "begin"),
@@ -340,3 +341,17 @@ def test_a_name_that_no_file_can_have(folder, name):
     raw["files"][name] = EMPTY_SHA256
     (folder / MANIFEST_NAME).write_text(json.dumps(raw))
     assert_refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("reading.ort", "reading_file is 'reading.ort'; it must end with .onnx"),
+        ("reading.onnx", "files has no SHA-256 of 'reading.onnx'"),
+        ("../reading.onnx", "files has no SHA-256 of '../reading.onnx'"),
+        (3, "'reading_file' must be text"),
+    ],
+)
+def test_a_second_graph_must_be_a_file_of_the_folder(file, expected):
+    with pytest.raises(ManifestError, match=re.escape(expected)):
+        parse_manifest({**raw_manifest(), "reading_file": file})
