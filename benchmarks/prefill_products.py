@@ -96,9 +96,12 @@ def _blocks(form: Form, level: int) -> Kind:
         inputs, outputs = weights.shape
         found = blocks_of(np.ascontiguousarray(weights.T), form)
         attributes = {"K": inputs, "N": outputs, "bits": form.bits, "block_size": form.block, "accuracy_level": level}
-        node = helper.make_node("MatMulNBits", ["x", "values", "scales"], ["y"], domain=MICROSOFT, **attributes)
         values = packed(found.values, form.bits).reshape(outputs, inputs // form.block, -1)
-        return [node], {"values": values, "scales": found.scales}
+        tensors: dict[str, NDArray[Any]] = {"values": values, "scales": found.scales}
+        if found.zeros is not None:
+            tensors["zeros"] = packed(found.zeros, form.bits)
+        node = helper.make_node("MatMulNBits", ["x", *tensors], ["y"], domain=MICROSOFT, **attributes)
+        return [node], tensors
 
     return Kind(build)
 

@@ -43,7 +43,8 @@ class SharedBuffers:
         self._dtype = TYPES[layout.dtype]
         self._buffers: list[Any] = []
         self._held = 0
-        self._bound: dict[int, tuple[int, int]] = {}  # by the identity of the binding
+        # By the identity of a binding, which is held so that no later one gets the same.
+        self._bound: dict[int, tuple[Any, int, int]] = {}
         self._reserve(1)
 
     def bind(self, binding: Any, first: int, count: int, start: int) -> None:
@@ -52,9 +53,9 @@ class SharedBuffers:
         ``start`` is where the run writes; it is not used here. Raises `DeviceError` (`DeviceMemoryError`).
         """
         self._reserve(first + count)
-        if self._bound.get(id(binding)) != (first, count):
+        if self._bound.get(id(binding)) != (binding, first, count):
             self.bind_slots(binding, first, count)
-            self._bound[id(binding)] = (first, count)
+            self._bound[id(binding)] = (binding, first, count)
 
     def bind_slots(self, binding: Any, first: int, count: int) -> None:
         """Make existing slots the past and present of ``binding``. This holds until a further slot is used."""
