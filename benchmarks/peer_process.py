@@ -26,7 +26,9 @@ CONTEXT_TOKENS = 2048
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One completed line and its cost: tokens that were read and written, and the time for each, in ms."""
+    """One completed line and its cost: tokens that were read and written, and the time for each, in ms. ``failed`` is
+    the error if the program raised one; the text is empty then.
+    """
 
     text: str
     total_ms: float
@@ -34,6 +36,7 @@ class Reply:
     read_ms: float = 0.0
     written: int = 0
     written_ms: float = 0.0
+    failed: str = ""
 
 
 Complete: TypeAlias = Callable[[str, str, str], Reply]
@@ -49,10 +52,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if line.strip() == "stop":
             break
         asked = json.loads(line)
-        print(json.dumps(asdict(complete(asked["prefix"], asked["suffix"], asked["path"]))), flush=True)
+        print(json.dumps(asdict(_reply(complete, asked["prefix"], asked["suffix"], asked["path"]))), flush=True)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({"peak_mb": used.ru_maxrss / 1024, "processor_s": used.ru_utime + used.ru_stime}), flush=True)
     return 0
+
+
+def _reply(complete: Complete, prefix: str, suffix: str, path: str) -> Reply:
+    began = time.perf_counter()
+    try:
+        return complete(prefix, suffix, path)
+    except Exception as error:  # transformers' healing raises KeyError where no entry goes on from the last token
+        return Reply("", (time.perf_counter() - began) * 1000, failed=type(error).__name__)
 
 
 def midtoken(folder: Path) -> Complete:

@@ -177,7 +177,9 @@ def report(records: Mapping[str, Record]) -> Report:
     quality, rows, ratios = [], [], []
     ours = records[OURS]
     for name, record in records.items():
-        quality.append((name, *_quality(record.outcomes, ours.outcomes)))
+        failed = [reply.failed for reply in record.cold if reply.failed]
+        shown = f"{name} ({failed[0]} at {len(failed)})" if failed else name
+        quality.append((shown, *_quality(record.outcomes, ours.outcomes)))
         warm = [reply.total_ms for reply in record.warm]
         rows.append(
             (

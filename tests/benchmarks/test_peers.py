@@ -1,5 +1,6 @@
 """Peers in processes of their own: ours with the bundled model, a scripted one, and one that fails."""
 
+import io
 import json
 from pathlib import Path
 
@@ -102,3 +103,28 @@ def test_places_of_our_own_sources_are_inside_identifiers_and_the_same_each_time
 
 def test_every_peer_is_known_by_the_process():
     assert list(peer_process.PEERS) == [peers.OURS, *peers.NEEDED]
+
+
+def test_a_place_at_which_a_peer_fails_counts_against_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def complete(prefix: str, suffix: str, path: str) -> peer_process.Reply:
+        if prefix == "b":
+            raise KeyError(412)
+        return peer_process.Reply(prefix, 1.0)
+
+    asked = "".join(json.dumps({"prefix": prefix, "suffix": "", "path": ""}) + "\n" for prefix in "abc")
+    monkeypatch.setitem(peer_process.PEERS, "llama.cpp", lambda path: complete)
+    monkeypatch.setattr("sys.stdin", io.StringIO(asked))
+    assert peer_process.main(["llama.cpp", "weights.gguf"]) == 0
+    _, *replies, _ = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [(reply["text"], reply["failed"]) for reply in replies] == [("a", ""), ("", "KeyError"), ("c", "")]
+
+
+def test_failures_stand_in_the_table():
+    reply, failure = Reply("y as np", 10.0), Reply("", 10.0, failed="KeyError")
+    outcomes = [Outcome(CASE, each.text, 10.0) for each in (reply, failure)]
+    used = {"peak_mb": 1.0, "processor_s": 1.0}
+    record = peers.Record([reply, failure], [reply, reply], outcomes, used)
+    made = peers.report({"midtoken": peers.Record([reply] * 2, [reply] * 2, outcomes, used), "llama.cpp": record})
+    assert [row[0] for row in made.tables[0].rows] == ["midtoken", "llama.cpp (KeyError at 1)"]
