@@ -97,9 +97,8 @@ def _blocks(form: Form, level: int) -> Kind:
         found = blocks_of(np.ascontiguousarray(weights.T), form)
         attributes = {"K": inputs, "N": outputs, "bits": form.bits, "block_size": form.block, "accuracy_level": level}
         values = packed(found.values, form.bits).reshape(outputs, inputs // form.block, -1)
-        tensors: dict[str, NDArray[Any]] = {"values": values, "scales": found.scales}
-        if found.zeros is not None:
-            tensors["zeros"] = packed(found.zeros, form.bits)
+        zeros = {} if found.zeros is None else {"zeros": packed(found.zeros, form.bits)}
+        tensors = {"values": values, "scales": found.scales, **zeros}
         node = helper.make_node("MatMulNBits", ["x", *tensors], ["y"], domain=MICROSOFT, **attributes)
         return [node], tensors
 

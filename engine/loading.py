@@ -13,9 +13,9 @@ from engine.healing.prefix_index import PrefixIndex, SortedIndex, load_or_build_
 from engine.model_folder.contract import check_contract, check_round_trip
 from engine.model_folder.files import MOST_TOKENIZER_BYTES, read_text_file
 from engine.model_folder.foreign import ForeignFolder, derive_manifest, find_foreign
-from engine.model_folder.known_hashes import user_cache_folder
 from engine.model_folder.manifest import Manifest, check_files, read_manifest
 from engine.model_folder.tokenizer_cache import known_tokenizer
+from engine.model_folder.user_cache import user_cache_folder
 from engine.runtime.captured_step import can_be_captured
 from engine.runtime.graph import Graph, open_graph
 from engine.runtime.kv_buffers import BATCH_SLOTS

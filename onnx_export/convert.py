@@ -38,6 +38,8 @@ from onnx_export.vocabulary_cut import CutRows, cut_tokenizer, kept_entries
 TOKENIZER_FILE = "tokenizer.json"
 READING: Rounding = "w8a8"
 """The form of the weights of the second graph."""
+STEPPING: tuple[Rounding, ...] = ("keep", "int4")
+"""The forms beside which a second graph can stand: those that are best for single steps."""
 SPARE_BYTES = 64 << 20
 """Free disk space that a conversion needs in addition to what it writes."""
 Progress = Callable[[float, str], None]
@@ -133,8 +135,7 @@ def convert(
     Cancelled once ``cancelled`` returns true.
     """
     progress, cancelled = progress or (lambda done, what: None), cancelled or (lambda: False)
-    if precision not in get_args(Rounding):
-        raise ExportError(f"a GGUF file converts to {', '.join(get_args(Rounding))}, not to {precision}")
+    split_precision(precision)
     require_replaceable(out)
     progress(0.0, "header")
     with unchanged(source) as require_unchanged:
@@ -209,10 +210,11 @@ def _manifest(
 
 def split_precision(asked: str) -> tuple[Rounding, bool]:
     """``int4+w8a8`` as the precision of the first graph, and whether there is a second. Raises `ExportError`."""
-    first, plus, second = asked.partition("+")
-    if first not in get_args(Rounding) or (plus and second != READING):
-        raise ExportError(f"a GGUF file converts to {', '.join(get_args(Rounding))}, or to one of these +{READING}")
-    return cast("Rounding", first), bool(plus)
+    first = asked.removesuffix(f"+{READING}")
+    if first not in (get_args(Rounding) if first == asked else STEPPING):
+        pairs = " or ".join(f"{narrow}+{READING}" for narrow in STEPPING)
+        raise ExportError(f"a GGUF file converts to {', '.join(get_args(Rounding))}, {pairs}, not to {asked}")
+    return cast("Rounding", first), first != asked
 
 
 class _Tick:

@@ -7,12 +7,11 @@ so its sum is not kept.
 """
 
 import hashlib
-import os
-import sys
-import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from engine.model_folder.user_cache import keep_file
 
 LEAST_BYTES = 64 << 20
 """Sums of smaller files are not kept: reading them takes only some hundredths of a second."""
@@ -48,22 +47,8 @@ def known_sha256_of(path: Path, folder: Path | None) -> str:
         return known
     found = sha256_of(path)
     if _state(path) == state and max(state[1:3]) + SETTLED_NS < time.time_ns():
-        keep_line(place, found)
+        keep_file(place, found.encode("ascii"))
     return found
-
-
-def user_cache_folder(name: str) -> Path | None:
-    """The folder ``name`` among our own in the user's cache; None for a user without a home."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA")
-    elif sys.platform == "darwin":
-        base = "~/Library/Caches"
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    try:
-        return Path(base).expanduser() / "midtoken" / name if base else None
-    except RuntimeError:
-        return None
 
 
 def _state(path: Path) -> tuple[int, int, int, int, int]:
@@ -74,12 +59,3 @@ def _state(path: Path) -> tuple[int, int, int, int, int]:
 def _name(path: Path, state: tuple[int, ...]) -> str:
     whole = "\0".join([str(path.resolve()), *map(str, state)])
     return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def keep_line(place: Path, line: str) -> None:
-    """Write a file of the cache as a whole. If it cannot be written, nothing happens."""
-    with suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="ascii", dir=place.parent, delete=False) as stream:
-            stream.write(line)
-        Path(stream.name).replace(place)

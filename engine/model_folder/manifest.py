@@ -24,7 +24,8 @@ from engine.model_folder.json_fields import (
     read_weights,
     shown,
 )
-from engine.model_folder.known_hashes import known_sha256_of, user_cache_folder
+from engine.model_folder.known_hashes import known_sha256_of
+from engine.model_folder.user_cache import user_cache_folder
 
 MANIFEST_NAME = "midtoken.json"
 FORMAT = 1
@@ -267,13 +268,11 @@ def _build(raw: dict[str, Any]) -> Manifest:
     )
     if len(files) > MOST_FILES:
         raise ValueError(f"files has {len(files)} entries; at most {MOST_FILES} are read")
-    graphs = [manifest.model_file, *filter(None, [manifest.reading_file])]
-    for graph in graphs:
-        if not graph.endswith(".onnx"):  # onnxruntime chooses among formats by the name
-            field_name = "model_file" if graph == manifest.model_file else "reading_file"
-            raise ValueError(f"{field_name} is {shown(graph)}; it must end with .onnx")
-    for required in (*graphs, manifest.tokenizer_file):
-        if required not in manifest.files:
+    for name, graph in (("model_file", manifest.model_file), ("reading_file", manifest.reading_file)):
+        if graph and not graph.endswith(".onnx"):  # onnxruntime chooses among formats by the name
+            raise ValueError(f"{name} is {shown(graph)}; it must end with .onnx")
+    for required in (manifest.model_file, manifest.tokenizer_file, manifest.reading_file):
+        if required and required not in manifest.files:
             raise ValueError(f"files has no SHA-256 of {required!r}")
     return manifest
 

@@ -9,7 +9,6 @@ something else is not used. A cache that cannot be read or written costs time on
 import hashlib
 import io
 import json
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.model_folder.known_hashes import user_cache_folder
+from engine.model_folder.user_cache import keep_file, user_cache_folder
 from engine.text import spellings, vocabulary
 from engine.text.vocabulary import KINDS, TokenizerFile, Vocabulary, merge_pairs, read_tokenizer, reading_parts
 
@@ -94,16 +93,9 @@ def _keep(place: Path, file: TokenizerFile, merges: Sequence[tuple[str, str]], w
     with suppress(OSError, ValueError, RecursionError):
         np.savez(stream, allow_pickle=False, **_packed(file, merges, words))
         data = stream.getvalue()
-        place.parent.mkdir(parents=True, exist_ok=True)
         for old in sorted(place.parent.glob("*"), key=_age)[: 1 - MOST_FILES]:
             old.unlink(missing_ok=True)
-        with tempfile.NamedTemporaryFile(dir=place.parent, delete=False) as target:
-            temporary = Path(target.name)
-        try:
-            temporary.write_bytes(hashlib.sha256(data).digest() + data)
-            temporary.replace(place)
-        finally:
-            temporary.unlink(missing_ok=True)
+        keep_file(place, hashlib.sha256(data).digest() + data)
 
 
 def _age(path: Path) -> int:

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,7 +13,7 @@ from pathlib import Path
 import tokenizers
 
 from engine.errors import ModelFolderError
-from engine.model_folder.known_hashes import user_cache_folder
+from engine.model_folder.user_cache import keep_file, user_cache_folder
 from engine.runtime.ort import ort
 
 FORMAT = 1
@@ -56,13 +55,8 @@ def known_problem(folder: Path | None, fingerprint: Fingerprint) -> str | None:
 
 def keep_problem(folder: Path | None, fingerprint: Fingerprint, problem: str) -> None:
     """Keep a verdict. If the cache cannot be written, the model will be tried again; that is not an error."""
-    if folder is None:
-        return
-    with suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, delete=False) as stream:
-            json.dump({"problem": problem, "at": time.time()}, stream)
-        Path(stream.name).replace(folder / _name(fingerprint))
+    if folder is not None:
+        keep_file(folder / _name(fingerprint), json.dumps({"problem": problem, "at": time.time()}).encode())
 
 
 def verdict_folder() -> Path | None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ContractError
-from engine.model_folder.known_hashes import keep_line
 from engine.model_folder.manifest import Manifest
+from engine.model_folder.user_cache import keep_file
 from engine.runtime.kv_buffers import layer_names
 from engine.runtime.ort import ort
 
@@ -84,7 +84,7 @@ def known_rows(manifest: Manifest, threads: int | None, folder: Path | None) -> 
 def keep_rows(rows: int, manifest: Manifest, threads: int | None, folder: Path | None) -> None:
     """Keep it for `known_rows`, if ``folder`` can be written."""
     if folder is not None:
-        keep_line(folder / _key(manifest, threads), str(rows))
+        keep_file(folder / _key(manifest, threads), str(rows).encode("ascii"))
 
 
 def _key(manifest: Manifest, threads: int | None) -> str:

@@ -1,26 +1,18 @@
 """``midtoken export``: a checkpoint folder or a GGUF file becomes a model folder."""
 
 import argparse
+import contextlib
 import sys
 from pathlib import Path
+from typing import get_args
 
 from engine import ExportError
 from lsp_server.commands.options import set_example
 from lsp_server.commands.progress import progress_bar
+from lsp_server.models.converting import PRECISIONS, SecondGraph, missing_extras_named
 
-# Packages of the extra 'export', which may be missing. If another module is missing, it is a bug.
-_EXTRA = (
-    "torch",
-    "transformers",
-    "onnx",
-    "onnxruntime_genai",
-    "onnx_ir",
-    "onnxscript",
-    "safetensors",
-    "matplotlib",
-)
-
-
+FOR_GGUF = frozenset({"keep", "w8a8", *get_args(SecondGraph)})
+"""Precisions that a checkpoint cannot have here."""
 DEFAULT_ENTRIES = 32_768
 """Entries that a cut keeps by default."""
 
@@ -37,7 +29,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, metavar="OUT", help="model folder to write")
     parser.add_argument(
         "--precision",
-        choices=("keep", "fp32", "fp16", "int8", "int4", "w8a8", "keep+w8a8", "int4+w8a8"),
+        choices=PRECISIONS,
         help="default: keep (the file's own blocks) for a GGUF file, int4 for a checkpoint; w8a8 reads prompts "
         "fastest; with +w8a8 a second graph reads them, if that is faster where it runs",
     )
@@ -69,10 +61,9 @@ def run(args: argparse.Namespace) -> int:
         return _convert(args)
     if args.keep_entries_of or args.entries is not None:
         raise ExportError("--keep-entries-of and --entries are for GGUF files, not for checkpoints")
-    if args.precision in ("keep", "w8a8", "keep+w8a8", "int4+w8a8"):
+    if args.precision in FOR_GGUF:
         raise ExportError(f"--precision {args.precision} is for GGUF files; name another for a checkpoint")
-    bar = progress_bar("export")
-    try:
+    with contextlib.closing(progress_bar("export")) as bar, missing_extras_named():
         from onnx_export.export import export_checkpoint  # imported here, because it needs torch
 
         export_checkpoint(
@@ -84,13 +75,6 @@ def run(args: argparse.Namespace) -> int:
             progress=lambda done, total: bar(done, total, _STEPS[done]),
             notice=lambda line: print(f"midtoken: {line}", file=sys.stderr),
         )
-    except ModuleNotFoundError as error:
-        module = (error.name or "").partition(".")[0]
-        if module not in _EXTRA:
-            raise
-        raise ExportError(f"exporting needs {module}; install it with: pip install 'midtoken[export]'") from error
-    finally:
-        bar.close()
     print(f"midtoken: wrote {args.out}", file=sys.stderr)
     return 0
 
@@ -106,8 +90,7 @@ def _convert(args: argparse.Namespace) -> int:
 
     precision, reading = split_precision(args.precision or "keep")
     texts = tuple(args.keep_entries_of)
-    bar = progress_bar("export")
-    try:
+    with contextlib.closing(progress_bar("export")) as bar:
         convert(
             args.checkpoint,
             args.out,
@@ -116,7 +99,5 @@ def _convert(args: argparse.Namespace) -> int:
             cut=Cut(texts, DEFAULT_ENTRIES if args.entries is None else args.entries) if texts else None,
             progress=lambda done, what: bar(round(100 * done), 100, what),
         )
-    finally:
-        bar.close()
     print(f"midtoken: wrote {args.out}", file=sys.stderr)
     return 0

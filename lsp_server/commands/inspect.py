@@ -87,7 +87,7 @@ def contract(completer: Completer) -> dict[str, Any]:
         "name": info.name,
         "architecture": manifest.architecture,
         "precision": info.precision,
-        "second_graph": _second_graph(manifest.reading_file, info.reading_rows),
+        **({"second_graph": _second_graph(info.reading_rows)} if manifest.reading_file else {}),
         "device": info.device,
         "provider": info.provider,
         "context_tokens": info.context_length,
@@ -105,11 +105,9 @@ def contract(completer: Completer) -> dict[str, Any]:
     }
 
 
-def _second_graph(file: str, rows: int | None) -> str | None:
-    """What reads long texts, in words; None: the folder has no second graph."""
-    if not file:
-        return None
-    return f"{file} is slower here, and not used" if rows is None else f"{file} reads {rows} tokens or more"
+def _second_graph(rows: int | None) -> str:
+    """What was found out about the folder's second graph, in words."""
+    return "not used: it is not faster here" if rows is None else f"reads where {rows} tokens or more are read at once"
 
 
 def fertility(completer: Completer) -> dict[str, float]:

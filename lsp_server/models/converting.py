@@ -95,8 +95,6 @@ class InstalledConverter:
     def convert_gguf(
         self, source: Path, out: Path, precision: Precision, progress: Progress, cancelled: IsCancelled
     ) -> None:
-        if precision == "fp16":
-            raise ExportError("fp16 is for checkpoints; a GGUF file becomes keep, fp32, int8, int4 or w8a8")
         from onnx_export.convert import convert, split_precision
 
         first, reading = split_precision(precision)

@@ -70,9 +70,13 @@ class Registry:
         if not path.name.lower().endswith(GGUF_ENDING) or not path.is_file():
             return path  # the loader says what is wrong there
         source = path.resolve()
-        for added in self.store.added():
-            if added.origin is not None and added.origin.path == source:
-                return added.folder
+        made = [
+            (added.origin.precision != "keep", added.folder)  # the file as it is, if it was added more than once
+            for added in self.store.added()
+            if added.origin is not None and added.origin.path == source
+        ]
+        if made:
+            return min(made)[1]
         raise ModelFolderError(f"{path} is still to be added: midtoken models add {path}")
 
 

@@ -139,12 +139,23 @@ def test_a_graph_that_is_changed_or_another_one_is_refused(folder: Path, tmp_pat
         load_model(tmp_path, "cpu", 1, 256)
 
 
-@pytest.mark.parametrize("asked", ["keep+int4", "fp16+w8a8", "+w8a8", "keep+", "w8a8+w8a8+w8a8"])
+@pytest.mark.parametrize("asked", ["keep+int4", "fp16+w8a8", "int8+w8a8", "+w8a8", "keep+", "keep+w8a8+w8a8", "fp16"])
 def test_other_pairs_are_refused(asked: str) -> None:
-    with pytest.raises(ExportError, match=r"a GGUF file converts to keep, .*\+w8a8"):
+    with pytest.raises(ExportError, match=r"a GGUF file converts to keep, .*keep\+w8a8 or int4\+w8a8, not to "):
         split_precision(asked)
 
 
 def test_a_checkpoint_is_told_that_it_cannot(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(tmp_path), str(tmp_path / "out"), "--precision", "int4+w8a8"]) == 1
     assert "--precision int4+w8a8 is for GGUF files" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kept", "expected"), [(0, "not used: it is not faster here"), (8, "reads where 8 tokens")])
+def test_inspect_tells_what_was_chosen(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept: int, expected: str
+) -> None:
+    monkeypatch.setattr(loading, "known_rows", lambda manifest, threads, place: kept)
+    assert main(["inspect", "--model", str(folder / "two"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"]["second_graph"].startswith(expected)
+    assert main(["inspect", "--model", str(folder / "one")]) == 0
+    assert "second graph" not in capsys.readouterr().out

@@ -109,6 +109,16 @@ def test_a_file_that_is_written_anew_in_its_place(tmp_path: Path, registry: Regi
     assert not plan(registry, "my model").is_there
 
 
+@pytest.mark.parametrize("order", [("int4", "keep"), ("keep", "int4")])
+def test_a_file_that_was_added_twice_means_the_one_that_kept_its_blocks(
+    tmp_path: Path, registry: Registry, order: tuple[Precision, ...]
+):
+    path = put_file(tmp_path / "mine.gguf")
+    for name, precision in zip("ab", order, strict=True):
+        put(registry, path, name, precision)
+    assert registry.folder(path) == registry.folder("ab"[order.index("keep")])
+
+
 def test_a_source_that_is_gone_is_not_needed_any_more(tmp_path: Path, registry: Registry):
     path = put_file(tmp_path / "mine.gguf")
     put(registry, path)
