@@ -11,8 +11,8 @@ for each row of 600 tokens, so one idle row costs less than another pass, and tw
 (docs/measurements/team.md).
 """
 TURN_TOKENS = 64
-"""Number of tokens that chunks may take between two passes of single tokens: one long chunk or several short ones. When
-more chunks are finished, more requests share the next pass of single tokens.
+"""Number of tokens that chunks may take between two passes of single tokens: one long chunk or several short ones, but no
+more chunks than there are slots. When more chunks are finished, more requests share the next pass of single tokens.
 """
 
 
@@ -27,7 +27,7 @@ class PassQueue:
     def __init__(self, session: ModelSession) -> None:
         self._session = session
         self._waiting: list[Work] = []
-        self._turn_tokens = 0
+        self._turn_tokens = self._turn_chunks = 0
         self.ends = [0] * session.slots
         """The number of positions that are written in each slot. An idle row may write there, because the next text of
         the slot overwrites it.
@@ -58,7 +58,11 @@ class PassQueue:
     def take(self) -> list[Work]:
         """Remove and return the work of the next pass, in the order of slots. At least one pass must wait."""
         taken = self._choose()
-        self._turn_tokens = 0 if taken[0].can_join else self._turn_tokens + len(taken[0].ids)
+        if taken[0].can_join:
+            self._turn_tokens = self._turn_chunks = 0
+        else:
+            self._turn_tokens += len(taken[0].ids)
+            self._turn_chunks += 1
         self.remove(taken)
         return taken
 
@@ -67,15 +71,16 @@ class PassQueue:
         steps = [work for work in self._waiting if work.can_join]
         if chunk is None or not steps:
             return chunk is None
-        turn_is_over = self._turn_tokens > 0 and self._turn_tokens + len(chunk.ids) > TURN_TOKENS
-        return turn_is_over or any(work.is_due for work in steps)
+        is_long = self._turn_tokens > 0 and self._turn_tokens + len(chunk.ids) > TURN_TOKENS
+        return is_long or self._turn_chunks >= self._session.slots or any(work.is_due for work in steps)
 
     def _choose(self) -> list[Work]:
         if not self._steps_are_next():
             return [next(work for work in self._waiting if not work.can_join)]
         steps = [work for work in self._waiting if work.can_join]
-        for work in steps:
-            work.is_due = True
+        if not any(work.is_due for work in steps):  # who comes during a turn waits for the next, or chunks would starve
+            for work in steps:
+                work.is_due = True
         return next(group for group in self._groups(steps) if steps[0] in group)
 
     def _groups(self, steps: Sequence[Work]) -> Iterator[list[Work]]:

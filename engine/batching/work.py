@@ -22,7 +22,7 @@ class Work:
     ``is_shared`` says that the scheduler may run this slot together with others. ``capacity`` is the number of
     positions the slot had when the text before ``start`` was written. The result is ``found`` or ``error``; ``seconds``
     is how long the pass took. ``over`` receives one entry when the request need not wait any longer. ``is_due`` says
-    that the pass has already waited for others once.
+    that the pass waited when the present turn of single tokens began.
     """
 
     session: ModelSession

@@ -39,6 +39,34 @@ def test_no_pass_waits_for_more_others_than_the_number_of_slots_allows(data, slo
             assert passes - asked.pop(done.slot) <= most[done.can_join]
 
 
+def asked_again(queue: PassQueue, session: WatchedSession, lengths: dict[int, int], passes: int) -> list[list[int]]:
+    """The slots of some passes if every slot asks again at once, for as many tokens as ``lengths`` says."""
+    taken = []
+    for _ in range(passes):
+        works = queue.take()
+        taken.append(slots_of(works))
+        for done in works:
+            queue.add(work(session, done.slot, lengths[done.slot]))
+    return taken
+
+
+def test_single_tokens_that_are_too_far_apart_for_one_pass_do_not_starve_a_chunk():
+    queue, session = queue_of(WIDEST_GAP + 5)
+    lengths = {0: 1, WIDEST_GAP + 3: 1, 1: TURN_TOKENS}
+    for slot in (0, WIDEST_GAP + 3):
+        queue.add(work(session, slot))
+    assert asked_again(queue, session, lengths, 1) == [[0]]
+    queue.add(work(session, 1, TURN_TOKENS))
+    assert asked_again(queue, session, lengths, 6) == [[WIDEST_GAP + 3], [1], [0], [WIDEST_GAP + 3], [1], [0]]
+
+
+def test_short_chunks_that_are_asked_again_at_once_do_not_starve_a_single_token():
+    queue, session = queue_of(3)
+    for slot, length in ((1, 2), (2, 2), (0, 1)):
+        queue.add(work(session, slot, length))
+    assert asked_again(queue, session, {0: 1, 1: 2, 2: 2}, 8) == [[1], [2], [1], [0], [2], [1], [2], [0]]
+
+
 def test_single_tokens_go_together_and_longer_passes_alone():
     queue, session = queue_of(4)
     for slot, length in ((2, 1), (0, 1), (1, 5), (3, 1)):
