@@ -11,8 +11,8 @@ for each row of 600 tokens, so one idle row costs less than another pass, and tw
 (docs/measurements/team.md).
 """
 TURN_TOKENS = 64
-"""Number of tokens that chunks may take between two passes of single tokens: one long chunk or several short ones, but no
-more chunks than there are slots. When more chunks are finished, more requests share the next pass of single tokens.
+"""Number of tokens that chunks may take between two passes of single tokens: one long chunk or several short ones, but
+no more chunks than there are slots. When more chunks are finished, more requests share the next pass of single tokens.
 """
 
 
