@@ -66,7 +66,9 @@ def report(results: Sequence[ModeResult], passages: Sequence[Passage], files: in
 
 def _against(ours: ModeResult, peer: ModeResult) -> list[Ratio]:
     """The ratios to the peer that can be computed."""
-    found = [Ratio("CPU a minute: ours / peer", ours.cpu_a_minute / peer.cpu_a_minute, CPU_SHARE)]
+    found = []
+    if peer.cpu_s:  # the system counts processor time in hundredths of a second
+        found.append(Ratio("CPU a minute: ours / peer", ours.cpu_a_minute / peer.cpu_a_minute, CPU_SHARE))
     p50, peers = (_quantile(r.figures.all_ms, 50) for r in (ours, peer))
     if math.isfinite(p50):  # who is late at every other key is infinitely late: the ratio is 0 then
         found.append(Ratio("p50 of all requests: ours / peer", p50 / peers, LATENCY_SHARE))

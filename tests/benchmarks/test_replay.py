@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from benchmarks import programs, replay
+from benchmarks.keystrokes.accounts import Figures
 from benchmarks.keystrokes.passages import Passage
 from benchmarks.replay import Clock, started, type_passage
+from benchmarks.replay_report import ModeResult, report
 from benchmarks.tables import BenchOptions
 from engine import BUNDLED_MODEL
 from tests.benchmarks.fake_observed_server import KNOWN
@@ -107,7 +109,6 @@ class TestCommand:
         assert peer["written"] > 0
         assert peer["peak MB"] > 1
         assert gain[0][1] > 0
-        assert "CPU a minute: ours / peer" in [ratio["name"] for ratio in report["ratios"]]
 
     def test_a_peer_that_does_not_start_says_why(self, capsys, tmp_path, monkeypatch):
         monkeypatch.setattr(replay, "LLAMA_CPP_SERVER", [sys.executable, "-c", "raise SystemExit('no such thing')"])
@@ -140,3 +141,15 @@ class TestCommand:
         outcome = run(capsys, "bench", "replay", "--files", path)
         assert outcome.status == 2
         assert says in outcome.err
+
+
+@pytest.mark.parametrize(("cpu_s", "expected"), [(2.0, [("CPU a minute: ours / peer", 0.5)]), (0.0, [])])
+def test_a_peer_whose_processor_time_is_too_short_to_be_counted_has_no_ratio(cpu_s: float, expected: list[Any]):
+    figures = Figures(4, (1.0,), 0, 1, 0, (), 1, 1, 0, 0, 1, 0, kept=2, keys=3)
+    ours, peer = (
+        ModeResult(name, figures, used, 60.0, 0.0, 1, None) for name, used in (("exact", 1.0), ("llama.cpp", cpu_s))
+    )
+    options = BenchOptions(model=BUNDLED_MODEL, replay_peer=True)
+    made = report([peer, ours], [Passage("", "text", "")], 1, options)
+    shares = [(ratio.name, ratio.value) for ratio in made.ratios if ratio.name.startswith("CPU")]
+    assert shares == expected

@@ -226,8 +226,10 @@ def test_the_second_request_begins_to_load_it_and_waits_for_nothing():
     completer._drafters._begun = False
     completer.complete(CompletionRequest(BEGUN, stop=STOP, speculation="auto"))
     assert small._loading is None
+    completer._cache.forget_rows()  # a row that is remembered needs no draft
     result = completer.complete(CompletionRequest(BEGUN + "im", stop=STOP, speculation="auto"))
     assert result.drafts.model_drafted == 0
+    assert small._loading is not None
     may_load.set()
     small.wait()
     completer._cache.forget_rows()
