@@ -1,14 +1,12 @@
 """What the model's thread does for a request, and what it reads while there is no request."""
 
-import math
 import os
-import re
 import time
 from dataclasses import dataclass, replace
 
-from engine import CancellationToken, Completion, CompletionRequest, CompletionResult, HealingReport, Timing
+from engine import CancellationToken, CompletionRequest, CompletionResult
 from lsp_server.completion.prompt import Code, Place, build_request, code_at
-from lsp_server.completion.shown import fitted
+from lsp_server.completion.shown import begun, fitted
 from lsp_server.context.cross_file import Extra, imports_of
 from lsp_server.documents.documents import Document
 from lsp_server.documents.notebooks import Neighbours
@@ -21,8 +19,6 @@ from lsp_server.settings import Settings
 
 GOES_ON = 2.0
 """A late call continues for up to this many times the budget, because the next request can take over its text."""
-_NOT_YET_CERTAIN = re.compile(r"(?:[(\[]\s*)*\w*\Z")
-"""A word that is not finished yet, and brackets opened before it: the whole loses those that it does not close."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +109,11 @@ class CompletionJob:
         return self._fitted(result, code) if result and (result.completions or in_time) else None
 
     def so_far(self, written: str) -> CompletionResult | None:
-        """What can be shown of a completion that is not finished: whole words, after the filters.
-
-        The model's confidence is not known here, so unknown names are left out.
-        """
-        text, code = _NOT_YET_CERTAIN.sub("", written), self._code
-        if code is None or not text.strip():
+        """See `begun`."""
+        settings, code = self._settings, self._code
+        if code is None:
             return None
-        report = HealingReport(self._settings.healing, "", 0, 0, 0.0)
-        return self._fitted(CompletionResult((Completion(text, -math.inf, 0, "budget", report),), Timing(), 0, 0), code)
+        return begun(written, code, settings.healing, several_lines=settings.multi_line is True)
 
     def _fitted(self, result: CompletionResult, code: Code) -> CompletionResult:
         return fitted(result, code, several_lines=self._settings.multi_line is True)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from lsp_server.code.blocks import opens_block
 from lsp_server.code.parsing import Window, known, parses, window_at
-from lsp_server.code.syntax import indentation
+from lsp_server.code.scanner import Scanner
+from lsp_server.code.syntax import BRACKETS, indentation
 from lsp_server.filters.draft import Draft
 
 LIMIT_S = 0.002
@@ -25,7 +26,8 @@ def without_errors(draft: Draft) -> str:
     without it.
 
     If the code does not parse only because the line is unfinished, the text must just be the beginning of a line that
-    would, or it is cut to its lines that are right. The last line of a text that was broken off is not judged.
+    would, or it is cut to its lines that are right. The last line of a text that was broken off must be the beginning
+    of one that would be right; if not, it is judged as it stands.
     """
     grammar = draft.syntax.grammar
     if draft.state.inside is not None or not known(grammar):
@@ -33,7 +35,10 @@ def without_errors(draft: Draft) -> str:
     if draft.broken_off and not draft.line_rest.strip():
         above, newline, _ = draft.text.rpartition("\n")
         left = without_errors(replace(draft, text=above, broken_off=False)) if newline else ""
-        return draft.text if left == above else left
+        if left != above:
+            return left
+        if _may_be_closed(draft):
+            return draft.text
     end = time.thread_time() + LIMIT_S
     window = window_at(draft.prefix, draft.suffix)
     if parses(window.prefix + window.suffix, grammar):
@@ -83,6 +88,25 @@ def _may_go_on(draft: Draft, window: Window, text: str, end: float) -> bool:
     return any(time.thread_time() > end or _fits(draft, window, text + more) for more in _fillers(draft, text))
 
 
+def _may_be_closed(draft: Draft) -> bool:
+    """Whether some continuation that closes what the text has opened makes everything parse."""
+    scanner = Scanner(draft.syntax, draft.state)
+    closed = sum(1 for _ in scanner.closings(draft.text))
+    if scanner.state.inside is not None:
+        return True  # in a string or a comment anything may follow
+    own = scanner.state.brackets[max(0, len(draft.state.brackets) - closed) :]
+    closers = "".join(BRACKETS[opener] for opener in reversed(own))
+    end, window = time.thread_time() + LIMIT_S, window_at(draft.prefix, draft.suffix)
+    if _may_go_on(draft, window, draft.text, end):
+        return True
+    fillers = ("", *_fillers(draft, draft.text)) if closers else ()
+    return any(
+        time.thread_time() > end or _fits(draft, window, draft.text + more + closers + after)
+        for more in fillers
+        for after in ("", ":")
+    )
+
+
 def _body(draft: Draft, text: str) -> str:
     """The body that a header at the end of the text needs."""
     line = (draft.line_start + text).rpartition("\n")[2]
@@ -103,7 +127,7 @@ def _fillers(draft: Draft, text: str) -> tuple[str, ...]:
     if draft.syntax.grammar != "python":
         return (" x", " {}", " x {}", "() {}", " = x", ": x", " {", " x) {}")
     if _HEADER.match(line):
-        return (":", " x:", " in x:", "():", "x):", " else x:")
+        return (":", " x:", " in x:", "():", "x):", " else x:", " x():")
     return (" import x", " x") if _IMPORT.match(line) else (" x", " else x", ": x", "x)")
 
 

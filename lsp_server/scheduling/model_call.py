@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from engine import CancellationToken, CompletionResult
@@ -79,15 +79,33 @@ class ModelCall:
 
     def answers_early(self, part: CompletionResult | None, on_more: Callable[[], None] | None) -> None:
         """A request was answered with a part of the result; ``on_more`` is called where the result says more."""
-        self._shown_early, self._on_more = part, on_more
-        if part is not None and self._answered_early_s is None:
-            self._answered_early_s = time.monotonic()
+        self._on_more = on_more
+        if part is not None:
+            self._shown_early = part
+            self._answered_early_s = self._answered_early_s or time.monotonic()
+
+    def certain_part(self) -> CompletionResult | None:
+        """What can be shown of what is written so far; None if that is nothing. It begins with what was shown before.
+
+        On the event loop's thread.
+        """
+        part = self.so_far(self.written) if self.so_far is not None and self.written else None
+        return self._shown_early if part is None else self.keeping_what_was_shown(part)
+
+    def keeping_what_was_shown(self, result: CompletionResult) -> CompletionResult:
+        """The result, or the last early answer in its place if the result does not begin with that.
+
+        The filters judge a text by what comes later too (a line that repeats the next one, a word that breaks the
+        grammar), so that no beginning is safe from all of them. But nobody wants a text taken back while reading it.
+        """
+        shown = self._shown_early
+        if shown is None or _best_text(result).startswith(_best_text(shown)):
+            return result
+        return replace(result, completions=tuple(replace(only, stop="cut") for only in shown.completions[:1]))
 
     def tell_more(self, result: CompletionResult) -> None:
         """It came to its end: call the ``on_more`` of the last early answer, if nobody has asked since."""
-        best = _best_text(result)
-        # Where filters leave nothing of the whole, what is shown may stay: it passed them.
-        if self._on_more is not None and self.waiter is None and best and best != _best_text(self._shown_early):
+        if self._on_more is not None and self.waiter is None and _best_text(result) != _best_text(self._shown_early):
             self._on_more()
 
     @property

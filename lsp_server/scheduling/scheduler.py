@@ -200,6 +200,7 @@ class Scheduler:
             self._calls.discard(call)
             self._became_idle()
         if result is not None:
+            result = call.keeping_what_was_shown(result)
             self.observers.on_result(call.cursor, result, call.took_s * 1000)
             call.tell_more(result)
         return result

@@ -40,7 +40,7 @@ async def _result_of(request: PendingRequest, call: ModelCall, rest: _Rest) -> C
     await _wait(min(request.early_s, request.deadline_s), call.task)
     while not call.task.done():
         more = call.next_text()
-        part = call.so_far(call.written) if call.so_far is not None and call.written else None
+        part = call.certain_part()
         shown = "" if part is None else "".join(completion.text for completion in rest(part)[:1])
         is_due = time.monotonic() >= request.deadline_s
         if is_due or len(shown.strip()) >= LEAST_EARLY_CHARACTERS:

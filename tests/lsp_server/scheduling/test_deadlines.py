@@ -173,3 +173,14 @@ async def test_what_is_read_says_nothing(harness: Harness):
     await until(lambda: bool(harness.told))
     assert harness.told == ["idle"]
     assert not harness.scheduler._calls
+
+
+@pytest.mark.parametrize("whole", [("np",), ()], ids=["less", "nothing"])
+async def test_what_was_shown_early_stays_if_the_whole_is_less(harness: Harness, whole: tuple[str, ...]):
+    kept: list[CompletionResult] = []
+    harness.scheduler.observers.on_result = lambda where, result, took_ms: kept.append(result)
+    model, task = await harness.running("x = ", written="np.zeros (", early_s=0.0, so_far=words_of)
+    assert texts(await task) == ["np.zeros"]
+    model.end(*whole)
+    await until(lambda: kept)
+    assert [completion.text for completion in kept[0].completions] == ["np.zeros"]
