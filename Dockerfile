@@ -16,7 +16,8 @@ ARG EXTRAS=team
 COPY --from=wheel /wheels /wheels
 RUN pip install --no-cache-dir "$(echo /wheels/midtoken-*.whl)[${EXTRAS}]" \
  && useradd --create-home --uid 10001 midtoken
-USER midtoken
+# By number, so that a cluster can see that it is not root without reading the image.
+USER 10001
 WORKDIR /home/midtoken
 # Models that are added, by 'midtoken models add', live here.
 VOLUME /home/midtoken/.local/share/midtoken

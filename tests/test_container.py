@@ -49,6 +49,10 @@ def test_the_wheel_is_built_of_what_is_copied(tmp_path: Path):
 def test_the_program_does_not_run_as_root_and_its_stages_begin_with_the_same_python():
     names = [step[0] for step in steps()]
     assert names.index("USER") < names.index("ENTRYPOINT")
+    [user] = [step[1] for step in steps() if step[0] == "USER"]
+    [made] = [step for step in steps() if "useradd" in step]
+    assert made[made.index("--uid") + 1] == user  # by number: see https://github.com/hadolint/hadolint/wiki/DL3066
+    assert int(user) > 0
     assert [step[1] for step in steps() if step[0] == "FROM"] == ["python:${PYTHON}-slim"] * 2
 
 
