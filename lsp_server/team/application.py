@@ -1,7 +1,7 @@
 """The service on Ray Serve (https://docs.ray.io): one deployment for each model, and one that speaks HTTP.
 
 Serve replaces a replica that dies, scales the number of replicas, and routes requests. Requests with the same session
-go to one replica while it has room, then to the next two on the hash ring (bounded load).
+go to one replica unless it has more than its share: `router`.
 """
 
 import asyncio
@@ -29,13 +29,6 @@ from ray.serve.handle import DeploymentHandle
 from ray.serve.schema import LoggingConfig
 from starlette.middleware import Middleware
 
-try:
-    from ray.serve.experimental.consistent_hash_router import ConsistentHashRouter
-
-    ROUTER = RequestRouterConfig(request_router_class=ConsistentHashRouter)
-except ImportError:  # experimental in Ray: where it is gone, Serve's own choice is the better of two replicas
-    ROUTER = RequestRouterConfig()
-
 from engine import CompletionRequest
 from lsp_server.team import front
 from lsp_server.team.config import ModelConfig, TeamConfig, read_config
@@ -58,6 +51,8 @@ LONGEST_S = 30.0
 """Time limit until a replica begins, for a request without a budget."""
 LOGGING = LoggingConfig(enable_access_log=False)
 _ATTEMPTS = 2
+_NEXT_REPLICAS = 7
+"""How many replicas after the first are asked in turn."""
 
 
 class ModelReplica:
@@ -280,10 +275,22 @@ def _model(config: ModelConfig, replica: type) -> serve.Application:
         graceful_shutdown_timeout_s=DRAIN_S,
         health_check_period_s=2.0,
         ray_actor_options={"num_cpus": config.cpus, "num_gpus": config.gpus},
-        request_router_config=ROUTER,
+        request_router_config=router(config.concurrent),
         **scale,
     )
     return deployment.bind(config)
+
+
+def router(seats: int) -> RequestRouterConfig:
+    """How requests find one of the replicas that have each ``seats``."""
+    try:
+        from lsp_server.team.router import BoundedLoadRouter
+    except ImportError:  # it is built on what is experimental in Ray: without it Serve takes the better of two replicas
+        return RequestRouterConfig()
+    return RequestRouterConfig(
+        request_router_class=BoundedLoadRouter,
+        request_router_kwargs={"num_fallback_replicas": _NEXT_REPLICAS, "seats": seats},
+    )
 
 
 def _deployment_name(model: str) -> str:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory) -> "Iterator[Service]":
-    """A service with two replicas of a small model, and one with room for a single request."""
+    """A service with two replicas of a small model, one with room for a single request, and a pair with four seats."""
     from tests.team.service import SMALL, serving, write_config
 
     folder = tmp_path_factory.mktemp("service")
     one = "{name: one, model: small, cpus: 0.2, threads: 1, context_tokens: 512, concurrent: 1, waiting: 0}"
-    write_config(folder, f"{SMALL}, {one}")
+    pair = SMALL.replace("name: small,", "name: pair, model: small, concurrent: 4, waiting: 8,")
+    write_config(folder, f"{SMALL}, {one}, {pair}")
     with serving(folder) as service:
         yield service
 

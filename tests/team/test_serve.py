@@ -1,18 +1,22 @@
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import httpx
 
-from lsp_server.team.events import Event
-from tests.team.service import HEADERS, PREFIX, Editor, ask, eventually, stream
+from lsp_server.team.events import Event, EventReader
+from tests.team.service import HEADERS, LONG, PREFIX, Editor, ask, eventually, stream
 
 
 def test_it_heals_for_everybody(url):
     assert ask(url).json()["completions"][0]["text"].startswith("y")
-    assert httpx.get(f"{url}/healthz").json()["ready"] == 2
+    assert httpx.get(f"{url}/healthz").json()["ready"] == 3
     assert all(model["ready"] for model in httpx.get(f"{url}/v1/models", headers=HEADERS).json()["data"])
 
 
@@ -30,10 +34,46 @@ def test_a_document_stays_at_the_replica_that_has_read_it(url):
         assert usage["reused_tokens"] > usage["prompt_tokens"] / 2
 
 
+def answered(url: str, document: str) -> tuple[int, Mapping[str, Any]]:
+    """The replica that answers a short request of a document, and the answer's usage."""
+    found: dict[str, Mapping[str, Any]] = {}
+    body = {"prefix": PREFIX, "model": "pair", "stream": True}
+    stream(url, lambda event: found.update({event.name: event.data}), body, document)
+    return int(found["begun"]["replica"]), found["answer"]["usage"]
+
+
+@contextmanager
+def being_answered(url: str, document: str) -> Iterator[int]:
+    """The replica that works on a request of a document, which takes half a minute unless the context ends before."""
+    body = {**LONG, "model": "pair", "n": 16, "temperature": 1.2}
+    headers = {**HEADERS, "x-session-id": document}
+    with httpx.stream("POST", f"{url}/v1/complete", json=body, headers=headers, timeout=60) as response:
+        reader = EventReader()
+        for part in response.iter_bytes():
+            for event in reader.feed(part):
+                yield int(event.data["replica"])
+                return
+
+
+def test_a_busy_document_does_not_drown_its_replica(url):
+    home, _ = answered(url, "busy")
+    names = (f"document-{number}" for number in itertools.count())
+    neighbour = next(name for name in names if answered(url, name)[0] == home)
+    # Each has four seats, and a document gets half of them.
+    with being_answered(url, "busy") as first, being_answered(url, "busy") as second:
+        assert first == second == home
+        with being_answered(url, "busy") as third:
+            assert third != home
+            replica, usage = answered(url, neighbour)
+            assert replica == home
+            assert usage["reused_tokens"] > 0.9 * usage["prompt_tokens"]
+    eventually(lambda: answered(url, "busy")[0] == home)
+
+
 def test_without_the_experimental_router_the_better_of_two_replicas_is_taken():
     code = (
         "import sys; sys.modules['ray.serve.experimental.consistent_hash_router'] = None; "
-        "from lsp_server.team.application import ROUTER; print(ROUTER.request_router_class)"
+        "from lsp_server.team.application import router; print(router(8).request_router_class)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith(":PowerOfTwoChoicesRequestRouter")
