@@ -23,14 +23,18 @@ from engine.model_folder.manifest import (
     VocabularySizes,
     dump_manifest,
 )
+from engine.text.tokenizer import Tokenizer
 from onnx_export.entry_counts import Cut
 from onnx_export.gguf.header import GgufFile, read_header
 from onnx_export.gguf.model import GgufModel, read_model
 from onnx_export.gguf.tokenizer import TokenizerOfFile, control_of, fim_of, read_entries, read_tokenizer, split_rule_of
-from onnx_export.graph_writer.build import DATA_FILE, MODEL_FILE, READING_FILE, write_graph
+from onnx_export.graph_writer.build import DATA_FILE, MODEL_FILE, READING_FILE, write_graph, write_trial
+from onnx_export.graph_writer.decoder import Decoder
+from onnx_export.graph_writer.graph import Columns
 from onnx_export.graph_writer.rounding import OUTER, Rounded, Rounding, form_of
 from onnx_export.graph_writer.untrained import untrained_of
 from onnx_export.graph_writer.weights import Weights
+from onnx_export.outliers import outlying_columns, pieces_of
 from onnx_export.placing import require_replaceable, swap, workspace
 from onnx_export.source_guard import unchanged
 from onnx_export.vocabulary_cut import CutRows, cut_tokenizer, kept_entries
@@ -141,11 +145,14 @@ def convert(
     with unchanged(source) as require_unchanged:
         model = read_model(read_header(source), context)
         tokenizer, weights = _entries(model, cut, progress)
-        _require_room(out, converted_bytes(model, precision, reading=reading))
+        in_bytes = reading or precision == READING
+        trial = converted_bytes(model, "keep") if in_bytes else 0
+        _require_room(out, converted_bytes(model, precision, reading=reading) + trial)
         with workspace(out) as folder:
-            tick = _Tick(model, progress, cancelled, times=2 if reading else 1)
+            tick = _Tick(model, progress, cancelled, times=1 + reading + in_bytes)
+            apart = _outliers(model, weights, tokenizer, folder, tick) if in_bytes else None
             many_rows = Rounded(weights, READING, model.is_coarse) if reading else None
-            write_graph(model.decoder, Rounded(weights, precision, model.is_coarse), folder, tick, many_rows)
+            write_graph(model.decoder, Rounded(weights, precision, model.is_coarse), folder, tick, many_rows, apart)
             (folder / TOKENIZER_FILE).write_text(tokenizer.text, encoding="utf-8")
             progress(0.95, "checksums")
             names = (MODEL_FILE, DATA_FILE, TOKENIZER_FILE, *([READING_FILE] if reading else []))
@@ -170,6 +177,22 @@ def _entries(model: GgufModel, cut: Cut | None, progress: Progress) -> tuple[Tok
     return cut_tokenizer(tokenizer, kept), CutRows(model, kept)
 
 
+def _outliers(model: GgufModel, weights: Weights, tokenizer: TokenizerOfFile, folder: Path, tick: "_Tick") -> Columns:
+    """Write the layers below ``folder``, let them read text, and delete them. See `outlying_columns`."""
+    decoder, control, trial = model.decoder, tokenizer.control, folder / "trial"
+    trial.mkdir()
+    names = write_trial(decoder, Rounded(weights, "keep", model.is_coarse), trial, tick)
+    start = control.begin if control.begin is not None else control.end[0]
+    texts = pieces_of(Tokenizer(tokenizer.text), start, decoder.context_length)
+    columns = outlying_columns(trial, names, texts, _layout(decoder), tick)
+    shutil.rmtree(trial)
+    return columns
+
+
+def _layout(decoder: Decoder) -> KeyValueLayout:
+    return KeyValueLayout(len(decoder.layers), decoder.key_value_heads, decoder.head_size)
+
+
 def _require_rows(model: GgufModel, entries: int) -> None:
     rows = model.file.tensors["token_embd.weight"].shape[0]
     if entries > rows:
@@ -191,7 +214,7 @@ def _manifest(
         precision=precision,
         context_length=decoder.context_length,
         graph=GraphNames(),
-        key_value=KeyValueLayout(len(decoder.layers), decoder.key_value_heads, decoder.head_size),
+        key_value=_layout(decoder),
         control=tokenizer.control,
         vocabulary=VocabularySizes(
             tokenizer=tokenizer.entries,

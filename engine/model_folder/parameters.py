@@ -26,8 +26,10 @@ _NO_WEIGHTS: Mapping[bytes, tuple[int, ...]] = {
     b"GroupQueryAttention": (7, 8),
     b"RotaryEmbedding": (2, 3),
 }
-_OFFSETS = b"/offsets"
-"""How our own writer ends the name of a table of minima, which are a part of quantised weights."""
+_NO_WEIGHTS_BY_NAME = (b"/offsets", b"/apart", b"/kept")
+"""How our own writer ends the names of tables of minima, which are a part of quantised weights, of weights that are
+stored a second time as floats, and of what hides the inputs of these.
+"""
 
 
 class _TooLongError(Exception):
@@ -82,7 +84,7 @@ class _Counter:
             for place in _NO_WEIGHTS.get(node.operator, ()):
                 left_out.update(node.inputs[place : place + 1])
         for name, tensor in self._tensors.items():
-            if name not in left_out and not name.endswith(_OFFSETS) and tensor.dtype in _WEIGHTS:
+            if name not in left_out and not name.endswith(_NO_WEIGHTS_BY_NAME) and tensor.dtype in _WEIGHTS:
                 counts[tensor.place] = max(counts.get(tensor.place, 0), tensor.count)
         return sum(counts.values())
 

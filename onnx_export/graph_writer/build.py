@@ -15,7 +15,7 @@ from onnx import TensorProto
 from engine.model_folder.manifest import GraphNames
 from onnx_export.graph_writer.data_file import DataFile
 from onnx_export.graph_writer.decoder import Decoder, Layer, rotary_order
-from onnx_export.graph_writer.graph import MICROSOFT, Graph, Stored, Tick
+from onnx_export.graph_writer.graph import MICROSOFT, Columns, Graph, Stored, Tick
 from onnx_export.graph_writer.weights import Floats, Matrix, Weights, joined, reordered
 
 MODEL_FILE = "model.onnx"
@@ -23,20 +23,40 @@ READING_FILE = "reading.onnx"
 DATA_FILE = "model.onnx.data"
 
 
-def write_graph(decoder: Decoder, weights: Weights, folder: Path, tick: Tick, reading: Weights | None = None) -> None:
+def write_graph(
+    decoder: Decoder,
+    weights: Weights,
+    folder: Path,
+    tick: Tick,
+    reading: Weights | None = None,
+    apart: Columns | None = None,
+) -> None:
     """Write `MODEL_FILE` and `DATA_FILE` into a folder. ``tick`` is called with the number of weights as they are
     written; what it raises ends the writing. With ``reading``, the same weights in a form that suits many rows, also
-    write `READING_FILE`, whose weights are in the same data file. Errors: ExportError from the weights, OSError if
-    there is no room.
+    write `READING_FILE`, whose weights are in the same data file. ``apart`` are columns of inputs that products of
+    bytes take as floats (`onnx_export.outliers`). Errors: ExportError from the weights, OSError if there is no room.
     """
     with DataFile(folder / DATA_FILE) as data:
-        graph = Graph(data, tick)
+        graph = Graph(data, tick, apart)
         table = _Writer(decoder, weights, graph).write()
         graph.save(folder / MODEL_FILE)
         if reading is not None:
-            second = Graph(data, tick)
+            second = Graph(data, tick, apart)
             _Writer(decoder, reading, second).write_reading(table)
             second.save(folder / READING_FILE)
+
+
+def write_trial(decoder: Decoder, weights: Weights, folder: Path, tick: Tick) -> list[str]:
+    """Write a graph without head whose outputs are also the inputs of its products; returns the names of these. See
+    `write_graph`.
+    """
+    with DataFile(folder / DATA_FILE) as data:
+        graph = Graph(data, tick)
+        _Writer(decoder, weights, graph).write_layers()
+        for name, width in graph.multiplied.items():
+            graph.output(name, ["batch", "sequence", width])
+        graph.save(folder / MODEL_FILE)
+    return list(graph.multiplied)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +86,12 @@ class _Writer:
         rows = graph.node("Gather", [normed, wanted], "wanted", axis=1)
         self._logits(rows, self._head(table))
         return table
+
+    def write_layers(self) -> None:
+        """Write embedding and layers only."""
+        stream = self._embedded(self._graph.stored("token_embd", self._weights.matrix("token_embd.weight")))
+        for number, layer in enumerate(self._decoder.layers):
+            stream = self._layer(number, layer, stream)
 
     def write_reading(self, table: Stored) -> None:
         """Write a graph that only makes keys and values: no head, and of the last layer nothing after them. ``table``

@@ -1,6 +1,6 @@
 """Nodes and tensors of a graph as they are added. `onnx_export.graph_writer.build` builds graphs with it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ MICROSOFT = "com.microsoft"
 FAST = 4
 """`accuracy_level` of MatMulNBits that rounds the inputs to 8 bits, block by block: the level with packed kernels."""
 Tick = Callable[[int], None]
+Columns = Mapping[str, NDArray[np.int64]]
 _MIDDLE = 128
 _LEAST_STEP = 1e-30
 
@@ -25,9 +26,12 @@ _LEAST_STEP = 1e-30
 class Graph:
     """A graph that grows; values are named by the node that makes them."""
 
-    def __init__(self, data: DataFile, tick: Tick) -> None:
-        """``tick`` is called with the number of weights after each chunk that is written; it may raise."""
-        self._data, self._tick = data, tick
+    def __init__(self, data: DataFile, tick: Tick, apart: Columns | None = None) -> None:
+        """``tick`` is called with the number of weights after each chunk that is written; it may raise. ``apart`` are
+        the columns of the inputs of products, by name, that products of bytes take as floats.
+        """
+        self._data, self._tick, self._apart = data, tick, apart or {}
+        self.multiplied: dict[str, int] = {}
         self._nodes: list[Any] = []
         self._tensors: list[Any] = []
         self._inputs: list[Any] = []
@@ -97,6 +101,7 @@ class Graph:
     def product(self, hidden: str, stored: "Stored", bias: Floats | None = None) -> str:
         """``hidden`` ``[B, S, K]`` times a matrix: ``[B, S, N]``, plus a bias ``[N]``."""
         name, matrix = stored.name, stored.matrix
+        self.multiplied[hidden] = matrix.columns
         added = "" if bias is None else self.tensor(f"{name}/bias", bias)
         if matrix.form is None:
             return self._float_product(hidden, stored, added)
@@ -181,13 +186,30 @@ class Graph:
         name = stored.name
         self._name_once(f"{name}/bytes", stored.values, None)
         self._name_once(f"{name}/columns", stored.scales, None)
-        given, step = self._as_bytes(hidden)
+        apart = self._apart.get(hidden, ())
+        given, step = self._as_bytes(self._rest(hidden, stored.matrix.columns) if len(apart) else hidden)
         middle = self.constant(_MIDDLE, np.uint8)
         inputs = [given, f"{name}/bytes", self.constant(1.0, np.float32), f"{name}/columns", middle]
         inputs += [middle] if stored.values.dtype == np.uint8 else []
         made = self.node("MatMulIntegerToFloat", inputs, f"{name}/by_column", domain=MICROSOFT)
         made = self.node("Mul", [made, step], f"{name}/product")
+        if len(apart):
+            floats = stored.matrix.floats(0, stored.matrix.rows)[:, apart]
+            weights = self.tensor(f"{name}/apart", np.ascontiguousarray(floats.T))
+            of_floats = self.node("MatMul", [f"{hidden}/apart", weights], f"{name}/of_floats")
+            made = self.node("Add", [made, of_floats], f"{name}/both")
         return self.node("Add", [made, bias], f"{name}/sum") if bias else made
+
+    def _rest(self, hidden: str, width: int) -> str:
+        """The inputs with zeros for the columns that are apart, which are a value of their own, ``[B, S, apart]``."""
+        columns, rest = self._apart[hidden], f"{hidden}/rest"
+        if rest not in self._constants:
+            self._constants[rest] = rest
+            self.node("Gather", [hidden, self.constant(columns)], f"{hidden}/apart", axis=-1)
+            kept = np.ones(width, np.float32)
+            kept[columns] = 0.0
+            self.node("Mul", [hidden, self.tensor(f"{hidden}/kept", kept)], rest)
+        return rest
 
     def _as_bytes(self, hidden: str) -> tuple[str, str]:
         """The inputs ``[B, S, K]`` as bytes around the middle, and their steps ``[B, S, 1]``: one scale for each token.
