@@ -7,15 +7,19 @@ Our model is the folder that FILE.gguf was converted to (`midtoken models add`),
 healing; llguidance with its own healing over transformers; onnxruntime-genai at int4. Each runs in a process of its own
 and is asked in turn (A B, B A). Each place is asked for twice: *cold*, and *warm*, one typed character later. Ratios
 are medians of ours over the peer's at the same place.
+
+With ``--results FILE`` each answer is written to that file at once, and a run goes on from what is there: the first ten
+places today, all 200 tomorrow, or one peer after the other.
 """
 
+import hashlib
 import json
 import random
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
@@ -95,12 +99,69 @@ class PeerProcess:
 
 @dataclass(slots=True)
 class Record:
-    """The results of one peer."""
+    """The results of one peer. ``used`` holds ``peak_mb`` and ``processor_s``; it is empty until its process ended."""
 
     cold: list[Reply] = field(default_factory=list)
     warm: list[Reply] = field(default_factory=list)
     outcomes: list[Outcome] = field(default_factory=list)
-    used: Mapping[str, float] = field(default_factory=dict)
+    used: dict[str, float] = field(default_factory=dict)
+
+
+class Answers:
+    """What was answered, by peer and case: in memory, and in a file if there is one. Each line of the file is one case
+    of one peer, or what the process of a peer used (a peer that was stopped and begun again has several).
+
+    Raises `DocumentError` if the file holds other things, `RequestError` if it cannot be read or written.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._replies: dict[tuple[str, str], tuple[Reply, Reply]] = {}
+        self._used: dict[str, list[dict[str, float]]] = {}
+        if path is None or not path.exists():
+            return
+        for number, line in enumerate(_lines_of(path), 1):
+            try:
+                self._take(json.loads(line))
+            except (ValueError, TypeError, KeyError) as error:
+                raise DocumentError(f"line {number} of {path} is no answer; delete the file to begin anew") from error
+
+    def missing(self, peer: str, cases: Sequence[Case]) -> set[str]:
+        """The keys of the cases that a peer has not answered."""
+        return {key for key in map(key_of, cases) if (peer, key) not in self._replies}
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Keep one line: ``peer`` with ``case``, ``cold`` and ``warm``, or with ``used``."""
+        self._take(line)
+        if self._path is None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise RequestError(f"answers cannot be written to {self._path} ({error}); give --results a file") from error
+
+    def record(self, peer: str, cases: Sequence[Case]) -> Record:
+        """The results of one peer at all cases, every one of which it has answered."""
+        made = Record()
+        for case in cases:
+            cold, warm = self._replies[peer, key_of(case)]
+            made.cold.append(cold)
+            made.warm.append(warm)
+            made.outcomes.append(Outcome(case, cold.text, cold.total_ms))
+        used = self._used.get(peer, [])
+        made.used = {
+            "peak_mb": max((each["peak_mb"] for each in used), default=0.0),
+            "processor_s": sum(each["processor_s"] for each in used),
+        }
+        return made
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if "used" in line:
+            self._used.setdefault(line["peer"], []).append(line["used"])
+        else:
+            self._replies[line["peer"], line["case"]] = (Reply(**line["cold"]), Reply(**line["warm"]))
 
 
 def run(options: BenchOptions) -> Report:
@@ -116,7 +177,7 @@ def run(options: BenchOptions) -> Report:
         raise RequestError("no peer is installed; 'pip install xllamacpp' brings llama.cpp")
     cases = cases_of(options)
     models = {OURS: options.model or options.gguf} | dict.fromkeys(names, options.gguf)
-    made = report(run_all(cases, models, options.progress))
+    made = report(run_all(cases, models, options.progress, options.results))
     conditions: dict[str, Cell] = {
         "weights": options.gguf.name,
         "model folder": str(models[OURS].name),
@@ -133,11 +194,7 @@ def is_installed(peer: str) -> bool:
 def cases_of(options: BenchOptions) -> list[Case]:
     """The cases of a file, or cuts inside identifiers of our own sources. Raises `DocumentError` or `RequestError`."""
     if options.cases is not None:
-        try:
-            lines = options.cases.read_text(encoding="utf-8").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise RequestError(f"{options.cases} cannot be read ({error}); give a file of cases") from None
-        return read_cases(lines, str(options.cases))[: options.places]
+        return read_cases(_lines_of(options.cases), str(options.cases))[: options.places]
     folder = Path(engine.__file__).parent
     found = list(places(folder, CUTS["identifier"]))
     drawn = random.Random(options.seed).sample(found, min(options.places, len(found)))
@@ -145,30 +202,45 @@ def cases_of(options: BenchOptions) -> list[Case]:
     return [Case(**case, language="python", path=path.relative_to(folder).as_posix()) for path, case in made]
 
 
-def run_all(cases: Sequence[Case], peers: Mapping[str, Path], progress: Progress = no_progress) -> dict[str, Record]:
-    """Ask every peer at every place, in turn."""
+def _lines_of(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path} cannot be read ({error}); give a file of JSON lines") from None
+
+
+def run_all(
+    cases: Sequence[Case], peers: Mapping[str, Path], progress: Progress = no_progress, results: Path | None = None
+) -> dict[str, Record]:
+    """Ask every peer at every place that it has not answered, in turn. Raises `DocumentError` and `RequestError`."""
+    answers = Answers(results)
+    missing = {name: answers.missing(name, cases) for name in peers}
     with ExitStack() as stack:
         processes = {}
-        for name, path in peers.items():
-            processes[name] = PeerProcess(name, path)
+        for name in (name for name in peers if missing[name]):
+            processes[name] = PeerProcess(name, peers[name])
             stack.callback(processes[name].kill)
-        records = {name: Record() for name in peers}
-        names = list(peers)
+        names = list(processes)
         for number, case in enumerate(cases):
             for name in names if number % 2 == 0 else reversed(names):
-                ask(processes[name], case, records[name])
+                if key_of(case) in missing[name]:
+                    answers.add({"peer": name, "case": key_of(case)} | ask(processes[name], case))
             progress(number + 1, len(cases))
         for name, process in processes.items():
-            records[name].used = process.stop()
-    return records
+            answers.add({"peer": name, "used": process.stop()})
+    return {name: answers.record(name, cases) for name in peers}
 
 
-def ask(process: PeerProcess, case: Case, record: Record) -> None:
-    """One place, cold and one character later."""
+def key_of(case: Case) -> str:
+    """A case's name in a file of results: the sum of its text, because ids may repeat and files change."""
+    return hashlib.sha256("\0".join((case.path, case.prefix, case.suffix, case.reference)).encode()).hexdigest()[:16]
+
+
+def ask(process: PeerProcess, case: Case) -> dict[str, dict[str, Any]]:
+    """The replies at one place, ``cold`` and one character later (``warm``)."""
     cold = process.complete(case.prefix, case.suffix, case.path)
-    record.cold.append(cold)
-    record.outcomes.append(Outcome(case, cold.text, cold.total_ms))
-    record.warm.append(process.complete(case.prefix + case.reference[:1], case.suffix, case.path))
+    warm = process.complete(case.prefix + case.reference[:1], case.suffix, case.path)
+    return {"cold": asdict(cold), "warm": asdict(warm)}
 
 
 def report(records: Mapping[str, Record]) -> Report:

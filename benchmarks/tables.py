@@ -30,7 +30,8 @@ class BenchOptions:
     seconds at most (None leaves it to the benchmark), how much faster than a person, and in which kind of editor.
 
     ``gguf`` is the file that peers run: ``replay`` types into llama.cpp too with ``replay_peer``, ``peers`` completes
-    at ``places`` places of ``cases``, or of our own sources, with the ``peers`` named or all that are installed.
+    at ``places`` places of ``cases``, or of our own sources, with the ``peers`` named or all that are installed, and
+    goes on from the answers in ``results``.
     """
 
     model: Path | None = None
@@ -49,6 +50,7 @@ class BenchOptions:
     cases: Path | None = None
     places: int = 200
     peers: tuple[str, ...] = ()
+    results: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,9 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="which ones (default: those that are installed): "
         "llama.cpp, llguidance, transformers, transformers-healing, onnxruntime-genai",
     )
+    peers.add_argument(
+        "--results", type=Path, metavar="FILE", help="of answers, begun or gone on with (default: none is kept)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_model_options(parser)
     use_environment(parser)
@@ -94,6 +97,7 @@ def run(args: argparse.Namespace) -> int:
         cases=args.cases,
         places=args.places,
         peers=tuple(args.peers),
+        results=args.results,
     )
     suite.run(args.names or BENCHMARKS, options, as_json_object=args.json)
     return 0

@@ -2,27 +2,78 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from benchmarks import peer_process, peers
 from benchmarks.peer_process import Reply
 from benchmarks.tables import BenchOptions
-from engine import BUNDLED_MODEL, DocumentError
+from engine import BUNDLED_MODEL, DocumentError, RequestError
 from lsp_server.commands.evaluation import Case, Outcome
 from tests.lsp_server.commands.command_line import run
 
 CASE = Case("a", "import nump", "", "y as np")
+AGAIN = replace(CASE, reference="y")
 
 
 def test_our_engine_answers_in_a_process_of_its_own():
-    record = peers.run_all([CASE, CASE], {peers.OURS: BUNDLED_MODEL})[peers.OURS]
+    record = peers.run_all([CASE, AGAIN], {peers.OURS: BUNDLED_MODEL})[peers.OURS]
     assert [reply.text for reply in record.cold] == ["y as np", "y as np"]
     assert record.warm[0].text == " as np"
     assert record.warm[1].read == 0
     assert record.used["peak_mb"] > 10
     assert record.used["processor_s"] > 0
+
+
+class Scripted:
+    """In place of a peer's process: it repeats the prefix, and keeps what it was asked."""
+
+    asked: ClassVar[list[str]] = []
+
+    def __init__(self, kind: str, path: Path) -> None:
+        assert (kind, path.name) == ("llama.cpp", "weights.gguf")
+
+    def complete(self, prefix: str, suffix: str, path: str) -> Reply:
+        self.asked.append(prefix)
+        return Reply(prefix, 1.0)
+
+    def stop(self) -> dict[str, float]:
+        return {"peak_mb": 10.0 + len(self.asked), "processor_s": 2.0}
+
+    def kill(self) -> None:
+        """Nothing runs."""
+
+
+def test_a_run_goes_on_from_its_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(peers, "PeerProcess", Scripted)
+    monkeypatch.setattr(Scripted, "asked", [])
+    models, results = {"llama.cpp": tmp_path / "weights.gguf"}, tmp_path / "build" / "answers.jsonl"
+    other = Case("a", "import os", "", ".path")  # the same id, another text
+    peers.run_all([CASE], models, results=results)
+    record = peers.run_all([CASE, other], models, results=results)["llama.cpp"]
+    assert Scripted.asked == ["import nump", "import numpy", "import os", "import os."]
+    assert [reply.text for reply in record.cold] == ["import nump", "import os"]
+    assert [reply.text for reply in record.warm] == ["import numpy", "import os."]
+    assert record.used == {"peak_mb": 14.0, "processor_s": 4.0}
+    peers.run_all([CASE, other], models, results=results)
+    assert len(Scripted.asked) == 4
+
+
+@pytest.mark.parametrize("line", ["", "{}", '{"peer": "llama.cpp", "case": "a", "cold": {}, "warm": {}}', "[]"])
+def test_a_file_that_holds_no_answers(tmp_path: Path, line: str):
+    results = tmp_path / "answers.jsonl"
+    results.write_text(f"{line}\n", encoding="utf-8")
+    with pytest.raises(DocumentError, match=r"line 1 of .* is no answer; delete the file to begin anew"):
+        peers.run_all([CASE], {}, results=results)
+
+
+def test_answers_that_cannot_be_written(tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RequestError, match="answers cannot be written"):
+        peers.Answers(tmp_path / "file" / "answers.jsonl").add({"peer": "llama.cpp", "used": {}})
 
 
 def test_a_peer_that_cannot_start_says_why(tmp_path: Path):
@@ -56,7 +107,7 @@ def gguf_in(folder: Path) -> Path:
 
 def test_one_command_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     # In place of llama.cpp, which needs weights: our engine again.
-    monkeypatch.setattr(peers, "run_all", lambda cases, models, progress: asked(cases, models))
+    monkeypatch.setattr(peers, "run_all", lambda cases, models, progress, results: asked(cases, models))
     cases = tmp_path / "cases.jsonl"
     cases.write_text(json.dumps({"prefix": CASE.prefix, "reference": CASE.reference}), encoding="utf-8")
     options = ["--gguf", gguf_in(tmp_path), "--cases", cases, "--model", BUNDLED_MODEL, "--peers", "llama.cpp"]
@@ -84,6 +135,7 @@ def asked(cases: list[Case], models: dict[str, Path]) -> dict[str, peers.Record]
     [
         (["--peers", "nobody"], "no peer is called 'nobody'"),
         (["--cases", "none.jsonl"], "none.jsonl cannot be read"),
+        (["--results", "."], "cannot be read"),
         (["--places", "0"], "--places is 0; it must be above 0"),
     ],
 )
