@@ -72,9 +72,10 @@ sampling-figures: $(VENVS)/dev/ready
 	$(VENVS)/dev/bin/python -m benchmarks.strategies build/cases.jsonl
 	$(VENVS)/dev/bin/midtoken bench sampling batches
 
-# The picture in the extension's README.
+# The pictures in the extension's README and in ours.
 screenshots: $(VENVS)/editors/ready packaged
 	EDITOR_TEST_PICTURES=vscode-client/media $(VENVS)/editors/bin/python -m pytest tests/editors/test_vscode_pictures.py -k ghost_text
+	EDITOR_TEST_PICTURES=docs $(VENVS)/editors/bin/python -m pytest tests/editors/test_nvim_picture.py
 
 packaged: $(VENVS)/editors/ready vscode-client/node_modules/.package-lock.json
 	cd vscode-client && rm -f *.vsix && PYTHON=$(abspath $(VENVS))/editors/bin/python npm run package

@@ -30,6 +30,7 @@ from engine import (
     MidtokenError,
     StopParams,
 )
+from engine.text.tokenizer import Tokenizer
 from lsp_server.commands.evaluation import Case, Outcome, first_line, identifier_matches, matched_characters, read_cases
 from lsp_server.commands.progress import progress_bar
 
@@ -79,10 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("cases", type=Path, metavar="CASES.jsonl")
     parser.add_argument("--results", type=Path, required=True, help="file of results, begun or gone on with")
     parser.add_argument("--modes", default=",".join(MODES), help=f"of {','.join(MODES)} (default: all)")
+    parser.add_argument("--places", type=int, metavar="N", help="only the first N cases (default: all)")
     args = parser.parse_args(arguments)
     try:
         modes = [HealingParams(mode=mode) for mode in args.modes.split(",")]
-        cases = read_cases(args.cases.read_text(encoding="utf-8").split("\n"), str(args.cases))
+        cases = read_cases(args.cases.read_text(encoding="utf-8").split("\n"), str(args.cases))[: args.places]
         results = read_results(args.results)
         complete_missing(cases, modes, results, args)
     except (MidtokenError, OSError) as error:
@@ -145,7 +147,11 @@ def complete(completer: Completer, case: Case, mode: HealingParams) -> Result:
 
 def typed_bytes(completer: Completer, case: Case) -> int:
     """How many bytes of the token at the cursor, in the encoding of the whole text, are before the cursor."""
-    tokenizer = completer.tokenizer
+    return token_at_cursor(completer.tokenizer, case)[1]
+
+
+def token_at_cursor(tokenizer: Tokenizer, case: Case) -> tuple[bytes, int]:
+    """The token at the cursor in the encoding of the whole text, and how many of its bytes are before the cursor."""
     cursor = len(case.prefix.encode())
     text = case.prefix + first_line(case.reference) + "\n"
     ids = tokenizer.encode(text)
@@ -153,8 +159,8 @@ def typed_bytes(completer: Completer, case: Case) -> int:
     for token in ids:
         start, end = end, end + len(tokenizer.vocabulary.token_bytes[token])
         if end > cursor:
-            return cursor - start
-    return 0
+            return tokenizer.vocabulary.token_bytes[token], cursor - start
+    return b"", 0
 
 
 def tables(cases: Sequence[Case], modes: Sequence[str], results: Mapping[tuple[str, str], Result]) -> list[str]:

@@ -1,11 +1,14 @@
 """The rows of one vocabulary, computed from known results."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from benchmarks import vocabulary_size
 from benchmarks.baselines import Result
+from engine import BUNDLED_MODEL
 from lsp_server.commands.evaluation import Case
 
 
@@ -33,3 +36,16 @@ def test_it_prints_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "| small | all | 1 | 100 % | 100 % | +0 [+0, +0] |" in capsys.readouterr().out
     assert vocabulary_size.main(["small"]) == 1
     assert "is not NAME=CASES,RESULTS" in capsys.readouterr().err
+
+
+def test_places_inside_superwords_are_told_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    prefix = "def f(a):\n    if a:\n        "
+    found = [Case("a", f"{prefix}ret", "", "urn False"), Case("b", f"{prefix}expr", "", "ession = 1")]
+    cases, results = tmp_path / "cases", tmp_path / "results"
+    cases.write_text("\n".join(json.dumps(asdict(case)) for case in found))
+    texts = {("a", "native"): "x", ("a", "exact"): "urn", ("b", "native"): "ession", ("b", "exact"): "ession"}
+    results.write_text("\n".join(Result(*key, text, 3, 0.0).as_json() for key, text in texts.items()))
+    assert vocabulary_size.main([f"bundled={cases},{results}", "--superwords", str(BUNDLED_MODEL)]) == 0
+    out = capsys.readouterr().out
+    assert "| bundled | any, of one word | 1 | 100 % | 100 % | +0 [+0, +0] |" in out
+    assert "| bundled | any, of a superword | 1 | 0 % | 100 % | +100 [+100, +100] |" in out
