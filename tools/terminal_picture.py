@@ -5,10 +5,11 @@ README. Text lies on a fixed grid: a run of cells with one look is one element, 
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from itertools import accumulate, groupby
+from typing import TypeAlias
 
 CELL_WIDTH, CELL_HEIGHT, MARGIN = 8.4, 18, 12
 PAPER, INK, CURSOR = "#fbfbfb", "#1f2328", "#1f232880"
@@ -27,6 +28,9 @@ class Look:
     bold: bool = False
     italic: bool = False
     reverse: bool = False
+
+
+Switch: TypeAlias = Callable[[Look], Look]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +143,11 @@ def _changed(look: Look, codes: list[int]) -> Look:
         code = codes.pop(0)
         if code in (38, 48):
             colour, codes = _wide_colour(codes)
-            look = replace(look, **{"ink" if code == 38 else "paper": colour})
+            look = replace(look, ink=colour) if code == 38 else replace(look, paper=colour)
         elif code == 0:
             look = Look()
         else:
-            look = replace(look, **_SWITCHES.get(code, {}))
+            look = _SWITCHES[code](look) if code in _SWITCHES else look
     return look
 
 
@@ -163,21 +167,25 @@ def _wide_colour(codes: list[int]) -> tuple[str | None, list[int]]:
     return "#" + "".join(f"{level:02x}" for level in levels), rest
 
 
-def _switches() -> dict[int, dict[str, str | bool | None]]:
-    switches: dict[int, dict[str, str | bool | None]] = {
-        1: {"bold": True},
-        3: {"italic": True},
-        7: {"reverse": True},
-        22: {"bold": False},
-        23: {"italic": False},
-        27: {"reverse": False},
-        39: {"ink": None},
-        49: {"paper": None},
-    }
-    for number in range(8):
-        switches |= {30 + number: {"ink": BASIC[number]}, 40 + number: {"paper": BASIC[number]}}
-        switches |= {90 + number: {"ink": BRIGHT[number]}, 100 + number: {"paper": BRIGHT[number]}}
-    return switches
+def _ink(colour: str | None) -> Switch:
+    return lambda look: replace(look, ink=colour)
 
 
-_SWITCHES: Mapping[int, Mapping[str, str | bool | None]] = _switches()
+def _paper(colour: str | None) -> Switch:
+    return lambda look: replace(look, paper=colour)
+
+
+_SWITCHES: Mapping[int, Switch] = {
+    1: lambda look: replace(look, bold=True),
+    3: lambda look: replace(look, italic=True),
+    7: lambda look: replace(look, reverse=True),
+    22: lambda look: replace(look, bold=False),
+    23: lambda look: replace(look, italic=False),
+    27: lambda look: replace(look, reverse=False),
+    39: _ink(None),
+    49: _paper(None),
+    **{30 + number: _ink(colour) for number, colour in enumerate(BASIC)},
+    **{40 + number: _paper(colour) for number, colour in enumerate(BASIC)},
+    **{90 + number: _ink(colour) for number, colour in enumerate(BRIGHT)},
+    **{100 + number: _paper(colour) for number, colour in enumerate(BRIGHT)},
+}
