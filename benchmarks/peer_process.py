@@ -130,12 +130,17 @@ def transformers(file: Path, *, healing: bool = False) -> Complete:
         with torch.no_grad():
             written = model.generate(ids, tokenizer=tokenizer, **ways)[0]
         if healing:  # it may have replaced the last tokens of the prompt
-            text = tokenizer.decode(written, skip_special_tokens=True)[len(prefix) :]
+            text = after_stripped(tokenizer.decode(written, skip_special_tokens=True), prefix)
         else:
             text = tokenizer.decode(written[ids.shape[1] :], skip_special_tokens=True)
         return Reply(text.split("\n", 1)[0], (time.perf_counter() - began) * 1000)
 
     return complete
+
+
+def after_stripped(text: str, prefix: str) -> str:
+    """What follows ``prefix`` in ``text``. transformers' healing takes white space off both ends of its prompt."""
+    return text[len(prefix) if text.startswith(prefix) else len(prefix.lstrip()) :]
 
 
 def llguidance(file: Path) -> Complete:
@@ -146,7 +151,8 @@ def llguidance(file: Path) -> Complete:
     tokenizer, model = _in_torch(file)
     rows = model.get_output_embeddings().weight.shape[0]
     entries = library.LLTokenizer(tokenizer.backend_tokenizer.to_str(), n_vocab=rows, eos_token=tokenizer.eos_token_id)
-    grammar = library.LLMatcher.grammar_from_regex(r"[^\n]*\n")
+    # One line; what follows is not bound, because an entry may hold the line break and what stands behind it.
+    grammar = library.LLMatcher.grammar_from_regex(r"[^\n]*\n(.|\n)*")
 
     first = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
 
@@ -156,9 +162,10 @@ def llguidance(file: Path) -> Complete:
         ids = guide.process_prompt(entries.tokenize_str(prefix))
         known: Any = None
         fresh = [first, *ids]
+        written = b""
         for _ in range(MOST_TOKENS):
             mask, _ = guide.compute_mask()  # a byte a token, zero where it may not stand
-            if mask is None:
+            if mask is None or b"\n" in written:
                 break
             with torch.inference_mode():
                 out = model(input_ids=torch.tensor([fresh]), past_key_values=known, use_cache=True)
@@ -167,9 +174,10 @@ def llguidance(file: Path) -> Complete:
             token = int(out.logits[0, -1].masked_fill(~allowed, float("-inf")).argmax())
             guide.commit_token(token)
             ids, fresh = [*ids, token], [token]
-        # What was taken back is written again: the text begins where the prefix ended.
-        written = entries.decode_bytes(ids)[len(prefix.encode()) :].decode("utf-8", errors="replace")
-        return Reply(written.split("\n", 1)[0], (time.perf_counter() - began) * 1000)
+            # What was taken back is written again: the text begins where the prefix ended.
+            written = entries.decode_bytes(ids)[len(prefix.encode()) :]
+        text = written.decode("utf-8", errors="replace")
+        return Reply(text.split("\n", 1)[0], (time.perf_counter() - began) * 1000)
 
     return complete
 

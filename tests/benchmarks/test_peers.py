@@ -173,6 +173,19 @@ def test_a_place_at_which_a_peer_fails_counts_against_it(
     assert [(reply["text"], reply["failed"]) for reply in replies] == [("a", ""), ("", "KeyError"), ("c", "")]
 
 
+@pytest.mark.parametrize(
+    ("text", "prefix", "rest"),
+    [
+        ("\ndef f(arr", "\ndef f(a", "rr"),
+        ("def f(arr", "\ndef f(a", "rr"),  # the white space in front was taken off
+        ("def f(arr", "def f(a", "rr"),
+        ("def f(brr", "\n def f(a", "rr"),
+    ],
+)
+def test_a_healed_text_begins_where_the_prefix_ended(text: str, prefix: str, rest: str):
+    assert peer_process.after_stripped(text, prefix) == rest
+
+
 def test_failures_stand_in_the_table():
     reply, failure = Reply("y as np", 10.0), Reply("", 10.0, failed="KeyError")
     outcomes = [Outcome(CASE, each.text, 10.0) for each in (reply, failure)]
