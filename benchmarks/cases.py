@@ -27,24 +27,29 @@ CUTS = {
     "any": re.compile(r"(?=[^\n])"),
     # At the start of the line, before its indentation.
     "line": re.compile(r"\A"),
+    # After the indentation of the first line of a block, whose other lines are left out.
+    "body": re.compile(r"(?=\S)"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Which files belong to a language, and the beginnings of lines that are not code."""
+    """Which files belong to a language, the beginnings of lines that are not code, and the ends of lines that open a
+    block.
+    """
 
     pattern: str
     no_code: tuple[str, ...]
+    opens: tuple[str, ...]
 
 
-_SLASHES = ("//", "/*", "*")
+_SLASHES, _BRACE = ("//", "/*", "*"), ("{",)
 LANGUAGES = {
-    "python": Source("*.py", ("#", '"', "'")),
-    "typescript": Source("*.ts", _SLASHES),
-    "go": Source("*.go", _SLASHES),
-    "c": Source("*.c", _SLASHES),
-    "lua": Source("*.lua", ("--",)),
+    "python": Source("*.py", ("#", '"', "'"), (":",)),
+    "typescript": Source("*.ts", _SLASHES, _BRACE),
+    "go": Source("*.go", _SLASHES, _BRACE),
+    "c": Source("*.c", _SLASHES, _BRACE),
+    "lua": Source("*.lua", ("--",), (")", " do", " then", "else")),
 }
 
 
@@ -71,7 +76,7 @@ def main() -> int:
     drawn = random.Random(args.seed).sample(found, args.count)
     with args.out.open("w", encoding="utf-8") as stream:
         for path, offset in drawn:
-            case = case_at(path, offset, args.before, args.after if args.suffix else 0)
+            case = case_at(path, offset, args.before, args.after if args.suffix else 0, whole_body=args.cut != "body")
             case["language"] = args.language
             if args.path:
                 case["path"] = path.relative_to(args.folder).as_posix()
@@ -79,16 +84,36 @@ def main() -> int:
     return 0
 
 
-def case_at(path: Path, offset: int, before: int | None, after: int | None) -> dict[str, str]:
-    """A file cut at an offset, with at most ``before`` characters before the cursor and ``after`` after its line."""
+def case_at(
+    path: Path, offset: int, before: int | None, after: int | None, *, whole_body: bool = True
+) -> dict[str, str]:
+    """A file cut at an offset, with at most ``before`` characters before the cursor and ``after`` after its line, or
+    after the block that begins there.
+    """
     text = path.read_text(encoding="utf-8")
     end = text.find("\n", offset)
     return {
         "id": f"{path.name}:{offset}",
         "prefix": nearest_before(text[:offset], before),
-        "suffix": text[end:][:after],
+        "suffix": text[end if whole_body else end_of_body(text, offset) :][:after],
         "reference": text[offset:end],
     }
+
+
+def end_of_body(text: str, offset: int) -> int:
+    """Where the lines end that are indented at least as far as the line of ``offset``, which is at its first word."""
+    indent = offset - text.rfind("\n", 0, offset) - 1
+    end = text.find("\n", offset)
+    start = end + 1
+    while 0 < start < len(text):
+        stop = text.find("\n", start)
+        line = text[start : stop if stop >= 0 else len(text)]
+        if line.strip():
+            if len(line) - len(line.lstrip()) < indent:
+                break
+            end = start + len(line)
+        start = stop + 1
+    return end
 
 
 def nearest_before(prefix: str, characters: int | None) -> str:
@@ -120,7 +145,7 @@ def stands_above(path: Path, offset: int) -> bool:
 def places(folder: Path, cut: re.Pattern[str], language: str = "python") -> Iterator[tuple[Path, int]]:
     """Files and offsets in lines of code, without comments, inner lines of doc strings, and lines too long to type.
 
-    A cut is after the first character of the line's code, except for cuts at the start of a line.
+    A cut is after the first character of the line's code, except for cuts at the start of a line or of a block.
     """
     source = LANGUAGES[language]
     for path in sorted(folder.rglob(source.pattern)):
@@ -128,13 +153,23 @@ def places(folder: Path, cut: re.Pattern[str], language: str = "python") -> Iter
             text = path.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             continue
-        start = 0
+        start, above = 0, ""
         for line in text.split("\n")[:-1]:
             code = line.strip()
             if 4 <= len(code) <= 120 and not code.startswith(source.no_code):
-                ends = (match.start() for match in cut.finditer(line))
-                yield from ((path, start + end) for end in ends if cut is CUTS["line"] or line[:end].strip())
-            start += len(line) + 1
+                yield from ((path, start + end) for end in _cuts(line, above, cut, source))
+            start, above = start + len(line) + 1, line
+
+
+def _cuts(line: str, above: str, cut: re.Pattern[str], source: Source) -> Iterator[int]:
+    """Offsets in a line of code, below the line ``above``."""
+    ends = (match.start() for match in cut.finditer(line))
+    if cut is CUTS["line"]:
+        yield from ends
+    elif cut is not CUTS["body"]:
+        yield from (end for end in ends if line[:end].strip())
+    elif above.endswith(source.opens) and len(above) - len(above.lstrip()) < (first := next(ends)):
+        yield first
 
 
 if __name__ == "__main__":
