@@ -179,19 +179,22 @@ class _Exchange:
             for event in reader.feed(part):
                 if event.name == "error":
                     raise _said(event.data, 0, None)
+                is_last = event.name == "answer"
+                # Before the caller has it, for then it gives up what is not over.
+                is_ours = is_last and self._end()
                 self._found.put(event)
-                if event.name == "answer":
-                    return self._is_over(response)
+                if is_last:
+                    return is_ours and not response.read(1) and not response.will_close
             self._set_timeout(connection)
         return False
 
-    def _is_over(self, response: http.client.HTTPResponse) -> bool:
-        """Whether the answer was complete before the call was given up, with no more bytes after it."""
+    def _end(self) -> bool:
+        """The answer is complete. Returns whether the call was not given up before."""
         with self._lock:
             if self._over:
                 return False
             self._over, self._connection = True, None
-        return not response.read(1) and not response.will_close
+            return True
 
     def _ask(self) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         headers = {

@@ -103,9 +103,12 @@ class TestTheService:
     def test_one_connection_serves_many_calls(self, serve, connect):
         served = serve()
         completer = connect(served)
-        assert [texts(completer) for _ in range(5)] == [["one"]] * 5
+        connection = completer._connection
+        for _ in range(5):
+            assert texts(completer) == ["one"]
+            eventually(lambda: len(connection._idle) >= 1)  # the thread of the call keeps it
         # There may be a second connection, over which the client asked the service about itself.
-        assert 1 <= len(completer._connection._idle) <= 2
+        assert len(connection._idle) <= 2
 
     def test_a_cancelled_call_ends_at_once_and_stops_the_replica(self, serve, connect, local):
         engine = FakeCompleter()
