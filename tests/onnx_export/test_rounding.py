@@ -16,7 +16,7 @@ from engine.runtime.ort import ort
 from onnx_export.graph_writer.data_file import DataFile
 from onnx_export.graph_writer.decoder import rotary_order
 from onnx_export.graph_writer.graph import Graph
-from onnx_export.graph_writer.rounding import EIGHT_BITS, FOUR_BITS, blocks_of, form_of, rounded
+from onnx_export.graph_writer.rounding import BYTES, EIGHT_BITS, FOUR_BITS, blocks_of, form_of, rounded
 from onnx_export.graph_writer.weights import Form, Matrix, reordered
 
 Floats = NDArray[np.float32]
@@ -101,6 +101,10 @@ OWN = Form(4, 32, offsets=True)
         ("int4", "blk.0.ffn_up.weight", Form(8, 32, offsets=False), FOUR_BITS),
         ("int4", "output.weight", None, EIGHT_BITS),
         ("int4", "blk.0.attn_q_norm.weight", None, None),
+        ("int4", "blk.10.attn_v.weight", Form(8, 32, offsets=False), EIGHT_BITS),
+        ("int4", "blk.1.attn_output.weight", None, EIGHT_BITS),
+        ("int4", "blk.1.attn_qkv.weight", OWN, OWN),
+        ("w8a8", "blk.1.attn_k.weight", None, BYTES),
         ("int8", "blk.0.ffn_up.weight", OWN, EIGHT_BITS),
         ("keep", "blk.0.ffn_up.weight", OWN, OWN),
         ("fp32", "blk.0.ffn_up.weight", OWN, None),
