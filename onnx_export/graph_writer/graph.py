@@ -194,8 +194,9 @@ class Graph:
         made = self.node("MatMulIntegerToFloat", inputs, f"{name}/by_column", domain=MICROSOFT)
         made = self.node("Mul", [made, step], f"{name}/product")
         if len(apart):
-            floats = stored.matrix.floats(0, stored.matrix.rows)[:, apart]
-            weights = self.tensor(f"{name}/apart", np.ascontiguousarray(floats.T))
+            matrix = stored.matrix  # in parts, for all of it as floats may not fit into memory
+            parts = [matrix.floats(start, stop)[:, apart].T for start, stop in matrix.chunks()]
+            weights = self.tensor(f"{name}/apart", np.concatenate(parts, axis=1))
             of_floats = self.node("MatMul", [f"{hidden}/apart", weights], f"{name}/of_floats")
             made = self.node("Add", [made, of_floats], f"{name}/both")
         return self.node("Add", [made, bias], f"{name}/sum") if bias else made

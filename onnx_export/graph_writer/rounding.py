@@ -2,7 +2,6 @@
 a row; or unpacked to floats.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -21,9 +20,9 @@ OUTER = frozenset({"token_embd.weight", "output.weight"})
 """Matrices that stay in blocks of 8 bits: in ``int4``, because 4 bits would do the most harm there, and in ``w8a8``,
 because the embedding is looked up by rows and the head is computed for few of them.
 """
-_ATTENTION = re.compile(r"blk\.\d+\.attn_(?!.*norm)")
-"""Matrices that stay in blocks of 8 bits in ``int4``: they are a tenth of a model's weights, and 4 bits do more than
-half of their harm there (docs/measurements/gguf.md).
+_ATTENTION = ".attn_"
+"""In the names of matrices that stay in blocks of 8 bits in ``int4``: they are a small part of a model's weights, and 4
+bits do more than half of their harm there (docs/measurements/gguf.md).
 """
 _SHARES = (0.7, 0.75, 0.8, 0.84, 0.88, 0.92, 0.96, 1.0, 1.04)
 _SHIFTS = (-1, 0, 1)
@@ -75,7 +74,7 @@ def form_of(rounding: Rounding, name: str, columns: int, own: Form | None, *, co
     if rounding == "int4" and own is not None and own.bits == FOUR_BITS.bits:
         return own
     inner = {"int4": FOUR_BITS, "int8": EIGHT_BITS, "w8a8": BYTES}[rounding]
-    is_sensitive = rounding == "int4" and _ATTENTION.match(name)
+    is_sensitive = rounding == "int4" and _ATTENTION in name
     return EIGHT_BITS if name in OUTER or is_sensitive else inner
 
 
