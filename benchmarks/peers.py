@@ -99,7 +99,9 @@ class PeerProcess:
 
 @dataclass(slots=True)
 class Record:
-    """The results of one peer. ``used`` holds ``peak_mb`` and ``processor_s``; it is empty until its process ended."""
+    """The results of one peer. ``used`` holds ``peak_mb`` and ``processor_s`` of its processes that have ended. It is
+    empty if all were stopped before.
+    """
 
     cold: list[Reply] = field(default_factory=list)
     warm: list[Reply] = field(default_factory=list)
@@ -150,11 +152,11 @@ class Answers:
             made.cold.append(cold)
             made.warm.append(warm)
             made.outcomes.append(Outcome(case, cold.text, cold.total_ms))
-        used = self._used.get(peer, [])
-        made.used = {
-            "peak_mb": max((each["peak_mb"] for each in used), default=0.0),
-            "processor_s": sum(each["processor_s"] for each in used),
-        }
+        if used := self._used.get(peer):
+            made.used = {
+                "peak_mb": max(each["peak_mb"] for each in used),
+                "processor_s": sum(each["processor_s"] for each in used),
+            }
         return made
 
     def _take(self, line: dict[str, Any]) -> None:
@@ -261,8 +263,8 @@ def report(records: Mapping[str, Record]) -> Report:
                 percentile(warm, 95),
                 _rate([(reply.read, reply.read_ms) for reply in record.cold]),
                 _rate([(reply.written, reply.written_ms) for reply in record.cold]),
-                record.used["peak_mb"],
-                record.used["processor_s"],
+                record.used.get("peak_mb", "-"),
+                record.used.get("processor_s", "-"),
             )
         )
         if name != OURS:
@@ -294,7 +296,7 @@ def _percent(found: Estimate) -> str:
     return f"{100 * found.mean:.1f} [{100 * found.low:.0f}, {100 * found.high:.0f}]"
 
 
-def _rate(passes: Sequence[tuple[int, float]]) -> float:
-    """Tokens a second; 0 if a peer does not report them."""
+def _rate(passes: Sequence[tuple[int, float]]) -> Cell:
+    """Tokens a second; a dash if a peer does not report them."""
     took = sum(milliseconds for _, milliseconds in passes)
-    return 1000 * sum(tokens for tokens, _ in passes) / took if took else 0.0
+    return 1000 * sum(tokens for tokens, _ in passes) / took if took else "-"

@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -60,6 +60,15 @@ def test_a_run_goes_on_from_its_answers(tmp_path: Path, monkeypatch: pytest.Monk
     assert record.used == {"peak_mb": 14.0, "processor_s": 4.0}
     peers.run_all([CASE, other], models, results=results)
     assert len(Scripted.asked) == 4
+
+
+def test_what_is_not_known_is_a_dash(tmp_path: Path):
+    answers = peers.Answers(tmp_path / "answers.jsonl")  # of a run that was stopped before its processes ended
+    reply = asdict(Reply("import nump", 1.0))
+    for name in ("midtoken", "llama.cpp"):
+        answers.add({"peer": name, "case": peers.key_of(CASE), "cold": reply, "warm": reply})
+    made = peers.report({name: answers.record(name, [CASE]) for name in ("midtoken", "llama.cpp")})
+    assert [row[-4:] for row in made.tables[1].rows] == [("-", "-", "-", "-")] * 2
 
 
 @pytest.mark.parametrize("line", ["", "{}", '{"peer": "llama.cpp", "case": "a", "cold": {}, "warm": {}}', "[]"])
