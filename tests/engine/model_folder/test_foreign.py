@@ -185,6 +185,16 @@ def test_a_configuration_that_says_too_little(web: Path, field: str):
     refused(web, field)
 
 
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "special_tokens_map.json"])
+def test_an_end_that_only_the_files_beside_the_tokenizer_name(web: Path, name: str):
+    end = CONFIG["eos_token_id"]
+    write(web / "config.json", {field: value for field, value in CONFIG.items() if field != "eos_token_id"})
+    added = json.loads((web / TOKENIZER).read_text(encoding="utf-8"))["added_tokens"]
+    [spelling] = [token["content"] for token in added if token["id"] == end]
+    write(web / name, {"eos_token": spelling})
+    assert end in complete(web).manifest.control.end
+
+
 def test_a_graph_without_a_cache(web: Path):
     write(
         web / "genai_config.json",
