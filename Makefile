@@ -82,7 +82,7 @@ packaged: $(VENVS)/editors/ready vscode-client/node_modules/.package-lock.json
 
 clean:
 	rm -rf $(VENVS) .tokenizers build dist *.egg-info
-	cd vscode-client && rm -rf node_modules dist out server LICENSE *.vsix
+	cd vscode-client && rm -rf node_modules dist out server LICENSE NOTICE *.vsix
 
 $(VENVS)/demo/ready: pyproject.toml tools/prerequisites.py
 	$(PYTHON) tools/prerequisites.py

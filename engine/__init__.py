@@ -40,6 +40,7 @@ from engine.errors import (
     reason_of,
 )
 from engine.loading import BUNDLED_MODEL
+from engine.model_folder.card import licence_of_card
 from engine.model_folder.description import FolderDescription, describe_folder
 from engine.probe.parent import probe_model
 from engine.text.words import is_word_character
@@ -108,6 +109,7 @@ __all__ = [
     "can_stream",
     "describe_folder",
     "is_word_character",
+    "licence_of_card",
     "probe_model",
     "reason_of",
 ]

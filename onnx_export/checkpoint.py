@@ -18,22 +18,22 @@ from engine.model_folder.json_fields import read_weights
 from engine.model_folder.manifest import LONGEST_MATCH, ControlIds, FimOrder, VocabularySizes
 from onnx_export.architectures import Family, builder_of, family_of
 from onnx_export.config_bounds import check_layers, check_sizes
+from onnx_export.papers import papers_of, stated_licence
 from onnx_export.weights import EMBEDDINGS, HEADS, find, read_rows, tensor_places, untrained_rows
 
 SOURCE_NAME = "midtoken-source.json"
 PICKLED_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.ckpt")
-COPIED_FILES = ("MODEL_CARD.md", "LICENSE")
 READ_FILES = (
     *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
     "adapter_config.json",
-    *(SOURCE_NAME, "*.safetensors.index.json", "*.safetensors", *COPIED_FILES),
+    *(SOURCE_NAME, "*.safetensors.index.json", "*.safetensors"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """Facts that the files of a checkpoint do not hold, from `midtoken-source.json` beside them. Every field is
-    optional.
+    optional; a licence that is missing there is read from the head of the model card.
 
     ``file_tokens`` is false if the model should not get file names. ``copying`` are weights of
     `engine.runtime.copy_mixture`.
@@ -150,13 +150,13 @@ def _require_own_files(folder: Path) -> None:
     beside = folder.resolve().parent
     root = beside.parent if beside.name == "snapshots" and (beside.parent / "blobs").is_dir() else folder.resolve()
     place = folder.resolve().relative_to(root)
-    for pattern in READ_FILES:
-        for file in folder.glob(pattern):
-            most = MOST_TOKENIZER_BYTES if file.name == "tokenizer.json" else MOST_JSON_BYTES
-            try:
-                file_size(root, (place / file.name).as_posix(), None if file.suffix == ".safetensors" else most)
-            except (ModelFolderError, FileNotFoundError) as error:
-                raise ExportError(str(error)) from None
+    papers = (folder / name for name in papers_of(folder))
+    for file in (*papers, *(file for pattern in READ_FILES for file in folder.glob(pattern))):
+        most = MOST_TOKENIZER_BYTES if file.name == "tokenizer.json" else MOST_JSON_BYTES
+        try:
+            file_size(root, (place / file.name).as_posix(), None if file.suffix == ".safetensors" else most)
+        except (ModelFolderError, FileNotFoundError) as error:
+            raise ExportError(str(error)) from None
 
 
 def _refuse_parts(folder: Path) -> None:
@@ -211,7 +211,7 @@ def _vocabulary_size(tokenizer: Mapping[str, Any], added: Mapping[str, int]) -> 
 def _read_source(folder: Path) -> Source:
     path = folder / SOURCE_NAME
     if not path.exists():
-        return Source(name=folder.resolve().name)
+        return Source(name=folder.resolve().name, licence=stated_licence(folder))
     raw = _read_json(path)
     orders = raw.get("fim_orders")
     if orders is not None and not (orders and set(orders) <= set(get_args(FimOrder))):
@@ -222,7 +222,7 @@ def _read_source(folder: Path) -> Source:
         raise ExportError(f"{path}: {error}") from None
     return Source(
         name=str(raw.get("name") or folder.resolve().name),
-        licence=str(raw.get("licence", "")),
+        licence=str(raw.get("licence", "")) or stated_licence(folder),
         training_data=str(raw.get("training_data", "")),
         fim_orders=None if orders is None else tuple(orders),
         file_tokens=bool(raw.get("file_tokens", True)),

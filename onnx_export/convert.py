@@ -25,6 +25,7 @@ from engine.model_folder.manifest import (
 )
 from engine.text.tokenizer import Tokenizer
 from onnx_export.entry_counts import Cut
+from onnx_export.gguf.card import model_card
 from onnx_export.gguf.header import GgufFile, read_header
 from onnx_export.gguf.model import GgufModel, read_model
 from onnx_export.gguf.tokenizer import TokenizerOfFile, control_of, fim_of, read_entries, read_tokenizer, split_rule_of
@@ -35,6 +36,7 @@ from onnx_export.graph_writer.rounding import OUTER, Rounded, Rounding, form_of
 from onnx_export.graph_writer.untrained import untrained_of
 from onnx_export.graph_writer.weights import Weights
 from onnx_export.outliers import outlying_columns, pieces_of
+from onnx_export.papers import CARD, add_notice, statement
 from onnx_export.placing import require_replaceable, swap, workspace
 from onnx_export.source_guard import unchanged
 from onnx_export.vocabulary_cut import CutRows, cut_tokenizer, kept_entries
@@ -159,6 +161,7 @@ def convert(
             files = {name: sha256_of(folder / name) for name in names}
             manifest = _manifest(model, tokenizer, weights, precision, files)
             (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
+            _write_papers(model.file, manifest, folder, cut)
             _stop_if(cancelled)
             require_unchanged()
             swap(folder, out)
@@ -229,6 +232,17 @@ def _manifest(
         repository=tokenizer.repository,
         licence=licence_of(model.file),
     )
+
+
+def _write_papers(file: GgufFile, manifest: Manifest, folder: Path, cut: Cut | None) -> None:
+    """The card, and what of the source's licence and of the changes must be stated beside derived weights."""
+    form = "with the blocks of the file" if manifest.precision == "keep" else f"in {manifest.precision}"
+    graphs = " and a second one for reading" if manifest.reading_file else ""
+    entries = "" if cut is None else f", {manifest.vocabulary.tokenizer} entries of the vocabulary kept"
+    change = f"written as an ONNX graph {form}{graphs}{entries}"
+    add_notice(folder, manifest.name, change, manifest.licence)
+    says = statement(manifest.name, change, manifest.licence)
+    (folder / CARD).write_text(model_card(file, manifest.name, change, says), encoding="utf-8")
 
 
 def split_precision(asked: str) -> tuple[Rounding, bool]:

@@ -24,11 +24,12 @@ from engine.model_folder.manifest import (
 from engine.model_folder.output_basis import OUTPUT_BASIS_FILE
 from engine.runtime.graph import choose_device
 from onnx_export.architectures import Builder, builder_of
-from onnx_export.checkpoint import COPIED_FILES, Checkpoint, read_checkpoint
+from onnx_export.checkpoint import Checkpoint, read_checkpoint
 from onnx_export.checkpoint_weights import written_parts
 from onnx_export.graph_writer.build import write_graph
 from onnx_export.graph_writer.rounding import Rounded
 from onnx_export.output_basis import write_output_basis
+from onnx_export.papers import add_notice, copy_papers
 from onnx_export.placing import require_replaceable, swap, workspace
 from onnx_export.quantize import Device, Plan, plan
 from onnx_export.shapes import Shape, read_shape
@@ -79,12 +80,12 @@ def export_checkpoint(
             progress(0, STEPS)
             shape = _build_graph(source, chosen, folder)
             progress(1, STEPS)
-            for name in (TOKENIZER_FILE, *COPIED_FILES):
-                if (checkpoint / name).exists():
-                    shutil.copyfile(checkpoint / name, folder / name)
+            shutil.copyfile(checkpoint / TOKENIZER_FILE, folder / TOKENIZER_FILE)
+            copy_papers(checkpoint, folder)
             if output_basis:
                 write_output_basis(checkpoint, folder, output_basis)
             manifest = _describe(source, chosen, shape, folder)
+            add_notice(folder, manifest.name, f"written as an ONNX graph in {precision}", manifest.licence)
             (folder / MANIFEST_NAME).write_text(dump_manifest(manifest), encoding="utf-8")
             progress(2, STEPS)
             checked = check and _validate(source, chosen, manifest, folder)

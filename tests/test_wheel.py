@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -30,17 +31,22 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a copy of the sources, so that nothing of an earlier build gets in."""
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources, so that nothing of an earlier build gets in."""
     folder = tmp_path_factory.mktemp("sources")
     for name in SOURCES:
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wheel(sources: Path) -> Path:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    command = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder / "dist"), str(folder)]
+    command = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(sources / "dist"), str(sources)]
     subprocess.run(command, check=True, capture_output=True, env=_clean())
-    [built] = (folder / "dist").glob("*.whl")
+    [built] = (sources / "dist").glob("*.whl")
     return built
 
 
@@ -85,6 +91,36 @@ def test_only_three_packages_are_installed(wheel: Path):
     with zipfile.ZipFile(wheel) as archive:
         names = {name.partition("/")[0] for name in archive.namelist()}
     assert {name for name in names if not name.endswith(".dist-info")} == {"engine", "lsp_server", "onnx_export"}
+
+
+def test_licence_notices_and_model_card_travel_with_it(wheel: Path, sources: Path, tmp_path: Path):
+    build = f"from setuptools.build_meta import build_sdist; build_sdist({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", build], cwd=sources, check=True, capture_output=True, env=_clean())
+    [sdist] = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        in_sdist = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"LICENSE", "NOTICE", "engine/bundled/MODEL_CARD.md"} <= in_sdist
+    with zipfile.ZipFile(wheel) as archive:
+        [folder] = {name.partition("/")[0] for name in archive.namelist() if ".dist-info/" in name}
+        for name, packed in (
+            ("LICENSE", f"{folder}/licenses/LICENSE"),
+            ("NOTICE", f"{folder}/licenses/NOTICE"),
+            ("engine/bundled/MODEL_CARD.md", "engine/bundled/MODEL_CARD.md"),
+        ):
+            assert archive.read(packed) == (ROOT / name).read_bytes()
+        metadata = archive.read(f"{folder}/METADATA").decode()
+    assert "License-Expression: Apache-2.0" in metadata
+
+
+def test_the_notices_name_what_their_packages_ask_for():
+    """Of the packages of the training text, Requests alone has a notice file (Apache licence, 4 d)."""
+    notice = " ".join((ROOT / "NOTICE").read_text(encoding="utf-8").split())
+    card = (ROOT / "engine/bundled/MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "| requests " in card
+    assert "Requests. Copyright 2019 Kenneth Reitz" in notice
+    assert "distributed under Apache-2.0" in card
+    for file in re.findall(r"\b(?:engine|lsp_server)/[\w./]*\w", notice):
+        assert (ROOT / file).exists(), file
 
 
 def test_every_module_of_the_sources_is_in_it(wheel: Path):

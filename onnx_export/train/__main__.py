@@ -137,7 +137,8 @@ def _run(options: argparse.Namespace) -> None:
     )
     origin = origin_of(foreign, model, tokenizer, corpus, settings, options.out) if foreign else None
     progress = train(settings, model, tokenizer, corpus, options.out, _reporter(), branch_from=options.cool_down)
-    finish(options.out, model, tokenizer, corpus, progress, asdict(settings), origin)
+    source = options.start_from if foreign else None
+    finish(options.out, model, tokenizer, corpus, progress, asdict(settings), origin, source)
 
 
 def _check(options: argparse.Namespace) -> None:

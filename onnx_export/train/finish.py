@@ -13,6 +13,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from engine.errors import TrainingError, reason_of
 from onnx_export.checkpoint import SOURCE_NAME
+from onnx_export.papers import add_notice, copy_papers
 from onnx_export.train.card import model_card, source_notes
 from onnx_export.train.checkpoint import Progress, write_atomically
 from onnx_export.train.copy_weights import fit_copy_weights
@@ -61,10 +62,12 @@ def finish(
     progress: Progress,
     settings: dict[str, Any],
     origin: Origin | None = None,
+    source: Path | None = None,
 ) -> None:
     """Write `out/model/`, a Hugging Face checkpoint with its model card, then the figures and the loss curve.
 
-    `origin` says which other maker's model it began with.
+    `origin` says which other maker's model it began with, `source` where that lies: the licence and the notices of a
+    checkpoint are copied.
 
     Errors: TrainingError if something cannot be written; the folder of an earlier run then stays.
     """
@@ -81,6 +84,10 @@ def finish(
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
+        if source is not None and source.is_dir():
+            copy_papers(source, temporary)
+        if origin is not None:
+            add_notice(temporary, origin.name, "trained further to fill in the middle of code", origin.licence)
         model.to("cpu").save_pretrained(temporary, safe_serialization=True)
         _write_tokenizer(temporary / "tokenizer.json", tokenizer)
         _write_text(temporary / SOURCE_NAME, json.dumps(notes, indent=2))

@@ -59,7 +59,7 @@ def test_a_checkpoint_becomes_a_model_folder(exported, tokenizer: Tokenizer, pre
     assert manifest.fim.templates == {"psm": (1, "prefix", 2, "suffix", 3), "spm": (1, 2, "suffix", 3, "prefix")}
     assert manifest.licence == "Apache-2.0 (weights); training text: PSF-2.0"
     names = {file.name for file in folder.iterdir()}
-    assert names == {"model.onnx", "model.onnx.data", "tokenizer.json", "midtoken.json", "MODEL_CARD.md"}
+    assert names == {"model.onnx", "model.onnx.data", "tokenizer.json", "midtoken.json", "MODEL_CARD.md", "NOTICE"}
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

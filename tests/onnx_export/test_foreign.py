@@ -152,6 +152,8 @@ def test_from_a_foreign_model_to_one_that_fills_in_the_middle(
     tmp_path: Path, gguf: Path, sources: Path, kind: str
 ) -> None:
     start = gguf if kind == "gguf" else written_checkpoint(tmp_path / "checkpoint")
+    if kind == "checkpoint":
+        (start / "LICENSE").write_text("all may", encoding="utf-8")
     out, options = tmp_path / "run", ["--steps", "16", "--batch", "2", "--plain-share", "0.3", "--order", "spm"]
     assert train_command(["--out", str(out), "--corpus", str(sources), "--start-from", str(start), *options]) == 0
     figures = json.loads((out / "figures.json").read_text(encoding="utf-8"))
@@ -161,8 +163,12 @@ def test_from_a_foreign_model_to_one_that_fills_in_the_middle(
     assert f"{figures['held_out_bits_per_byte_before']:.3f} bits a byte before" in card
     assert "30% of the samples" in card
     folder = tmp_path / "exported"
+    assert (out / "model" / "LICENSE").exists() is (kind == "checkpoint")
     assert export([str(out / "model"), str(folder), "--precision", "fp32"]) == 0
     manifest = load_manifest(folder)
+    notice = (folder / "NOTICE").read_text(encoding="utf-8")
+    assert notice.index("trained further") < notice.index("written as an ONNX graph in fp32")
+    assert (folder / "LICENSE").exists() is (kind == "checkpoint")
     assert manifest.fim is not None
     assert (manifest.fim.default, set(manifest.fim.templates)) == ("spm", {"spm"})
     completer = Completer.load(folder, device="cpu")

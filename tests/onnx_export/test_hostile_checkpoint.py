@@ -128,7 +128,10 @@ def test_a_tensor_in_two_files(tmp_path: Path):
         tensor_places(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "LICENSE", "config.json", "model.safetensors", "MODEL_CARD.md"])
+PAPERS = ["LICENSE", "License[1].txt", "NOTICE", "README.md", "MODEL_CARD.md"]
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "config.json", "model.safetensors", *PAPERS])
 def test_a_link_out_of_the_checkpoint(copy: Path, name: str):
     outside = copy.parent / "secret"
     outside.write_bytes((copy / name).read_bytes() if (copy / name).exists() else b"secret")

@@ -7,6 +7,7 @@ const python = process.env.PYTHON ?? (process.platform === "win32" ? "python" : 
 
 run(process.execPath, "scripts/build.mjs");
 copyFileSync("../LICENSE", "LICENSE");
+copyFileSync("../NOTICE", "NOTICE");
 // Otherwise files of an earlier build, such as deleted modules, would get into the wheel.
 for (const folder of ["server", "../build"]) {
   rmSync(folder, { recursive: true, force: true });

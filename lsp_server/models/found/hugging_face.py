@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine import reason_of
+from engine import licence_of_card, reason_of
 from lsp_server.models.entries import Findings, Found, Source
 from lsp_server.models.found.folders import files_below, names_in, problem_of, read_small
 from lsp_server.models.found.gguf_files import is_gguf_name, model_name
@@ -16,7 +16,6 @@ from lsp_server.models.machine import Machine
 _PREFIX = "models--"
 _DEPTH = 2  # graphs lie in a folder onnx, some GGUF files in one a quantisation
 _COMMIT = re.compile(r"[0-9A-Za-z._-]{1,128}")
-_LICENCE = re.compile(r"^license(?:_name)?:[ \t]*[\"']?([^\s\"']+)", re.MULTILINE)
 _MOST_README_BYTES = 4 << 20
 _PICKLED = (".bin", ".pt", ".pth")
 
@@ -108,6 +107,4 @@ def _licence(snapshot: Path, root: Path) -> str:
         text = read_small(snapshot / "README.md", root, _MOST_README_BYTES).decode("utf-8", "replace")
     except ValueError:
         return ""
-    head = text.split("\n---", 1)[0] if text.startswith("---") else ""
-    stated = _LICENCE.findall(head)
-    return next((licence for licence in stated if licence != "other"), "other" if stated else "")[:60]
+    return licence_of_card(text)
