@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import Completer, CompletionResult
-from lsp_server.code.parsing import parses, window_at
+from lsp_server.code.parsing import known, parses, window_at
 from lsp_server.commands.evaluation import matched_characters
 from lsp_server.completion.prompt import Code, Place, build_request, code_at
 from lsp_server.completion.shown import fitted
@@ -15,7 +15,23 @@ from lsp_server.documents.documents import Document
 from lsp_server.settings import Settings
 
 SHORTEST = 1000
-LANGUAGES = {".py": "python", ".ts": "typescript"}
+LANGUAGES = {
+    ".py": "python",
+    ".ts": "typescript",
+    ".js": "javascript",
+    ".go": "go",
+    ".c": "c",
+    ".lua": "lua",
+    ".rs": "rust",
+    ".cpp": "cpp",
+    ".html": "html",
+    ".css": "css",
+    ".sh": "shellscript",
+    ".md": "markdown",
+}
+"""Languages by the ending of their files; a new one goes to the end, so that the others keep their places."""
+MADE = ("*.d.ts", "*.min.*")
+"""Files that no person writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +64,9 @@ def cuts(folders: Sequence[Path], count: int, seed: int) -> Iterator[Cut]:
     """``count`` places in the files of ``folders``, equally many in each language."""
     generator = random.Random(seed)
     for suffix, language in LANGUAGES.items():
-        paths = sorted(path for folder in folders for path in folder.rglob("*" + suffix))
-        texts = [path.read_text(encoding="utf-8", errors="ignore") for path in paths if not path.match("*.d.ts")]
+        paths = sorted(path for folder in folders for path in folder.rglob("*" + suffix) if path.is_file())
+        paths = [path for path in paths if not any(map(path.match, MADE))]
+        texts = [path.read_text(encoding="utf-8", errors="ignore") for path in paths]
         texts = [text for text in texts if len(text) > SHORTEST]
         for _ in range(count if texts else 0):
             text = generator.choice(texts)
@@ -82,6 +99,6 @@ def judge(result: CompletionResult, cut: Cut, *, filtered: bool = True) -> Shown
 def _breaks(code: Code, text: str) -> bool:
     window = window_at(code.prefix, code.suffix)
     grammar = code.syntax.grammar
-    if not parses(window.prefix + window.suffix, grammar):
+    if not known(grammar) or not parses(window.prefix + window.suffix, grammar):
         return False
     return not parses(window.prefix + text + window.suffix, grammar)
