@@ -274,7 +274,7 @@ class Completer:
         checkpoint = Checkpoint(cancel, deadline)
         cancel.on_cancel(self._cache.interruptible())
         prompt, is_partial = self._reader.prompt(request)
-        self._cache.copy_from(prompt.source)
+        self._cache.copy_from(prompt.source, prompt.ids)
         tokenized = time.perf_counter()
         # 2. The distribution of the first step, as much of it as the strategy needs.
         params = request.sampling

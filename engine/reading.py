@@ -48,6 +48,6 @@ class Reader:
         prompt = self.prompts.build(request)
         settled = prompt.ids[: len(prompt.ids) - len(prompt.tail)]
         if len(settled):
-            self.cache.copy_from(prompt.source)
+            self.cache.copy_from(prompt.source, prompt.ids)
             cancel.on_cancel(self.cache.interruptible())
             self.cache.prefill(settled, (len(settled) - 1,), Resting(cancel, rest))

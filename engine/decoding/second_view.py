@@ -71,7 +71,8 @@ class SecondViews:
         if other.tail != prompt.tail or other.order != prompt.order:
             return None
         cache = self._second_cache()
-        cache.copy_from(prompt.source)
+        # In one cache with the first view, the name at the cursor stays that of the first.
+        cache.copy_from(prompt.source, (prompt if cache is self._cache else other).ids)
         second = heal(
             other,
             cache,

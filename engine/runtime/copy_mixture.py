@@ -12,29 +12,28 @@ itself.
 
 A name is copied, but what follows it is not: a name is used again, but seldom in the same way. After ``total_amount =
 10``, the next ``total_amount`` is usually not followed by `` = 10``, and a call of a function is not followed by the
-parameters of its definition. So if the matched tokens hold only (a part of) the name at the cursor, with the dots and
-objects before it and white space, then only tokens that continue a name are copied. The share of the other tokens stays
-with the model. If more than the name matches, all tokens are copied.
+parameters of its definition. So it counts where a match begins, however long it is. If it begins in the last name of h,
+or in the name at the cursor, only the rest of a name is copied; of a token such as ``t = ``, its beginning ``t``. White
+space before a name is no evidence. The share of what is not copied stays with the model. If a match begins before such
+a name, all is copied. A name includes the dots and objects before it.
 
 After the cache models of Kuhn and De Mori (1990), of Tu, Su and Devanbu for code (2014), and of Grave, Joulin and
 Usunier for neural models (2017). The mixture is made before healing and sampling, which stay exact for it.
 """
 
 import math
-import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.runtime.token_names import NO_NAME, TokenNames, token_names
 from engine.sampling.rows import log_sum_exp
 from engine.text.vocabulary import Vocabulary
 from engine.types import FloatArray, IdArray
 
 NOTHING: IdArray = np.zeros(0, np.int32)
-_NAME_BYTES = (string.ascii_letters + string.digits + "_").encode() + bytes(range(0x80, 0x100))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +48,22 @@ class Copied:
     shares: NDArray[np.float64]
 
 
-class TokenKind(IntEnum):
-    """How a token relates to the name that it ends in. Names consist of letters, digits, ``_`` and bytes of other
-    alphabets.
-    """
-
-    OTHER = 0
-    """It does not end in a name, or has something else before the name."""
-    NAME = 1
-    """Only a part of a name."""
-    CHAIN = 2
-    """A part of names with dots, such as ``self.path``."""
-    BEGINS_CHAIN = 3
-    """The same after white space."""
-    BLANK = 4
-    """White space."""
-
-
 @dataclass(frozen=True, slots=True)
 class Copier:
     """Copies by matches. ``weights[k - 1]``, in [0, 1), is the weight of a match of k tokens. ``control``, ``[V]
-    bool``, marks control tokens; ``kinds``, ``[V] uint8``, holds the `TokenKind` of each token; ``goes_on``, ``[V]
-    bool``, marks tokens that can continue a name.
+    bool``, marks control tokens; ``names`` knows where names stand in tokens.
     """
 
     weights: tuple[float, ...]
     control: NDArray[np.bool_]
-    kinds: NDArray[np.uint8]
-    goes_on: NDArray[np.bool_]
+    names: TokenNames
 
-    def copied(self, ids: IdArray, source: IdArray) -> Copied | None:
+    def copied(self, ids: IdArray, source: IdArray, typed: int = NO_NAME) -> Copied | None:
         """What follows the end of ``ids``, ``[S] int32``, where it occurs in ``source``, ``[R] int32``; None if it does
         not occur.
 
-        Control tokens are neither copied nor matched as the last token.
+        ``typed`` is the index of the token in which the name at the cursor begins. Control tokens are neither copied
+        nor matched as the last token.
         """
         if not len(ids) or self.control[ids[-1]]:
             return None
@@ -97,29 +78,30 @@ class Copier:
             if not len(longer):
                 break
             places, length = longer, length + 1
-        tokens, counts = np.unique(source[places + 1], return_counts=True)
-        shares = counts / counts.sum()
-        if length <= self._tokens_of_name(ids):
-            goes_on = self.goes_on[tokens]
-            tokens, shares = tokens[goes_on], shares[goes_on]
-        return Copied(length, tokens, shares) if len(tokens) else None
+        followed = self._allowed(ids, source, places, length, typed)
+        tokens, counts = np.unique(followed[followed >= 0], return_counts=True)
+        return Copied(length, tokens.astype(np.int32), counts / len(places)) if len(tokens) else None
 
-    def _tokens_of_name(self, ids: IdArray) -> int:
-        """How many of the last tokens, up to the longest match, hold only the name at their end and white space."""
-        in_name = True
-        for count, token in enumerate(reversed(ids[-len(self.weights) :].tolist())):
-            kind = self.kinds[token]
-            if kind == TokenKind.BLANK and count:
-                in_name = False
-            elif not in_name or kind not in (TokenKind.NAME, TokenKind.CHAIN, TokenKind.BEGINS_CHAIN):
-                return count
-            elif kind == TokenKind.BEGINS_CHAIN:
-                in_name = False
-        return min(len(self.weights), len(ids))
+    def _allowed(self, ids: IdArray, source: IdArray, places: NDArray[np.intp], length: int, typed: int) -> IdArray:
+        """What may be copied from each of ``places``, the last tokens of matches of ``length``; -1 if nothing."""
+        followed = source[places + 1]
+        starts = {self.names.last_name(ids), typed if typed < len(ids) else NO_NAME} - {NO_NAME}
+        if not starts:
+            return followed
+        names = [self.names.name_from(ids, start) for start in starts]
+        # The matches are made longer as far as needed to see where they begin.
+        before = self.names.last_written(ids, min(starts))
+        lengths = _lengths(ids, source, places, length, len(ids) - before)
+        begins = self.names.first_written(ids, len(ids) - lengths)
+        in_name = np.zeros(len(places), np.bool_)
+        for name in names:
+            in_name |= (begins >= name.start + self.names.has_more[ids[name.start]]) & (begins <= name.end)
+        rest = self.names.beginnings[followed] if self.names.ends[ids[-1]] else -1
+        return np.where(in_name, rest, followed)
 
-    def mixed(self, ids: IdArray, row: FloatArray, source: IdArray) -> FloatArray:
+    def mixed(self, ids: IdArray, row: FloatArray, source: IdArray, typed: int = NO_NAME) -> FloatArray:
         """Logits of the mixture. ``row``, ``[V] float32``, has the model's logits after ``ids``; it is not changed."""
-        found = self.copied(ids, source)
+        found = self.copied(ids, source, typed)
         if found is None or not (weight := self.weights[found.length - 1]):
             return row
         weight *= float(found.shares.sum())
@@ -135,18 +117,17 @@ def copier(weights: Sequence[float], vocabulary: Vocabulary) -> Copier | None:
         return None
     control = np.zeros(vocabulary.size, np.bool_)
     control[list(vocabulary.control_ids)] = True
-    kinds = np.array([kind_of(data) for data in vocabulary.token_bytes], np.uint8)
-    goes_on = np.array([data != data.lstrip(_NAME_BYTES) for data in vocabulary.token_bytes])
-    return Copier(tuple(weights), control, kinds, goes_on)
+    return Copier(tuple(weights), control, token_names(vocabulary.token_bytes))
 
 
-def kind_of(data: bytes) -> TokenKind:
-    """The kind of a token that writes ``data``."""
-    if not data.strip():
-        return TokenKind.BLANK if data else TokenKind.OTHER
-    if not data.rstrip(_NAME_BYTES):
-        return TokenKind.NAME
-    before = data.rstrip(_NAME_BYTES + b".")
-    if len(before) == len(data) or before.strip():
-        return TokenKind.OTHER
-    return TokenKind.BEGINS_CHAIN if before else TokenKind.CHAIN
+def _lengths(ids: IdArray, source: IdArray, places: NDArray[np.intp], length: int, most: int) -> NDArray[np.intp]:
+    """How many tokens the match at each of ``places`` has, at most ``most``; all have at least ``length``."""
+    lengths = np.full(len(places), length, np.intp)
+    alive = np.arange(len(places))
+    for longer in range(length, most):
+        ends = places[alive]
+        alive = alive[(ends >= longer) & (source[ends - longer] == ids[-1 - longer])]
+        if not len(alive):
+            break
+        lengths[alive] = longer + 1
+    return lengths

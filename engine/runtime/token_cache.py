@@ -20,6 +20,7 @@ from engine.runtime.model_session import InterruptibleSession, ModelSession, Sha
 from engine.runtime.places import Places, common_length
 from engine.runtime.reading_pace import LEAST_CHUNK, ReadingPace
 from engine.runtime.remembered_rows import RememberedRows, own_copy
+from engine.runtime.token_names import NO_NAME
 from engine.types import FloatArray, IdArray
 
 PREFILL_CHUNK = 64
@@ -52,6 +53,7 @@ class TokenCache:
         """What was read before and is no longer in a slot."""
         self._copier = copier
         self._source = NOTHING
+        self._typed = NO_NAME
         # The tokens whose keys and values are in each slot: the first `_lengths` of each row.
         self._written: IdArray = np.zeros((session.slots, session.context_length), np.int32)
         self._lengths: NDArray[np.intp] = np.zeros(session.slots, np.intp)
@@ -107,10 +109,15 @@ class TokenCache:
         """How many leading tokens of ``ids``, ``[S] int32``, need no pass. The last token is never counted."""
         return min(len(ids) - 1, max(int(self._common(ids).max()), self.places.known(ids)))
 
-    def copy_from(self, source: IdArray) -> None:
-        """From now on, mix rows with copies from ``source``, ``[R] int32``. Before the first call nothing is mixed."""
-        if self._copier is not None and not np.array_equal(source, self._source):
-            self._source = source
+    def copy_from(self, source: IdArray, prompt: IdArray) -> None:
+        """From now on, mix rows with copies from ``source``, ``[R] int32``. ``prompt``, ``[S] int32``, ends in the name
+        at the cursor. Before the first call nothing is mixed.
+        """
+        if self._copier is None:
+            return
+        typed = self._copier.names.last_name(prompt)
+        if typed != self._typed or not np.array_equal(source, self._source):
+            self._source, self._typed = source, typed
             self.forget_rows()
 
     def forget_rows(self) -> None:
@@ -327,7 +334,10 @@ class TokenCache:
         """The session's ``logits``, ``[K, V]``, after each of ``sequences``, mixed with copies; read-only."""
         if self._copier is not None and len(logits):
             logits = _stacked(
-                [self._copier.mixed(ids, row, self._source) for ids, row in zip(sequences, logits, strict=True)]
+                [
+                    self._copier.mixed(ids, row, self._source, self._typed)
+                    for ids, row in zip(sequences, logits, strict=True)
+                ]
             )
         logits.flags.writeable = False
         return logits

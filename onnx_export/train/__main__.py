@@ -117,10 +117,10 @@ def _run(options: argparse.Namespace) -> None:
     if options.cool_down:
         copy_tokenizer(options.cool_down, options.out)
     if foreign:
-        if options.layers is not None:
-            foreign = with_fewer_layers(foreign, options.layers)
         if options.entries is not None:
             foreign = with_fewer_entries(foreign, corpus.train, options.entries)
+        if options.layers is not None:
+            foreign = with_fewer_layers(foreign, corpus.train, options.layers)
         give_tokenizer(foreign, options.out)
     tokenizer = load_or_train_tokenizer(options.out, corpus, options.vocabulary)
     if foreign:
@@ -169,6 +169,7 @@ def _settings(options: argparse.Namespace, foreign: "Foreign | None") -> "Traini
         schedule="cool-down" if options.cool_down else options.schedule,
         batch_windows=options.batch,
         micro_windows=min(options.batch, MICRO_WINDOWS[options.device]),
+        warmup_steps=_warmup_steps(options),
         steps=options.steps,
         minutes=DEFAULT_MINUTES if options.minutes is None and options.steps is None else options.minutes,
         matrix_rate=TrainingSettings.matrix_rate * options.rate,
@@ -178,6 +179,15 @@ def _settings(options: argparse.Namespace, foreign: "Foreign | None") -> "Traini
         low_precision=bfloat16_pays(options.device),
         held_out_windows=options.held_out_windows,
     )
+
+
+def _warmup_steps(options: argparse.Namespace) -> int:
+    """The usual number, but a tenth of a short run. A held run and its end have the usual one: they must agree."""
+    from onnx_export.train.loop import TrainingSettings
+
+    if options.steps is None or options.cool_down or options.schedule == "hold":
+        return TrainingSettings.warmup_steps
+    return min(TrainingSettings.warmup_steps, max(1, options.steps // 10))
 
 
 def _reporter() -> Any:

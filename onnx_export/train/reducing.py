@@ -26,22 +26,31 @@ from onnx_export.vocabulary_cut import cut_tokenizer, kept_entries
 
 LANGUAGE_CHARS = 4_000_000
 """Text of each language that decides which entries stay; more changes little and takes longer."""
+CHANGE_TEXTS, CHANGE_TOKENS = 16, 512
+"""How many documents show which layers change little, and the tokens that are read of each."""
+MOST_CHARS = 4 * CHANGE_TOKENS
 _FEWEST_USES = 3
 _LAYER = re.compile(r"model\.layers\.(\d+)\.")
 
 
-def with_fewer_layers(foreign: Foreign, layers: int) -> Foreign:
-    """The model without the layers before its last one, so that `layers` are left.
+def with_fewer_layers(foreign: Foreign, documents: Sequence[Document], layers: int) -> Foreign:
+    """The model without the layers that change the hidden state least, so that `layers` are left.
 
-    Those change the hidden state least, and the last one is needed (Gromov et al., The Unreasonable Ineffectiveness of
-    the Deeper Layers, 2024). Errors: TrainingError if it has fewer layers, or less than two would be left.
+    The change is measured on text of the documents (Men et al., ShortGPT: Layers in Large Language Models are More
+    Redundant Than You Expect, 2024). The last layer always stays. Errors: TrainingError if the model has fewer layers,
+    or less than two would be left.
     """
     present = foreign.config.num_hidden_layers
     if not 2 <= layers <= present:
         raise TrainingError(
             f"--layers is {layers}, but {foreign.name} has {present}: give a number from 2 to {present}"
         )
-    numbers = {**{layer: layer for layer in range(layers - 1)}, present - 1: layers - 1}
+    if layers == present:
+        return foreign
+    changes = layer_changes(foreign, documents)
+    kept = sorted([*np.argsort(-changes, kind="stable")[: layers - 1].tolist(), present - 1])
+    numbers = {layer: number for number, layer in enumerate(kept)}
+    print(f"layers dropped: {[layer for layer in range(present) if layer not in numbers]}", flush=True)
     state = {}
     for name, values in foreign.state.items():
         match = _LAYER.match(name)
@@ -50,6 +59,29 @@ def with_fewer_layers(foreign: Foreign, layers: int) -> Foreign:
         elif int(match[1]) in numbers:
             state[f"model.layers.{numbers[int(match[1])]}.{name[match.end() :]}"] = values
     return replace(foreign, config=_changed(foreign.config, num_hidden_layers=layers), state=state)
+
+
+def layer_changes(foreign: Foreign, documents: Sequence[Document]) -> NDArray[np.float64]:
+    """How far each layer but the last turns the hidden state, ``[layers - 1]``: one minus the cosine of what goes in
+    and what comes out, the mean over the tokens of some documents.
+    """
+    tokenizer = Tokenizer.from_str(foreign.tokenizer)
+    model = foreign.build().eval()
+    texts = [document.text for document in documents[:: math.ceil(len(documents) / CHANGE_TEXTS)]]
+    ids = [tokenizer.encode(text[:MOST_CHARS], add_special_tokens=False).ids[:CHANGE_TOKENS] for text in texts]
+    ends = [foreign.config.eos_token_id]
+    sums, count = np.zeros(foreign.config.num_hidden_layers - 1), 0
+    with torch.inference_mode():
+        for tokens in ids:
+            found = model.model(input_ids=torch.tensor([ends + tokens]), output_hidden_states=True, use_cache=False)
+            # Of the states, [layers + 1] of [1, S, D], the last comes after the norm. The first token is apart: its
+            # state is many times as long as the others.
+            states = torch.stack(found.hidden_states[:-1])[:, 0, 1:]
+            likeness = torch.nn.functional.cosine_similarity(states[:-1], states[1:], dim=-1)
+            sums += (1.0 - likeness).sum(dim=1).double().numpy()
+            count += len(tokens)
+    changes: NDArray[np.float64] = sums / max(1, count)
+    return changes
 
 
 def with_fewer_entries(foreign: Foreign, documents: Sequence[Document], entries: int) -> Foreign:

@@ -12,7 +12,7 @@ from engine.errors import TrainingError
 from onnx_export.train.__main__ import main as train_command
 from onnx_export.train.corpus import Corpus, Document
 from onnx_export.train.foreign import EMBEDDING, Foreign, read_foreign
-from onnx_export.train.reducing import with_fewer_entries, with_fewer_layers
+from onnx_export.train.reducing import layer_changes, with_fewer_entries, with_fewer_layers
 from onnx_export.train.tokenizer import CONTROL_TOKENS, control_ids
 from tests.onnx_export.gguf.files import write_model
 
@@ -36,29 +36,39 @@ def logits(foreign: Foreign, ids: list[int]) -> torch.Tensor:
     return result
 
 
-def test_the_layers_before_the_last_are_dropped(foreign: Foreign) -> None:
-    layers = foreign.config.num_hidden_layers
-    assert layers == 2
-    whole = foreign.build()
-    kept = with_fewer_layers(foreign, layers)
-    assert kept.state.keys() == foreign.state.keys()
-    torch.testing.assert_close(logits(kept, [70, 80, 90]), logits(foreign, [70, 80, 90]))
-    three = _with_layers(foreign, 3)
-    fewer = with_fewer_layers(three, 2).build()
-    for name, place in (("model.layers.0", 0), ("model.layers.1", 2)):
-        own = fewer.get_submodule(name).state_dict()
-        source = {key: three.state[f"model.layers.{place}.{key}"] for key in own}
-        torch.testing.assert_close(dict(own), source)
-    assert whole.config.num_hidden_layers == layers
+@pytest.mark.parametrize("idle", [(0,), (1,), (2,), (0, 2), (1, 2)])
+def test_the_layers_that_change_least_are_dropped(foreign: Foreign, corpus: Corpus, idle: tuple[int, ...]) -> None:
+    model = _with_layers(foreign, 4, idle)
+    changes = layer_changes(model, corpus.train)
+    assert changes.shape == (3,)
+    assert [layer for layer in range(3) if changes[layer] < 1e-6] == list(idle)
+    fewer = with_fewer_layers(model, corpus.train, 4 - len(idle))
+    assert fewer.config.num_hidden_layers == 4 - len(idle)
+    torch.testing.assert_close(logits(fewer, [70, 80, 90]), logits(model, [70, 80, 90]))
 
 
-def _with_layers(foreign: Foreign, layers: int) -> Foreign:
-    """The model with copies of its first layer, each scaled in its own way, up to this many layers."""
+def test_the_last_layer_stays_whatever_it_changes(foreign: Foreign, corpus: Corpus) -> None:
+    model = _with_layers(foreign, 3, (2,))
+    fewer = with_fewer_layers(model, corpus.train, 2)
+    for name, values in model.state.items():
+        if name.startswith("model.layers.2."):
+            torch.testing.assert_close(fewer.state[name.replace("layers.2", "layers.1")], values)
+
+
+def test_all_layers_are_the_model_as_it_is(foreign: Foreign) -> None:
+    assert with_fewer_layers(foreign, [], 2) is foreign
+
+
+def _with_layers(foreign: Foreign, layers: int, idle: tuple[int, ...]) -> Foreign:
+    """The model with copies of its first layer, each scaled in its own way; those of ``idle`` add nothing."""
     state = dict(foreign.state)
     for layer in range(2, layers):
         for name, values in foreign.state.items():
             if name.startswith("model.layers.0."):
                 state[name.replace("layers.0", f"layers.{layer}")] = values * (layer + 1)
+    for layer in idle:
+        for name in ("self_attn.o_proj", "mlp.down_proj"):
+            state[f"model.layers.{layer}.{name}.weight"] = torch.zeros_like(state[f"model.layers.0.{name}.weight"])
     values = foreign.config.to_dict() | {"num_hidden_layers": layers}
     values.pop("layer_types", None)
     return Foreign(
@@ -74,7 +84,7 @@ def _with_layers(foreign: Foreign, layers: int) -> Foreign:
 @pytest.mark.parametrize("layers", [0, 1, 3])
 def test_a_number_of_layers_that_it_has_not_is_one_clear_line(foreign: Foreign, layers: int) -> None:
     with pytest.raises(TrainingError, match=rf"--layers is {layers}, but small has 2: give a number from 2 to 2"):
-        with_fewer_layers(foreign, layers)
+        with_fewer_layers(foreign, [], layers)
 
 
 def test_a_text_of_kept_entries_has_the_same_logits(foreign: Foreign, corpus: Corpus) -> None:

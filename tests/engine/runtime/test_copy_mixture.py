@@ -1,5 +1,7 @@
 """What is copied, against the formula; copying together with healing and the cache."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,8 +13,9 @@ from engine.healing.first_step import heal
 from engine.healing.prefix_index import SortedIndex
 from engine.prompt.fim import Prompt
 from engine.runtime.checkpoint import Checkpoint
-from engine.runtime.copy_mixture import Copier, TokenKind, copier, kind_of
+from engine.runtime.copy_mixture import Copier, copier
 from engine.runtime.token_cache import TokenCache
+from engine.runtime.token_names import token_names
 from engine.types import CancellationToken, CompletionRequest, FloatArray, IdArray, TokenIds
 from tests.fakes import FakeSession, fake_completer, hash_model, toy_fim, toy_tokenizer
 from tests.reference.copying import mixed_distribution
@@ -24,8 +27,7 @@ MODEL = hash_model(SIZE)
 
 
 def a_copier(weights: tuple[float, ...] = WEIGHTS) -> Copier:
-    kinds = np.full(SIZE, TokenKind.OTHER, np.uint8)
-    return Copier(weights, np.arange(SIZE) == CONTROL, kinds, np.zeros(SIZE, np.bool_))
+    return Copier(weights, np.arange(SIZE) == CONTROL, token_names([b"+"] * SIZE))
 
 
 def array(ids: list[int]) -> IdArray:
@@ -93,7 +95,7 @@ def test_padding_of_the_head_does_not_count():
 @given(st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=12), min_size=1, max_size=8), st.integers(1, 5))
 def test_the_cache_gives_the_same_rows_whatever_was_asked_before(sequences: list[list[int]], chunk: int):
     cache, source = TokenCache(FakeSession(MODEL), chunk=chunk, copier=a_copier()), array([2, 3, 1, 3, 4, 2, 3, 3])
-    cache.copy_from(source)
+    cache.copy_from(source, array([5]))
     together = cache.rows_after([array(ids) for ids in sequences], lambda: None)
     for ids, row in zip(sequences, together, strict=True):
         expected = a_copier().mixed(array(ids), MODEL(tuple(ids)), source)
@@ -109,7 +111,7 @@ def test_the_cache_copies_from_what_it_is_told_and_remembers_rows_as_long_as_tha
     ids, source = array([5, 6]), array([5, 6, 7])
     for text in (source[:0], source, source.copy(), source[:0]):
         before = session.calls
-        cache.copy_from(text)
+        cache.copy_from(text, array([5]))
         row = cache.row_after(ids, lambda: None)
         np.testing.assert_allclose(row, a_copier().mixed(ids, MODEL((5, 6)), text), rtol=1e-6)
         assert (session.calls == before) == (text is not source and len(text) > 0)
@@ -119,7 +121,7 @@ def test_without_weights_nothing_is_forgotten():
     session = FakeSession(MODEL)
     cache = TokenCache(session)
     for text in ([], [5, 6], [5, 7]):
-        cache.copy_from(array(text))
+        cache.copy_from(array(text), array([5]))
         np.testing.assert_array_equal(cache.row_after(array([5, 6]), lambda: None), MODEL((5, 6)))
     assert session.calls == 1
 
@@ -138,7 +140,7 @@ def test_healing_is_exact_for_the_mixed_distribution(text: str, seed: int):
     context, tail = tokenizer.encode("\nimport numpy as np\nreturn self\nnumber\n"), tokenizer.encode(text)
     prompt, source = Prompt(array([*context, *tail]), tail, "plain"), array(list(context))
     cache = TokenCache(FakeSession(model), copier=copies)
-    cache.copy_from(source)
+    cache.copy_from(source, array([5]))
     result = heal(
         prompt,
         cache,
@@ -181,6 +183,9 @@ USES = [
     ("total_amount = 10", "return total_amount", False),
     ("def send_mail(to, subject):", "send_mail", False),
     ("class InvoiceError(ValueError):", "raise InvoiceError", False),
+    ("def send_mail(to, subject):", "send_mail(", False),
+    ("class InvoiceError(ValueError):", "raise InvoiceError(", False),
+    ("y = os.path.join(a)", "x = os.path.join(", True),
     ("    total = 10", "    total", False),  # white space is not enough evidence
     ("self.total = 10", "return self.total", False),
     ("x = os.path.join(a)", "y = os.path.join", True),
@@ -208,6 +213,59 @@ def test_what_follows_a_name_is_copied_only_where_the_match_began_before_it(abov
         assert found is None
 
 
+# The text above, the typed text, what a completion has written after it, and what is copied then.
+BEYOND = [
+    ("def send_mail(to, subject):", "send_mai", "l(to", b""),
+    ("def send_mail(to, subject):", "send_mai", "l(to, sub", b"j"),
+    ("class InvoiceError(ValueError):", "raise InvoiceErro", "r(Value", b"E"),
+    ("class InvoiceError(ValueError):", "raise InvoiceErro", "r(ValueError", b""),
+    ("if total is None:", "if tota", "l is", b" "),
+    ("for x in range(10):", "y = fo", "o in range", b"("),  # a match that begins after the name at the cursor
+]
+
+
+@pytest.mark.parametrize(("above", "typed", "written", "follows"), BEYOND)
+def test_a_match_that_began_at_the_cursors_name_copies_only_names_however_long_it_gets(
+    above: str, typed: str, written: str, follows: bytes
+):
+    vocabulary = toy_tokenizer("byte-level").vocabulary
+    copies = copier((0.9,) * 64, vocabulary)
+    assert copies is not None
+    by_byte = {data: token for token, data in enumerate(vocabulary.token_bytes) if len(data) == 1}
+    source, prompt, ids = (
+        array([by_byte[bytes([byte])] for byte in text.encode()])
+        for text in (f"\n{above}\n", f"\n{typed}", f"\n{typed}{written}")
+    )
+    found = copies.copied(ids, source, copies.names.last_name(prompt))
+    tokens = [] if found is None else [vocabulary.token_bytes[token] for token in found.tokens]
+    assert tokens == ([follows] if follows else [])
+
+
+def test_of_a_token_with_more_than_the_rest_of_a_name_the_rest_of_the_name_is_copied():
+    tokens = [b"", b"total_", b"amount = ", b"amount", b"return ", b"print(", b"a", b"1", b"\n", b"amo", b"unt("]
+    names = token_names(tokens)
+    copies = Copier((0.9, 0.9), np.arange(len(tokens)) == 0, names)
+    source = array([8, 1, 2, 7, 8, 5, 1, 2])  # a line total_amount = 1, then print(total_amount = ...
+    at_name = copies.copied(array([4, 1]), source)
+    assert at_name is not None
+    assert at_name.tokens.tolist() == [3]
+    assert at_name.shares.tolist() == [1.0]
+    before = copies.copied(array([5, 1]), source)
+    assert before is not None
+    assert before.tokens.tolist() == [2]
+    assert [names.beginnings[token] for token in (2, 10, 5, 8)] == [3, -1, -1, -1]
+
+
+@given(st.binary(max_size=12))
+def test_the_beginning_of_a_token_is_the_longest_entry_of_the_name_it_begins_with(data: bytes):
+    tokens = [b"a", b"ab", b"abc", b"_1", data]
+    at = int(token_names(tokens).beginnings[4])
+    name = re.match(rb"[A-Za-z0-9_\x80-\xff]*", data)
+    assert name is not None
+    fitting = [token for token in tokens if token and name[0].startswith(token)]
+    assert (tokens[at] if at >= 0 else b"") == max(fitting, key=len, default=b"")
+
+
 def test_the_rest_of_a_name_is_copied_and_what_may_not_be_is_left_to_the_model():
     tokenizer = toy_tokenizer("byte-level")
     vocabulary = tokenizer.vocabulary
@@ -225,28 +283,6 @@ def test_the_rest_of_a_name_is_copied_and_what_may_not_be_is_left_to_the_model()
     mixed = softmax(copies.mixed(ids, row, source))
     assert mixed[by_byte[b"m"]] == pytest.approx(0.4 + 0.6 / vocabulary.size, abs=1e-3)
     assert mixed[by_byte[b"("]] == pytest.approx(0.6 / vocabulary.size, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("data", "kind"),
-    [
-        (b"total", TokenKind.NAME),
-        (b"_1", TokenKind.NAME),
-        ("имя".encode(), TokenKind.NAME),
-        ("я".encode()[1:], TokenKind.NAME),
-        (b".path", TokenKind.CHAIN),
-        (b"self.", TokenKind.CHAIN),
-        (b" self.x", TokenKind.BEGINS_CHAIN),
-        (b"\n    name", TokenKind.BEGINS_CHAIN),
-        (b"\n    ", TokenKind.BLANK),
-        (b"return x", TokenKind.OTHER),
-        (b"(x", TokenKind.OTHER),
-        (b"x = ", TokenKind.OTHER),
-        (b"", TokenKind.OTHER),
-    ],
-)
-def test_kinds_of_tokens(data: bytes, kind: TokenKind):
-    assert kind_of(data) == kind
 
 
 def test_control_tokens_are_the_vocabularys():
