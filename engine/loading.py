@@ -13,12 +13,12 @@ from engine.healing.prefix_index import PrefixIndex, SortedIndex, load_or_build_
 from engine.model_folder.contract import check_contract, check_round_trip
 from engine.model_folder.files import MOST_TOKENIZER_BYTES, read_text_file
 from engine.model_folder.foreign import ForeignFolder, derive_manifest, find_foreign
-from engine.model_folder.manifest import Manifest, check_files, read_manifest
+from engine.model_folder.manifest import KeyValueLayout, Manifest, check_files, read_manifest
 from engine.model_folder.tokenizer_cache import known_tokenizer
 from engine.model_folder.user_cache import user_cache_folder
 from engine.runtime.captured_step import can_be_captured
 from engine.runtime.graph import Graph, open_graph
-from engine.runtime.kv_buffers import BATCH_SLOTS
+from engine.runtime.kv_buffers import slot_bytes
 from engine.runtime.model_session import ModelSession
 from engine.runtime.reading_graph import (
     ReadingGraph,
@@ -36,6 +36,20 @@ FIRST_LINE = "for name, value in sorted(items):\n    return x"
 
 
 @dataclass(frozen=True, slots=True)
+class Slots:
+    """How many sequences a session shall hold side by side: at most ``most``, as far as their keys and values fit into
+    ``memory_bytes``, and at least one.
+    """
+
+    most: int
+    memory_bytes: int
+
+    def count(self, layout: KeyValueLayout, length: int) -> int:
+        """The number for slots of ``length`` positions."""
+        return max(1, min(self.most, self.memory_bytes // slot_bytes(layout, length)))
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedModel:
     """The parts of the model in ``folder``, checked against each other; ``notices`` are lines for the user."""
 
@@ -48,13 +62,14 @@ class LoadedModel:
 
 
 def load_model(
-    model_dir: Path | None, device: DeviceChoice, threads: int | None, context_tokens: int, *, slots: int = BATCH_SLOTS
+    model_dir: Path | None, device: DeviceChoice, threads: int | None, context_tokens: int, slots: Slots | None = None
 ) -> LoadedModel:
     """Load a folder of our own or of another exporter, or a graph in one. The parameters are those of `Completer.load`,
     also the default: the bundled model.
 
-    The session gets ``slots`` slots if it can have several. If there is no memory for the key/value cache, it is halved
-    until it fits, and a notice says so. The model is run once. Raises `ModelFolderError` (`ManifestError`,
+    The session gets ``slots`` if it can have several (None: as a single user needs). If there is no memory for the
+    key/value cache, it gets fewer slots, and then half as many positions, until it fits; a notice says so. The model is
+    run once. Raises `ModelFolderError` (`ManifestError`,
     `ContractError`, `WeightsError`) or `DeviceError`.
     """
     folder = BUNDLED_MODEL if model_dir is None else Path(model_dir)
@@ -66,8 +81,7 @@ def load_model(
         manifest = derive_manifest(foreign, graph.signature)
         tokenizer = load_tokenizer(foreign.folder, manifest)
     index = _index_of(folder, tokenizer, manifest)
-    session, smaller = _session_that_fits(graph, manifest, context_tokens, slots)
-    first_pass(session, manifest, tokenizer)
+    session, smaller = _session_that_fits(graph, manifest, tokenizer, context_tokens, slots)
     if manifest.reading_file and graph.device.kind == "cpu":
         _add_reading_graph(session, folder, manifest, threads)
     return LoadedModel(folder, manifest, tokenizer, index, session, _notices(graph, manifest, foreign, smaller))
@@ -149,19 +163,34 @@ def _measured(session: OrtSession, opened: Any) -> int:
     return measured_rows(lambda tokens: read(None, tokens), lambda tokens: read(second, tokens))
 
 
-def _session_that_fits(graph: Graph, manifest: Manifest, tokens: int, slots: int) -> tuple[OrtSession, str]:
-    """The session with the largest cache that memory allows, and a line for the user if it is below ``tokens``."""
-    wanted = length = min(tokens, manifest.context_length)
+def _session_that_fits(
+    graph: Graph, manifest: Manifest, tokenizer: Tokenizer, tokens: int, slots: Slots | None
+) -> tuple[OrtSession, str]:
+    """The session with the largest cache that memory allows, after its first pass. Also a line for the user if that is
+    smaller than what was asked for.
+    """
+    length = min(tokens, manifest.context_length)
+    count = None if slots is None else slots.count(manifest.key_value, length)
+    wanted = (length, count)
     while True:
         try:
-            session = OrtSession.over(graph, manifest, length, slots)
+            session = OrtSession.over(graph, manifest, length, count)
+            first_pass(session, manifest, tokenizer)
         except DeviceMemoryError:
-            if length // 2 < LEAST_CONTEXT:
+            if count is not None and count > 1:
+                count -= max(1, count // 4)
+            elif length // 2 >= LEAST_CONTEXT:
+                length //= 2
+            else:
                 raise
-            length //= 2
         else:
-            notice = f"no memory for a key/value cache of {wanted} tokens; it holds {length}"
-            return session, "" if length == wanted else notice
+            return session, "" if wanted == (length, count) else _smaller(wanted, length, count)
+
+
+def _smaller(wanted: tuple[int, int | None], length: int, count: int | None) -> str:
+    if count is None:
+        return f"no memory for a key/value cache of {wanted[0]} tokens; it holds {length}"
+    return f"no memory for {wanted[1]} key/value caches of {wanted[0]} tokens; there are {count} of {length}"
 
 
 def _notices(graph: Graph, manifest: Manifest, foreign: ForeignFolder | None, smaller: str) -> tuple[str, ...]:

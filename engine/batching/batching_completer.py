@@ -6,15 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from engine.batching.pass_queue import WIDEST_GAP
 from engine.batching.scheduler import PATIENCE_S, Scheduler
 from engine.batching.seat_session import SeatSession
 from engine.batching.seats import Seats
 from engine.completer import DEFAULT_CONTEXT_TOKENS, Completer
 from engine.config import DeviceChoice
-from engine.loading import load_model
+from engine.loading import Slots, load_model
 from engine.model_folder.contract import Clause
 from engine.model_folder.manifest import Manifest
-from engine.runtime.model_session import ModelSession, SavingSession
+from engine.runtime.model_session import ModelSession
 from engine.text.tokenizer import Tokenizer
 from engine.types import CancellationToken, CompletionRequest, CompletionResult, ModelInfo, Sharing
 
@@ -79,12 +80,14 @@ class BatchingCompleter:
         seats: int = MOST_SEATS,
         most_waiting: int = MOST_WAITING,
         patience_s: float = PATIENCE_S,
+        widest_gap: int = WIDEST_GAP,
     ) -> None:
         """Serve ``model`` with the slots of ``session``: all of them, but at most ``seats``. This object owns the
-        session from now on: nothing else may use its slots.
+        session from now on: nothing else may use its slots. ``widest_gap`` is the number of idle slots that a pass may
+        include between two busy ones.
         """
         self._model = model
-        self._scheduler = Scheduler(session, patience_s=patience_s)
+        self._scheduler = Scheduler(session, patience_s=patience_s, widest_gap=widest_gap)
         count = max(1, min(seats, session.slots))
         places = [_place(model, SeatSession(self._scheduler, session, slot)) for slot in range(count)]
         self._seats = Seats(places, most_waiting)
@@ -105,14 +108,16 @@ class BatchingCompleter:
     ) -> "BatchingCompleter":
         """Load a model folder as `Completer.load` does, with at most ``seats`` slots of ``context_tokens`` positions.
 
-        There are as many slots as fit into ``memory_mb`` megabytes, and at least one. More than one slot needs the CPU
-        and a graph whose keys and values lie in shared buffers. With one slot, requests take turns. ``most_waiting``
-        requests may wait in line.
+        There are as many slots as fit into ``memory_mb`` megabytes, and at least one. On a GPU all are allocated here,
+        as many as it has room for. More than one slot needs a graph whose keys and values lie in shared buffers. With
+        one slot, requests take turns. ``most_waiting`` requests may wait in line.
         """
-        loaded = load_model(model_dir, device, threads, context_tokens, slots=seats)
+        loaded = load_model(model_dir, device, threads, context_tokens, Slots(seats, memory_mb * 1_000_000))
         session = loaded.session
-        fitting = memory_mb * 1_000_000 // (_slot_bytes(session) or 1)
-        return cls(Completer.of(loaded), session, seats=max(1, min(seats, fitting)), most_waiting=most_waiting)
+        # A pass on a GPU takes as long as reading the weights from its memory, with one row or with all.
+        widest_gap = seats if session.device.own_memory else WIDEST_GAP
+        model = Completer.of(loaded)
+        return cls(model, session, seats=session.slots, most_waiting=most_waiting, widest_gap=widest_gap)
 
     @property
     def info(self) -> ModelInfo:
@@ -222,7 +227,3 @@ def _hurried(request: CompletionRequest, waited_s: float) -> CompletionRequest:
     if budget is not None:
         budget = max(LEAST_BUDGET_MS, budget - waited_s * 1000)
     return replace(request, speculation="off", budget_ms=budget)
-
-
-def _slot_bytes(session: ModelSession) -> int:
-    return session.position_bytes * session.context_length if isinstance(session, SavingSession) else 0

@@ -8,7 +8,7 @@ from engine.runtime.model_session import ModelSession
 WIDEST_GAP = 1
 """Most idle slots that a pass may include between two busy ones. With the bundled model a pass costs 1.4 ms and 0.7 ms
 for each row of 600 tokens, so one idle row costs less than another pass, and two cost as much
-(docs/measurements/team.md).
+(docs/measurements/team.md). On a device a row costs next to nothing beside a pass: see `BatchingCompleter.load`.
 """
 TURN_TOKENS = 64
 """Number of tokens that chunks may take between two passes of single tokens: one long chunk or several short ones, but
@@ -20,12 +20,13 @@ class PassQueue:
     """The passes that wait for ``session``. Single tokens of different slots become one pass; each chunk runs alone.
 
     Single tokens and chunks take turns; within each kind the order is first come, first served. A request waits for one
-    pass at a time. With N slots, none of them full, and G = N / (`WIDEST_GAP` + 2) rounded up, a single token waits for
-    at most N + 2 G other passes and a chunk for at most N (1 + G). So no request starves.
+    pass at a time. With N slots, none of them full, and G = N / (``widest_gap`` + 2) rounded up, a single token waits
+    for at most N + 2 G other passes and a chunk for at most N (1 + G). So no request starves.
     """
 
-    def __init__(self, session: ModelSession) -> None:
+    def __init__(self, session: ModelSession, widest_gap: int = WIDEST_GAP) -> None:
         self._session = session
+        self._widest_gap = widest_gap
         self._waiting: list[Work] = []
         self._turn_tokens = self._turn_chunks = 0
         self.ends = [0] * session.slots
@@ -90,7 +91,7 @@ class PassQueue:
         group: list[Work] = []
         for work in sorted(steps, key=lambda work: work.slot):
             between = range(group[-1].slot + 1, work.slot) if group else range(0)
-            is_near = len(between) <= WIDEST_GAP
+            is_near = len(between) <= self._widest_gap
             if group and not (is_near and all(self.ends[slot] < self._session.context_length for slot in between)):
                 yield group
                 group = []

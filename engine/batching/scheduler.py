@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.batching.pass_queue import PassQueue
+from engine.batching.pass_queue import WIDEST_GAP, PassQueue
 from engine.batching.work import Interruption, Work
 from engine.errors import Cancelled, DeviceMemoryError
 from engine.runtime.model_session import InterruptibleSession, ModelSession
@@ -45,6 +45,7 @@ class Scheduler:
         session: ModelSession,
         *,
         patience_s: float = PATIENCE_S,
+        widest_gap: int = WIDEST_GAP,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._session = session
@@ -52,7 +53,7 @@ class Scheduler:
         self._clock = clock
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._waiting = PassQueue(session)
+        self._waiting = PassQueue(session, widest_gap)
         self._running: list[Work] = []
         self._interrupt: Callable[[], None] | None = None
         self._active = 0

@@ -32,12 +32,14 @@ _ONNX_TYPES = {"float32": "tensor(float)", "float16": "tensor(float16)"}
 @dataclass(frozen=True, slots=True)
 class Device:
     """Where a session runs: ``kind`` is ``cpu`` or ``cuda``; ``notice`` is one line for the user, or empty. With
-    ``captures`` the decode step is recorded as a CUDA graph (`engine.runtime.captured_step`).
+    ``captures`` the decode step is recorded as a CUDA graph (`engine.runtime.captured_step`). ``own_memory`` says that
+    keys and values lie in memory of the device (`engine.runtime.kv_memory.DeviceMemory`).
     """
 
     kind: str
     notice: str = ""
     captures: bool = False
+    own_memory: bool = False
 
 
 def cuda_device_count() -> int:
@@ -66,7 +68,7 @@ def choose_device(choice: DeviceChoice) -> Device:
     elif cuda_device_count() == 0:
         reason = "no NVIDIA device is visible"
     else:
-        return Device("cuda", captures=choice == "cuda-graph")
+        return Device("cuda", captures=choice == "cuda-graph", own_memory=True)
     return Device("cpu", "" if choice == "auto" else f"CUDA was asked for but {reason}; running on the CPU")
 
 

@@ -19,7 +19,8 @@ from engine.errors import Cancelled, DeviceError, DeviceMemoryError, WeightsErro
 from engine.model_folder.manifest import Manifest
 from engine.runtime.captured_step import CapturedStep, can_be_captured, ordinary_options
 from engine.runtime.graph import Device, Graph, check_graph, open_graph
-from engine.runtime.kv_buffers import BATCH_SLOTS, TYPES, SharedBuffers
+from engine.runtime.kv_buffers import BATCH_SLOTS, TYPES, SharedBuffers, slot_bytes
+from engine.runtime.kv_memory import DeviceMemory, HostMemory
 from engine.runtime.kv_tensors import SeparateTensors
 from engine.runtime.memory import ran_out
 from engine.runtime.ort import ort
@@ -40,15 +41,17 @@ class OrtSession:
         context_length: int,
         device: Device,
         recordings: Iterator[int] | None = None,
-        most_slots: int = BATCH_SLOTS,
+        slots: int | None = None,
     ) -> None:
-        """``recordings`` gives numbers to the steps that are recorded in ``session``; all its users share it. The
-        session gets ``most_slots`` slots if it can have several.
+        """``recordings`` gives numbers to the steps that are recorded in ``session``; all its users share it.
+        ``slots`` as for `over`.
         """
         self._reading: ReadingGraph | None = None
         self._session = session
         self._recordings = count(1) if recordings is None else recordings
-        self._captures = device.captures and can_be_captured(manifest)
+        self._slots = slots_of(session, manifest, device, slots)
+        # A recorded step is of one slot: with several, steps are passes over many of them.
+        self._captures = device.captures and can_be_captured(manifest) and self._slots == 1
         self._captured: CapturedStep | None = None
         self._captures_some = device.captures
         self._options = self._new_options()
@@ -58,7 +61,6 @@ class OrtSession:
         self._names = manifest.graph
         self._context_length = context_length
         self.device = device
-        self._slots = batch_slots(session, manifest, device, most_slots)
         self._positions: NDArray[np.int64] = np.arange(context_length, dtype=np.int64)
         self._binding = session.io_binding()
         # Bound first, because outputs come back in the order in which they were bound. Binding a name again keeps its
@@ -89,12 +91,14 @@ class OrtSession:
 
     @classmethod
     def over(
-        cls, graph: "Graph", manifest: Manifest, context_length: int | None = None, most_slots: int = BATCH_SLOTS
+        cls, graph: "Graph", manifest: Manifest, context_length: int | None = None, slots: int | None = None
     ) -> "OrtSession":
-        """The session of a graph that is open already; the errors are those of `load`."""
+        """The session of a graph that is open already, with ``slots`` slots if it can have several (None: as many as
+        are of use to one user). The errors are those of `load`.
+        """
         check_graph(graph.session, manifest)
         length = min(manifest.context_length, context_length or manifest.context_length)
-        return cls(graph.session, manifest, length, graph.device, most_slots=most_slots)
+        return cls(graph.session, manifest, length, graph.device, slots=slots)
 
     @property
     def context_length(self) -> int:
@@ -156,7 +160,13 @@ class OrtSession:
 
     def copy(self, source: int, target: int, start: int, end: int) -> None:
         """See `ModelSession.copy`."""
-        self._bound_buffers().copy(source, target, start, end)
+        buffers = self._bound_buffers()
+        try:
+            buffers.copy(source, target, start, end)
+        except DeviceError:
+            raise
+        except Exception as error:  # on a device it is a run of onnxruntime, which raises its own types
+            raise self._failure(error, "keys and values could not be copied ({})") from error
 
     def interruptible(self) -> Callable[[], None]:
         """See `InterruptibleSession.interruptible`."""
@@ -172,9 +182,7 @@ class OrtSession:
     def position_bytes(self) -> int:
         """See `SavingSession.position_bytes`."""
         layout = self._manifest.key_value
-        if self.device.kind != "cpu" or not layout.shared:
-            return 0
-        return 2 * layout.layers * layout.heads * layout.head_size * np.dtype(TYPES[layout.dtype]).itemsize
+        return slot_bytes(layout, 1) if layout.shared and not self.device.own_memory else 0
 
     def save(self, slot: int, end: int) -> object:
         """See `SavingSession.save`."""
@@ -277,7 +285,12 @@ class OrtSession:
         names, layout = self._names, self._manifest.key_value
         if not layout.shared:
             return SeparateTensors(names, layout, self.device.kind)
-        return SharedBuffers(names, layout, self._context_length, self.device.kind, self._slots)
+        shape = (self._slots, layout.heads, self._context_length, layout.head_size)
+        count, dtype = 2 * layout.layers, TYPES[layout.dtype]
+        if self.device.own_memory:
+            providers = self._session.get_providers()
+            return SharedBuffers(names, layout, DeviceMemory(count, shape, dtype, self.device.kind, providers))
+        return SharedBuffers(names, layout, HostMemory(count, shape, dtype))
 
     def _failure(self, error: Exception, message: str = "the model failed while running ({})") -> DeviceError:
         """The error of a pass. If it ran out of memory, the buffers are replaced by smaller ones."""
@@ -290,11 +303,15 @@ class OrtSession:
         )
 
 
-def batch_slots(session: Any, manifest: Manifest, device: Device, most: int = BATCH_SLOTS) -> int:
-    """Sequences that a session may hold at once: ``most`` if buffers are shared and the graph takes batches.
+def slots_of(session: Any, manifest: Manifest, device: Device, wanted: int | None) -> int:
+    """Sequences that a session can hold at once: one, or ``wanted`` if buffers are shared and the graph takes batches.
 
-    numpy copies from slot to slot, and it reaches only host memory.
+    None stands for a single user: `BATCH_SLOTS`, and one on a device, where the memory of a slot is taken for good.
     """
     inputs = {value.name: value for value in session.get_inputs()}
     takes_batches = not isinstance(inputs[manifest.graph.input_ids].shape[0], int)
-    return most if device.kind == "cpu" and manifest.key_value.shared and takes_batches else 1
+    if not (manifest.key_value.shared and takes_batches):
+        return 1
+    if wanted is None:
+        return 1 if device.own_memory else BATCH_SLOTS
+    return wanted

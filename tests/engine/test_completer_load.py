@@ -17,7 +17,7 @@ from engine.errors import ContractError, DeviceError, DeviceMemoryError, Manifes
 from engine.model_folder.known_hashes import sha256_of
 from engine.model_folder.manifest import MANIFEST_NAME, dump_manifest, load_manifest
 from engine.runtime import session as session_module
-from engine.runtime.kv_buffers import SharedBuffers
+from engine.runtime.kv_memory import HostMemory
 from engine.runtime.ort import ort
 from engine.runtime.session import OrtSession
 from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, control_ids, make_manifest, toy_fim, toy_tokenizer
@@ -177,14 +177,14 @@ def test_the_bundled_model_completes():
 
 def test_a_cache_for_which_there_is_no_memory_is_made_smaller(folder, monkeypatch):
     write_manifest(folder, context_length=4096)
-    whole = SharedBuffers._allocate
+    whole = HostMemory._allocate
 
-    def little_memory(self: SharedBuffers, shape: tuple[int, int, int, int]) -> object:
+    def little_memory(self: HostMemory, shape: tuple[int, int, int, int]) -> object:
         if shape[2] > 1024:
             raise MemoryError("unable to allocate")
         return whole(self, shape)
 
-    monkeypatch.setattr(SharedBuffers, "_allocate", little_memory)
+    monkeypatch.setattr(HostMemory, "_allocate", little_memory)
     completer = Completer.load(folder, device="cpu", threads=1, context_tokens=4096)
     assert completer.info.context_length == 1024
     assert completer.notices == ("no memory for a key/value cache of 4096 tokens; it holds 1024",)
@@ -194,7 +194,7 @@ def test_without_any_memory_the_error_says_so(folder, monkeypatch):
     def no_memory(*_: object) -> object:
         raise MemoryError("unable to allocate")
 
-    monkeypatch.setattr(SharedBuffers, "_allocate", no_memory)
+    monkeypatch.setattr(HostMemory, "_allocate", no_memory)
     with pytest.raises(DeviceError, match=r"^no memory for a key/value cache of 256 tokens"):
         Completer.load(folder, device="cpu", threads=1)
 
@@ -202,11 +202,11 @@ def test_without_any_memory_the_error_says_so(folder, monkeypatch):
 def test_a_cache_that_fails_for_another_reason_is_not_tried_again_with_less(folder, monkeypatch):
     asked: list[int] = []
 
-    def broken(_: SharedBuffers, shape: tuple[int, int, int, int]) -> object:
+    def broken(_: HostMemory, shape: tuple[int, int, int, int]) -> object:
         asked.append(shape[2])
         raise RuntimeError("CUDA failure 700: an illegal memory access was encountered")
 
-    monkeypatch.setattr(SharedBuffers, "_allocate", broken)
+    monkeypatch.setattr(HostMemory, "_allocate", broken)
     with pytest.raises(DeviceError, match=r"^a key/value cache of 256 tokens cannot be made \(CUDA failure 700"):
         Completer.load(folder, device="cpu", threads=1)
     assert asked == [256]

@@ -50,7 +50,7 @@ class Recorded:
 def capturing(fails: Callable[[str], str] = lambda number: "", length: int = 64) -> tuple[OrtSession, Recorded]:
     recorded = Recorded(open_graph(ATTENTION_GRAPH, "cpu", 1).session, fails)
     manifest = dataclasses.replace(make_manifest(ATTENTION_HEAD), context_length=length)
-    return OrtSession.over(Graph(recorded, Device("cpu", captures=True)), manifest), recorded
+    return OrtSession.over(Graph(recorded, Device("cpu", captures=True, own_memory=True)), manifest), recorded
 
 
 def ordinary() -> OrtSession:
@@ -143,7 +143,7 @@ def test_a_cache_that_was_made_smaller_is_recorded_anew(monkeypatch: pytest.Monk
 def test_the_bundled_model_in_recorded_steps_writes_what_it_writes_without(monkeypatch: pytest.MonkeyPatch):
     asked = CompletionRequest("import os\n\n\ndef read(path):\n    with op", stop=StopParams(max_new_tokens=12))
     expected = Completer.load(device="cpu", threads=1).complete(asked)
-    monkeypatch.setattr(graph_module, "choose_device", lambda _: Device("cpu", captures=True))
+    monkeypatch.setattr(graph_module, "choose_device", lambda _: Device("cpu", captures=True, own_memory=True))
     found = Completer.load(device="cpu", threads=1).complete(asked)
     assert [c.text for c in found.completions] == [c.text for c in expected.completions]
 

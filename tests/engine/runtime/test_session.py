@@ -14,7 +14,7 @@ from engine.errors import Cancelled, DeviceError, WeightsError
 from engine.model_folder.manifest import Manifest
 from engine.runtime.graph import Device, cuda_device_count
 from engine.runtime.kv_buffers import BATCH_SLOTS
-from engine.runtime.session import OrtSession, batch_slots
+from engine.runtime.session import OrtSession, slots_of
 from engine.runtime.token_cache import TokenCache
 from engine.types import FloatArray, IdArray
 from tests.fakes import ATTENTION_GRAPH, ATTENTION_HEAD, make_manifest
@@ -102,13 +102,22 @@ def test_returned_logits_are_not_overwritten_by_the_next_call(session: OrtSessio
 
 
 @pytest.mark.parametrize(
-    ("kind", "shared", "batch", "slots"),
-    [("cpu", True, "batch", BATCH_SLOTS), ("cuda", True, "batch", 1), ("cpu", False, "batch", 1), ("cpu", True, 1, 1)],
+    ("own_memory", "shared", "batch", "for_one_user", "of_sixteen"),
+    [
+        (False, True, "batch", BATCH_SLOTS, 16),
+        (True, True, "batch", 1, 16),
+        (False, False, "batch", 1, 1),
+        (False, True, 1, 1, 1),
+    ],
 )
-def test_sequences_are_held_side_by_side_where_slots_can_be_copied(manifest: Manifest, kind, shared, batch, slots):
+def test_sequences_are_held_side_by_side_where_the_graph_takes_them(
+    manifest: Manifest, own_memory, shared, batch, for_one_user, of_sixteen
+):
     graph = SimpleNamespace(get_inputs=lambda: [SimpleNamespace(name="input_ids", shape=[batch, "new"])])
     layout = dataclasses.replace(manifest.key_value, shared=shared)
-    assert batch_slots(graph, dataclasses.replace(manifest, key_value=layout), Device(kind)) == slots
+    changed, device = dataclasses.replace(manifest, key_value=layout), Device("cpu", own_memory=own_memory)
+    assert slots_of(graph, changed, device, None) == for_one_user
+    assert slots_of(graph, changed, device, 16) == of_sixteen
 
 
 PASTS = (IDS[:5], IDS[3:12], IDS[:1], IDS[4:10])
@@ -179,7 +188,7 @@ def test_without_memory_for_a_further_slot_the_error_says_so_and_the_first_still
         raise OSError(12, "Cannot allocate memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr("engine.runtime.kv_buffers.mmap.mmap", no_memory)
+        patch.setattr("engine.runtime.kv_memory.mmap.mmap", no_memory)
         with pytest.raises(DeviceError, match=r"^no memory for .*ask for fewer$"):
             loaded.copy(0, 1, 0, 4)
     assert_close(loaded.forward(NEXT, len(IDS), (3,))[0], fresh(np.concatenate([IDS, NEXT]))[-1])
