@@ -32,6 +32,7 @@ from engine.reading import Reader
 from engine.runtime.checkpoint import BudgetExceeded, Checkpoint
 from engine.runtime.copy_mixture import copier
 from engine.runtime.model_session import ModelSession
+from engine.runtime.place_store import PlaceStore
 from engine.runtime.token_cache import CUDA_PREFILL_CHUNK, PREFILL_CHUNK, TokenCache
 from engine.sampling import BasisAware
 from engine.sampling.bat import require_highs
@@ -93,14 +94,19 @@ class Completer:
         self._bat: BasisAware | None = None
         self._lock = threading.Lock()
 
-    def beside(self, session: ModelSession, clock: Callable[[], float]) -> "Completer":
+    def beside(self, session: ModelSession, clock: Callable[[], float], store: PlaceStore | None = None) -> "Completer":
         """Another completer of this model, which may work at the same time, over a ``session`` of its own.
 
-        ``clock`` gives the seconds by which it learns how fast it reads. It has no small model for drafts.
+        ``clock`` gives the seconds by which it learns how fast it reads. It makes no drafts. Many may share ``store``.
         """
         other = copy(self)
-        other._wire(self._cache.over(session, clock), None)
+        other._wire(self._cache.over(session, clock, store), None)
         return other
+
+    def turn_to(self, owner: str) -> None:
+        """From now on the requests are of ``owner``: see `TokenCache.turn_to`. Raises `DeviceError`."""
+        with self._lock:
+            self._cache.turn_to(owner)
 
     @classmethod
     def load(

@@ -210,12 +210,15 @@ class DraftCounts:
 @dataclass(frozen=True, slots=True)
 class Sharing:
     """How a request shared the model with others: ``in_line_ms`` before it began, then ``passes`` of single tokens,
-    which had ``rows`` tokens of requests, its own included.
+    which had ``rows`` tokens of requests, its own included. For it, what a slot held was ``parked`` so many times, and
+    ``restored_tokens`` of what it had read before were copied back: they are among the reused ones.
     """
 
     in_line_ms: float = 0.0
     passes: int = 0
     rows: int = 0
+    parked: int = 0
+    restored_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,11 @@
 """Measure the team's service on this machine, on a Ray of its own; needs the extra ``team``.
 
     python -m benchmarks.team load [--files PATH ...] [--users 1 4 16 64] [--seconds S] [--without-pauses]
+    python -m benchmarks.team load --compare parking [...]
     python -m benchmarks.team scaling [--replicas 1 2 4 8] [--users-each N] [--slow N]
 
-``load``: people who type, on one replica, with shared passes and without. ``scaling``: replicas that only wait as long
-as a GPU would compute. ``--json`` prints the report for programs.
+``load``: people who type, on one replica, with shared passes and without, or with parked documents and without.
+``scaling``: replicas that only wait as long as a GPU would compute. ``--json`` prints the report for programs.
 """
 
 import argparse
@@ -31,6 +32,8 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--users", type=int, nargs="+", default=load.USERS, metavar="N")
     one.add_argument("--rounds", type=int, default=2, metavar="N")
     one.add_argument("--seats", type=int, default=16, metavar="N", help="requests at once in the replica (default: 16)")
+    one.add_argument("--compare", choices=load.COMPARED, default=load.COMPARED[0], help="what is off and on in turn")
+    one.add_argument("--parked-mb", type=int, metavar="MB", help="memory for parked documents (default: a replica's)")
     one.add_argument("--without-pauses", action="store_true", help="ask again as soon as there is an answer")
     one.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     other = commands.add_parser("scaling", help="replicas that wait as long as a GPU would compute")
@@ -64,8 +67,11 @@ def main() -> int:
 
 def _load(args: argparse.Namespace, ray_folder: Path | None) -> Report:
     from benchmarks.team.service import config_of, serving
-    from benchmarks.team.turns import TurnsReplica
+    from benchmarks.team.turns import OFF, TurnsReplica
+    from lsp_server.team.application import ModelReplica
     from lsp_server.team.config import ModelConfig
+
+    parks = args.compare == "parking"
 
     models = tuple(
         ModelConfig(
@@ -76,6 +82,7 @@ def _load(args: argparse.Namespace, ray_folder: Path | None) -> Report:
             context_tokens=1024,
             concurrent=args.seats,
             waiting=4 * args.seats,
+            parked_mb=0 if parks and name == OFF else args.parked_mb,
         )
         for name in load.MODES
     )
@@ -86,9 +93,10 @@ def _load(args: argparse.Namespace, ray_folder: Path | None) -> Report:
         args.rounds,
         not args.without_pauses,
         seed=args.seed,
+        compared=args.compare,
         progress=progress_bar("load"),
     )
-    with serving(config_of(models), TurnsReplica, ray_folder) as url:
+    with serving(config_of(models), ModelReplica if parks else TurnsReplica, ray_folder) as url:
         return load.run(url, options)
 
 

@@ -10,7 +10,7 @@ from benchmarks.team.user import Record
 
 COLUMNS = (
     "users",
-    "batching",
+    "compared",
     "answers/s",
     "characters/s",
     "ms p50",
@@ -19,6 +19,7 @@ COLUMNS = (
     "cancelled",
     "typed through",
     "cached",
+    "restored",
     "requests in a pass",
     "ms in line",
     "refused",
@@ -40,6 +41,7 @@ class Outcome:
     characters: int
     prompt_tokens: int
     reused_tokens: int
+    restored_tokens: int
     passes: int
     rows: int
     in_line_ms: float
@@ -55,6 +57,11 @@ class Outcome:
     def cache_share(self) -> float:
         """The share of prompt tokens of the answers that were in a cache, 0 to 1."""
         return self.reused_tokens / max(1, self.prompt_tokens)
+
+    @property
+    def restored_share(self) -> float:
+        """The share of prompt tokens that were in a cache because they had been parked, 0 to 1."""
+        return self.restored_tokens / max(1, self.prompt_tokens)
 
     @property
     def mean_batch(self) -> float:
@@ -75,6 +82,7 @@ class Outcome:
             f"{len(self.waited_s) / max(1, asked):.0%}",
             f"{self.typed_through / max(1, self.keys):.0%}",
             f"{self.cache_share:.1%}",
+            f"{self.restored_share:.1%}",
             self.mean_batch,
             self.in_line_ms / max(1, len(self.answered_s)),
             self.refused,
@@ -102,6 +110,7 @@ def outcome_of(records: Iterable[Record], seconds: float) -> Outcome:
         sum(len(completion["text"]) for reply in answers for completion in reply.answer["completions"]),
         int(sums["prompt_tokens"]),
         int(sums["reused_tokens"]),
+        int(sums["restored_tokens"]),
         int(sums["passes"]),
         int(sums["rows"]),
         float(sums["in_line_ms"]),

@@ -56,5 +56,5 @@ def _answer(total_ms: float, reused: int, passes: int, rows: int) -> dict[str, A
     return {
         "completions": [{"text": TEXT, "tokens": WRITTEN}],
         "timing_ms": {**timing, "total": total_ms, "replica": os.getpid()},
-        "usage": {**usage, "passes": passes, "rows": rows},
+        "usage": {**usage, "passes": passes, "rows": rows, "parked": 0, "restored_tokens": 0},
     }

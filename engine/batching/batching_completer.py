@@ -16,6 +16,7 @@ from engine.loading import Slots, load_model
 from engine.model_folder.contract import Clause
 from engine.model_folder.manifest import Manifest
 from engine.runtime.model_session import ModelSession
+from engine.runtime.place_store import PlaceStore
 from engine.text.tokenizer import Tokenizer
 from engine.types import CancellationToken, CompletionRequest, CompletionResult, ModelInfo, Sharing
 
@@ -36,7 +37,8 @@ class BatchStatistics:
     ``prompt_tokens`` tokens in all, of which ``reused_tokens`` were already in a slot. ``steps`` counts the passes of
     single tokens: ``step_rows`` of their rows belonged to requests, ``idle_rows`` to none. ``chunks`` counts the passes
     that read ``chunk_tokens`` tokens of prompts. ``active`` requests have one of the ``seats``; ``waiting`` requests
-    are in line.
+    are in line. What a seat held was parked ``parked`` times, of which ``parked_bytes`` are kept now;
+    ``restored_tokens`` of documents came back so.
     """
 
     requests: int
@@ -51,6 +53,9 @@ class BatchStatistics:
     seats: int
     active: int
     waiting: int
+    parked: int
+    parked_bytes: int
+    restored_tokens: int
 
     @property
     def mean_batch(self) -> float:
@@ -81,16 +86,19 @@ class BatchingCompleter:
         most_waiting: int = MOST_WAITING,
         patience_s: float = PATIENCE_S,
         widest_gap: int = WIDEST_GAP,
+        parked_bytes: int = 0,
     ) -> None:
         """Serve ``model`` with the slots of ``session``: all of them, but at most ``seats``. This object owns the
         session from now on: nothing else may use its slots. ``widest_gap`` is the number of idle slots that a pass may
-        include between two busy ones.
+        include between two busy ones. ``parked_bytes`` bounds what is kept of documents whose seat another one took.
         """
         self._model = model
         self._scheduler = Scheduler(session, patience_s=patience_s, widest_gap=widest_gap)
         count = max(1, min(seats, session.slots))
-        places = [_place(model, SeatSession(self._scheduler, session, slot)) for slot in range(count)]
-        self._seats = Seats(places, most_waiting)
+        self._parked = PlaceStore(parked_bytes)
+        sessions = [SeatSession(self._scheduler, session, slot) for slot in range(count)]
+        self._places = [_place(model, seat, self._parked) for seat in sessions]
+        self._seats = Seats(self._places, most_waiting)
         self._lock = threading.Lock()
         self._requests = self._prompt_tokens = self._reused_tokens = 0
 
@@ -104,6 +112,7 @@ class BatchingCompleter:
         context_tokens: int = DEFAULT_CONTEXT_TOKENS,
         seats: int = MOST_SEATS,
         memory_mb: int = MEMORY_MB,
+        parked_mb: int = 0,
         most_waiting: int = MOST_WAITING,
     ) -> "BatchingCompleter":
         """Load a model folder as `Completer.load` does, with at most ``seats`` slots of ``context_tokens`` positions.
@@ -111,13 +120,24 @@ class BatchingCompleter:
         There are as many slots as fit into ``memory_mb`` megabytes, and at least one. On a GPU all are allocated here,
         as many as it has room for. More than one slot needs a graph whose keys and values lie in shared buffers. With
         one slot, requests take turns. ``most_waiting`` requests may wait in line.
+
+        When a seat is given to another document, the keys and values that it held are kept in host memory, up to
+        ``parked_mb`` megabytes for all, and copied back when their document comes again. On a GPU nothing is: reading
+        again takes about as long there as the copies.
         """
         loaded = load_model(model_dir, device, threads, context_tokens, Slots(seats, memory_mb * 1_000_000))
         session = loaded.session
         # A pass on a GPU takes as long as reading the weights from its memory, with one row or with all.
         widest_gap = seats if session.device.own_memory else WIDEST_GAP
         model = Completer.of(loaded)
-        return cls(model, session, seats=session.slots, most_waiting=most_waiting, widest_gap=widest_gap)
+        return cls(
+            model,
+            session,
+            seats=session.slots,
+            most_waiting=most_waiting,
+            widest_gap=widest_gap,
+            parked_bytes=parked_mb * 1_000_000,
+        )
 
     @property
     def info(self) -> ModelInfo:
@@ -161,6 +181,9 @@ class BatchingCompleter:
             seats=len(self._seats),
             active=self._seats.taken,
             waiting=self._seats.waiting,
+            parked=sum(place.session.saved for place in self._places),
+            parked_bytes=self._parked.bytes,
+            restored_tokens=sum(place.session.restored_tokens for place in self._places),
         )
 
     def complete(
@@ -173,18 +196,20 @@ class BatchingCompleter:
     ) -> CompletionResult:
         """Complete one request as `Completer.complete` does; many threads may call this at once.
 
-        ``document`` is a name for this user's document. Its keys and values stay for its next request, until a document
-        that was used later needs the seat. The time budget starts now and includes the time in line. Raises `BatchFull`
-        too, when all seats are taken and the line is full.
+        ``document`` is a name for this user's document. Its keys and values stay for its next request and serve no
+        other document. The time budget starts now and includes the time in line. Raises `BatchFull` too, when all seats
+        are taken and the line is full.
         """
         cancel = cancel or CancellationToken()
         arrived = time.monotonic()
         with self._seats.sit(document, cancel) as place, self._scheduler.active():
             cancel.raise_if_cancelled()
-            seat, waited_s = place.session, time.monotonic() - arrived
-            passes, rows = seat.passes, seat.rows
+            before = place.counts()
+            place.turn_to(document)
+            waited_s = time.monotonic() - arrived
             result = place.completer.complete(_hurried(request, waited_s), cancel, self._aside(on_text))
-            sharing = Sharing(waited_s * 1000, seat.passes - passes, seat.rows - rows)
+            counts = (now - then for now, then in zip(place.counts(), before, strict=True))
+            sharing = Sharing(waited_s * 1000, *counts)
         with self._lock:
             self._requests += 1
             self._prompt_tokens += result.prompt_tokens
@@ -196,6 +221,7 @@ class BatchingCompleter:
     ) -> None:
         """Read as `Completer.read` does; ``document`` as for `complete`. Raises `BatchFull` too."""
         with self._seats.sit(document, cancel) as place:
+            place.turn_to(document)
             place.completer.read(request, cancel, rest)
 
     def _aside(self, on_text: Callable[[str], None] | None) -> Callable[[str], None] | None:
@@ -217,9 +243,19 @@ class _Place:
     completer: Completer
     session: SeatSession
 
+    def turn_to(self, document: str) -> None:
+        """Park what the seat holds, if it is of another document."""
+        # The one who sat here before may have been cancelled. This belongs to nobody who can be.
+        self.session.interruptible()
+        self.completer.turn_to(document)
 
-def _place(model: Completer, seat: SeatSession) -> _Place:
-    return _Place(model.beside(seat, lambda: seat.seconds), seat)
+    def counts(self) -> tuple[int, int, int, int]:
+        """What the session counts, in the order of `Sharing`."""
+        return self.session.passes, self.session.rows, self.session.saved, self.session.restored_tokens
+
+
+def _place(model: Completer, seat: SeatSession, parked: PlaceStore) -> _Place:
+    return _Place(model.beside(seat, lambda: seat.seconds, parked), seat)
 
 
 def _hurried(request: CompletionRequest, waited_s: float) -> CompletionRequest:

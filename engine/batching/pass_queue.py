@@ -1,6 +1,7 @@
 """The queue of waiting passes, and which pass is next. It has no threads and no clock."""
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any, TypeAlias
 
 from engine.batching.work import Interruption, Work
 from engine.runtime.model_session import ModelSession
@@ -14,10 +15,12 @@ TURN_TOKENS = 64
 """Number of tokens that chunks may take between two passes of single tokens: one long chunk or several short ones, but
 no more chunks than there are slots. When more chunks are finished, more requests share the next pass of single tokens.
 """
+AnyWork: TypeAlias = Work[Any]
 
 
 class PassQueue:
-    """The passes that wait for ``session``. Single tokens of different slots become one pass; each chunk runs alone.
+    """The work that waits for ``session``. Single tokens of different slots become one pass; each chunk runs alone, and
+    so does each copy, which counts as a chunk.
 
     Single tokens and chunks take turns; within each kind the order is first come, first served. A request waits for one
     pass at a time. With N slots, none of them full, and G = N / (``widest_gap`` + 2) rounded up, a single token waits
@@ -27,7 +30,7 @@ class PassQueue:
     def __init__(self, session: ModelSession, widest_gap: int = WIDEST_GAP) -> None:
         self._session = session
         self._widest_gap = widest_gap
-        self._waiting: list[Work] = []
+        self._waiting: list[AnyWork] = []
         self._turn_tokens = self._turn_chunks = 0
         self.ends = [0] * session.slots
         """The number of positions that are written in each slot. An idle row may write there, because the next text of
@@ -37,16 +40,16 @@ class PassQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def add(self, work: Work) -> None:
-        """Add a pass to the end of the queue."""
+    def add(self, work: AnyWork) -> None:
+        """Add work to the end of the queue."""
         self._waiting.append(work)
 
-    def of(self, interruption: Interruption) -> list[Work]:
-        """The waiting passes of a request."""
+    def of(self, interruption: Interruption) -> list[AnyWork]:
+        """The waiting work of a request."""
         return [work for work in self._waiting if work.interruption is interruption]
 
-    def remove(self, works: Collection[Work]) -> None:
-        """Remove passes from the queue."""
+    def remove(self, works: Collection[AnyWork]) -> None:
+        """Remove work from the queue."""
         self._waiting = [work for work in self._waiting if work not in works]
 
     def may_begin(self, active: int) -> bool:
@@ -56,13 +59,13 @@ class PassQueue:
         everybody = len(self._waiting) >= active
         return everybody or not self._steps_are_next() or any(work.is_due for work in self._waiting)
 
-    def take(self) -> list[Work]:
+    def take(self) -> list[AnyWork]:
         """Remove and return the work of the next pass, in the order of slots. At least one pass must wait."""
         taken = self._choose()
         if taken[0].can_join:
             self._turn_tokens = self._turn_chunks = 0
         else:
-            self._turn_tokens += len(taken[0].ids)
+            self._turn_tokens += taken[0].tokens
             self._turn_chunks += 1
         self.remove(taken)
         return taken
@@ -72,10 +75,10 @@ class PassQueue:
         steps = [work for work in self._waiting if work.can_join]
         if chunk is None or not steps:
             return chunk is None
-        is_long = self._turn_tokens > 0 and self._turn_tokens + len(chunk.ids) > TURN_TOKENS
+        is_long = self._turn_tokens > 0 and self._turn_tokens + chunk.tokens > TURN_TOKENS
         return is_long or self._turn_chunks >= self._session.slots or any(work.is_due for work in steps)
 
-    def _choose(self) -> list[Work]:
+    def _choose(self) -> list[AnyWork]:
         if not self._steps_are_next():
             return [next(work for work in self._waiting if not work.can_join)]
         steps = [work for work in self._waiting if work.can_join]
@@ -84,11 +87,11 @@ class PassQueue:
                 work.is_due = True
         return next(group for group in self._groups(steps) if steps[0] in group)
 
-    def _groups(self, steps: Sequence[Work]) -> Iterator[list[Work]]:
+    def _groups(self, steps: Sequence[AnyWork]) -> Iterator[list[AnyWork]]:
         """Split ``steps`` into passes, each in the order of slots. A pass covers a range of adjacent slots, so it
         includes the idle slots between. It cannot include an idle slot that is full.
         """
-        group: list[Work] = []
+        group: list[AnyWork] = []
         for work in sorted(steps, key=lambda work: work.slot):
             between = range(group[-1].slot + 1, work.slot) if group else range(0)
             is_near = len(between) <= self._widest_gap

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.batching.pass_queue import WIDEST_GAP, PassQueue
-from engine.batching.work import Interruption, Work
+from engine.batching.pass_queue import WIDEST_GAP, AnyWork, PassQueue
+from engine.batching.work import Interruption, Pass, Result, Work
 from engine.errors import Cancelled, DeviceMemoryError
 from engine.runtime.model_session import InterruptibleSession, ModelSession
-from engine.types import FloatArray
 
 PATIENCE_S = 0.001
 """How long a pass of single tokens waits for requests that are between two passes. Choosing a token takes less time."""
@@ -27,7 +26,7 @@ IDLE_S = 1.0
 @dataclass(slots=True)
 class PassCounts:
     """What was run. ``steps`` are passes of single tokens, with ``step_rows`` rows for requests and ``idle_rows`` rows
-    for none. ``chunks`` are the other passes, with ``chunk_tokens`` tokens.
+    for none. ``chunks`` are the other passes, with ``chunk_tokens`` tokens; ``copies`` are no passes.
     """
 
     steps: int = 0
@@ -35,6 +34,7 @@ class PassCounts:
     idle_rows: int = 0
     chunks: int = 0
     chunk_tokens: int = 0
+    copies: int = 0
 
 
 class Scheduler:
@@ -54,7 +54,7 @@ class Scheduler:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._waiting = PassQueue(session, widest_gap)
-        self._running: list[Work] = []
+        self._running: list[AnyWork] = []
         self._interrupt: Callable[[], None] | None = None
         self._active = 0
         self.counts = PassCounts()
@@ -79,9 +79,9 @@ class Scheduler:
         finally:
             self._count(1)
 
-    def run(self, work: Work) -> FloatArray:
-        """Run ``work`` and return its rows. Raises `Cancelled` as soon as its request is cancelled, and any error of
-        its pass.
+    def run(self, work: Work[Result]) -> Result:
+        """Do ``work`` and return its result. Raises `Cancelled` as soon as its request is cancelled, and any error of
+        the work.
         """
         with self._changed:
             if work.interruption.happened:
@@ -99,8 +99,8 @@ class Scheduler:
         return work.found
 
     def cancel(self, interruption: Interruption) -> None:
-        """Cancel the passes of a request. Waiting passes are removed. A running pass is stopped if no other request
-        needs it.
+        """Cancel the work of a request. Waiting work is removed. A running pass is stopped if no other request needs
+        it.
         """
         with self._changed:
             interruption.happened = True
@@ -124,7 +124,7 @@ class Scheduler:
             with self._changed:
                 self._running = []
 
-    def _next(self) -> list[Work]:
+    def _next(self) -> list[AnyWork]:
         """The work of the next pass, as soon as it may begin; empty after a long time without work."""
         with self._changed:
             deadline = time.monotonic() + self._patience_s
@@ -141,18 +141,19 @@ class Scheduler:
             self._interrupt = session.interruptible() if isinstance(session, InterruptibleSession) else None
             return batch
 
-    def _run(self, batch: list[Work]) -> None:
+    def _run(self, batch: list[AnyWork]) -> None:
         batch = self._without_stale(batch)
-        if len(batch) > 1:
+        steps = [work for work in batch if isinstance(work, Pass)]
+        if len(steps) > 1:
             try:
-                self._step(batch)
+                self._step(steps)
             except Exception:  # one request must not fail the others: each runs alone
-                for work in batch:
+                for work in steps:
                     self._alone(work)
         elif batch:
             self._alone(batch[0])
 
-    def _without_stale(self, batch: list[Work]) -> list[Work]:
+    def _without_stale(self, batch: list[AnyWork]) -> list[AnyWork]:
         """Drop the work whose keys and values are lost, because a pass that ran out of memory left smaller, empty
         buffers.
         """
@@ -162,7 +163,7 @@ class Scheduler:
                 work.finish(None, DeviceMemoryError(f"the device ran out of memory; the context is {left} tokens now"))
         return [work for work in batch if not work.is_over]
 
-    def _step(self, batch: list[Work]) -> None:
+    def _step(self, batch: list[Pass]) -> None:
         """Run one token of each request of ``batch`` in one pass. ``batch`` is in the order of slots."""
         first, last = batch[0].slot, batch[-1].slot
         tokens = np.zeros(last - first + 1, np.int32)
@@ -183,22 +184,27 @@ class Scheduler:
                 at = work.slot - first
                 work.finish(rows[at : at + len(work.rows)])
 
-    def _alone(self, work: Work) -> None:
+    def _alone(self, work: AnyWork) -> None:
         began = self._clock()
         error: Exception | None = None
-        found: FloatArray | None = None
+        found: object = None
         try:
-            found = work.session.forward(work.ids, work.start, work.rows, work.slot)
+            found = work.run()
         except Exception as reason:  # the request gets any error, and this thread goes on
             error = reason
-        if work.is_shared:
-            self._waiting.ends[work.slot] = work.start + len(work.ids)
-        if work.can_join:
-            self.counts.steps += 1
-            self.counts.step_rows += 1
-        else:
-            self.counts.chunks += 1
-            self.counts.chunk_tokens += len(work.ids)
+        if work.is_shared and work.end is not None:
+            self._waiting.ends[work.slot] = work.end
+        self._count_alone(work)
         with self._changed:
             work.seconds = self._clock() - began
             work.finish(found, error)
+
+    def _count_alone(self, work: AnyWork) -> None:
+        if work.can_join:
+            self.counts.steps += 1
+            self.counts.step_rows += 1
+        elif isinstance(work, Pass):
+            self.counts.chunks += 1
+            self.counts.chunk_tokens += work.tokens
+        else:
+            self.counts.copies += 1

@@ -1,7 +1,9 @@
 """The last rows of logits, by the token sequence that they follow."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
 
 from engine.types import FloatArray
 
@@ -64,3 +66,12 @@ def own_copy(row: FloatArray) -> FloatArray:
     copy = row.copy()
     copy.flags.writeable = False
     return copy
+
+
+def stacked(rows: Sequence[FloatArray]) -> FloatArray:
+    """The rows as one read-only array, ``[K, V]``; a single row is not copied."""
+    if len(rows) == 1:
+        return rows[0][None]
+    array = np.stack(rows)
+    array.flags.writeable = False
+    return array

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from engine.errors import Cancelled, DeviceError
 from engine.runtime.copy_mixture import NOTHING, Copier
 from engine.runtime.model_session import InterruptibleSession, ModelSession, SharingSession
-from engine.runtime.places import Places, common_length
+from engine.runtime.place_store import PlaceStore, common_length
+from engine.runtime.places import Places
 from engine.runtime.reading_pace import LEAST_CHUNK, ReadingPace
-from engine.runtime.remembered_rows import RememberedRows, own_copy
+from engine.runtime.remembered_rows import RememberedRows, own_copy, stacked
 from engine.runtime.token_names import NO_NAME
 from engine.types import FloatArray, IdArray
 
@@ -43,13 +44,14 @@ class TokenCache:
         chunk: int = PREFILL_CHUNK,
         copier: Copier | None = None,
         clock: Callable[[], float] = time.perf_counter,
+        store: PlaceStore | None = None,
     ) -> None:
-        """``chunk`` bounds the tokens of a pass; ``clock`` returns seconds."""
+        """``chunk`` bounds the tokens of a pass; ``clock`` returns seconds; ``store`` as for `Places`."""
         assert chunk >= 1
         self._session = session
         self._pace = ReadingPace(chunk, chunk)
         self._clock = clock
-        self.places = Places(session)
+        self.places = Places(session, store)
         """What was read before and is no longer in a slot."""
         self._copier = copier
         self._source = NOTHING
@@ -79,9 +81,9 @@ class TokenCache:
         assert isinstance(self._session, SharingSession), "this session serves one cache only"
         return self.over(self._session.sibling(), self._clock)
 
-    def over(self, session: ModelSession, clock: Callable[[], float]) -> "TokenCache":
+    def over(self, session: ModelSession, clock: Callable[[], float], store: PlaceStore | None = None) -> "TokenCache":
         """An empty cache like this one over another session of the same model."""
-        cache = TokenCache(session, chunk=self._pace.most, copier=self._copier, clock=clock)
+        cache = TokenCache(session, chunk=self._pace.most, copier=self._copier, clock=clock, store=store)
         cache._pace.token_s = self._pace.token_s
         return cache
 
@@ -120,6 +122,19 @@ class TokenCache:
             self._source, self._typed = source, typed
             self.forget_rows()
 
+    def turn_to(self, owner: str) -> None:
+        """From now on the sequences are those of ``owner``. What the slots hold of another one is kept among its places
+        and is of no use to anybody else: so nobody learns from the time of an answer what others have written.
+        """
+        if owner == self.places.owner:
+            return
+        for slot, length in enumerate(self._lengths):
+            with self._as_large():
+                self.places.leave(slot, self._written[slot, :length], 0)
+            self._lengths[slot] = 0
+        self._rows.clear()
+        self.places.owner = owner
+
     def forget_rows(self) -> None:
         """Forget all remembered rows, but keep the slots. For measurements."""
         self._rows.clear()
@@ -138,7 +153,7 @@ class TokenCache:
         found = {row: logits for row in rows if (logits := self._rows.get(ids[: row + 1].tobytes())) is not None}
         missing = [row for row in rows if row not in found]
         if not missing:
-            return _stacked([found[row] for row in rows]), len(ids)
+            return stacked([found[row] for row in rows]), len(ids)
         # A row is computed by a pass over its token. So the first token whose row is missing is run again, even if it
         # is cached.
         slot = self._session.slots - 1 if aside else 0
@@ -152,7 +167,7 @@ class TokenCache:
                 return logits, reused
             found.update(zip(wanted, logits, strict=True))
             start = end
-        return _stacked([found[row] for row in rows]), reused
+        return stacked([found[row] for row in rows]), reused
 
     def row_after(self, ids: IdArray, checkpoint: Callable[[], None]) -> FloatArray:
         """The logits after the last token of ``ids`` (``[S] int32``, S >= 1), ``[V] float32``; else as `prefill`."""
@@ -270,7 +285,8 @@ class TokenCache:
         """
         written = self._written[slot, : self._lengths[slot]]
         held = common_length(written, ids)
-        self.places.leave(slot, written, held)
+        with self._as_large():
+            self.places.leave(slot, written, held)
         if held >= wanted:
             return held
         if np.count_nonzero(self._lengths) > int(self._lengths[slot] > 0):
@@ -333,7 +349,7 @@ class TokenCache:
     def _mixed(self, sequences: Sequence[IdArray], logits: FloatArray) -> FloatArray:
         """The session's ``logits``, ``[K, V]``, after each of ``sequences``, mixed with copies; read-only."""
         if self._copier is not None and len(logits):
-            logits = _stacked(
+            logits = stacked(
                 [
                     self._copier.mixed(ids, row, self._source, self._typed)
                     for ids, row in zip(sequences, logits, strict=True)
@@ -341,12 +357,3 @@ class TokenCache:
             )
         logits.flags.writeable = False
         return logits
-
-
-def _stacked(rows: Sequence[FloatArray]) -> FloatArray:
-    """The rows as one read-only array, ``[K, V]``; a single row is not copied."""
-    if len(rows) == 1:
-        return rows[0][None]
-    stacked = np.stack(rows)
-    stacked.flags.writeable = False
-    return stacked

@@ -48,6 +48,8 @@ def answer_json(result: CompletionResult, info: ModelInfo, model: str) -> dict[s
         "in_line_ms": result.sharing.in_line_ms,
         "passes": result.sharing.passes,
         "rows": result.sharing.rows,
+        "parked": result.sharing.parked,
+        "restored_tokens": result.sharing.restored_tokens,
     }
     for shown, completion in zip(answer["completions"], result.completions, strict=True):
         shown["along"] = [[end, logprob] for end, logprob in completion.along if math.isfinite(logprob)]

@@ -16,6 +16,7 @@ DEFAULT_PORT = 8440
 LARGEST_FILE = 1 << 20
 MOST_REPLICAS = 4096
 _BODY_BYTES = 2 << 20
+_MOST_MB = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ class ModelConfig:
 
     A replica works on ``concurrent`` requests at a time, and ``waiting`` more wait there. Beyond that the next replica
     is asked; if all are full, the client is told to try again later. ``cpus`` and ``gpus`` are what Ray reserves for
-    each replica; ``gpus`` may be a fraction.
+    each replica; ``gpus`` may be a fraction. ``memory_mb`` is for the keys and values of the requests that it works on,
+    ``parked_mb`` for those of other documents (None: `replica.parked_mb` decides).
     """
 
     name: str
@@ -47,6 +49,13 @@ class ModelConfig:
     context_tokens: int = 2048
     concurrent: int = 8
     waiting: int = 16
+    memory_mb: int = 2048
+    parked_mb: int | None = None
+
+    @property
+    def most_replicas(self) -> int:
+        """How many replicas there may be at once."""
+        return self.replicas if self.autoscale is None else self.autoscale.most
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +214,8 @@ def _model(value: object) -> ModelConfig:
         fields.whole("context_tokens", 2048, 64, 1 << 20),
         concurrent,
         fields.whole("waiting", 2 * concurrent, 0, 4096),
+        fields.whole("memory_mb", 2048, 1, _MOST_MB),
+        fields.whole("parked_mb", low=0, high=_MOST_MB) if fields.has("parked_mb") else None,
     )
 
 

@@ -24,6 +24,9 @@ class Metrics:
     tokens_read: Counter
     tokens_reused: Counter
     tokens_written: Counter
+    parked: Counter
+    restored: Counter
+    tokens_restored: Counter
     batch: Histogram
     shared: Histogram
     accepted: Counter
@@ -45,6 +48,11 @@ class Metrics:
             Counter("midtoken_prompt_tokens", "Tokens of prompts", model, registry=registry),
             Counter("midtoken_reused_tokens", "Of those, tokens in a cache", model, registry=registry),
             Counter("midtoken_written_tokens", "Tokens of completions", model, registry=registry),
+            Counter(
+                "midtoken_parked", "Times that a seat's document was put aside for another", model, registry=registry
+            ),
+            Counter("midtoken_restored", "Answers whose document had been put aside", model, registry=registry),
+            Counter("midtoken_restored_tokens", "Reused tokens that had been put aside", model, registry=registry),
             Histogram(
                 "midtoken_batch_requests",
                 "Requests at work in the replica as one begins",
@@ -75,6 +83,9 @@ class Metrics:
             self.shared.labels(model).observe(usage["rows"] / usage["passes"])
         self.tokens_read.labels(model).inc(usage["prompt_tokens"])
         self.tokens_reused.labels(model).inc(usage["reused_tokens"])
+        self.parked.labels(model).inc(usage["parked"])
+        self.restored.labels(model).inc(usage["restored_tokens"] > 0)
+        self.tokens_restored.labels(model).inc(usage["restored_tokens"])
         self.tokens_written.labels(model).inc(sum(completion["tokens"] for completion in answer["completions"]))
 
     def text(self) -> bytes:

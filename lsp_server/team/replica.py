@@ -21,6 +21,7 @@ from engine import (
     RequestError,
 )
 from lsp_server.logs import describe
+from lsp_server.memory import available_bytes
 from lsp_server.models.lookup import model_folder
 from lsp_server.models.names import name_or_path
 from lsp_server.team.answers import answer_json
@@ -31,6 +32,8 @@ from lsp_server.team.protocol import Refusal
 log = logging.getLogger(__name__)
 
 RETRY_S = 0.5
+MOST_PARKED_MB = 2048
+"""What documents may be parked in unless the configuration says more: some hundreds of documents of a small model."""
 
 
 class EngineLike(Protocol):
@@ -61,14 +64,35 @@ def load_engine(config: ModelConfig) -> EngineLike:
     Raises `MidtokenError` if the model cannot be loaded.
     """
     folder: Path | None = model_folder(name_or_path(config.model))
-    return BatchingCompleter.load(
+    completer = BatchingCompleter.load(
         folder,
         device=config.device,
         threads=config.threads,
         context_tokens=config.context_tokens,
         seats=config.concurrent,
+        memory_mb=config.memory_mb,
+        parked_mb=parked_mb(config, available_bytes()),
         most_waiting=config.waiting,
     )
+    for notice in completer.notices:
+        log.warning("%s: %s", config.name, notice)
+    return completer
+
+
+def parked_mb(config: ModelConfig, available: int | None) -> int:
+    """The megabytes in which a replica may park documents, where ``available`` bytes of memory are (None: not known).
+
+    What is for requests comes first. Of the rest it is what the configuration says, if there is that much; otherwise a
+    quarter, divided among the replicas that may be on this machine, and at most `MOST_PARKED_MB`.
+    """
+    if available is None:
+        return config.parked_mb or 0
+    rest = max(0, available // 1_000_000 - config.memory_mb)
+    if config.parked_mb is None:
+        return min(MOST_PARKED_MB, rest // (4 * max(1, config.most_replicas)))
+    if config.parked_mb > rest:
+        log.warning("%s: no memory to park documents in %d MB; there are %d", config.name, config.parked_mb, rest)
+    return min(config.parked_mb, rest)
 
 
 class Replica:

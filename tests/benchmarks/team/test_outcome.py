@@ -14,6 +14,7 @@ SECONDS = st.lists(st.floats(0.001, 10.0), min_size=1, max_size=30)
 
 def answer(seconds: float, text: str = "abc") -> Reply:
     usage = {"prompt_tokens": 10, "reused_tokens": 9, "is_partial": False, "in_line_ms": 2.0, "passes": 2, "rows": 6}
+    usage |= {"parked": 1, "restored_tokens": 5}
     return Reply(200, "", {"completions": [{"text": text}], "usage": usage}, seconds)
 
 
@@ -47,6 +48,7 @@ def test_sums_of_all_users():
     found = outcome_of([one, other], 2.0)
     assert (found.answers_a_second, found.keys, found.typed_through) == (1.0, 8, 2)
     assert (found.refused, found.failed, found.characters) == (1, 1, 6)
+    assert found.restored_share == 0.5
     assert (found.cache_share, found.mean_batch, found.in_line_ms) == (0.9, 3.0, 4.0)
     assert len(found.row(2, "on")) == len(COLUMNS)
 

@@ -5,7 +5,7 @@ from functools import partial
 import pytest
 
 from engine import BatchingCompleter, Completer, CompletionRequest, SamplingParams, StopParams
-from engine.batching.work import Interruption, Work
+from engine.batching.work import Interruption, Pass
 from engine.runtime import graph
 from engine.runtime.graph import Device
 from engine.runtime.kv_memory import DeviceMemory
@@ -83,7 +83,7 @@ def test_a_device_has_as_many_seats_as_its_memory_has_room_for_and_says_so(folde
 def test_on_a_device_all_idle_slots_go_along_in_a_pass(folder, device):
     completer = BatchingCompleter.load(folder, threads=1, seats=9)
     queue = completer._scheduler._waiting
-    works = [Work(completer._scheduler._session, slot, ids_of(1), 0, (), 256, Interruption()) for slot in (0, 4, 8)]
+    works = [Pass(completer._scheduler._session, slot, 256, Interruption(), ids_of(1), 0, ()) for slot in (0, 4, 8)]
     for work in works:
         queue.add(work)
     assert queue.take() == works

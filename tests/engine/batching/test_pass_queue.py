@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.batching.pass_queue import TURN_TOKENS, WIDEST_GAP, PassQueue
-from engine.batching.work import Interruption, Work
+from engine.batching.work import Interruption, Pass
 from tests.engine.batching.sessions import WatchedSession
 from tests.engine.runtime.caches import ids_of
 
@@ -14,11 +14,11 @@ def queue_of(slots: int) -> tuple[PassQueue, WatchedSession]:
     return PassQueue(session), session
 
 
-def work(session: WatchedSession, slot: int, length: int = 1) -> Work:
-    return Work(session, slot, ids_of(*[1] * length), 0, (), 64, Interruption())
+def work(session: WatchedSession, slot: int, length: int = 1) -> Pass:
+    return Pass(session, slot, 64, Interruption(), ids_of(*[1] * length), 0, ())
 
 
-def slots_of(works: list[Work]) -> list[int]:
+def slots_of(works: list[Pass]) -> list[int]:
     return [work.slot for work in works]
 
 

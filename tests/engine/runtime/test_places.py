@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from engine.config import StopParams
 from engine.runtime import places
-from engine.runtime.places import LEAST_TOKENS, MOST_LEAST_TOKENS, MOST_PLACES, WORTH_S, Places, common_length
+from engine.runtime.place_store import PlaceStore, common_length
+from engine.runtime.places import LEAST_TOKENS, MOST_LEAST_TOKENS, MOST_PLACES, WORTH_S, Places
 from engine.runtime.token_cache import TokenCache
 from engine.types import CompletionRequest, IdArray
 from tests.fakes import FakeSession, endless_completer, hash_model, toy_fim, toy_tokenizer
@@ -85,7 +86,7 @@ def filled(session: FakeSession, ids: Sequence[int]) -> IdArray:
 
 def test_a_place_that_goes_on_from_another_takes_its_place():
     session = FakeSession(MODEL, context_length=2048)
-    kept = Places(session, ENOUGH)
+    kept = Places(session, PlaceStore(ENOUGH, MOST_PLACES))
     first = [1] * (2 * MOST_LEAST_TOKENS)
     kept.leave(0, filled(session, first), 0)
     kept.leave(0, filled(session, [*first, *[2] * MOST_LEAST_TOKENS]), 0)
@@ -96,7 +97,7 @@ def test_a_place_that_goes_on_from_another_takes_its_place():
 
 def test_what_is_left_by_a_few_tokens_is_not_kept():
     session = FakeSession(MODEL, context_length=2048)
-    kept = Places(session, ENOUGH)
+    kept = Places(session, PlaceStore(ENOUGH, MOST_PLACES))
     kept.leave(0, filled(session, [1] * 500), 500 - MOST_LEAST_TOKENS + 1)
     assert kept.bytes == 0
 
@@ -106,7 +107,7 @@ def test_the_slower_a_model_reads_the_fewer_tokens_are_worth_keeping(tokens_per_
     least = min(MOST_LEAST_TOKENS, max(LEAST_TOKENS, int(WORTH_S * tokens_per_s))) if tokens_per_s < 1e9 else 128
     for tokens in (least - 1, least):
         session = FakeSession(MODEL, context_length=2048)
-        kept = Places(session, ENOUGH)
+        kept = Places(session, PlaceStore(ENOUGH, MOST_PLACES))
         kept.price(tokens_per_s)
         kept.leave(0, filled(session, [1] * tokens), 0)
         assert kept.bytes == (tokens >= least) * tokens * session.position_bytes
@@ -130,7 +131,7 @@ def test_memory_that_runs_out_leaves_nothing_kept_and_does_no_harm(monkeypatch: 
         raise MemoryError
 
     session = FakeSession(MODEL, context_length=2048)
-    kept = Places(session, ENOUGH)
+    kept = Places(session, PlaceStore(ENOUGH, MOST_PLACES))
     held = filled(session, [1] * 500)
     kept.leave(0, held, 0)
     monkeypatch.setattr(session, "save", no_memory)
@@ -148,7 +149,7 @@ def test_the_common_length(left: list[int], right: list[int]):
 
 def test_no_more_places_are_kept_than_somebody_goes_back_to():
     session = FakeSession(MODEL, context_length=2048)
-    kept = Places(session, 1 << 30)
+    kept = Places(session, PlaceStore(1 << 30, MOST_PLACES))
     for number in range(MOST_PLACES + 5):
         kept.leave(0, filled(session, [number] * MOST_LEAST_TOKENS), 0)
     assert kept.bytes == MOST_PLACES * MOST_LEAST_TOKENS * session.position_bytes

@@ -35,7 +35,7 @@ def test_a_whole_file_comes_through_the_arguments_of_an_application(tmp_path):
         f"""
 models:
   - {{name: seven, model: /models/seven, autoscale: {{min: 1, max: 4}}, gpus: 0.5, device: cuda, concurrent: 4}}
-  - {{name: small, replicas: 2, threads: 1, context_tokens: 512, waiting: 0}}
+  - {{name: small, replicas: 2, threads: 1, context_tokens: 512, waiting: 0, memory_mb: 64, parked_mb: 16}}
 tokens:
   - {{name: a, sha256: {DIGEST}, models: [small], requests_per_second: 2, concurrent: 1}}
   - {{name: b, environment: TOKEN_OF_B}}

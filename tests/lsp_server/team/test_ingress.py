@@ -45,7 +45,13 @@ class TestComplete:
         answer = served.post("/v1/complete", {"prefix": "a", "n": 2}).json()
         assert [completion["text"] for completion in answer["completions"]] == ["one", "two"]
         read = {"prompt_tokens": 7, "reused_tokens": 3, "is_partial": False}
-        assert answer["usage"] == read | {"in_line_ms": 0.0, "passes": 0, "rows": 0}
+        assert answer["usage"] == read | {
+            "in_line_ms": 0.0,
+            "passes": 0,
+            "rows": 0,
+            "parked": 0,
+            "restored_tokens": 0,
+        }
         assert answer["model"]["path"] == "bundled"
         assert served.metric("midtoken_requests_total", model="bundled", outcome="answered") == 1
         assert served.metric("midtoken_reused_tokens_total", model="bundled") == 3
