@@ -104,7 +104,7 @@ class Completer:
         return other
 
     def turn_to(self, owner: str) -> None:
-        """From now on the requests are of ``owner``: see `TokenCache.turn_to`. Raises `DeviceError`."""
+        """From now on the requests are of ``owner``: see `TokenCache.turn_to`."""
         with self._lock:
             self._cache.turn_to(owner)
 

@@ -9,7 +9,7 @@ text, the rows that it needs are known, and it costs no pass.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,7 +129,7 @@ class TokenCache:
         if owner == self.places.owner:
             return
         for slot, length in enumerate(self._lengths):
-            with self._as_large():
+            with suppress(DeviceError), self._as_large():  # the other one will read it again; this one goes on
                 self.places.leave(slot, self._written[slot, :length], 0)
             self._lengths[slot] = 0
         self._rows.clear()

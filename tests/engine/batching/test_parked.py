@@ -133,6 +133,15 @@ def test_where_memory_runs_out_as_a_document_is_parked_nothing_is_kept(monkeypat
     assert completer.statistics.parked_bytes == completer.statistics.parked == 0
 
 
+def test_a_seat_whose_keys_and_values_are_lost_goes_to_the_next_document_all_the_same():
+    completer, session = parking()
+    completer.complete(asked(TEXT), document="a")
+    session._context_length = 128  # as after a pass that ran out of memory
+    found = completer.complete(asked("(cd) " * 9), document="b")
+    assert said(found) == said(alone().complete(asked("(cd) " * 9)))
+    assert completer.statistics.parked == 0
+
+
 def test_while_others_write_a_document_comes_back_right():
     """Their joint passes write idle rows into the seat between them; what is restored must not lie there."""
     completer, session = parking(seats=3)
