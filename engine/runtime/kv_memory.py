@@ -120,8 +120,8 @@ class DeviceMemory:
         position = size * np.dtype(self.dtype).itemsize
         for address in self.addresses():
             for head in range(heads):
-                first = [address + ((slot * heads + head) * length + start) * position for slot in (source, target)]
-                self._mover.move(*first, (end - start) * position)
+                from_, to = (address + ((slot * heads + head) * length + start) * position for slot in (source, target))
+                self._mover.move(from_, to, (end - start) * position)
 
 
 class _Mover:

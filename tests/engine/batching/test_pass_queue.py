@@ -1,9 +1,11 @@
 """Which pass is next, and how long a pass has to wait, whatever other requests ask for."""
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.batching.pass_queue import TURN_TOKENS, WIDEST_GAP, PassQueue
+from engine.batching.pass_queue import TURN_TOKENS, WIDEST_GAP, AnyWork, PassQueue
 from engine.batching.work import Interruption, Pass
 from tests.engine.batching.sessions import WatchedSession
 from tests.engine.runtime.caches import ids_of
@@ -18,7 +20,7 @@ def work(session: WatchedSession, slot: int, length: int = 1) -> Pass:
     return Pass(session, slot, 64, Interruption(), ids_of(*[1] * length), 0, ())
 
 
-def slots_of(works: list[Pass]) -> list[int]:
+def slots_of(works: Sequence[AnyWork]) -> list[int]:
     return [work.slot for work in works]
 
 

@@ -4,11 +4,11 @@ import asyncio
 import threading
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from engine import CancellationToken, CompletionRequest, CompletionResult, ModelInfo
-from lsp_server.team import replica as replica_module
+from engine import BatchingCompleter, CancellationToken, CompletionRequest, CompletionResult, ModelInfo
 from lsp_server.team.config import Autoscale, ModelConfig
 from lsp_server.team.events import Event
 from lsp_server.team.replica import MOST_PARKED_MB, Replica, load_engine, parked_mb
@@ -108,13 +108,13 @@ def test_documents_are_parked_in_memory_that_requests_do_not_need(config, availa
 
 
 def test_an_engine_is_loaded_as_the_configuration_says_and_the_log_has_what_differs(monkeypatch, caplog):
-    asked = {}
+    asked: dict[str, Any] = {}
 
     def load(folder, **options):
         asked.update(options, folder=folder)
         return SimpleNamespace(notices=("no memory for 9 key/value caches of 64 tokens; there are 2 of 64",))
 
-    monkeypatch.setattr(replica_module.BatchingCompleter, "load", load)
+    monkeypatch.setattr(BatchingCompleter, "load", load)
     load_engine(ModelConfig("small", "bundled", concurrent=9, waiting=3, context_tokens=64, memory_mb=5, parked_mb=1))
     assert (asked["seats"], asked["most_waiting"], asked["context_tokens"]) == (9, 3, 64)
     assert (asked["memory_mb"], asked["parked_mb"]) == (5, 1)
