@@ -120,8 +120,8 @@ class DeviceMemory:
         position = size * np.dtype(self.dtype).itemsize
         for address in self.addresses():
             for head in range(heads):
-                from_, to = (address + ((slot * heads + head) * length + start) * position for slot in (source, target))
-                self._mover.move(from_, to, (end - start) * position)
+                old, new = (address + ((slot * heads + head) * length + start) * position for slot in (source, target))
+                self._mover.move(old, new, (end - start) * position)
 
 
 class _Mover:
