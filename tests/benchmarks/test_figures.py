@@ -44,7 +44,9 @@ def parse(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert arguments[0] == "-m"
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_args)
     monkeypatch.setattr(sys, "argv", arguments[1:])
-    importlib.import_module(arguments[1]).main()  # noqa: TID251 - a test of commands, which name modules
+    module = arguments[1]
+    name = f"{module}.__main__" if (manifest.ROOT / module.replace(".", "/")).is_dir() else module
+    importlib.import_module(name).main()  # noqa: TID251 - a test of commands, which name modules
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
