@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         found = manifest.read(MANIFEST)
         if args.name is None:
-            print("\n".join(f"{row.name:<28} {row.page}, {row.section} ({row.date})" for row in found.figures))
+            print("\n".join(f"{row.name:<32} {row.page}, {row.section} ({row.date})" for row in found.figures))
             return 0
         return run(chosen(found, args.name), found, dict(map(_named_path, args.file)))
     except (MidtokenError, OSError) as error:
@@ -65,6 +65,7 @@ def run(row: Figure, found: Manifest, given: Mapping[str, Path]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         unseen = dict(row.made)
         for command in row.commands_with(paths, Path(folder)):
+            print("$ " + " ".join(command), flush=True)
             status = subprocess.run([*manifest.PROGRAMS[command[0]], *command[1:]], check=False).returncode
             if status != 0:
                 return status
