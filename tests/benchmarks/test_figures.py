@@ -17,6 +17,8 @@ from lsp_server import cli
 FOUND = manifest.read(figures.MANIFEST)
 ROWS = FOUND.figures
 PAGES = figures.MANIFEST.parent
+COMPLETE = ("editors.md", "gguf.md", "healing.md", "memory.md", "structure.md")
+"""Pages of which every section must be in the manifest. The others get new sections before these have a row."""
 
 
 class Parsed(Exception):
@@ -95,11 +97,10 @@ def test_what_lies_in_the_repository_is_what_the_figures_had():
 
 @pytest.mark.parametrize("page", sorted({path.name for path in PAGES.glob("*.md")} - {"README.md", "log.md"}))
 def test_every_section_has_a_row_or_says_why_it_has_none(page: str):
-    """Pages of a model or service that others change at the same time may have more."""
     sections = set(re.findall(r"^## (.+)$", (PAGES / page).read_text(encoding="utf-8"), re.MULTILINE))
     told = {row.section for row in ROWS if row.page == page} | {e.section for e in FOUND.without if e.page == page}
     assert told <= sections
-    if page not in ("models.md", "team.md"):
+    if page in COMPLETE:
         assert sections == told
 
 
