@@ -60,6 +60,8 @@ def run(row: Figure, found: Manifest, given: Mapping[str, Path]) -> int:
         raise RequestError(f"{row.name} needs more files; give {told}")
     for each in needed:
         _check(each, paths[each.name], row)
+    if row.code:
+        print(f"note: the figure is of commit {row.code}; later code may complete otherwise", flush=True)
     if row.note:
         print(f"note: {row.note}", flush=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -9,7 +9,8 @@ Three kinds of tables:
 ``[[figure]]``
     One row: figures that were printed together, by ``commands``. ``seed`` is what draws were seeded with, or says that
     nothing is drawn. ``made`` has the SHA-256 of files that the commands write before anything is measured, such as
-    cases. ``note`` says in what a new run differs, if it does.
+    cases. ``code`` is the commit whose code was measured, for models that later code may
+    complete otherwise with. ``note`` says in what a new run differs, if it does.
 ``[[without]]``
     A section of a page that no command prints, and ``why``.
 """
@@ -59,6 +60,7 @@ class Figure:
     seed: int | str
     commands: tuple[tuple[str, ...], ...]
     made: Mapping[str, str]
+    code: str = ""
     note: str = ""
 
     def names(self) -> list[str]:
@@ -140,6 +142,5 @@ def _figure(row: Mapping[str, Any]) -> Figure:
     if unknown or not commands:
         raise ValueError(f"{row['name']} does not say what to run")
     texts = {name: str(row[name]) for name in ("name", "page", "section", "date", "machine")}
-    return Figure(
-        **texts, seed=row["seed"], commands=commands, made=dict(row.get("made", {})), note=row.get("note", "")
-    )
+    texts |= {name: str(row.get(name, "")) for name in ("code", "note")}
+    return Figure(**texts, seed=row["seed"], commands=commands, made=dict(row.get("made", {})))
