@@ -49,13 +49,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def read_model(argument: str) -> tuple[str, list[Case], dict[tuple[str, str], Result]]:
-    """The name, cases and results of one argument. Raises `DocumentError` if it is not one."""
-    name, _, files = argument.partition("=")
-    cases, _, results = files.partition(",")
-    if not name or not cases or not results:
+    """The name, cases and results of one argument; more pairs of files are taken together. Raises `DocumentError` if it
+    is not one, or if two cases have one id.
+    """
+    name, _, rest = argument.partition("=")
+    files = rest.split(",")
+    if not name or len(files) % 2 or not all(files):
         raise DocumentError(f"{argument!r} is not NAME=CASES,RESULTS")
-    text = Path(cases).read_text(encoding="utf-8")
-    return name, read_cases(text.split("\n"), cases), read_results(Path(results))
+    cases: list[Case] = []
+    results: dict[tuple[str, str], Result] = {}
+    for path, answers in zip(files[::2], files[1::2], strict=True):
+        cases += read_cases(Path(path).read_text(encoding="utf-8").split("\n"), path)
+        results |= read_results(Path(answers))
+    if len({case.id for case in cases}) < len(cases):
+        raise DocumentError(f"the cases of {name} have ids in common; give each set a name of its own")
+    return name, cases, results
 
 
 def shares_of(cases: Sequence[Case], results: Mapping[tuple[str, str], Result]) -> dict[str, dict[str, Estimate]]:

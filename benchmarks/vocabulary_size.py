@@ -2,7 +2,8 @@
 
     python -m benchmarks.vocabulary_size 16384=CASES,RESULTS 49152=CASES,RESULTS 151936=CASES,RESULTS
 
-RESULTS are those of `benchmarks.baselines`, one file a vocabulary, named by its size or any word. One row a vocabulary
+RESULTS are those of `benchmarks.baselines`, one file a vocabulary (or ``CASES,RESULTS,CASES,RESULTS`` of several sets),
+named by its size or any word. One row a vocabulary
 and number of bytes typed of the token at the cursor: identifiers completed exactly with the prompt cut at the cursor
 (``native``) and healed (``exact``), and what that adds, with its 95 % interval from paired draws. Only places that have
 both results count. A second table has the loss and the gain per byte of the token typed, as `benchmarks.per_byte`
