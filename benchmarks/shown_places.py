@@ -28,6 +28,12 @@ LANGUAGES = {
     ".css": "css",
     ".sh": "shellscript",
     ".md": "markdown",
+    ".java": "java",
+    ".rb": "ruby",
+    ".php": "php",
+    ".cs": "csharp",
+    ".kt": "kotlin",
+    ".swift": "swift",
 }
 """Languages by the ending of their files; a new one goes to the end, so that the others keep their places."""
 MADE = ("*.d.ts", "*.min.*")

@@ -3,9 +3,22 @@ return {
   cmd = { 'midtoken', 'serve' },
   -- onnxruntime sends nothing, and Python imports nothing from the current folder or from a project's PYTHONPATH.
   cmd_env = { ORT_DISABLE_TELEMETRY = '1', PYTHONPATH = '', PYTHONSAFEPATH = '1' },
-  -- The bundled model knows Python. With a model of your own, name what it knows:
-  -- vim.lsp.config('midtoken', { filetypes = { 'python', 'rust' } })
-  filetypes = { 'python' },
+  -- Where the bundled model was found to help. With a model of your own, name what it knows:
+  -- vim.lsp.config('midtoken', { filetypes = { 'python', 'haskell' } })
+  filetypes = {
+    'c',
+    'cpp',
+    'go',
+    'java',
+    'javascript',
+    'javascriptreact',
+    'lua',
+    'python',
+    'ruby',
+    'rust',
+    'typescript',
+    'typescriptreact',
+  },
   -- No root: the server does not use one, and a server for each project would load the model again.
   reuse_client = function(client, config)
     return client.name == config.name and not client:is_stopped()

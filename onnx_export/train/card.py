@@ -11,9 +11,8 @@ from onnx_export.train.origin import Origin
 
 CARD = """# {name}
 
-A small Llama for completing Python, with superword tokens, made to be shipped with an editor plugin and to be trained
-from nothing on two processor cores. It knows the idioms of Python and of the packages below; it is not a general code
-model.
+A small Llama for completing code, with superword tokens, made to be shipped with an editor plugin and to be trained
+from nothing on two processor cores. It knows the idioms of the packages below; it is not a general code model.
 
 | | |
 |---|---|
@@ -36,7 +35,7 @@ and minified files, tables and near duplicates are left out; tests and large pac
 trio are never read: the model is judged on them. The weights are distributed under Apache-2.0.
 
 ## Limits
-- Python only. Other languages come out as Python.
+- Trained on {languages} only. In other languages it mostly continues what stands in the document already.
 - Packages that are not in the table are unknown to it, except as far as the file being edited shows them.
 - It is small and has seen little text. Expect idioms, repeated patterns and the rest of a word; after a line or two it
   repeats itself, and it invents names freely.
@@ -99,6 +98,7 @@ def model_card(figures: Mapping[str, Any], size: str, corpus: Corpus, origin: Or
     values = dict(figures) | {
         "name": model_name(size, origin),
         "sources": _table(corpus.train),
+        "languages": _languages(corpus.train),
         "device": device,
         "train_mb": figures["train_bytes"] / 1e6,
         "held_out_kb": figures["held_out_bytes"] / 1e3,
@@ -127,6 +127,14 @@ def _table(documents: Sequence[Document]) -> str:
         licences = ", ".join(f"{licence} ({count})" for licence, count in counts.most_common())
         rows.append(f"| {name} | {len(group)} | {size:.1f} | {licences} |")
     return "\n".join(rows)
+
+
+def _languages(documents: Sequence[Document]) -> str:
+    """The languages of the documents, that with the most text first."""
+    sizes: Counter[str] = Counter()
+    for document in documents:
+        sizes[document.language] += len(document.text)
+    return ", ".join(language for language, _ in sizes.most_common())
 
 
 def _names(documents: Sequence[Document]) -> list[str]:

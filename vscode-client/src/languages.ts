@@ -1,15 +1,6 @@
 /** Which documents the server gets. */
 
-/** The language of the bundled model. */
-const BUNDLED = ["python"];
-/** Values of the setting `model` that mean it. */
-const BUNDLED_NAMES = ["", "bundled", "small"];
 const ACTIVATION = "onLanguage:";
-
-export interface LanguageSettings {
-  readonly languages: readonly string[];
-  readonly model: string;
-}
 
 /** The languages that start this extension, from its manifest. */
 export function knownLanguages(activationEvents: readonly string[]): readonly string[] {
@@ -18,20 +9,14 @@ export function knownLanguages(activationEvents: readonly string[]): readonly st
     .map((event) => event.slice(ACTIVATION.length));
 }
 
-/** The languages in use: those in the settings; else Python for the bundled model; else all known ones. */
-export function languagesInUse(settings: LanguageSettings, known: readonly string[]): readonly string[] {
-  if (settings.languages.length > 0) {
-    return [...new Set(settings.languages)];
-  }
-  return BUNDLED_NAMES.includes(settings.model) ? BUNDLED : known;
+/** The languages in use: those in the settings, else all known ones. The bundled model was found to help in them. */
+export function languagesInUse(chosen: readonly string[], known: readonly string[]): readonly string[] {
+  return chosen.length > 0 ? [...new Set(chosen)] : known;
 }
 
-/**
- * The languages whose documents the server gets. They include those that another model would know, so that a change of
- * the model needs no new connection.
- */
-export function languagesToOpen(settings: LanguageSettings, known: readonly string[]): readonly string[] {
-  return [...new Set([...known, ...settings.languages])];
+/** The languages whose documents the server gets: all that may be chosen, so that a choice needs no new connection. */
+export function languagesToOpen(chosen: readonly string[], known: readonly string[]): readonly string[] {
+  return [...new Set([...known, ...chosen])];
 }
 
 export interface Filter {

@@ -2,7 +2,7 @@
 
 import { ConfigurationTarget, workspace, type ExtensionContext } from "vscode";
 
-import { knownLanguages, languagesInUse, languagesToOpen, type LanguageSettings } from "./languages";
+import { knownLanguages, languagesInUse, languagesToOpen } from "./languages";
 
 export const SECTION = "midtoken";
 
@@ -66,20 +66,16 @@ export function offersList(languageId: string): boolean {
 
 /** The languages that the server is used for, enabled or not. */
 export function languages(manifest: Manifest): readonly string[] {
-  return languagesInUse(languageSettings(), knownLanguages(manifest.activationEvents));
+  return languagesInUse(chosenLanguages(), knownLanguages(manifest.activationEvents));
 }
 
 /** The languages whose documents the server gets. */
 export function openedLanguages(manifest: Manifest): readonly string[] {
-  return languagesToOpen(languageSettings(), knownLanguages(manifest.activationEvents));
+  return languagesToOpen(chosenLanguages(), knownLanguages(manifest.activationEvents));
 }
 
-function languageSettings(): LanguageSettings {
-  const configuration = workspace.getConfiguration(SECTION);
-  return {
-    languages: configuration.get<string[]>("languages", []),
-    model: configuration.get<string>("model", ""),
-  };
+function chosenLanguages(): readonly string[] {
+  return workspace.getConfiguration(SECTION).get<string[]>("languages", []);
 }
 
 export interface LaunchSettings {

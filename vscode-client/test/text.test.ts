@@ -44,22 +44,18 @@ test("that there is more text is read; what is none is not", () => {
   }
 });
 
-test("languages: the settings' own, else Python, with another model all that are known", () => {
+test("languages: the settings' own, else all that are known", () => {
   const known = knownLanguages(["onLanguage:python", "onLanguage:rust", "onCommand:x"]);
   assert.deepEqual(known, ["python", "rust"]);
-  assert.deepEqual(languagesInUse({ languages: [], model: "" }, known), ["python"]);
-  assert.deepEqual(languagesInUse({ languages: [], model: "bundled" }, known), ["python"]);
-  assert.deepEqual(languagesInUse({ languages: [], model: "small" }, known), ["python"]);
-  assert.deepEqual(languagesInUse({ languages: [], model: "/m" }, known), known);
-  assert.deepEqual(languagesInUse({ languages: ["go", "go"], model: "/m" }, known), ["go"]);
+  assert.deepEqual(languagesInUse([], known), known);
+  assert.deepEqual(languagesInUse(["go", "go"], known), ["go"]);
 });
 
-test("documents are told of whichever model is used, so that a new one needs no new connection", () => {
+test("documents are told of whichever languages are chosen, so that another choice needs no new connection", () => {
   const known = ["python", "rust"];
-  for (const model of ["", "bundled", "/m", "qwen2.5-coder:0.5b"]) {
-    assert.deepEqual(languagesToOpen({ languages: [], model }, known), known);
-  }
-  assert.deepEqual(languagesToOpen({ languages: ["rust", "cobol"], model: "" }, known), ["python", "rust", "cobol"]);
+  assert.deepEqual(languagesToOpen([], known), known);
+  assert.deepEqual(languagesToOpen(["python"], known), known);
+  assert.deepEqual(languagesToOpen(["rust", "cobol"], known), ["python", "rust", "cobol"]);
 });
 
 test("documents: files, new ones, cells of notebooks, virtual workspaces", () => {

@@ -2,7 +2,7 @@
 
 ---@class midtoken.Options
 ---@field cmd? string[] the server (default: `{ 'midtoken', 'serve' }`)
----@field filetypes? string[] where it runs (default: `{ 'python' }`)
+---@field filetypes? string[] where it runs (default: those of `lsp/midtoken.lua`)
 ---@field settings? table<string, any> the server's settings, by their names in docs/protocol.md
 ---@field ghost_text? boolean show ghost text (default: true)
 ---@field list? boolean offer the classic completion list as you type (default: only if Neovim has no ghost text)
