@@ -208,8 +208,9 @@ class BatchingCompleter:
             place.turn_to(document)
             waited_s = time.monotonic() - arrived
             result = place.completer.complete(_hurried(request, waited_s), cancel, self._aside(on_text))
-            counts = (now - then for now, then in zip(place.counts(), before, strict=True))
-            sharing = Sharing(waited_s * 1000, *counts)
+            passes, rows, parked, restored = (now - then for now, then in zip(place.counts(), before, strict=True))
+            # A request whose budget ends as it reads has no prompt tokens, and so no restored ones.
+            sharing = Sharing(waited_s * 1000, passes, rows, parked, min(restored, result.reused_tokens))
         with self._lock:
             self._requests += 1
             self._prompt_tokens += result.prompt_tokens
