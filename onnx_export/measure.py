@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from engine.errors import MidtokenError
+from engine.errors import MidtokenError, TrainingError
 from engine.model_folder.manifest import load_manifest
 from engine.runtime.session import OrtSession
 from onnx_export.train.corpus import Document, read_corpus
@@ -49,6 +49,8 @@ def measure(folder: Path, corpus: Path | None = None, max_windows: int | None = 
     session = OrtSession.load(folder, manifest)
     tokenizer = text_only(Tokenizer.from_file(str(folder / manifest.tokenizer_file)))
     documents = read_corpus(corpus).held_out
+    if not documents:
+        raise TrainingError("the corpus has no held-out files to measure on: use a larger one")
 
     def score(ids: Sequence[int]) -> NDArray[np.float32]:
         return session.forward(np.array(ids, np.int32), 0, range(len(ids)))
