@@ -1,9 +1,4 @@
-"""Seats for requests: one slot for each document, kept for its next request, and a waiting line of limited length.
-
-While somebody types, each key cancels the request before it. If all wait longer than that, first come, first served
-answers nobody. So a long line is served from its end, as queues of overloaded servers are ("adaptive LIFO", Maurer,
-"Fail at Scale", ACM Queue 2015), but for every few seats, which go to whoever has waited longest.
-"""
+"""Seats for requests: one slot for each document, kept for its next request, and a waiting line of limited length."""
 
 import threading
 import time
@@ -17,10 +12,6 @@ from engine.errors import BatchFull
 from engine.types import CancellationToken
 
 LEAST_RETRY_S = 0.05
-NEXT_KEY_S = 0.25
-"""Somebody who types presses the next key so soon. A line that takes longer is long."""
-OLDEST_EVERY = 4
-"""Of so many seats that become free while the line is long, one goes to the first in line."""
 Place = TypeVar("Place")
 
 
@@ -46,10 +37,9 @@ class _Waiting(Generic[Place]):
 class Seats(Generic[Place]):
     """Gives each request a seat: the seat of its document, or else the free seat that was left longest ago.
 
-    A request that finds no seat waits in line. A free seat goes to the first request in line that can take it, so a
-    request waits for at most as many others to end as stood before it. While the line is long, it goes to the last one
-    that can take it, but for one seat in `OLDEST_EVERY`: a request then waits for at most so many times as many others.
-    One exception: a request whose document is in use waits for that seat, and others may overtake it.
+    A request that finds no seat waits in line. A free seat goes to the first request in line that can take it. A
+    request therefore waits for at most as many others to end as stood before it. One exception: a request whose
+    document is in use waits for that seat, and others may overtake it.
     """
 
     def __init__(
@@ -62,7 +52,6 @@ class Seats(Generic[Place]):
         self._lock = threading.Lock()
         self._line: list[_Waiting[Place]] = []
         self._left = 0
-        self._overtaken = 0
         self._request_s = 0.0
         self.refused = 0
 
@@ -118,22 +107,13 @@ class Seats(Generic[Place]):
 
     def _call(self) -> None:
         """Give free seats to the requests in line that can take them."""
-        while found := self._next():
-            waiting, seat = found
-            self._overtaken = (self._overtaken + 1) % OLDEST_EVERY if waiting is not self._line[0] else 0
-            self._line.remove(waiting)
-            seat.is_taken, seat.document = True, waiting.document
-            waiting.seat = seat
-            waiting.called.put(None)
-
-    def _next(self) -> tuple[_Waiting[Place], Seat[Place]] | None:
-        """The request that is to be seated next, and its seat; None if no seat is free for any."""
-        is_long = self._takes_s(len(self._line)) > NEXT_KEY_S and self._overtaken < OLDEST_EVERY - 1
-        for waiting in reversed(self._line) if is_long else self._line:
+        for waiting in list(self._line):
             seat = self._seat_for(waiting.document)
             if seat is not None:
-                return waiting, seat
-        return None
+                self._line.remove(waiting)
+                seat.is_taken, seat.document = True, waiting.document
+                waiting.seat = seat
+                waiting.called.put(None)
 
     def _seat_for(self, document: str) -> Seat[Place] | None:
         own = next((seat for seat in self._seats if document and seat.document == document), None)
@@ -144,8 +124,4 @@ class Seats(Generic[Place]):
 
     def _retry_after_s(self) -> float:
         """Seconds until there may be room: the time that the requests in line will take."""
-        return max(LEAST_RETRY_S, self._takes_s(len(self._line) + 1))
-
-    def _takes_s(self, requests: int) -> float:
-        """About how long so many requests take."""
-        return self._request_s * requests / len(self._seats)
+        return max(LEAST_RETRY_S, self._request_s * (len(self._line) + 1) / len(self._seats))

@@ -3,11 +3,10 @@
 import threading
 from contextlib import ExitStack
 from functools import partial
-from itertools import count
 
 import pytest
 
-from engine.batching.seats import NEXT_KEY_S, OLDEST_EVERY, Seats
+from engine.batching.seats import Seats
 from engine.errors import BatchFull, Cancelled
 from engine.types import CancellationToken
 from tests.engine.batching.sessions import Caller, wait_until
@@ -63,8 +62,8 @@ def test_without_experience_there_is_a_time_to_come_again_too():
     assert refused.value.retry_after_s > 0
 
 
-def order_of(seats: Seats[int], names: str) -> str:
-    """The order in which requests are seated that come one after the other while the only seat is taken."""
+def test_who_waits_gets_the_next_seat_in_the_order_of_the_line():
+    seats = Seats(range(1), 8)
     order: list[str] = []
 
     def in_line(count: int) -> bool:
@@ -75,43 +74,13 @@ def order_of(seats: Seats[int], names: str) -> str:
             order.append(name)
 
     callers = []
-    with seats.sit("", never()):
-        for number, name in enumerate(names):
+    with seats.sit("a", never()):
+        for number, name in enumerate("bcde"):
             callers.append(Caller(partial(sit, name)))
             wait_until(partial(in_line, number + 1))
     for caller in callers:
         caller.result()
-    return "".join(order)
-
-
-def seats_that_take(seconds: float) -> Seats[int]:
-    """One seat, whose requests take so long by its clock."""
-    clock = (number * seconds for number in count())
-    seats = Seats(range(1), 64, lambda: next(clock))
-    seat_of(seats, "")
-    return seats
-
-
-def test_who_waits_gets_the_next_seat_in_the_order_of_the_line():
-    assert order_of(seats_that_take(NEXT_KEY_S / 100), "bcde") == "bcde"
-
-
-def test_a_long_line_is_served_from_its_end_but_for_one_seat_in_a_few():
-    assert OLDEST_EVERY == 4
-    assert order_of(seats_that_take(2 * NEXT_KEY_S), "bcdefghi") == "ihgbfedc"
-
-
-def test_a_line_that_has_become_short_is_served_from_its_beginning():
-    assert order_of(seats_that_take(NEXT_KEY_S / 3.5), "bcdef") == "febcd"
-
-
-@pytest.mark.parametrize("first", range(8))
-def test_nobody_waits_for_more_than_a_few_times_those_before_it(first):
-    seats = seats_that_take(2 * NEXT_KEY_S)
-    names = "abcdefghijklmnopqrstuvwxyz"
-    order = order_of(seats, names)
-    assert sorted(order) == list(names)
-    assert order.index(names[first]) < OLDEST_EVERY * (first + 1)
+    assert order == list("bcde")
 
 
 def test_who_waits_for_the_seat_of_its_own_document_is_overtaken_by_others_only():
