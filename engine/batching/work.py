@@ -1,5 +1,6 @@
 """What a request waits for: a forward pass in its slot, or a copy of what the slot holds."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import Generic, TypeVar
@@ -20,7 +21,7 @@ class Interruption:
 
 
 @dataclass(slots=True, eq=False)
-class Work(Generic[Result]):
+class Work(ABC, Generic[Result]):
     """Something to do in slot ``slot`` of ``session``. ``capacity`` is the number of positions the slot had when its
     text was written.
 
@@ -57,9 +58,9 @@ class Work(Generic[Result]):
         """How many positions of the slot are written afterwards; None: as many as before."""
         return None
 
+    @abstractmethod
     def run(self) -> Result:
         """Do it. Raises as the session does."""
-        raise NotImplementedError
 
     def finish(self, found: Result | None, error: Exception | None = None) -> None:
         """Give the result to the request. Only the first call counts."""

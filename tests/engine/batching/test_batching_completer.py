@@ -14,51 +14,20 @@ from engine import (
     CancellationToken,
     Cancelled,
     CompletionRequest,
-    CompletionResult,
     RequestError,
     SamplingParams,
     StopParams,
     WeightsError,
 )
-from engine.completer import Completer
 from tests.engine.batching.sessions import LONG_S, Caller, WatchedSession, wait_until
-from tests.fakes import fake_completer, hash_model, readable, toy_tokenizer, without
-
-TOKENIZER = toy_tokenizer("byte-level")
-_SIZE = TOKENIZER.vocabulary.size
-# Every row depends on all tokens before it, so a wrong token anywhere is noticed.
-MODEL = without(hash_model(_SIZE, order=1000), set(range(_SIZE)) - set(readable(TOKENIZER, lines=False)))
-SAMPLINGS = (
-    SamplingParams(),
-    SamplingParams("sample", seed=3),
-    SamplingParams("beam", beam_width=2),
-    SamplingParams("kl", seed=5),
-)
+from tests.engine.batching.users import MODEL, TOKENIZER, alone, check_users, requests, said
+from tests.fakes import fake_completer
 
 
 def batching(*, seats: int = 4, most_waiting: int = 64) -> tuple[BatchingCompleter, WatchedSession]:
     model, _ = fake_completer(TOKENIZER, MODEL)
     session = WatchedSession(MODEL, slots=seats)
     return BatchingCompleter(model, session, most_waiting=most_waiting), session
-
-
-def alone() -> Completer:
-    return fake_completer(TOKENIZER, MODEL, slots=1)[0]
-
-
-def said(result: CompletionResult) -> list[tuple[str, str, int]]:
-    return [(completion.text, completion.stop, completion.tokens) for completion in result.completions]
-
-
-requests = st.builds(
-    lambda prefix, sampling, tokens, healing: CompletionRequest(
-        prefix, sampling=sampling, stop=StopParams(max_new_tokens=tokens)
-    ),
-    st.text("abcde (.", min_size=1, max_size=60),
-    st.sampled_from(SAMPLINGS),
-    st.integers(1, 8),
-    st.none(),
-)
 
 
 @settings(max_examples=30, deadline=None)
@@ -69,32 +38,7 @@ requests = st.builds(
 )
 def test_each_request_is_answered_as_it_would_be_alone(users, seats, cancelled_at):
     completer, session = batching(seats=seats)
-    tokens = [[CancellationToken() for _ in asked] for asked in users]
-    # After this number of passes the first request of some users is cancelled.
-    left = dict(zip(cancelled_at, (row[0] for row in tokens), strict=False))
-
-    def call_off(_: float) -> None:
-        if session.calls in left:
-            left[session.calls].cancel()
-
-    session.seconds_per_call, session.sleep = 1.0, call_off
-
-    def work(user: int) -> list[list[tuple[str, str, int]] | None]:
-        found: list[list[tuple[str, str, int]] | None] = []
-        for request, cancel in zip(users[user], tokens[user], strict=True):
-            try:
-                found.append(said(completer.complete(request, cancel, document=f"document {user}")))
-            except Cancelled:
-                found.append(None)
-        return found
-
-    callers = [Caller(partial(work, user)) for user in range(len(users))]
-    for caller, asked, cancels in zip(callers, users, tokens, strict=True):
-        for request, cancel, found in zip(asked, cancels, caller.result(), strict=True):
-            if found is None:
-                assert cancel.cancelled
-            else:
-                assert found == said(alone().complete(request))
+    check_users(completer, session, users, cancelled_at, which=0)
     statistics = completer.statistics
     assert (statistics.active, statistics.waiting, statistics.refused) == (0, 0, 0)
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from engine import BatchingCompleter, CancellationToken, Cancelled, CompletionRequest, StopParams
 from engine.runtime import places
 from tests.engine.batching.sessions import Caller, WatchedSession, wait_until
-from tests.engine.batching.test_batching_completer import MODEL, TOKENIZER, alone, batching, requests, said
+from tests.engine.batching.test_batching_completer import batching
+from tests.engine.batching.users import MODEL, TOKENIZER, alone, check_users, requests, said
 from tests.fakes import fake_completer
 from tests.lsp_server.commands.command_line import make_model_folder
 
@@ -41,29 +42,11 @@ def asked(text: str, tokens: int = 4) -> CompletionRequest:
 )
 def test_answers_are_those_of_a_version_that_reads_anew(users, seats, limit, cancelled_at):
     completer, session = parking(seats=seats, parked_bytes=limit)
-    tokens = [[CancellationToken() for _ in asked] for asked in users]
-    left = dict(zip(cancelled_at, (row[-1] for row in tokens), strict=False))
 
-    def call_off(_: float) -> None:
-        if session.calls in left:
-            left[session.calls].cancel()
+    def is_bounded() -> None:
+        assert completer.statistics.parked_bytes <= limit
 
-    session.seconds_per_call, session.sleep = 1.0, call_off
-
-    def work(user: int) -> list[list[tuple[str, str, int]] | None]:
-        found: list[list[tuple[str, str, int]] | None] = []
-        for request, cancel in zip(users[user], tokens[user], strict=True):
-            try:
-                found.append(said(completer.complete(request, cancel, document=f"document {user}")))
-            except Cancelled:
-                found.append(None)
-            assert completer.statistics.parked_bytes <= limit
-        return found
-
-    callers = [Caller(partial(work, user)) for user in range(len(users))]
-    for caller, mine in zip(callers, users, strict=True):
-        for request, found in zip(mine, caller.result(), strict=True):
-            assert found is None or found == said(alone().complete(request))
+    check_users(completer, session, users, cancelled_at, which=-1, after_each=is_bounded)
     assert completer.statistics.restored_tokens == session.restored
 
 
