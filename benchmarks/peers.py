@@ -6,7 +6,8 @@ Our model is the folder that FILE.gguf was converted to (`midtoken models add`),
 ``xllamacpp``, asked as its editor plugin asks, but greedily; transformers runs in float32, with and without its token
 healing; llguidance with its own healing over transformers; onnxruntime-genai at int4. Each runs in a process of its own
 and is asked in turn (A B, B A). Each place is asked for twice: *cold*, and *warm*, one typed character later. Ratios
-are medians of ours over the peer's at the same place.
+are medians of ours over the peer's at the same place. With ``--timed N`` only the first N places count for times; the
+others are asked once, for what is completed there, which other work on the machine does not change.
 
 With ``--results FILE`` each answer is written to that file at once, and a run goes on from what is there: the first ten
 places today, all 200 tomorrow, or one peer after the other.
@@ -99,8 +100,8 @@ class PeerProcess:
 
 @dataclass(slots=True)
 class Record:
-    """The results of one peer. ``used`` holds ``peak_mb`` and ``processor_s`` of its processes that have ended. It is
-    empty if all were stopped before.
+    """The results of one peer: ``cold`` at all places, ``warm`` at the first ones, which are the timed places. ``used``
+    holds ``peak_mb`` and ``processor_s`` of its processes that have ended. It is empty if all were stopped before.
     """
 
     cold: list[Reply] = field(default_factory=list)
@@ -118,7 +119,7 @@ class Answers:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._replies: dict[tuple[str, str], tuple[Reply, Reply]] = {}
+        self._replies: dict[tuple[str, str], tuple[Reply, Reply | None]] = {}
         self._used: dict[str, list[dict[str, float]]] = {}
         if path is None or not path.exists():
             return
@@ -128,12 +129,14 @@ class Answers:
             except (ValueError, TypeError, KeyError) as error:
                 raise DocumentError(f"line {number} of {path} is no answer; delete the file to begin anew") from error
 
-    def missing(self, peer: str, cases: Sequence[Case]) -> set[str]:
-        """The keys of the cases that a peer has not answered."""
-        return {key for key in map(key_of, cases) if (peer, key) not in self._replies}
+    def missing(self, peer: str, cases: Sequence[Case], timed: int) -> set[str]:
+        """The keys of the cases that a peer has not answered, at the first ``timed`` ones both times."""
+        keys = [key_of(case) for case in cases]
+        once = {key for key in keys if (peer, key) not in self._replies}
+        return once | {key for key in keys[:timed] if self._replies.get((peer, key), (None, None))[1] is None}
 
     def add(self, line: dict[str, Any]) -> None:
-        """Keep one line: ``peer`` with ``case``, ``cold`` and ``warm``, or with ``used``."""
+        """Keep one line: ``peer`` with ``case``, ``cold`` and ``warm`` (None if asked once), or with ``used``."""
         self._take(line)
         if self._path is None:
             return
@@ -144,13 +147,15 @@ class Answers:
         except OSError as error:
             raise RequestError(f"answers cannot be written to {self._path} ({error}); give --results a file") from error
 
-    def record(self, peer: str, cases: Sequence[Case]) -> Record:
-        """The results of one peer at all cases, every one of which it has answered."""
+    def record(self, peer: str, cases: Sequence[Case], timed: int) -> Record:
+        """The results of one peer at all cases, every one of which it has answered, the first ``timed`` ones twice."""
         made = Record()
-        for case in cases:
+        for number, case in enumerate(cases):
             cold, warm = self._replies[peer, key_of(case)]
             made.cold.append(cold)
-            made.warm.append(warm)
+            if number < timed:
+                assert warm is not None
+                made.warm.append(warm)
             made.outcomes.append(Outcome(case, cold.text, cold.total_ms))
         if used := self._used.get(peer):
             made.used = {
@@ -163,7 +168,8 @@ class Answers:
         if "used" in line:
             self._used.setdefault(line["peer"], []).append(line["used"])
         else:
-            self._replies[line["peer"], line["case"]] = (Reply(**line["cold"]), Reply(**line["warm"]))
+            warm = None if line["warm"] is None else Reply(**line["warm"])
+            self._replies[line["peer"], line["case"]] = (Reply(**line["cold"]), warm)
 
 
 def run(options: BenchOptions) -> Report:
@@ -179,11 +185,13 @@ def run(options: BenchOptions) -> Report:
         raise RequestError("no peer is installed; 'pip install xllamacpp' brings llama.cpp")
     cases = cases_of(options)
     models = {OURS: options.model or options.gguf} | dict.fromkeys(names, options.gguf)
-    made = report(run_all(cases, models, options.progress, options.results))
+    timed = len(cases) if options.timed is None else min(options.timed, len(cases))
+    made = report(run_all(cases, models, timed, options.progress, options.results))
     conditions: dict[str, Cell] = {
         "weights": options.gguf.name,
         "model folder": str(models[OURS].name),
         "places": len(cases),
+        "timed": timed,
     }
     return replace(made, conditions=conditions)
 
@@ -212,11 +220,17 @@ def _lines_of(path: Path) -> list[str]:
 
 
 def run_all(
-    cases: Sequence[Case], peers: Mapping[str, Path], progress: Progress = no_progress, results: Path | None = None
+    cases: Sequence[Case],
+    peers: Mapping[str, Path],
+    timed: int,
+    progress: Progress = no_progress,
+    results: Path | None = None,
 ) -> dict[str, Record]:
-    """Ask every peer at every place that it has not answered, in turn. Raises `DocumentError` and `RequestError`."""
+    """Ask every peer at every place that it has not answered, in turn, and at the first ``timed`` ones a second time.
+    Raises `DocumentError` and `RequestError`.
+    """
     answers = Answers(results)
-    missing = {name: answers.missing(name, cases) for name in peers}
+    missing = {name: answers.missing(name, cases, timed) for name in peers}
     with ExitStack() as stack:
         processes = {}
         for name in (name for name in peers if missing[name]):
@@ -226,11 +240,12 @@ def run_all(
         for number, case in enumerate(cases):
             for name in names if number % 2 == 0 else reversed(names):
                 if key_of(case) in missing[name]:
-                    answers.add({"peer": name, "case": key_of(case)} | ask(processes[name], case))
+                    replies = ask(processes[name], case, timed=number < timed)
+                    answers.add({"peer": name, "case": key_of(case)} | replies)
             progress(number + 1, len(cases))
         for name, process in processes.items():
             answers.add({"peer": name, "used": process.stop()})
-    return {name: answers.record(name, cases) for name in peers}
+    return {name: answers.record(name, cases, timed) for name in peers}
 
 
 def key_of(case: Case) -> str:
@@ -238,9 +253,11 @@ def key_of(case: Case) -> str:
     return hashlib.sha256("\0".join((case.path, case.prefix, case.suffix, case.reference)).encode()).hexdigest()[:16]
 
 
-def ask(process: PeerProcess, case: Case) -> dict[str, dict[str, Any]]:
-    """The replies at one place, ``cold`` and one character later (``warm``)."""
+def ask(process: PeerProcess, case: Case, *, timed: bool) -> dict[str, dict[str, Any] | None]:
+    """The replies at one place, ``cold`` and one character later (``warm``); None for the latter if not ``timed``."""
     cold = process.complete(case.prefix, case.suffix, case.path)
+    if not timed:
+        return {"cold": asdict(cold), "warm": None}
     warm = process.complete(case.prefix + case.reference[:1], case.suffix, case.path)
     return {"cold": asdict(cold), "warm": asdict(warm)}
 
@@ -254,21 +271,25 @@ def report(records: Mapping[str, Record]) -> Report:
         failed = [reply.failed for reply in record.cold if reply.failed]
         shown = f"{name} ({failed[0]} at {len(failed)})" if failed else name
         quality.append((shown, *_quality(record.outcomes, ours.outcomes)))
+        cold = record.cold[: len(record.warm)]
         warm = [reply.total_ms for reply in record.warm]
         rows.append(
             (
                 name,
-                median([reply.total_ms for reply in record.cold]),
+                median([reply.total_ms for reply in cold]),
                 median(warm),
                 percentile(warm, 95),
-                _rate([(reply.read, reply.read_ms) for reply in record.cold]),
-                _rate([(reply.written, reply.written_ms) for reply in record.cold]),
+                _rate([(reply.read, reply.read_ms) for reply in cold]),
+                _rate([(reply.written, reply.written_ms) for reply in cold]),
                 record.used.get("peak_mb", "-"),
                 record.used.get("processor_s", "-"),
             )
         )
         if name != OURS:
-            for what, own, other in (("cold", ours.cold, record.cold), ("warm", ours.warm, record.warm)):
+            for what, own, other in (
+                ("cold", ours.cold[: len(ours.warm)], cold),
+                ("warm", ours.warm, record.warm),
+            ):
                 ratio = median_ratio([r.total_ms for r in own], [r.total_ms for r in other])
                 ratios.append(Ratio(f"{what}, over {name}", ratio, 0.67 if what == "cold" else None))
     return Report(

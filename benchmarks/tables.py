@@ -31,7 +31,7 @@ class BenchOptions:
 
     ``gguf`` is the file that peers run: ``replay`` types into llama.cpp too with ``replay_peer``, ``peers`` completes
     at ``places`` places of ``cases``, or of our own sources, with the ``peers`` named or all that are installed, and
-    goes on from the answers in ``results``.
+    goes on from the answers in ``results``; the first ``timed`` places (None: all) count for times.
     """
 
     model: Path | None = None
@@ -49,6 +49,7 @@ class BenchOptions:
     replay_peer: bool = False
     cases: Path | None = None
     places: int = 200
+    timed: int | None = None
     peers: tuple[str, ...] = ()
     results: Path | None = None
 

@@ -41,6 +41,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     peers.add_argument("--places", type=int, default=200, metavar="N", help="at most so many of them (default: 200)")
     peers.add_argument(
+        "--timed", type=int, metavar="N", help="ask the places after the first N once, for quality (default: none)"
+    )
+    peers.add_argument(
         "--peers",
         nargs="+",
         default=(),
@@ -67,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         raise RequestError(f"--repetitions is {args.repetitions}; it must be at least 1")
     if args.tokenizers is not None and not args.tokenizers.is_dir():
         raise RequestError(f"no folder at {args.tokenizers}; give one that holds *.json.gz tokenizers")
-    for name in ("characters", "seconds", "speed", "places"):
+    for name in ("characters", "seconds", "speed", "places", "timed"):
         value = getattr(args, name)
         if value is not None and not 0 < value < float("inf"):
             raise RequestError(f"--{name} is {value:g}; it must be above 0")
@@ -96,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
         replay_peer=args.peer,
         cases=args.cases,
         places=args.places,
+        timed=args.timed,
         peers=tuple(args.peers),
         results=args.results,
     )

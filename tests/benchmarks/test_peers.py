@@ -20,7 +20,7 @@ AGAIN = replace(CASE, reference="y")
 
 
 def test_our_engine_answers_in_a_process_of_its_own():
-    record = peers.run_all([CASE, AGAIN], {peers.OURS: BUNDLED_MODEL})[peers.OURS]
+    record = peers.run_all([CASE, AGAIN], {peers.OURS: BUNDLED_MODEL}, 2)[peers.OURS]
     assert [reply.text for reply in record.cold] == ["y as np", "y as np"]
     assert record.warm[0].text == " as np"
     assert record.warm[1].read == 0
@@ -52,14 +52,39 @@ def test_a_run_goes_on_from_its_answers(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Scripted, "asked", [])
     models, results = {"llama.cpp": tmp_path / "weights.gguf"}, tmp_path / "build" / "answers.jsonl"
     other = Case("a", "import os", "", ".path")  # the same id, another text
-    peers.run_all([CASE], models, results=results)
-    record = peers.run_all([CASE, other], models, results=results)["llama.cpp"]
+    peers.run_all([CASE], models, 2, results=results)
+    record = peers.run_all([CASE, other], models, 2, results=results)["llama.cpp"]
     assert Scripted.asked == ["import nump", "import numpy", "import os", "import os."]
     assert [reply.text for reply in record.cold] == ["import nump", "import os"]
     assert [reply.text for reply in record.warm] == ["import numpy", "import os."]
     assert record.used == {"peak_mb": 14.0, "processor_s": 4.0}
-    peers.run_all([CASE, other], models, results=results)
+    peers.run_all([CASE, other], models, 2, results=results)
     assert len(Scripted.asked) == 4
+
+
+def test_places_that_are_not_timed_are_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(peers, "PeerProcess", Scripted)
+    monkeypatch.setattr(Scripted, "asked", [])
+    models, results = {"llama.cpp": tmp_path / "weights.gguf"}, tmp_path / "answers.jsonl"
+    other = Case("b", "import os", "", ".path")
+    record = peers.run_all([CASE, other], models, 1, results=results)["llama.cpp"]
+    assert Scripted.asked == ["import nump", "import numpy", "import os"]
+    assert [reply.text for reply in record.cold] == ["import nump", "import os"]
+    assert [reply.text for reply in record.warm] == ["import numpy"]
+    peers.run_all([CASE, other], models, 1, results=results)
+    assert len(Scripted.asked) == 3
+    peers.run_all([CASE, other], models, 2, results=results)  # timed now, so both times anew
+    assert Scripted.asked[3:] == ["import os", "import os."]
+
+
+def test_times_are_of_the_timed_places_only():
+    def record(factor: float) -> peers.Record:
+        cold = [Reply("y", 10 * factor), Reply("y", 1000.0)]
+        return peers.Record(cold, [Reply("y", 2 * factor)], [Outcome(CASE, "y", 10.0)] * 2)
+
+    made = peers.report({peers.OURS: record(1), "llama.cpp": record(4)})
+    assert [row[1] for row in made.tables[1].rows] == [10, 40]
+    assert [ratio.value for ratio in made.ratios] == [0.25, 0.25]
 
 
 def test_what_is_not_known_is_a_dash(tmp_path: Path):
@@ -67,7 +92,7 @@ def test_what_is_not_known_is_a_dash(tmp_path: Path):
     reply = asdict(Reply("import nump", 1.0))
     for name in ("midtoken", "llama.cpp"):
         answers.add({"peer": name, "case": peers.key_of(CASE), "cold": reply, "warm": reply})
-    made = peers.report({name: answers.record(name, [CASE]) for name in ("midtoken", "llama.cpp")})
+    made = peers.report({name: answers.record(name, [CASE], 1) for name in ("midtoken", "llama.cpp")})
     assert [row[-4:] for row in made.tables[1].rows] == [("-", "-", "-", "-")] * 2
 
 
@@ -76,7 +101,7 @@ def test_a_file_that_holds_no_answers(tmp_path: Path, line: str):
     results = tmp_path / "answers.jsonl"
     results.write_text(f"{line}\n", encoding="utf-8")
     with pytest.raises(DocumentError, match=r"line 1 of .* is no answer; delete the file to begin anew"):
-        peers.run_all([CASE], {}, results=results)
+        peers.run_all([CASE], {}, 1, results=results)
 
 
 def test_answers_that_cannot_be_written(tmp_path: Path):
@@ -87,7 +112,7 @@ def test_answers_that_cannot_be_written(tmp_path: Path):
 
 def test_a_peer_that_cannot_start_says_why(tmp_path: Path):
     with pytest.raises(DocumentError, match="midtoken ended"):
-        peers.run_all([CASE], {peers.OURS: tmp_path})
+        peers.run_all([CASE], {peers.OURS: tmp_path}, 1)
 
 
 def test_the_report_has_ratios_to_each_peer():
@@ -116,14 +141,14 @@ def gguf_in(folder: Path) -> Path:
 
 def test_one_command_compares(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     # In place of llama.cpp, which needs weights: our engine again.
-    monkeypatch.setattr(peers, "run_all", lambda cases, models, progress, results: asked(cases, models))
+    monkeypatch.setattr(peers, "run_all", lambda cases, models, timed, progress, results: asked(cases, models))
     cases = tmp_path / "cases.jsonl"
     cases.write_text(json.dumps({"prefix": CASE.prefix, "reference": CASE.reference}), encoding="utf-8")
     options = ["--gguf", gguf_in(tmp_path), "--cases", cases, "--model", BUNDLED_MODEL, "--peers", "llama.cpp"]
     outcome = run(capsys, "bench", "peers", *options, "--json")
     assert outcome.status == 0, outcome.err
     [made] = json.loads(outcome.out)["benchmarks"]
-    assert made["conditions"] == {"weights": "weights.gguf", "model folder": "bundled", "places": 1}
+    assert made["conditions"] == {"weights": "weights.gguf", "model folder": "bundled", "places": 1, "timed": 1}
     assert [row[0] for row in made["tables"][0]["rows"]] == ["midtoken", "llama.cpp"]
 
 
@@ -146,6 +171,7 @@ def asked(cases: list[Case], models: dict[str, Path]) -> dict[str, peers.Record]
         (["--cases", "none.jsonl"], "none.jsonl cannot be read"),
         (["--results", "."], "cannot be read"),
         (["--places", "0"], "--places is 0; it must be above 0"),
+        (["--timed", "0"], "--timed is 0; it must be above 0"),
     ],
 )
 def test_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str):
