@@ -1,7 +1,8 @@
 """What a user waits for: the first answer of a fresh process, and an answer after a typed character; and the memory.
 
 The peers run the same graph without Midtoken (`benchmarks.bare`) on the same text for as many tokens. For the typed
-character, the peer is the same request with nothing of it in the key/value cache.
+character, the peer is the same request with nothing of it in the key/value cache: it reads the whole text at each
+character. So a large model on a slow processor needs ``--characters`` to end soon.
 """
 
 import json
@@ -19,7 +20,7 @@ from engine import BUNDLED_MODEL, Completer, CompletionRequest, CompletionResult
 
 PROCESSES = 7
 TYPED = 160
-"""Characters that are typed one after the other."""
+"""Characters that are typed one after the other, unless the options say how many."""
 SERVED = 12
 _MIB = 1 << 20
 
@@ -36,7 +37,7 @@ class _Part:
 def run(options: BenchOptions) -> Report:
     """Cold start, warm completion, memory."""
     completer = Completer.load(options.model, device=options.device)
-    text, typed = _document()
+    text, typed = _document(options.characters or TYPED)
     rounds = options.repetitions or PROCESSES
     steps = iter(range(1, rounds + len(typed) + 2))
     total = rounds + len(typed) + 1
@@ -61,11 +62,11 @@ def run(options: BenchOptions) -> Report:
     return Report("startup", conditions, tuple(part.table for part in parts), ratios)
 
 
-def _document() -> tuple[str, str]:
-    """Code before the cursor, and the code that is typed there."""
+def _document(characters: int) -> tuple[str, str]:
+    """Code before the cursor, and the code that is typed there, at most ``characters``."""
     source = max(own_sources(), key=len)
     start = source.find("\n    def ", PREFIX_CHARACTERS) + 1
-    return source[source.find("\n", start - PREFIX_CHARACTERS) + 1 : start], source[start : start + TYPED]
+    return source[source.find("\n", start - PREFIX_CHARACTERS) + 1 : start], source[start : start + characters]
 
 
 def _cold_start(

@@ -28,6 +28,7 @@ class BenchOptions:
 
     The last group is for ``replay``: files or folders of text that is typed, how many characters of it and for how many
     seconds at most (None leaves it to the benchmark), how much faster than a person, and in which kind of editor.
+    ``startup`` types as many characters too.
 
     ``gguf`` is the file that peers run: ``replay`` types into llama.cpp too with ``replay_peer``, ``peers`` completes
     at ``places`` places of ``cases``, or of our own sources, with the ``peers`` named or all that are installed, and

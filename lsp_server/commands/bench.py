@@ -26,7 +26,12 @@ def register(parser: argparse.ArgumentParser) -> None:
     replay.add_argument(
         "--files", type=Path, nargs="+", default=(), metavar="PATH", help="files or folders (default: our sources)"
     )
-    replay.add_argument("--characters", type=int, metavar="N", help="characters of them (default: 300; 3 minutes)")
+    replay.add_argument(
+        "--characters",
+        type=int,
+        metavar="N",
+        help="characters of them (default: 300; 3 minutes); 'startup' types N too",
+    )
     replay.add_argument("--seconds", type=float, metavar="N", help="begin no passage after N seconds")
     replay.add_argument("--speed", type=float, default=1.0, metavar="X", help="X times as fast as a person")
     replay.add_argument(

@@ -116,6 +116,11 @@ def test_startup(folder):
     assert [done for done, _ in progress] == list(range(1, progress[-1][1] + 1)), "it ends at what it announced"
 
 
+def test_startup_types_as_many_characters_as_asked(folder):
+    report = startup.run(BenchOptions(model=folder, device="cpu", repetitions=1, characters=3))
+    assert str(report.conditions["document"]).endswith("then 3 typed one at a time")
+
+
 class TestCommand:
     def test_tables_are_printed(self, capsys, folder):
         outcome = run(capsys, "bench", "decode", "--repetitions", "1", "--model", folder)
