@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from tests.editors.languages import OTHERS
 from tests.editors.vscode import SETTINGS, TIMEOUT_S, Code
 from tests.editors.vscode_server import Workbench
 from tests.editors.vscode_window import METHOD, NAME, it, start, wait_text, window
@@ -20,6 +21,13 @@ def test_ghost_text_is_accepted_by_tab(it: Code, text: str):
     it.press("Tab")
     wait_text(it, text + ghost)
     assert it.ghost() == ""
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_other_languages(it: Code, name: str):
+    ghost = start(it, OTHERS[name], name)
+    it.press("Tab")
+    wait_text(it, OTHERS[name] + ghost)
 
 
 def test_typing_on_along_it_keeps_it(it: Code):
