@@ -12,10 +12,17 @@ itself.
 
 A name is copied, but what follows it is not: a name is used again, but seldom in the same way. After ``total_amount =
 10``, the next ``total_amount`` is usually not followed by `` = 10``, and a call of a function is not followed by the
-parameters of its definition. So it counts where a match begins, however long it is. If it begins in the last name of h,
-or in the name at the cursor, only the rest of a name is copied; of a token such as ``t = ``, its beginning ``t``. White
-space before a name is no evidence. The share of what is not copied stays with the model. If a match begins before such
-a name, all is copied. A name includes the dots and objects before it.
+parameters of its definition. So it counts where a match begins, however long it is. If it begins before the last name
+of h, and before the name at the cursor, all is copied. If it begins in one of them, only names go on. White space
+before a name is no evidence. A name includes the dots and objects before it.
+
+That a name *ends* is copied too. Where ``t = `` follows in the source, the rest of the name is ``t``, and it ends
+there. Then the share goes to all tokens with which it ends: ``t`` itself, and ``t`` with anything behind it that is not
+of a name. How it is divided among them is the model's choice, in its own proportions: ``copied`` is there the model's
+distribution given that the name ends. If the rest is no token, the longest token that begins it stands in its place. If
+the name was complete, those are all tokens that do not begin with a byte of a name. Control tokens are among them: a
+completion that ends there ends the name, and without them the model would write on where it wanted to stop. Where the
+model holds an ending for impossible, and where nothing may be copied, the share stays with the model.
 
 After the cache models of Kuhn and De Mori (1990), of Tu, Su and Devanbu for code (2014), and of Grave, Joulin and
 Usunier for neural models (2017). The mixture is made before healing and sampling, which stay exact for it.
@@ -28,7 +35,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.runtime.token_names import NO_NAME, TokenNames, token_names
+from engine.runtime.token_names import NO_NAME, NameEnding, TokenNames, token_names
 from engine.sampling.rows import log_sum_exp
 from engine.text.vocabulary import Vocabulary
 from engine.types import FloatArray, IdArray
@@ -38,14 +45,17 @@ NOTHING: IdArray = np.zeros(0, np.int32)
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """``tokens``, ``[C] int32``, follow the last ``length`` tokens in the source, with the ``shares``, ``[C] float64``.
+    """What follows the last ``length`` tokens in the source.
 
-    The shares sum to 1, or to less if some of the tokens must not be copied.
+    ``tokens``, ``[C] int32``, do so with the ``shares``, ``[C] float64``. In ``endings``, the name ends there, with the
+    ``ending_shares``, ``[E] float64``. All shares sum to 1, or to less if some of what follows must not be copied.
     """
 
     length: int
     tokens: IdArray
     shares: NDArray[np.float64]
+    endings: tuple[NameEnding, ...]
+    ending_shares: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +89,19 @@ class Copier:
                 break
             places, length = longer, length + 1
         followed = self._allowed(ids, source, places, length, typed)
-        tokens, counts = np.unique(followed[followed >= 0], return_counts=True)
-        return Copied(length, tokens.astype(np.int32), counts / len(places)) if len(tokens) else None
+        numbers, counts = np.unique(followed[followed >= 0], return_counts=True)
+        if not len(numbers):
+            return None
+        shares = counts / len(places)
+        size = len(self.control)
+        at = int(np.searchsorted(numbers, size))
+        endings = tuple(self.names.endings[number - size] for number in numbers[at:])
+        return Copied(length, numbers[:at].astype(np.int32), shares[:at], endings, shares[at:])
 
     def _allowed(self, ids: IdArray, source: IdArray, places: NDArray[np.intp], length: int, typed: int) -> IdArray:
-        """What may be copied from each of ``places``, the last tokens of matches of ``length``; -1 if nothing."""
+        """What may be copied from each of ``places``, the last tokens of matches of ``length``: a token, or the ending
+        of a name, as in `TokenNames.rests`; -1 if nothing.
+        """
         followed = source[places + 1]
         starts = {self.names.last_name(ids), typed if typed < len(ids) else NO_NAME} - {NO_NAME}
         if not starts:
@@ -96,7 +114,7 @@ class Copier:
         in_name = np.zeros(len(places), np.bool_)
         for name in names:
             in_name |= (begins >= name.start + self.names.has_more[ids[name.start]]) & (begins <= name.end)
-        rest = self.names.beginnings[followed] if self.names.ends[ids[-1]] else -1
+        rest = self.names.rests[followed] if self.names.ends[ids[-1]] else -1
         return np.where(in_name, rest, followed)
 
     def mixed(self, ids: IdArray, row: FloatArray, source: IdArray, typed: int = NO_NAME) -> FloatArray:
@@ -104,11 +122,29 @@ class Copier:
         found = self.copied(ids, source, typed)
         if found is None or not (weight := self.weights[found.length - 1]):
             return row
-        weight *= float(found.shares.sum())
-        odds = log_sum_exp(row[: len(self.control)]) + math.log(weight / (1.0 - weight))
+        endings = [
+            (ending, float(share), total)
+            for ending, share in zip(found.endings, found.ending_shares, strict=True)
+            if (total := _log_mass(row, ending)) > -math.inf  # what the model rules out keeps its share with the model
+        ]
+        copied = float(found.shares.sum()) + sum(share for _, share, _ in endings)
+        # What a share of 1 adds, on the scale of the row.
+        unit = log_sum_exp(row[: len(self.control)]) + math.log(weight) - math.log1p(-weight * copied)
         result = row.copy()
-        result[found.tokens] = np.logaddexp(row[found.tokens], odds + np.log(found.shares / found.shares.sum()))
+        for ending, share, total in endings:
+            factor = unit + math.log(share) - total
+            # No token is in two endings; but what one begins with may begin others, and may be copied for itself.
+            result[ending.tokens] += np.float32(np.logaddexp(0.0, factor))
+            if (token := ending.beginning) >= 0:
+                result[token] = np.logaddexp(result[token], row[token] + factor)
+        result[found.tokens] = np.logaddexp(result[found.tokens], unit + np.log(found.shares))
         return result
+
+
+def _log_mass(row: FloatArray, ending: NameEnding) -> float:
+    """The log of the probability of an ending, on the scale of the row."""
+    total = log_sum_exp(row[ending.tokens])
+    return total if ending.beginning < 0 else float(np.logaddexp(total, row[ending.beginning]))
 
 
 def copier(weights: Sequence[float], vocabulary: Vocabulary) -> Copier | None:

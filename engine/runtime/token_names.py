@@ -28,6 +28,17 @@ class NameSpan:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class NameEnding:
+    """Tokens with which one rest of a name ends, which may be empty. ``tokens``, ``[E] int32``, write the rest, then a
+    byte that is not of a name; if the rest is empty, tokens that write nothing are among them. ``beginning`` is the
+    token that is the rest, or else the longest that is a start of it; -1 if there is none.
+    """
+
+    tokens: IdArray
+    beginning: int
+
+
 NO_NAME = -1
 """In place of the index of a token that a name begins in."""
 
@@ -37,8 +48,8 @@ class TokenNames:
     """Facts about each token, each ``[V]``. ``written`` (bool): not only white space. ``named`` (bool): holds a part of
     a name. ``starts``, ``ends`` (bool): its first, its last byte is of a name. ``opens`` (bool): its last name begins
     with its first byte, so that it may be the rest of a name. ``has_more`` (bool): something other than white space
-    stands before its last name. ``beginnings`` (int32): the longest token that is the name at its beginning, or the
-    start of that; -1 if there is none.
+    stands before its last name. ``rests`` (int32): the token itself if it is all name, and V + g if the rest of a name
+    ends in it, or ended before it: then it is one of the tokens of ``endings[g]``.
     """
 
     written: NDArray[np.bool_]
@@ -47,7 +58,8 @@ class TokenNames:
     ends: NDArray[np.bool_]
     opens: NDArray[np.bool_]
     has_more: NDArray[np.bool_]
-    beginnings: IdArray
+    rests: IdArray
+    endings: tuple[NameEnding, ...]
 
     def last_name(self, ids: IdArray) -> int:
         """The index of the token in which the last name of ``ids``, ``[S] int32``, begins; `NO_NAME` if there is none
@@ -67,6 +79,8 @@ class TokenNames:
         end = start
         while end + 1 < len(ids) and self.ends[ids[end]] and self.starts[ids[end + 1]]:
             end += 1
+            if not self.opens[ids[end]]:  # it holds the end of this name and the start of another
+                break
         return NameSpan(start, end)
 
     def last_written(self, ids: IdArray, end: int) -> int:
@@ -89,6 +103,12 @@ def token_names(token_bytes: Sequence[bytes]) -> TokenNames:
     by_bytes = {data: token for token, data in reversed(list(enumerate(token_bytes))) if data}
     lasts = [data.rstrip(_NOT_CHAIN) for data in token_bytes]
     befores = [last.rstrip(_CHAIN_BYTES) for last in lasts]
+    rests = [data[: len(data) - len(data.lstrip(_NAME_BYTES))] for data in token_bytes]
+    ending: dict[bytes, list[int]] = {}
+    for token, (data, rest) in enumerate(zip(token_bytes, rests, strict=True)):
+        if rest != data or not data:
+            ending.setdefault(rest, []).append(token)
+    numbers = {rest: len(token_bytes) + number for number, rest in enumerate(ending)}
     return TokenNames(
         written=np.array([not data.isspace() and data != b"" for data in token_bytes]),
         named=np.array([data.rstrip(_NOT_NAME) != b"" for data in token_bytes]),
@@ -96,12 +116,18 @@ def token_names(token_bytes: Sequence[bytes]) -> TokenNames:
         ends=np.array([data[-1:] in _CHAIN for data in token_bytes]),
         opens=np.array([last != b"" and before == b"" for last, before in zip(lasts, befores, strict=True)]),
         has_more=np.array([before.strip() != b"" for before in befores]),
-        beginnings=np.array([_beginning(data, by_bytes) for data in token_bytes], np.int32),
+        rests=np.array(
+            [
+                by_bytes[data] if data and rest == data else numbers[rest]
+                for data, rest in zip(token_bytes, rests, strict=True)
+            ],
+            np.int32,
+        ),
+        endings=tuple(
+            NameEnding(np.array(tokens, np.int32), _beginning(rest, by_bytes)) for rest, tokens in ending.items()
+        ),
     )
 
 
-def _beginning(data: bytes, by_bytes: dict[bytes, int]) -> int:
-    name = data[: len(data) - len(data.lstrip(_NAME_BYTES))]
-    if name == data and data:
-        return by_bytes[data]
-    return next((by_bytes[name[:end]] for end in range(len(name), 0, -1) if name[:end] in by_bytes), -1)
+def _beginning(rest: bytes, by_bytes: dict[bytes, int]) -> int:
+    return next((by_bytes[rest[:end]] for end in range(len(rest), 0, -1) if rest[:end] in by_bytes), -1)

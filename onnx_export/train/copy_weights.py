@@ -47,14 +47,17 @@ def fit_copy_weights(
             line = end if breaks[sequence[end - 1]] else line
             found = copies.copied(sequence[:end], sequence[:line])
             if found is not None:
-                target = int(sequence[end])
-                model = float(np.exp(-nats_of(logits[end - 1 : end], [target])))
-                by_length[found.length - 1].append((model, float(found.shares[found.tokens == target].sum())))
+                target, row = [int(sequence[end])], logits[end - 1]
+                mixed = copies.mixed(sequence[:end], row, sequence[:line])
+                model, half = (float(np.exp(-nats_of(each[np.newaxis], target))) for each in (row, mixed))
+                by_length[found.length - 1].append((model, 2.0 * half - model))  # the weights were 0.5
     return tuple(_best(np.array(pairs)) for pairs in by_length) if windows else ()
 
 
 def _best(pairs: NDArray[np.float64]) -> float:
-    """The weight that makes the targets most probable; ``pairs``, ``[N, 2]``, are those by the model and by copying."""
+    """The weight that makes the targets most probable; ``pairs``, ``[N, 2]``, are those by the model and by copying,
+    which leaves to the model what must not be copied.
+    """
     if not len(pairs):
         return 0.0
     likelihoods = [np.log((1.0 - weight) * pairs[:, 0] + weight * pairs[:, 1] + 1e-12).sum() for weight in _GRID]
