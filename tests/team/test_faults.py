@@ -118,15 +118,15 @@ def test_what_no_client_sends_is_refused_in_one_line_and_counted(service, data, 
         ({"prefix": "a", "model": "../../etc/passwd"}, TOKEN, 403, "forbidden"),
         ({"prefix": "a", "max_new_tokens": 1_000_000}, TOKEN, 400, "bad-request"),
         ({"prefix": "a"}, "a-token-of-another-team", 401, "unauthorised"),
+        ({"prefix": "a"}, "", 401, "unauthorised"),
     ],
-    ids=["path in a name", "a million tokens", "another team"],
+    ids=["path in a name", "a million tokens", "another team", "no token"],
 )
 def test_what_is_not_allowed_is_refused_in_one_line_and_counted(service, body, token, status, code):
     name = f'midtoken_refusals_total{{code="{code}"}}'
     before = metric(service.url, name)
-    response = httpx.post(
-        f"{service.url}/v1/complete", json=body, headers={"Authorization": f"Bearer {token}"}, timeout=60
-    )
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    response = httpx.post(f"{service.url}/v1/complete", json=body, headers=headers, timeout=60)
     assert (response.status_code, response.json()["error"]["code"]) == (status, code)
     assert "\n" not in response.json()["error"]["message"]
     assert metric(service.url, name) == before + 1

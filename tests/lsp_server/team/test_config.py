@@ -1,9 +1,24 @@
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from engine import RequestError
-from lsp_server.team.config import Autoscale, TeamConfig, check_exposed, is_loopback, read_config, read_file
+from lsp_server.team.config import (
+    Autoscale,
+    Limits,
+    ModelConfig,
+    TeamConfig,
+    TokenConfig,
+    check_exposed,
+    is_loopback,
+    read_config,
+    read_file,
+)
+from lsp_server.team.protocol import Bounds
+
+PAGE = Path(__file__).parents[3] / "docs" / "team.md"
 
 LEAST = "tokens: [{name: alice, file: /run/secrets/alice}]\nmodels: [{name: bundled, replicas: 1}]\n"
 DIGEST = "ab" * 32
@@ -27,6 +42,23 @@ def test_the_same_settings_in_a_file_of_serve(tmp_path):
     inside = "".join(f"      {line}\n" for line in LEAST.splitlines())
     text = f"applications:\n  - import_path: lsp_server.team.application:build\n    args:\n{inside}"
     assert read(tmp_path, text) == read(tmp_path, LEAST)
+
+
+def test_the_table_of_the_page_has_every_member():
+    rows = re.findall(r"^\| (`models\[\]\.name`.*?)\n\n", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    cells = [row.removeprefix("| ").split(" | ")[0] for row in rows[0].splitlines()]
+    told: dict[str, list[str]] = {}
+    for cell in cells:  # such as `limits.body_bytes`, `body_s`
+        names = re.findall("`([^`]+)`", cell)
+        where, _, first = names[0].rpartition(".")
+        told.setdefault(where, []).extend([first, *names[1:]])
+    of = {"models[]": (ModelConfig,), "tokens[]": (TokenConfig,), "limits": (Limits, Bounds), "": (TeamConfig,)}
+    known = {where: {each.name for kind in kinds for each in fields(kind)} for where, kinds in of.items()}
+    known["limits"].remove("bounds")  # they are members of `limits`
+    known[""] -= {"models", "tokens", "limits"}
+    assert {where: sorted(names) for where, names in told.items()} == {
+        where: sorted(names) for where, names in known.items()
+    }
 
 
 def test_a_whole_file_comes_through_the_arguments_of_an_application(tmp_path):

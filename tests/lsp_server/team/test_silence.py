@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lsp_server.team.silence import RunFolder, silence
+from lsp_server.team.silence import EVERYWHERE, ON_THIS_MACHINE, RunFolder, silence
 
 
 @pytest.fixture
@@ -34,6 +34,11 @@ def test_a_setting(name, value, temporary):
     environment = {name: "of-the-user"}
     silence(environment)
     assert environment[name] == value
+
+
+def test_the_page_has_every_setting():
+    page = (Path(__file__).parents[3] / "docs" / "team.md").read_text(encoding="utf-8")
+    assert [name for name in (*EVERYWHERE, *ON_THIS_MACHINE) if f"`{name}`" not in page] == []
 
 
 def test_the_token_of_rays_processes_is_in_a_folder_of_the_run(temporary):
