@@ -104,8 +104,10 @@ class Completer:
         return other
 
     def turn_to(self, owner: str) -> None:
-        """From now on the requests are of ``owner``: see `TokenCache.turn_to`."""
+        """From now on the requests are of ``owner``: see `TokenCache.turn_to`. What was tokenised is forgotten too."""
         with self._lock:
+            if owner != self._cache.places.owner:
+                self._reader.prompts.forget()
             self._cache.turn_to(owner)
 
     @classmethod

@@ -9,8 +9,8 @@ from engine.decoding.suffix_overlap import trim_suffix_overlap
 from engine.drafting.drafter import Drafter
 from engine.healing.first_step import Healed
 from engine.healing.k_step import Cover
-from engine.prompt.builder import MAX_TAIL_CHARACTERS
 from engine.prompt.fim import Prompt
+from engine.prompt.settled_text import MAX_TAIL_CHARACTERS
 from engine.types import (
     Completion,
     CompletionRequest,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from engine.model_folder.manifest import Manifest
 from engine.prompt.fim import Order, Prompt, PromptParts, assemble, choose_order, has_cut, overhead
 from engine.prompt.out_of_window import OutOfWindow
 from engine.prompt.repository_names import FileNames, names_of, snippet_ids
+from engine.prompt.settled_text import SettledText
 from engine.prompt.windows import (
     IMPORTS_SHARE,
     NAMES_SHARE,
@@ -24,10 +26,8 @@ from engine.prompt.windows import (
 from engine.text.tokenizer import Tokenizer
 from engine.types import CompletionRequest, IdArray, Snippet, TokenIds
 
-MAX_TAIL_CHARACTERS = 512
-"""If the cursor's line is longer than this, the tail does not begin before the line but at the last stable boundary
-before the cursor.
-"""
+REMEMBERED = 2
+"""Texts whose tokens are remembered: with most keystrokes the suffix is the same, and so is the text above the cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class PromptBuilder:
     runs out.
 
     The same request gives the same prompt. What changes least comes first, and windows start where they started one
-    keystroke earlier, so that the key/value cache can be used.
+    keystroke earlier, so that the key/value cache can be used. Not safe for use from two threads at once.
     """
 
     def __init__(
@@ -59,11 +59,20 @@ class PromptBuilder:
         self._manifest = manifest
         self._capacity = capacity
         self._copies = copies
-        self._outside = OutOfWindow(tokenizer)
+        self.forget()
 
     def build(self, request: CompletionRequest) -> Prompt:
         """Window, tokenise, split at the stable boundary, fit the budget, assemble. Raises `RequestError`."""
         return self.whole(self.document(request))
+
+    def forget(self) -> None:
+        """Forget the tokens of all texts."""
+        tokenizer = self._tokenizer
+        self._above = lru_cache(REMEMBERED)(tokenizer.encode)
+        self._below = lru_cache(REMEMBERED)(tokenizer.encode_inside)
+        self._whole = SettledText(tokenizer)
+        self._middle = SettledText(tokenizer, inside=True)
+        self._outside = OutOfWindow(tokenizer)
 
     def document(self, request: CompletionRequest) -> Document:
         """The tokens of the document around the cursor, before they are fitted. Raises `RequestError`."""
@@ -81,14 +90,14 @@ class PromptBuilder:
             )
         prefix = prefix_window(request.prefix, budget)
         below = "" if order == "plain" else suffix_window(request.suffix, budget)
-        suffix = self._tokenizer.encode_inside(below) if below else ()
+        suffix = self._below(below) if below else ()
         if native:  # as in other tools: nothing is taken back, everything is prefix
             parts = PromptParts(*self._tokenizer.encode_split(prefix, len(prefix)), suffix)
         elif has_cut(fim, order):
             settled, between, tail = self._cut(prefix, anchor_of(request.prefix, prefix, budget))
             parts = PromptParts(settled, tail, suffix, between=between)
         else:
-            parts = PromptParts(*self._tokenizer.encode_split(prefix, self._boundary(prefix)), suffix)
+            parts = PromptParts(*self._whole.split(prefix), suffix)
         return Document(request, order, budget, parts, prefix, below)
 
     def whole(self, document: Document) -> Prompt:
@@ -170,15 +179,5 @@ class PromptBuilder:
         The middle does not begin a text, so it is encoded without the space that some tokenizers put before a text. The
         same is true of the suffix (the rule of Code Llama, arXiv 2308.12950, section 2.3).
         """
-        middle = prefix[anchor:]
-        settled = self._tokenizer.encode(prefix[:anchor]) if anchor else ()
-        return settled, *self._tokenizer.encode_split(middle, self._boundary(middle), inside=True)
-
-    def _boundary(self, prefix: str) -> int:
-        """Where the tail begins: before the cursor's line if that is near, because that place does not move during
-        typing.
-        """
-        boundary = self._tokenizer.split_stable(prefix, prefix.rfind("\n") + 1)
-        if len(prefix) - boundary <= MAX_TAIL_CHARACTERS:
-            return boundary
-        return self._tokenizer.split_stable(prefix)
+        settled = self._above(prefix[:anchor]) if anchor else ()
+        return settled, *self._middle.split(prefix[anchor:])

@@ -7,7 +7,7 @@ import pytest
 
 from engine.config import HEALING_MODES, HealingParams, SamplingParams, StopParams
 from engine.errors import RequestError
-from engine.prompt.builder import MAX_TAIL_CHARACTERS
+from engine.prompt.settled_text import MAX_TAIL_CHARACTERS
 from engine.prompt.windows import CHARACTERS_PER_TOKEN
 from engine.runtime.token_cache import PREFILL_CHUNK
 from engine.text.tokenizer import Tokenizer

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from engine import BatchingCompleter, CancellationToken, Cancelled, CompletionRequest, StopParams
 from engine.runtime import places
+from engine.text.tokenizer import Tokenizer
+from engine.types import TokenIds
 from tests.engine.batching.sessions import Caller, WatchedSession, wait_until
 from tests.engine.batching.test_batching_completer import batching
 from tests.engine.batching.users import MODEL, TOKENIZER, alone, check_users, requests, said
@@ -86,6 +88,26 @@ def test_nobody_gets_what_another_document_has_read():
         completer.complete(asked(TEXT), document="a")
         assert completer.complete(asked(TEXT), document="b").reused_tokens == 0
         assert completer.complete(asked(TEXT), document="c").reused_tokens == 0
+
+
+def test_nobody_is_spared_the_work_of_encoding_what_another_document_has(monkeypatch):
+    encode, lengths = Tokenizer._encode_text, list[int]()
+
+    def spy(self: Tokenizer, text: str) -> TokenIds:
+        lengths.append(len(text))
+        return encode(self, text)
+
+    monkeypatch.setattr(Tokenizer, "_encode_text", spy)
+    completer, _ = parking()
+
+    def encoded(document: str) -> int:
+        lengths.clear()
+        completer.complete(asked(f"{TEXT}\nab"), document=document)
+        return sum(lengths)
+
+    first = encoded("a")
+    assert encoded("a") < first - len(TEXT) // 2
+    assert encoded("b") == first
 
 
 def test_the_document_of_a_request_that_was_cancelled_is_parked_all_the_same():
