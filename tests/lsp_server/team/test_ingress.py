@@ -264,9 +264,16 @@ class TestRefused:
         assert (response.status_code, response.json()["error"]["code"]) == (400, "bad-request")
         assert "\n" not in response.json()["error"]["message"]
 
-    def test_a_million_tokens(self, serve):
+    @pytest.mark.parametrize(
+        ("path", "body"),
+        [
+            ("/v1/complete", {"prefix": "a", "max_new_tokens": 1_000_000}),
+            ("/v1/completions", {"prompt": "a", "max_tokens": 1_000_000}),
+        ],
+    )
+    def test_a_million_tokens(self, serve, path, body):
         served = serve()
-        response = served.post("/v1/complete", {"prefix": "a", "max_new_tokens": 1_000_000})
+        response = served.post(path, body)
         assert response.status_code == 400
         assert "it must be from 1 to 256" in response.json()["error"]["message"]
         assert served.metric("midtoken_refusals_total", code="bad-request") == 1
