@@ -20,8 +20,9 @@ LIMITED = (
 
 
 def test_memory_that_cannot_be_had(tmp_path):
-    model = f"{{name: small, cpus: 0.2, threads: 1, context_tokens: 1024, concurrent: {SEATS}, waiting: 0}}"
-    write_config(tmp_path, model)
+    # All seats together need 6.4 GB, more than any process may have.
+    room = f"concurrent: {SEATS}, waiting: 0, memory_mb: 16384"
+    write_config(tmp_path, f"{{name: small, cpus: 0.2, threads: 1, context_tokens: 1024, {room}}}")
     with serving(tmp_path, before=LIMITED) as service:
         first, second = ({"x-session-id": name} for name in ("first", "second"))
         assert ask(service.url, **first).status_code == 200
