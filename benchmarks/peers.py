@@ -109,6 +109,11 @@ class Record:
     outcomes: list[Outcome] = field(default_factory=list)
     used: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def timed(self) -> list[Reply]:
+        """``cold`` at the timed places."""
+        return self.cold[: len(self.warm)]
+
 
 class Answers:
     """What was answered, by peer and case: in memory, and in a file if there is one. Each line of the file is one case
@@ -131,9 +136,11 @@ class Answers:
 
     def missing(self, peer: str, cases: Sequence[Case], timed: int) -> set[str]:
         """The keys of the cases that a peer has not answered, at the first ``timed`` ones both times."""
-        keys = [key_of(case) for case in cases]
-        once = {key for key in keys if (peer, key) not in self._replies}
-        return once | {key for key in keys[:timed] if self._replies.get((peer, key), (None, None))[1] is None}
+        return {
+            key
+            for number, key in enumerate(map(key_of, cases))
+            if (found := self._replies.get((peer, key))) is None or (number < timed and found[1] is None)
+        }
 
     def add(self, line: dict[str, Any]) -> None:
         """Keep one line: ``peer`` with ``case``, ``cold`` and ``warm`` (None if asked once), or with ``used``."""
@@ -271,7 +278,7 @@ def report(records: Mapping[str, Record]) -> Report:
         failed = [reply.failed for reply in record.cold if reply.failed]
         shown = f"{name} ({failed[0]} at {len(failed)})" if failed else name
         quality.append((shown, *_quality(record.outcomes, ours.outcomes)))
-        cold = record.cold[: len(record.warm)]
+        cold = record.timed
         warm = [reply.total_ms for reply in record.warm]
         rows.append(
             (
@@ -286,10 +293,7 @@ def report(records: Mapping[str, Record]) -> Report:
             )
         )
         if name != OURS:
-            for what, own, other in (
-                ("cold", ours.cold[: len(ours.warm)], cold),
-                ("warm", ours.warm, record.warm),
-            ):
+            for what, own, other in (("cold", ours.timed, cold), ("warm", ours.warm, record.warm)):
                 ratio = median_ratio([r.total_ms for r in own], [r.total_ms for r in other])
                 ratios.append(Ratio(f"{what}, over {name}", ratio, 0.67 if what == "cold" else None))
     return Report(

@@ -43,6 +43,7 @@ from engine.loading import BUNDLED_MODEL
 from engine.model_folder.card import licence_of_card
 from engine.model_folder.description import FolderDescription, describe_folder
 from engine.probe.parent import probe_model
+from engine.prompt.windows import end_window
 from engine.text.words import is_word_character
 from engine.types import (
     CancellationToken,
@@ -108,6 +109,7 @@ __all__ = [
     "WeightsError",
     "can_stream",
     "describe_folder",
+    "end_window",
     "is_word_character",
     "licence_of_card",
     "probe_model",

@@ -106,9 +106,8 @@ class Completer:
     def turn_to(self, owner: str) -> None:
         """From now on the requests are of ``owner``: see `TokenCache.turn_to`. What was tokenised is forgotten too."""
         with self._lock:
-            if owner != self._cache.places.owner:
+            if self._cache.turn_to(owner):
                 self._reader.prompts.forget()
-            self._cache.turn_to(owner)
 
     @classmethod
     def load(

@@ -39,13 +39,19 @@ within that share.
 
 def prefix_window(prefix: str, budget_tokens: int) -> str:
     """The end of ``prefix`` that may be worth tokenising, from a line start if one is near."""
-    limit = budget_tokens * CHARACTERS_PER_TOKEN
-    if len(prefix) <= limit:
-        return prefix
-    jump = max(1, int(limit * JUMP_SHARE))
-    start = -(-(len(prefix) - limit) // jump) * jump
-    line = prefix.find("\n", start, start + jump)
-    return prefix[start if line < 0 else line + 1 :]
+    return end_window(prefix, budget_tokens * CHARACTERS_PER_TOKEN)
+
+
+def end_window(text: str, characters: int) -> str:
+    """The end of ``text``, at most so many ``characters``, from a line start if one is near. While the text grows, the
+    window begins where it began, until that is too far away.
+    """
+    if len(text) <= characters:
+        return text
+    jump = max(1, int(characters * JUMP_SHARE))
+    start = -(-(len(text) - characters) // jump) * jump
+    line = text.find("\n", start, start + jump)
+    return text[start if line < 0 else line + 1 :]
 
 
 def suffix_window(suffix: str, budget_tokens: int) -> str:

@@ -120,7 +120,11 @@ class Copier:
     def mixed(self, ids: IdArray, row: FloatArray, source: IdArray, typed: int = NO_NAME) -> FloatArray:
         """Logits of the mixture. ``row``, ``[V] float32``, has the model's logits after ``ids``; it is not changed."""
         found = self.copied(ids, source, typed)
-        if found is None or not (weight := self.weights[found.length - 1]):
+        return row if found is None else self.mix(row, found)
+
+    def mix(self, row: FloatArray, found: Copied) -> FloatArray:
+        """Logits of the mixture of a ``row`` of the model and what was ``found`` after the same tokens."""
+        if not (weight := self.weights[found.length - 1]):
             return row
         endings = [
             (ending, float(share), total)

@@ -122,18 +122,20 @@ class TokenCache:
             self._source, self._typed = source, typed
             self.forget_rows()
 
-    def turn_to(self, owner: str) -> None:
+    def turn_to(self, owner: str) -> bool:
         """From now on the sequences are those of ``owner``. What the slots hold of another one is kept among its places
-        and is of no use to anybody else: so nobody learns from the time of an answer what others have written.
+        and is of no use to anybody else: so nobody learns from the time of an answer what others have written. Returns
+        whether it is another one than before.
         """
         if owner == self.places.owner:
-            return
+            return False
         for slot, length in enumerate(self._lengths):
             with suppress(DeviceError), self._as_large():  # the other one will read it again; this one goes on
                 self.places.leave(slot, self._written[slot, :length], 0)
             self._lengths[slot] = 0
         self._rows.clear()
         self.places.owner = owner
+        return True
 
     def forget_rows(self) -> None:
         """Forget all remembered rows, but keep the slots. For measurements."""

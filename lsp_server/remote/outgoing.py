@@ -7,14 +7,10 @@ import hashlib
 import secrets
 from dataclasses import replace
 
-from engine import CompletionRequest
+from engine import CompletionRequest, end_window
 from lsp_server.team.protocol import Bounds
 
 PREFIX_CHARACTERS = 16_000
-STEP_CHARACTERS = 4_000
-"""The text before the cursor begins at a line after a multiple of this. If it began nearer to the cursor with every new
-line, the service would read all of it anew each time.
-"""
 SUFFIX_CHARACTERS = 4_000
 _SALT = secrets.token_bytes(16)
 """The key differs in every process. A session says nothing about a document, and the next process sends another one."""
@@ -22,11 +18,8 @@ _SALT = secrets.token_bytes(16)
 
 def outgoing(request: CompletionRequest, *, sends_path: bool) -> CompletionRequest:
     """The request as it is sent. Values that concern only this machine (its speed, its memory) are removed."""
-    prefix, suffix = request.prefix, request.suffix
-    start = -(-max(0, len(prefix) - PREFIX_CHARACTERS) // STEP_CHARACTERS) * STEP_CHARACTERS
-    if start:
-        line = prefix.find("\n", start, start + STEP_CHARACTERS)
-        prefix = prefix[start if line < 0 else line + 1 :]
+    # If the text began nearer to the cursor with every new line, the service would read all of it anew each time.
+    prefix, suffix = end_window(request.prefix, PREFIX_CHARACTERS), request.suffix
     bounds = Bounds()
     budget_ms = bounds.budget_ms if request.budget_ms is None else request.budget_ms
     return replace(

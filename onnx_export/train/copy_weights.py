@@ -48,8 +48,8 @@ def fit_copy_weights(
             found = copies.copied(sequence[:end], sequence[:line])
             if found is not None:
                 target, row = [int(sequence[end])], logits[end - 1]
-                mixed = copies.mixed(sequence[:end], row, sequence[:line])
-                model, half = (float(np.exp(-nats_of(each[np.newaxis], target))) for each in (row, mixed))
+                pair = (row, copies.mix(row, found))
+                model, half = (float(np.exp(-nats_of(each[np.newaxis], target))) for each in pair)
                 by_length[found.length - 1].append((model, 2.0 * half - model))  # the weights were 0.5
     return tuple(_best(np.array(pairs)) for pairs in by_length) if windows else ()
 

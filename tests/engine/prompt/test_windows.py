@@ -18,6 +18,7 @@ from engine.prompt.windows import (
     JUMP_SHARE,
     SUFFIX_SHARE,
     anchor_of,
+    end_window,
     fit,
     pieces_that_fit,
     prefix_window,
@@ -52,6 +53,14 @@ def test_the_prefix_window_is_an_end_of_the_prefix_within_the_limit(prefix, budg
         assert window == prefix
     else:
         assert len(window) >= budget * CHARACTERS_PER_TOKEN // 2 - 2
+
+
+@given(texts, st.integers(1, 300))
+def test_a_window_is_an_end_of_the_text_within_its_characters(text, characters):
+    window = end_window(text, characters)
+    assert text.endswith(window)
+    assert len(window) <= characters
+    assert window == text or len(text) > characters
 
 
 @given(texts, budgets)
