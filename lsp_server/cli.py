@@ -11,6 +11,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from lsp_server.importing import lasting_imports
+
 COMMANDS = {
     "complete": "complete a file at a position",
     "serve": "run the language server",
@@ -79,7 +81,9 @@ def build_parser(argv: Sequence[str]) -> Parser:
         )
         command.set_defaults(parser=command)
         if name == named:
-            importlib.import_module(f"lsp_server.commands.{name}").register(command)
+            module = f"lsp_server.commands.{name}"
+            with lasting_imports(module):
+                importlib.import_module(module).register(command)
     return parser
 
 

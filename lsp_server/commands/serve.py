@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from lsp_server.commands.options import add_model_options, set_example
+from lsp_server.importing import lasting_imports
 from lsp_server.remote.address import checked_url
 
 
@@ -45,7 +46,8 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until the client leaves. The exit status is that of the protocol."""
-    from lsp_server.server import serve
+    with lasting_imports("lsp_server.server"):
+        from lsp_server.server import serve
 
     remote: dict[str, object] = {}
     if args.remote is not None:
