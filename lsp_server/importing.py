@@ -1,8 +1,9 @@
 """Imports that stay for the life of the process, kept out of Python's garbage collection.
 
-The modules of the server make some 80,000 objects. A full collection looks at each of them, which takes 50 to 100 ms,
-and neither the editor nor the model is served meanwhile. So none runs while they are imported, and later ones pass them
-over (`gc.freeze`). Collections of young objects do run: a class with slots is made twice, and the first one is garbage.
+The modules of the server make some 80,000 objects. A full collection looks at each of them. That takes around 100 ms
+on a slow processor, and nobody is served meanwhile. So no full collection runs while they are imported, and later ones
+pass over them (`gc.freeze`). Collections of young objects do run: attrs makes a class with slots twice, and the first
+one is garbage.
 """
 
 import gc
@@ -11,15 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _NEVER = 1_000_000
-"""So many collections of the middle generation are not reached by any import."""
+"""A full collection comes after so many of the middle generation. No import reaches that."""
 
 
 @contextmanager
 def lasting_imports(module: str) -> Iterator[None]:
-    """Import ``module`` in this block: what there is when it ends is not looked at by later collections.
+    """Import ``module`` in this block. Later collections pass over all objects that exist when the block ends.
 
-    If the module was imported before, nothing changes, so a process that asks again and again (as tests do) does not
-    keep its garbage.
+    If the module is already imported, the block changes nothing. Otherwise a process that calls this often, as tests
+    do, would keep its garbage.
     """
     if module in sys.modules:
         yield

@@ -7,6 +7,8 @@ from engine import CompletionRequest, Snippet, StopParams
 from lsp_server.remote.outgoing import PREFIX_CHARACTERS, SUFFIX_CHARACTERS, outgoing, session_of
 from lsp_server.team.protocol import Bounds, TeamRequest, read_request, request_json
 
+STEP_CHARACTERS = PREFIX_CHARACTERS // 4
+"""How far the beginning of what is sent moves at once, at most."""
 REQUEST = CompletionRequest(
     "def f():\n    ret",
     "\n",
@@ -68,7 +70,7 @@ def test_a_window_around_the_cursor_is_sent(line, before, after):
     if len(prefix) <= PREFIX_CHARACTERS:
         assert sent.prefix == prefix
     else:
-        assert len(sent.prefix) > PREFIX_CHARACTERS - 4_000 - 200
+        assert len(sent.prefix) > PREFIX_CHARACTERS - STEP_CHARACTERS - 200
         assert prefix[: -len(sent.prefix)].endswith("\n")
 
 
@@ -79,12 +81,12 @@ def test_the_window_begins_where_it_began_while_lines_are_typed():
         sent = outgoing(replace(REQUEST, prefix=text[:end]), sends_path=False)
         begins.append(end - len(sent.prefix))
     assert begins == sorted(begins)
-    assert len(set(begins)) <= len(text) // 4_000
+    assert len(set(begins)) <= len(text) // STEP_CHARACTERS
 
 
 def test_a_line_without_end_is_cut():
     sent = outgoing(replace(REQUEST, prefix="x" * 100_000), sends_path=False)
-    assert PREFIX_CHARACTERS - 4_000 < len(sent.prefix) <= PREFIX_CHARACTERS
+    assert PREFIX_CHARACTERS - STEP_CHARACTERS < len(sent.prefix) <= PREFIX_CHARACTERS
 
 
 @given(st.none() | st.floats(0.001, 1e7), st.integers(1, 64), st.integers(1, 4096))
